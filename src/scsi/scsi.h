@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scsi.h: the SCSI standards as pure functions over bytes. CDBs are built and read, answers are read and built; nothing is sent.
+ *
+ * Sections named are those of SPC-4 (r37), SBC-3 (r36) and SAM-5 (r21). A reader never trusts a length that stands in the bytes:
+ * it is given how many there really are. Readers return 0, or -EPROTO for bytes that break the standard.
+ */
+#ifndef SCSI_SCSI_H
+#define SCSI_SCSI_H
+
+#include <hbakit/scsi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- words ---------------------------------------------------------------------------------------------------------- */
+
+enum scsi_opcode {
+	SCSI_TEST_UNIT_READY = 0x00,
+	SCSI_REQUEST_SENSE = 0x03,
+	SCSI_READ_6 = 0x08,
+	SCSI_WRITE_6 = 0x0a,
+	SCSI_INQUIRY = 0x12,
+	SCSI_MODE_SELECT_6 = 0x15,
+	SCSI_RESERVE_6 = 0x16,
+	SCSI_RELEASE_6 = 0x17,
+	SCSI_MODE_SENSE_6 = 0x1a,
+	SCSI_START_STOP_UNIT = 0x1b,
+	SCSI_RECEIVE_DIAGNOSTIC_RESULTS = 0x1c,
+	SCSI_SEND_DIAGNOSTIC = 0x1d,
+	SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL = 0x1e,
+	SCSI_READ_CAPACITY_10 = 0x25,
+	SCSI_READ_10 = 0x28,
+	SCSI_WRITE_10 = 0x2a,
+	SCSI_WRITE_AND_VERIFY_10 = 0x2e,
+	SCSI_VERIFY_10 = 0x2f,
+	SCSI_PRE_FETCH_10 = 0x34,
+	SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
+	SCSI_WRITE_SAME_10 = 0x41,
+	SCSI_UNMAP = 0x42,
+	SCSI_LOG_SENSE = 0x4d,
+	SCSI_MODE_SELECT_10 = 0x55,
+	SCSI_RESERVE_10 = 0x56,
+	SCSI_RELEASE_10 = 0x57,
+	SCSI_MODE_SENSE_10 = 0x5a,
+	SCSI_PERSISTENT_RESERVE_IN = 0x5e,
+	SCSI_PERSISTENT_RESERVE_OUT = 0x5f,
+	SCSI_VARIABLE_LENGTH = 0x7f,
+	SCSI_READ_16 = 0x88,
+	SCSI_COMPARE_AND_WRITE = 0x89,
+	SCSI_WRITE_16 = 0x8a,
+	SCSI_ORWRITE_16 = 0x8b,
+	SCSI_WRITE_AND_VERIFY_16 = 0x8e,
+	SCSI_VERIFY_16 = 0x8f,
+	SCSI_PRE_FETCH_16 = 0x90,
+	SCSI_SYNCHRONIZE_CACHE_16 = 0x91,
+	SCSI_WRITE_SAME_16 = 0x93,
+	SCSI_SERVICE_ACTION_IN_16 = 0x9e,
+	SCSI_REPORT_LUNS = 0xa0,
+	SCSI_MAINTENANCE_IN = 0xa3,
+	SCSI_READ_12 = 0xa8,
+	SCSI_WRITE_12 = 0xaa,
+	SCSI_WRITE_AND_VERIFY_12 = 0xae,
+	SCSI_VERIFY_12 = 0xaf,
+};
+
+enum scsi_service_action {
+	SCSI_SAI_READ_CAPACITY_16 = 0x10,
+	SCSI_SAI_GET_LBA_STATUS = 0x12,
+	SCSI_MI_REPORT_SUPPORTED_OPCODES = 0x0c,
+	SCSI_MI_REPORT_SUPPORTED_TMFS = 0x0d,
+};
+
+enum scsi_sense_key {
+	SCSI_NO_SENSE = 0x0,
+	SCSI_RECOVERED_ERROR = 0x1,
+	SCSI_NOT_READY = 0x2,
+	SCSI_MEDIUM_ERROR = 0x3,
+	SCSI_HARDWARE_ERROR = 0x4,
+	SCSI_ILLEGAL_REQUEST = 0x5,
+	SCSI_UNIT_ATTENTION = 0x6,
+	SCSI_DATA_PROTECT = 0x7,
+	SCSI_BLANK_CHECK = 0x8,
+	SCSI_ABORTED_COMMAND = 0xb,
+	SCSI_VOLUME_OVERFLOW = 0xd,
+	SCSI_MISCOMPARE = 0xe,
+};
+
+/* Additional sense code and qualifier as one number: ASC << 8 | ASCQ (SPC-4 annex F). */
+enum scsi_asc {
+	SCSI_ASC_NONE = 0x0000,
+	SCSI_ASC_NOT_READY_CAUSE_UNKNOWN = 0x0400,
+	SCSI_ASC_BECOMING_READY = 0x0401,
+	SCSI_ASC_WRITE_ERROR = 0x0c00,
+	SCSI_ASC_UNRECOVERED_READ_ERROR = 0x1100,
+	SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR = 0x1a00,
+	SCSI_ASC_MISCOMPARE_DURING_VERIFY = 0x1d00,
+	SCSI_ASC_INVALID_OPCODE = 0x2000,
+	SCSI_ASC_LBA_OUT_OF_RANGE = 0x2100,
+	SCSI_ASC_INVALID_FIELD_IN_CDB = 0x2400,
+	SCSI_ASC_LUN_NOT_SUPPORTED = 0x2500,
+	SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST = 0x2600,
+	SCSI_ASC_WRITE_PROTECTED = 0x2700,
+	SCSI_ASC_SPACE_ALLOCATION_FAILED = 0x2707,
+	SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED = 0x2800,
+	SCSI_ASC_POWER_ON_OR_RESET = 0x2900,
+	SCSI_ASC_MODE_PARAMETERS_CHANGED = 0x2a01,
+	SCSI_ASC_RESERVATIONS_PREEMPTED = 0x2a03,
+	SCSI_ASC_RESERVATIONS_RELEASED = 0x2a04,
+	SCSI_ASC_REGISTRATIONS_PREEMPTED = 0x2a05,
+	SCSI_ASC_CAPACITY_CHANGED = 0x2a09,
+	SCSI_ASC_SAVING_NOT_SUPPORTED = 0x3900,
+	SCSI_ASC_NO_MEDIUM = 0x3a00,
+	SCSI_ASC_INQUIRY_CHANGED = 0x3f03,
+	SCSI_ASC_REPORTED_LUNS_CHANGED = 0x3f0e,
+	SCSI_ASC_INTERNAL_TARGET_FAILURE = 0x4400,
+	SCSI_ASC_MEDIUM_REMOVAL_PREVENTED = 0x5302,
+};
+
+enum scsi_vpd_page {
+	SCSI_VPD_SUPPORTED = 0x00,
+	SCSI_VPD_SERIAL = 0x80,
+	SCSI_VPD_DEVICE_ID = 0x83,
+	SCSI_VPD_EXTENDED_INQUIRY = 0x86,
+	SCSI_VPD_BLOCK_LIMITS = 0xb0,
+	SCSI_VPD_BLOCK_CHARACTERISTICS = 0xb1,
+	SCSI_VPD_LOGICAL_BLOCK_PROVISIONING = 0xb2,
+};
+
+enum scsi_device_type { SCSI_TYPE_DISK = 0x00, SCSI_TYPE_PROCESSOR = 0x03, SCSI_TYPE_NONE = 0x1f };
+
+/** scsi_opcode_name() - "READ(10)", for people; service actions are told apart. "opcode 0xNN" has no name here: NULL. */
+const char *scsi_opcode_name(const uint8_t *cdb, size_t length);
+
+/* ---- cdb.c: commands, built and read (SPC-4 4.3, SBC-3 5) ------------------------------------------------------------- */
+
+/** struct scsi_cdb - A built command; zero beyond `length`. */
+struct scsi_cdb {
+	uint8_t bytes[HBA_MAX_CDB];
+	uint8_t length;
+};
+
+struct scsi_cdb scsi_cdb_test_unit_ready(void);
+struct scsi_cdb scsi_cdb_request_sense(uint8_t allocation);
+struct scsi_cdb scsi_cdb_inquiry(uint16_t allocation);
+struct scsi_cdb scsi_cdb_inquiry_vpd(uint8_t page, uint16_t allocation);
+struct scsi_cdb scsi_cdb_report_luns(uint32_t allocation);
+struct scsi_cdb scsi_cdb_read_capacity_10(void);
+struct scsi_cdb scsi_cdb_read_capacity_16(uint32_t allocation);
+struct scsi_cdb scsi_cdb_mode_sense_6(uint8_t page, uint8_t subpage, uint8_t allocation);
+struct scsi_cdb scsi_cdb_mode_sense_10(uint8_t page, uint8_t subpage, uint16_t allocation);
+struct scsi_cdb scsi_cdb_synchronize_cache_10(uint32_t block, uint16_t count);
+struct scsi_cdb scsi_cdb_synchronize_cache_16(uint64_t block, uint32_t count);
+
+/** struct scsi_rw - A block READ or WRITE of any of its four sizes, taken apart. */
+struct scsi_rw {
+	uint64_t block;
+	uint32_t count;               /* blocks; READ/WRITE(6)'s 0 is 256 here already */
+	enum hba_direction direction; /* HBA_FROM_TARGET: a READ */
+	bool fua, dpo;
+	uint8_t protect; /* RDPROTECT, WRPROTECT */
+	uint8_t group;
+};
+
+/**
+ * scsi_cdb_rw() - Build it in `size` bytes: 6, 10, 12 or 16; 0 = the smallest of 10 and 16 that holds it.
+ * -ERANGE: it does not fit that size (block, count, or a flag that READ(6) has no place for). *ret_cdb is untouched then.
+ */
+int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cdb);
+
+/** scsi_cdb_read_rw() - The reverse. false: not a READ or WRITE of 6, 10, 12 or 16 bytes; *ret_rw is untouched then. */
+bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw);
+
+/** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */
+unsigned scsi_cdb_length(uint8_t opcode);
+
+/* ---- sense.c (SPC-4 4.5) -------------------------------------------------------------------------------------------- */
+
+enum { SCSI_FIXED_SENSE_BYTES = 18 };
+
+/** struct scsi_sense - Sense data of either format, taken apart. */
+struct scsi_sense {
+	uint8_t key;  /* enum scsi_sense_key */
+	uint16_t asc; /* enum scsi_asc: code << 8 | qualifier */
+	bool deferred;
+	bool has_information;
+	uint64_t information; /* mostly the first block that failed */
+	bool has_field;       /* sense key specific: which byte of CDB or parameter list is wrong */
+	bool field_in_cdb, has_bit;
+	uint8_t field_bit;
+	uint16_t field_byte;
+	bool filemark, eom, ili;
+};
+
+/** scsi_sense_read() - Fixed or descriptor format. -EPROTO: neither, or too short for a key. */
+int scsi_sense_read(const uint8_t *bytes, size_t length, struct scsi_sense *ret_sense);
+
+/** scsi_sense_write_fixed() - In fixed format, 18 bytes; information above 32 bits is left out. Returns 18. */
+size_t scsi_sense_write_fixed(const struct scsi_sense *sense, uint8_t bytes[SCSI_FIXED_SENSE_BYTES]);
+
+/** scsi_sense_write_descriptor() - In descriptor format; returns the bytes used, at most 32. */
+size_t scsi_sense_write_descriptor(const struct scsi_sense *sense, uint8_t bytes[32]);
+
+const char *scsi_sense_key_name(uint8_t key); /* "ILLEGAL REQUEST"; never NULL */
+const char *scsi_asc_name(uint16_t asc);      /* of those in enum scsi_asc; NULL = not one of them */
+
+/* ---- inquiry.c (SPC-4 6.6, 7.8) ------------------------------------------------------------------------------------- */
+
+enum { SCSI_INQUIRY_MIN = 36, SCSI_INQUIRY_MAX = 96 };
+
+/** struct scsi_inquiry - Standard INQUIRY data. Text is printable ASCII (others become '?'), trimmed at the end, NUL-ended. */
+struct scsi_inquiry {
+	uint8_t qualifier; /* 0 = a unit is there; 3 = none can be */
+	uint8_t type;      /* enum scsi_device_type */
+	bool removable, hierarchical, command_queuing, third_party_copy, protect;
+	uint8_t version;  /* 3 SPC, 4 SPC-2, 5 SPC-3, 6 SPC-4 */
+	uint8_t features; /* HBA_FEATURE_BIT()s the device claims (contract 9.9) */
+	char vendor[9], product[17], revision[5];
+	unsigned length; /* bytes the device has, by its additional length */
+};
+
+int scsi_inquiry_read(const uint8_t *bytes, size_t length, struct scsi_inquiry *ret_inquiry);
+/** scsi_inquiry_write() - 96 bytes with version descriptors SAM-5, SPC-4, SBC-3. Returns 96. */
+size_t scsi_inquiry_write(const struct scsi_inquiry *inquiry, uint8_t bytes[SCSI_INQUIRY_MAX]);
+
+/** scsi_vpd_check() - Is it the page that was asked for, whole? Returns its length, header included, ≤ `length`; or -EPROTO. */
+int scsi_vpd_check(const uint8_t *bytes, size_t length, uint8_t page);
+bool scsi_vpd_lists(const uint8_t *page_00, size_t length, uint8_t page);
+int scsi_vpd_serial(const uint8_t *page_80, size_t length, char *ret_text, size_t size);
+
+/**
+ * scsi_vpd_best_id() - The best name of the *logical unit* in page 83: NAA, then EUI-64, then T10 vendor id, then SCSI name; the
+ * longest of a kind. Written as "naa.…", "eui.…" (hex), "t10.…", or the name itself; cut to `size`. Empty if there is none.
+ */
+int scsi_vpd_best_id(const uint8_t *page_83, size_t length, char *ret_text, size_t size);
+
+/** struct scsi_disk_identity - What the VPD pages 00, 80 and 83 of a software disk are made from. */
+struct scsi_disk_identity {
+	const char *vendor, *product, *serial;
+	uint64_t naa;         /* NAA locally assigned (3h…) or IEEE registered; 0 = leave out */
+	const uint8_t *pages; /* for page 00, ascending, 00 included */
+	size_t n_pages;
+};
+
+enum { SCSI_VPD_MAX = 255 };
+size_t scsi_vpd_write_supported(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+size_t scsi_vpd_write_serial(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+size_t scsi_vpd_write_device_id(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+
+/* ---- capacity.c (SBC-3 5.15, 5.16) ---------------------------------------------------------------------------------- */
+
+/** struct scsi_capacity - READ CAPACITY(10) or (16). */
+struct scsi_capacity {
+	uint64_t blocks; /* the last block's address + 1 */
+	uint32_t block_bytes;
+	bool needs_16;                            /* (10) answered FFFFFFFFh: ask with (16) */
+	bool protection, provisioned, reads_zero; /* PROT_EN, LBPME, LBPRZ; (16) only */
+	uint8_t physical_exponent;                /* logical blocks per physical block, as a power of two */
+	uint16_t lowest_aligned;
+};
+
+int scsi_capacity_read_10(const uint8_t *bytes, size_t length, struct scsi_capacity *ret_capacity);
+int scsi_capacity_read_16(const uint8_t *bytes, size_t length, struct scsi_capacity *ret_capacity);
+size_t scsi_capacity_write_10(const struct scsi_capacity *capacity, uint8_t bytes[8]);
+size_t scsi_capacity_write_16(const struct scsi_capacity *capacity, uint8_t bytes[32]);
+
+/* ---- lun.c (SAM-5 4.7, SPC-4 6.33) ---------------------------------------------------------------------------------- */
+
+enum scsi_lun_method {
+	SCSI_LUN_PERIPHERAL = 0,   /* 00b, bus 0: 0..255 */
+	SCSI_LUN_FLAT = 1,         /* 01b: 0..16,383 */
+	SCSI_LUN_LOGICAL_UNIT = 2, /* 10b: target, bus and unit behind a bridge */
+	SCSI_LUN_EXTENDED = 3,     /* 11b: extended flat, 24 bits; well known units */
+};
+
+enum { SCSI_MAX_PERIPHERAL = 255, SCSI_MAX_FLAT = 16383, SCSI_MAX_EXTENDED_FLAT = (1 << 24) - 1 };
+
+/** scsi_lun_from_number() - Peripheral up to 255, flat up to 16,383, extended flat up to 2^24 - 1; -ERANGE above. */
+int scsi_lun_from_number(uint64_t number, struct hba_lun_id *ret_lun);
+/** scsi_lun_number() - The plain number, whichever of the methods wrote it; UINT64_MAX: it has none (second level, well known…). */
+uint64_t scsi_lun_number(const struct hba_lun_id *lun);
+enum scsi_lun_method scsi_lun_method(const struct hba_lun_id *lun);
+bool scsi_lun_equal(const struct hba_lun_id *a, const struct hba_lun_id *b);
+/** scsi_lun_text() - "3" if it has a number, else the sixteen hex digits. `text` has 24 bytes. */
+void scsi_lun_text(const struct hba_lun_id *lun, char text[24]);
+
+/** scsi_report_luns_read() - How many whole entries there are in `length` bytes; *ret_needed: bytes to ask for to get all. -EPROTO. */
+int scsi_report_luns_read(const uint8_t *bytes, size_t length, unsigned *ret_n, uint32_t *ret_needed);
+/** scsi_report_luns_entry() - Entry `i`, below what scsi_report_luns_read() said. */
+struct hba_lun_id scsi_report_luns_entry(const uint8_t *bytes, unsigned i);
+
+#endif
