@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base.h: C that has never heard of storage. One block per file.
+ */
+#ifndef BASE_BASE_H
+#define BASE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a)                 (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+/** divide_up() - How many pieces of `size` it takes to hold `n`. */
+static inline uint64_t divide_up(uint64_t n, uint64_t size)
+{
+	return n / size + (n % size != 0);
+}
+
+/** round_up() - To a multiple of `power`, a power of two. The caller knows that it does not overflow. */
+static inline uint64_t round_up(uint64_t n, uint64_t power)
+{
+	return (n + power - 1) & ~(power - 1);
+}
+
+static inline bool is_power_of_two(uint64_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* ---- cleanup: locals clean themselves ------------------------------------------------------------------------------- */
+
+void cleanup_free(void *pp);
+void cleanup_close(int *fd); /* -1 is fine */
+
+#define autofree  __attribute__((cleanup(cleanup_free)))
+#define autoclose __attribute__((cleanup(cleanup_close)))
+
+/** steal_fd() - Hand a descriptor out of an autoclose local. */
+int steal_fd(int *fd);
+
+/* ---- clock.c -------------------------------------------------------------------------------------------------------- */
+
+enum { NS_PER_MS = 1000 * 1000, MS_PER_S = 1000 };
+#define NS_PER_S UINT64_C(1000000000)
+
+/** struct clock - Where time comes from; tests bring their own. */
+struct clock {
+	uint64_t (*now)(const struct clock *clock); /* ns, monotonic, starts anywhere */
+};
+
+extern const struct clock clock_monotonic;
+
+/* ---- list.c: doubly linked, the links inside ------------------------------------------------------------------------ */
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_is_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+static inline void list_append(struct list *l, struct list *item)
+{
+	item->prev = l->prev;
+	item->next = l;
+	l->prev->next = item;
+	l->prev = item;
+}
+
+static inline void list_prepend(struct list *l, struct list *item)
+{
+	list_append(l->next, item);
+}
+
+/** list_remove() - Leaves the item pointing to itself: removing it again is harmless. */
+static inline void list_remove(struct list *item)
+{
+	item->prev->next = item->next;
+	item->next->prev = item->prev;
+	list_init(item);
+}
+
+/* ---- text.c --------------------------------------------------------------------------------------------------------- */
+
+/** parse_number() - Decimal or 0x hex, the whole text. -EINVAL, -ERANGE. */
+int parse_number(const char *text, uint64_t *ret_number);
+
+/** parse_size() - parse_number() with k, M, G or T behind it: powers of 1024. */
+int parse_size(const char *text, uint64_t *ret_bytes);
+
+/** format_size() - "64 KiB", "1.5 GiB": for people, at most 16 bytes with the NUL. */
+void format_size(uint64_t bytes, char text[16]);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* text.c: numbers as people write them. */
+#include "base/base.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Like strtoull, which would take a sign and wrap it. */
+static int number_and_rest(const char *text, uint64_t *ret_number, char **ret_rest)
+{
+	unsigned long long n;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, ret_rest, text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
+	if (errno == ERANGE)
+		return -ERANGE;
+	*ret_number = n;
+	return 0;
+}
+
+int parse_number(const char *text, uint64_t *ret_number)
+{
+	uint64_t n;
+	char *rest;
+	int r = number_and_rest(text, &n, &rest);
+
+	if (r < 0)
+		return r;
+	if (*rest)
+		return -EINVAL;
+	*ret_number = n;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const char units[] = "kMGT";
+	const char *unit;
+	unsigned shift = 0;
+	uint64_t n;
+	char *rest;
+	int r = number_and_rest(text, &n, &rest);
+
+	if (r < 0)
+		return r;
+	if (*rest) {
+		unit = strchr(units, *rest == 'K' ? 'k' : *rest);
+		if (!unit || rest[1])
+			return -EINVAL;
+		shift = 10 * ((unsigned)(unit - units) + 1);
+	}
+	if (n > UINT64_MAX >> shift)
+		return -ERANGE;
+	*ret_bytes = n << shift;
+	return 0;
+}
+
+void format_size(uint64_t bytes, char text[16])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes;
+	unsigned u = 0;
+
+	for (; value >= 1024 && u + 1 < ARRAY_SIZE(units); u++)
+		value /= 1024;
+	snprintf(text, 16, value < 10 && value != (double)(unsigned)value ? "%.1f %s" : "%.0f %s", value, units[u]);
+}
