@@ -147,6 +147,7 @@ struct scsi_cdb scsi_cdb_inquiry_vpd(uint8_t page, uint16_t allocation);
 struct scsi_cdb scsi_cdb_report_luns(uint32_t allocation);
 struct scsi_cdb scsi_cdb_read_capacity_10(void);
 struct scsi_cdb scsi_cdb_read_capacity_16(uint32_t allocation);
+/* Current values; a block descriptor may come before the page. */
 struct scsi_cdb scsi_cdb_mode_sense_6(uint8_t page, uint8_t subpage, uint8_t allocation);
 struct scsi_cdb scsi_cdb_mode_sense_10(uint8_t page, uint8_t subpage, uint16_t allocation);
 struct scsi_cdb scsi_cdb_synchronize_cache_10(uint32_t block, uint16_t count);
@@ -164,7 +165,8 @@ struct scsi_rw {
 
 /**
  * scsi_cdb_rw() - Build it in `size` bytes: 6, 10, 12 or 16; 0 = the smallest of 10 and 16 that holds it.
- * -ERANGE: it does not fit that size (block, count, or a flag that READ(6) has no place for). *ret_cdb is untouched then.
+ * -ERANGE: it does not fit that size (block, count, or a flag that READ(6) has no place for). -EINVAL: no such size, or no
+ * direction. *ret_cdb is untouched then.
  */
 int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cdb);
 
@@ -176,7 +178,7 @@ unsigned scsi_cdb_length(uint8_t opcode);
 
 /* ---- sense.c (SPC-4 4.5) -------------------------------------------------------------------------------------------- */
 
-enum { SCSI_FIXED_SENSE_BYTES = 18 };
+enum { SCSI_FIXED_SENSE_BYTES = 18, SCSI_DESCRIPTOR_SENSE_BYTES = 32 };
 
 /** struct scsi_sense - Sense data of either format, taken apart. */
 struct scsi_sense {
@@ -199,7 +201,7 @@ int scsi_sense_read(const uint8_t *bytes, size_t length, struct scsi_sense *ret_
 size_t scsi_sense_write_fixed(const struct scsi_sense *sense, uint8_t bytes[SCSI_FIXED_SENSE_BYTES]);
 
 /** scsi_sense_write_descriptor() - In descriptor format; returns the bytes used, at most 32. */
-size_t scsi_sense_write_descriptor(const struct scsi_sense *sense, uint8_t bytes[32]);
+size_t scsi_sense_write_descriptor(const struct scsi_sense *sense, uint8_t bytes[SCSI_DESCRIPTOR_SENSE_BYTES]);
 
 const char *scsi_sense_key_name(uint8_t key); /* "ILLEGAL REQUEST"; never NULL */
 const char *scsi_asc_name(uint16_t asc);      /* of those in enum scsi_asc; NULL = not one of them */
@@ -219,6 +221,7 @@ struct scsi_inquiry {
 	unsigned length; /* bytes the device has, by its additional length */
 };
 
+/** scsi_inquiry_read() - -EPROTO: not even the 36 bytes that every device has. */
 int scsi_inquiry_read(const uint8_t *bytes, size_t length, struct scsi_inquiry *ret_inquiry);
 /** scsi_inquiry_write() - 96 bytes with version descriptors SAM-5, SPC-4, SBC-3. Returns 96. */
 size_t scsi_inquiry_write(const struct scsi_inquiry *inquiry, uint8_t bytes[SCSI_INQUIRY_MAX]);
@@ -226,6 +229,7 @@ size_t scsi_inquiry_write(const struct scsi_inquiry *inquiry, uint8_t bytes[SCSI
 /** scsi_vpd_check() - Is it the page that was asked for, whole? Returns its length, header included, ≤ `length`; or -EPROTO. */
 int scsi_vpd_check(const uint8_t *bytes, size_t length, uint8_t page);
 bool scsi_vpd_lists(const uint8_t *page_00, size_t length, uint8_t page);
+/** scsi_vpd_serial() - Trimmed on both sides, printable, cut to `size`. */
 int scsi_vpd_serial(const uint8_t *page_80, size_t length, char *ret_text, size_t size);
 
 /**
@@ -236,13 +240,14 @@ int scsi_vpd_best_id(const uint8_t *page_83, size_t length, char *ret_text, size
 
 /** struct scsi_disk_identity - What the VPD pages 00, 80 and 83 of a software disk are made from. */
 struct scsi_disk_identity {
-	const char *vendor, *product, *serial;
-	uint64_t naa;         /* NAA locally assigned (3h…) or IEEE registered; 0 = leave out */
-	const uint8_t *pages; /* for page 00, ascending, 00 included */
+	const char *vendor, *product, *serial; /* "" for none; never NULL */
+	uint64_t naa;                          /* NAA locally assigned (3h…) or IEEE registered; 0 = leave out */
+	const uint8_t *pages;                  /* for page 00, ascending, 00 included */
 	size_t n_pages;
 };
 
 enum { SCSI_VPD_MAX = 255 };
+/* Each returns the bytes used. What does not fit is cut. Device id: the NAA, then a T10 name if there is a serial number. */
 size_t scsi_vpd_write_supported(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
 size_t scsi_vpd_write_serial(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
 size_t scsi_vpd_write_device_id(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
@@ -251,7 +256,7 @@ size_t scsi_vpd_write_device_id(const struct scsi_disk_identity *id, uint8_t byt
 
 /** struct scsi_capacity - READ CAPACITY(10) or (16). */
 struct scsi_capacity {
-	uint64_t blocks; /* the last block's address + 1 */
+	uint64_t blocks; /* the last block's address + 1: never 0 */
 	uint32_t block_bytes;
 	bool needs_16;                            /* (10) answered FFFFFFFFh: ask with (16) */
 	bool protection, provisioned, reads_zero; /* PROT_EN, LBPME, LBPRZ; (16) only */
@@ -280,6 +285,7 @@ int scsi_lun_from_number(uint64_t number, struct hba_lun_id *ret_lun);
 /** scsi_lun_number() - The plain number, whichever of the methods wrote it; UINT64_MAX: it has none (second level, well known…). */
 uint64_t scsi_lun_number(const struct hba_lun_id *lun);
 enum scsi_lun_method scsi_lun_method(const struct hba_lun_id *lun);
+/** scsi_lun_equal() - Byte for byte: a target may well use two methods for two units. */
 bool scsi_lun_equal(const struct hba_lun_id *a, const struct hba_lun_id *b);
 /** scsi_lun_text() - "3" if it has a number, else the sixteen hex digits. `text` has 24 bytes. */
 void scsi_lun_text(const struct hba_lun_id *lun, char text[24]);
