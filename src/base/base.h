@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define ARRAY_SIZE(a)                 (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define container_of(p, type, member) ((type *)((uintptr_t)(p)-offsetof(type, member)))
 
 /** divide_up() - How many pieces of `size` it takes to hold `n`. */
 static inline uint64_t divide_up(uint64_t n, uint64_t size)

@@ -10,6 +10,7 @@
 #include "scsi/scsi.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum {
 	EVPD = 0x01,            /* INQUIRY, byte 1 */
@@ -265,4 +266,39 @@ unsigned scsi_cdb_length(uint8_t opcode)
 	static const uint8_t lengths[] = { 6, 10, 10, 0, 16, 12, 0, 0 };
 
 	return lengths[opcode >> GROUP_SHIFT];
+}
+
+bool scsi_cdb_is_rw(uint8_t opcode)
+{
+	return form_of_opcode(opcode) != NULL;
+}
+
+bool scsi_cdb_changes_medium(const uint8_t *cdb)
+{
+	/* SBC-3 table 13 and SPC-4 annex E. The variable length ones are taken for writes: those that are not are rare. */
+	static const uint8_t changing[] = {
+		0x04 /* FORMAT UNIT */,
+		0x07 /* REASSIGN BLOCKS */,
+		SCSI_WRITE_6,
+		SCSI_WRITE_10,
+		SCSI_WRITE_AND_VERIFY_10,
+		0x3b /* WRITE BUFFER */,
+		0x3f /* WRITE LONG(10) */,
+		SCSI_WRITE_SAME_10,
+		SCSI_UNMAP,
+		0x48 /* SANITIZE */,
+		0x51 /* XPWRITE(10) */,
+		SCSI_VARIABLE_LENGTH,
+		0x83 /* EXTENDED COPY */,
+		SCSI_COMPARE_AND_WRITE,
+		SCSI_WRITE_16,
+		SCSI_ORWRITE_16,
+		SCSI_WRITE_AND_VERIFY_16,
+		SCSI_WRITE_SAME_16,
+		0x9f /* WRITE LONG(16) */,
+		SCSI_WRITE_12,
+		SCSI_WRITE_AND_VERIFY_12,
+	};
+
+	return memchr(changing, cdb[0], sizeof(changing)) != NULL;
 }

@@ -173,6 +173,12 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 /** scsi_cdb_read_rw() - The reverse. false: not a READ or WRITE of 6, 10, 12 or 16 bytes; *ret_rw is untouched then. */
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw);
 
+/** scsi_cdb_is_rw() - Is it the opcode of a block READ or WRITE of 6, 10, 12 or 16 bytes? */
+bool scsi_cdb_is_rw(uint8_t opcode);
+
+/** scsi_cdb_changes_medium() - May it change what is on the medium, or how it is protected? For units opened read-only. */
+bool scsi_cdb_changes_medium(const uint8_t *cdb);
+
 /** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */
 unsigned scsi_cdb_length(uint8_t opcode);
 
