@@ -354,6 +354,8 @@ int hba_queue_watch(struct hba_queue *q, int fd, short events);
  */
 void hba_poll_within(struct hba_queue *q, unsigned ms);
 
+/** hba_fail() - Say in one sentence why this waiting op fails; returns `error` (negative), so: return hba_fail(c, -ENOENT, "...", ...). */
+int hba_fail(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* For people: the core adds time, controller and op. Never one per task. */
 void hba_log(const struct hba_controller *c, enum hba_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

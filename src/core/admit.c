@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * admit.c: who gets a task, and who waits.
+ *
+ * A task that was given has every right it needs on its way down, so nothing below can be full. Who waits does so at the unit;
+ * units that wait are served in turn, so that a busy one cannot starve the others.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What hba_waiter::core holds. */
+struct waiting {
+	struct list link;
+	struct hba_lun *lun;
+	uintptr_t bounce;
+};
+static_assert(sizeof(struct waiting) == sizeof(((struct hba_waiter *)0)->core), "a waiter is the caller's memory");
+
+static struct waiting *waiting_of(struct hba_waiter *w)
+{
+	return (struct waiting *)(void *)w->core;
+}
+
+static struct hba_waiter *waiter_of(struct list *link)
+{
+	return container_of(container_of(link, struct waiting, link), struct hba_waiter, core);
+}
+
+/* The second line's defaults, and the address. */
+static void prepare(struct task *t, struct hba_lun *lun)
+{
+	memset(t->head.cdb, 0, sizeof(t->head) - offsetof(struct hba_task, cdb));
+	t->head.mode = HBA_DATA_CPU;
+	t->head.timeout_ms = lun->timeout_ms;
+	t->head.target = lun->target->id;
+	t->head.lun = lun->id;
+	t->head.tag = lun_take_tag(lun, t);
+	t->lun = lun;
+	t->expired = 0;
+	t->memory_lost = 0;
+	t->state = TASK_OWNED;
+}
+
+/* From the queues in turn, so that each gets its share. */
+static struct task *take_free(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++) {
+		struct hba_queue *q = c->queues[c->next_queue];
+
+		c->next_queue = c->next_queue + 1 == c->n_queues ? 0 : c->next_queue + 1;
+		if (q->free.head)
+			return task_list_pop(&q->free);
+	}
+	return NULL;
+}
+
+static struct task *take(struct hba_lun *lun)
+{
+	struct task *t = lun->taken < lun->depth ? take_free(lun->controller) : NULL;
+
+	if (!t)
+		return NULL;
+	lun->taken++;
+	prepare(t, lun);
+	return t;
+}
+
+int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
+{
+	struct hba_controller *c = lun->controller;
+	struct task *t;
+
+	if (!c->accepting)
+		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(c->state));
+	/* Those who wait already come first. */
+	t = list_is_empty(&lun->waiters) ? take(lun) : NULL;
+	if (t) {
+		*ret_task = &t->head;
+		return 0;
+	}
+	if (w) {
+		*waiting_of(w) = (struct waiting) { .lun = lun, .bounce = bounce };
+		list_append(&lun->waiters, &waiting_of(w)->link);
+		if (list_is_empty(&lun->starving))
+			list_append(&c->starving, &lun->starving);
+	}
+	return 1;
+}
+
+int hba_waiter_cancel(struct hba_waiter *w)
+{
+	struct waiting *waiting = waiting_of(w);
+
+	if (!waiting->lun || list_is_empty(&waiting->link))
+		return -ENOENT;
+	list_remove(&waiting->link);
+	if (list_is_empty(&waiting->lun->waiters))
+		list_remove(&waiting->lun->starving);
+	return 0;
+}
+
+static void serve(struct hba_lun *lun, struct task *t)
+{
+	struct list *first = lun->waiters.next;
+	struct hba_waiter *w = waiter_of(first);
+
+	list_remove(first);
+	if (list_is_empty(&lun->waiters))
+		list_remove(&lun->starving);
+	w->ready(w, t ? &t->head : NULL);
+}
+
+/* The first unit that waits and may have one; it goes to the end of the line. */
+static struct hba_lun *next_starving(struct hba_controller *c)
+{
+	for (struct list *l = c->starving.next; l != &c->starving; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, starving);
+
+		if (lun->taken < lun->depth) {
+			list_remove(l);
+			list_append(&c->starving, l);
+			return lun;
+		}
+	}
+	return NULL;
+}
+
+static bool any_free(const struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->free.head)
+			return true;
+	return false;
+}
+
+bool admit_possible(const struct hba_controller *c)
+{
+	if (!any_free(c))
+		return false;
+	for (const struct list *l = c->starving.next; l != &c->starving; l = l->next) {
+		const struct hba_lun *lun = container_of(l, struct hba_lun, starving);
+
+		if (lun->taken < lun->depth)
+			return true;
+	}
+	return false;
+}
+
+void admit(struct hba_controller *c)
+{
+	struct hba_lun *lun;
+	struct task *t;
+
+	while (any_free(c) && (lun = next_starving(c)) && (t = take(lun)))
+		serve(lun, t);
+}
+
+void admit_none(struct hba_controller *c, struct hba_lun *only)
+{
+	struct list *l, *next;
+
+	for (l = c->starving.next; l != &c->starving; l = next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, starving);
+
+		next = l->next;
+		while ((!only || lun == only) && !list_is_empty(&lun->waiters))
+			serve(lun, NULL);
+	}
+}
+
+struct task *internal_get(struct hba_lun *lun)
+{
+	struct task *t = task_list_pop(&lun->controller->internal_free);
+
+	if (t)
+		prepare(t, lun);
+	return t;
+}
+
+void hba_task_put(struct hba_task *head)
+{
+	struct task *t;
+	struct hba_controller *c;
+
+	if (!head)
+		return;
+	t = task_of(head);
+	c = t->queue->controller;
+	if (t->state != TASK_OWNED) {
+		fail(-EINVAL, "hba_task_put: the task is not its client's to give back");
+		return;
+	}
+	t->state = TASK_FREE;
+	lun_return_tag(t->lun, t);
+	if (t->head.kind == HBA_TASK_INTERNAL) {
+		task_list_push(&c->internal_free, t);
+		return;
+	}
+	t->lun->taken--;
+	task_list_push(&t->queue->free, t);
+}

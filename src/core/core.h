@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core.h: the core's own room: a controller and everything it owns. One block per file, callees first.
+ *
+ * Who runs what (design 7):
+ *
+ *	the loop      hba_controller_run() and all it calls: queues, hot ops, a client's callbacks, scan, recovery. No locks.
+ *	the service   one thread per controller: waiting ops, with the loop fenced off. See service.c.
+ *	any thread    events, errors, memory objects, a unit's information: each under a lock of its own, named at the struct.
+ *
+ * Lock order: none is ever held while another is taken.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/base.h"
+
+#include <hbakit/controller.h>
+#include <hbakit/driver.h>
+#include <hbakit/event.h>
+#include <hbakit/lun.h>
+#include <pthread.h>
+
+enum {
+	CACHE_LINE = 64,
+	MAX_POOL = 65536, /* a slot is 16 bits */
+	MAX_QUEUES = 256, /* a task's queue is 8 bits */
+	TMF_TASKS = 1,
+	MIN_INTERNAL_TASKS = 2,
+	INTERNAL_BYTES = 160 * 1024, /* data of an internal task: REPORT LUNS of 16,384 units and more */
+	SENTENCE_BYTES = 512,
+	MAX_SEGMENTS = 256,    /* of one task, however many a chip can take */
+	TRANSLATED_ITEMS = 16, /* of a list that is written anew for a driver that is no chip */
+};
+
+#define NEVER UINT64_MAX
+
+struct hba_target;
+struct scan;
+
+/* ---- op.c: which op of which driver this thread is in ---------------------------------------------------------------- */
+
+/** struct op - One call into a driver; on the caller's stack. What its helpers are checked against. */
+struct op {
+	struct hba_controller *controller;
+	const char *name;  /* the table's member */
+	uint64_t call;     /* counts the calls of an op that comes once per task, from 1; 0 = does not count */
+	uint64_t deadline; /* of a waiting op, by the controller's clock */
+	bool hot;
+	bool may_map; /* memory may be taken */
+	struct op *outer;
+};
+
+void op_enter(struct op *op);
+void op_leave(struct op *op);
+/** op_now() - The op this thread is in; NULL outside any. */
+const struct op *op_now(void);
+
+/* ---- error.c: sentences ---------------------------------------------------------------------------------------------- */
+
+/** fail() - Set this thread's hba_error() and return `error`. */
+int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- event.c --------------------------------------------------------------------------------------------------------- */
+
+enum { EVENT_RING = 256 };
+
+struct event_ring {
+	pthread_mutex_t lock; /* the ring; any thread puts, the loop takes */
+	struct hba_event events[EVENT_RING];
+	unsigned first, n;
+	uint64_t lost;
+};
+
+/** event_put() - Keep one for hba_event_next(). `target` HBA_NO_TARGET: about the controller; lun may be NULL. */
+void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target, const struct hba_lun_id *lun, int64_t value,
+	       const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/** violation() - The driver broke a rule: names driver and op itself; the rest says value and rule. Returns -EPROTO. */
+int violation(struct hba_controller *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- property.c ------------------------------------------------------------------------------------------------------ */
+
+/** struct properties - A short list in the order of arrival; the loop's, and waiting ops'. */
+struct properties {
+	struct hba_property *items;
+	unsigned n;
+};
+
+int properties_set(struct properties *p, const struct hba_property *property);
+void properties_remove(struct properties *p, const char *key);
+void properties_clear(struct properties *p);
+
+/* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
+
+struct memory {
+	pthread_mutex_t lock; /* all of it */
+	struct list slabs, buffers, mappings;
+	struct hba_mapping **regions[32]; /* chunks by the number's top bit; any thread reads, entries are atomic */
+	uint32_t last_region;
+	uint64_t driver_bytes;     /* taken by the driver */
+	uint64_t io_path_mappings; /* attempts in a hot op, all refused */
+};
+
+void memory_init(struct memory *m);
+/** memory_region() - The mapping with that number; NULL: none. No lock. */
+const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
+/** memory_release_driver() - After stop: what the driver took. */
+void memory_release_driver(struct hba_controller *c);
+void memory_fini(struct hba_controller *c);
+
+/* ---- report.c -------------------------------------------------------------------------------------------------------- */
+
+void report_prepare(const struct hba_driver *d, struct hba_report *report);
+/** report_check() - Fill in defaults and judge: every missing and every contradictory field in one sentence. */
+int report_check(struct hba_controller *c, struct hba_report *report);
+
+/* ---- pool.c: tasks, made once ---------------------------------------------------------------------------------------- */
+
+enum task_state {
+	TASK_FREE,
+	TASK_OWNED,  /* a client's: between get and submit, or after its done */
+	TASK_QUEUED, /* unsent, in its unit's queue */
+	TASK_WITH_DRIVER,
+	TASK_ENDED, /* completed; its done is owed */
+};
+
+/** struct task - One member of the pool. Lines 1 and 2 are public; 3 is touched at submit and completion; 4 is for the rare. */
+struct task {
+	struct hba_task head;
+
+	struct task *next; /* in the one list it is in: free, unsent, ended */
+	hba_done_fn done;
+	void *arg;
+	struct hba_lun *lun;
+	uint64_t deadline; /* ns; NEVER = none */
+	uint64_t bytes;
+	uint32_t generation;
+	uint16_t outcome;
+	uint8_t sent;
+	uint8_t state; /* enum task_state */
+	uint8_t sense_len;
+	uint8_t negotiated, reverted, memory_lost;
+	uint8_t expired; /* its timeout has passed: recovery has it */
+	bool rewritten;  /* the head's data are the driver's view; the client's is below */
+
+	struct hba_queue *queue __attribute__((aligned(CACHE_LINE)));
+	struct iovec whole;   /* the client's short form, as a list of one */
+	void *memory;         /* internal: INTERNAL_BYTES that the device can reach */
+	union item *items;    /* max_items of them: the data in the driver's mode, where the client's list will not do */
+	uint8_t *sense;       /* HBA_MAX_SENSE bytes */
+	union hba_data given; /* what the client wrote, while the head says it in the driver's mode */
+	uint32_t given_n;
+	uint8_t given_mode;
+};
+static_assert(sizeof(struct task) == 4 * CACHE_LINE, "a task is four cache lines");
+static_assert(offsetof(struct task, next) == sizeof(struct hba_task), "the core's part follows the public head");
+
+/** struct task_list - Singly linked through task::next; a queue, or from its head a stack. */
+struct task_list {
+	struct task *head, *tail;
+};
+
+static inline void task_list_push(struct task_list *l, struct task *t)
+{
+	t->next = l->head;
+	l->head = t;
+	if (!t->next)
+		l->tail = t;
+}
+
+static inline void task_list_append(struct task_list *l, struct task *t)
+{
+	t->next = NULL;
+	if (l->head)
+		l->tail->next = t;
+	else
+		l->head = t;
+	l->tail = t;
+}
+
+static inline struct task *task_list_pop(struct task_list *l)
+{
+	struct task *t = l->head;
+
+	if (t)
+		l->head = t->next;
+	return t;
+}
+
+/** union item - One item of a data list in any mode; all are sixteen bytes. */
+union item {
+	struct hba_segment segment;
+	struct iovec iov;
+	struct hba_piece piece;
+};
+static_assert(sizeof(union item) == 16, "items of a list are alike in size");
+
+struct pool {
+	struct task *tasks; /* by slot: tmf, internal, clients */
+	unsigned n, n_clients;
+	void *privs; /* task_priv_size apart, rounded up to a line */
+	uint8_t *senses;
+	union item *items;
+	unsigned max_items;
+	struct hba_mapping *internal_memory;
+	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
+	unsigned id_shift;
+	uint64_t ns, bytes; /* what mapping and naming took */
+	unsigned named;
+};
+
+/** pool_create() - All tasks of all kinds, each mapped and named right after it is made. On the service thread. */
+int pool_create(struct hba_controller *c);
+void pool_destroy(struct hba_controller *c);
+/** pool_find() - By unique id, NULL: none has it. Constant time. */
+struct task *pool_find(const struct pool *p, uint64_t unique_id);
+/** pool_holds() - Is it one of ours at all? For pointers from a driver. */
+bool pool_holds(const struct pool *p, const struct hba_task *t);
+
+/* The public head is the first member, so that a driver's pointer is ours. */
+static inline struct task *task_of(struct hba_task *head)
+{
+	return container_of(head, struct task, head);
+}
+
+/* ---- lun.c, target.c ------------------------------------------------------------------------------------------------- */
+
+/** struct unit_queue - One unit's unsent tasks in one hardware queue. In hba_queue::ready while it may send. */
+struct unit_queue {
+	struct list link;
+	struct task_list unsent;
+	struct hba_lun *lun;
+};
+
+struct hba_lun {
+	struct hba_controller *controller;
+	struct hba_target *target;
+	struct list link; /* hba_target::luns, by LUN */
+	struct hba_lun_id id;
+	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
+	bool seen;                /* by the scan that is under way */
+	bool frozen;              /* nothing new is sent: recovery is at work */
+	uint64_t held_until;      /* handed back by the driver; 0 = not */
+	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
+	unsigned limit, out;      /* tasks with the driver, at most and now */
+	uint32_t timeout_ms;      /* a task's default */
+	struct list waiters;      /* struct hba_waiter's core[0..1] */
+	struct list starving;     /* hba_controller::starving while there are waiters */
+	uint64_t *tags;           /* bitmap, if tags are fewer than slots */
+	void *priv;
+	struct unit_queue queues[];
+};
+
+struct hba_target {
+	struct hba_controller *controller;
+	struct list link; /* hba_controller::targets, by id */
+	uint64_t id;
+	struct hba_target_report report;
+	struct properties properties;
+	struct list luns;
+	bool initialised; /* the driver has it */
+	bool seen;
+	bool present;
+	uint64_t held_until;
+	void *priv;
+};
+
+/** target_find() - NULL: none with that id. */
+struct hba_target *target_find(struct hba_controller *c, uint64_t id);
+/** target_add() - Find or make one, not initialised yet. NULL: no memory. */
+struct hba_target *target_add(struct hba_controller *c, uint64_t id);
+/** target_initialize() - The driver's op, on the service thread; `done` on the loop with its result. */
+int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error));
+void targets_free(struct hba_controller *c);
+
+struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id);
+struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id);
+void lun_free(struct hba_lun *lun);
+/** lun_set_info() - Publish; counts up the generation if it is another disk; the event. Loop. */
+void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info);
+void lun_set_absent(struct hba_lun *lun);
+/** lun_take_tag() - A SAM tag for a task of this unit; the depth has made sure that there is one. */
+uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t);
+void lun_return_tag(struct hba_lun *lun, const struct task *t);
+
+/* ---- queue.c: the hot path ------------------------------------------------------------------------------------------- */
+
+/** struct watch - A descriptor the sleeping loop minds: a driver's, or an interrupt vector's. */
+struct watch {
+	struct list link;
+	int fd;
+};
+
+struct hba_queue {
+	struct hba_controller *controller;
+	void *priv;
+	unsigned index;
+	unsigned with_driver;   /* tasks */
+	struct list ready;      /* struct unit_queue: those with something to send */
+	struct list held;       /* struct unit_queue: those that have, but must not */
+	struct task_list ended; /* dones owed */
+	struct task_list free;  /* clients' */
+	uint64_t next_expiry;   /* no task expires before */
+	uint64_t poll_at;       /* hba_poll_within; NEVER */
+	uint64_t held_until;    /* handed back for want of room; 0 = not */
+	struct list watches;
+	bool polled_only; /* nothing wakes us: the loop must not sleep while tasks are out */
+};
+
+int queues_create(struct hba_controller *c);
+void queues_destroy(struct hba_controller *c);
+/** queue_turn() - Send, poll, deliver; returns how many tasks came back. */
+unsigned queue_turn(struct hba_queue *q, unsigned budget);
+/** queue_deliver() - Run up to `budget` dones. */
+unsigned queue_deliver(struct hba_queue *q, unsigned budget);
+void queue_poll(struct hba_queue *q, unsigned budget);
+/** queue_can_send() - Is there anything that may be sent now? */
+bool queue_can_send(const struct hba_queue *q);
+/** queue_add() - A checked task joins its unit's unsent ones; `first`: at their head. */
+void queue_add(struct task *t, bool first);
+/** task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself. */
+void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
+/** queue_flush() - End every unsent task (of `lun`, or of all if NULL) with `outcome`. */
+void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome);
+/** queue_end_lost() - After a stop or a reset: end all that the driver had. */
+void queue_end_lost(struct hba_controller *c, bool memory_lost);
+
+/* ---- admit.c --------------------------------------------------------------------------------------------------------- */
+
+/** admit() - Give free tasks to those who wait, unit after unit. */
+void admit(struct hba_controller *c);
+bool admit_possible(const struct hba_controller *c);
+/** admit_none() - Tell everyone who waits (for `lun`, or at all if NULL) that nothing will come. */
+void admit_none(struct hba_controller *c, struct hba_lun *lun);
+/** internal_get() - An internal task for `lun`, or NULL if all are out. Given back by hba_task_put(). */
+struct task *internal_get(struct hba_lun *lun);
+
+/* ---- submit.c -------------------------------------------------------------------------------------------------------- */
+
+/** task_submit() - hba_submit() for tasks of any kind. */
+int task_submit(struct task *t, hba_done_fn done, void *arg);
+/** task_restore() - Before its done: the data as the client wrote them. */
+void task_restore(struct task *t);
+
+/* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
+
+/** struct job - Something that may wait. The caller's memory until `done` has run. */
+struct job {
+	struct list link;
+	const char *name; /* the op; also the step's name if `step` */
+	bool step;        /* time it as a step of the life cycle */
+	bool may_map;
+	unsigned ms;                                             /* deadline of the op; 0 = 10,000 */
+	int (*run)(struct hba_controller *c, struct job *job);   /* service thread, loop fenced */
+	void (*done)(struct hba_controller *c, struct job *job); /* loop; NULL: none */
+	int error;
+	uint64_t ns; /* it took */
+};
+
+struct service {
+	pthread_t thread;
+	pthread_mutex_t lock; /* the members down to `quit` */
+	pthread_cond_t changed;
+	struct list todo, over;
+	struct job *running;
+	bool up, quit;
+
+	/* The fence. The service raises it and waits till no turn runs; a turn that finds it raised ends at once. */
+	bool fence;    /* atomic */
+	bool turning;  /* atomic */
+	bool has_over; /* atomic: jobs in `over` */
+	bool cancel;   /* atomic: waits of the running op end with -ECANCELED */
+};
+
+int service_start(struct hba_controller *c);
+/** service_stop() - Lets the running job end. -ETIMEDOUT: it does not; the thread is left behind and the controller is dead. */
+int service_stop(struct hba_controller *c);
+void service_post(struct hba_controller *c, struct job *job);
+/** service_call() - Post and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back. Not from a callback. */
+int service_call(struct hba_controller *c, struct job *job);
+/** service_reap() - Run the `done`s of the jobs that are over. Loop. */
+void service_reap(struct hba_controller *c);
+bool service_idle(struct hba_controller *c);
+/** turn_begin() - false: fenced, do nothing. */
+bool turn_begin(struct hba_controller *c);
+void turn_end(struct hba_controller *c);
+
+/* ---- loop.c: sleeping and waking ------------------------------------------------------------------------------------- */
+
+struct sleeper {
+	int epoll, wake, timer; /* wake: eventfd; timer: timerfd */
+	bool armed;             /* the loop's */
+	bool asleep;            /* atomic: somebody who has work must write to `wake` */
+};
+
+int sleeper_init(struct sleeper *s);
+void sleeper_fini(struct sleeper *s);
+void sleeper_watch(struct hba_controller *c, int fd, uint32_t events);
+/** loop_wake() - Any thread: there is work. */
+void loop_wake(struct hba_controller *c);
+/** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */
+int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms);
+
+/* ---- scan.c ---------------------------------------------------------------------------------------------------------- */
+
+/** scan_begin() - Look for targets and units; one scan at a time, a second one follows. Loop. */
+int scan_begin(struct hba_controller *c);
+bool scan_over(struct hba_controller *c);
+/** scan_turn() - Whatever the scan can do now. */
+void scan_turn(struct hba_controller *c);
+/** scan_next() - When it wants to be called at the latest; NEVER. */
+uint64_t scan_next(const struct hba_controller *c);
+void scan_free(struct hba_controller *c);
+
+/* ---- recovery.c ------------------------------------------------------------------------------------------------------ */
+
+struct recovery {
+	struct task *victim; /* NULL: none is under way */
+	unsigned rung;
+	uint64_t deadline; /* of this rung */
+	uint64_t since;
+	bool tmf_out, tmf_answered;
+	uint8_t response; /* enum hba_service_response */
+	struct job job;
+	bool job_out;
+};
+
+/** recovery_turn() - Find tasks whose time is over and go up the ladder for them. */
+void recovery_turn(struct hba_controller *c);
+/** recovery_next() - When it wants to be called at the latest; NEVER. */
+uint64_t recovery_next(const struct hba_controller *c);
+
+/* ---- life.c ---------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_STEPS = 32 };
+
+struct hba_controller {
+	const struct hba_driver *driver;
+	struct hba_driver table; /* a copy, padded with NULL where an older plug-in's is shorter */
+	const void *variant;
+	char *uri, *path, *name;
+	struct uri_option *options;
+	struct hba_options given;
+	const struct clock *clock;
+
+	enum hba_state state;
+	bool accepting; /* submissions */
+	bool stuck;     /* a waiting op never came back: its thread still owns what it uses */
+	uint64_t now;   /* once per turn */
+	struct hba_report report;
+	void *priv;
+
+	struct pool pool;
+	struct hba_queue **queues;
+	unsigned n_queues, next_queue;
+	struct task_list internal_free, tmf_free;
+
+	struct list targets;       /* by id */
+	struct list starving;      /* units with waiters, in turn */
+	pthread_mutex_t info_lock; /* every unit's info */
+	struct properties properties;
+
+	struct memory memory;
+	struct service service;
+	struct sleeper sleeper;
+	struct event_ring events;
+	struct recovery recovery;
+	struct scan *scan;
+	bool rescan_wanted; /* atomic */
+
+	char op_sentence[SENTENCE_BYTES]; /* hba_fail()'s: the running op's, the service thread's */
+	char sentence[SENTENCE_BYTES];    /* a failed step's, on its way to the caller's thread */
+	struct hba_step steps[MAX_STEPS];
+	unsigned n_steps;
+	uint64_t violations;
+	uint64_t strays; /* completions of tasks that nobody has out */
+};
+
+/** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
+struct controller_plan {
+	const struct hba_driver *driver;
+	const void *variant;
+	const char *uri;
+	const char *path;                  /* between colon and `?` */
+	const char *query;                 /* after the `?`; NULL */
+	const struct hba_options *options; /* NULL = defaults */
+	const struct clock *clock;         /* NULL = the real one */
+};
+int controller_new(const struct controller_plan *plan, struct hba_controller **ret_c);
+
+/** controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY: it does not. */
+int controller_move(struct hba_controller *c, enum hba_state to);
+void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
+
+/* ---- uri.c ----------------------------------------------------------------------------------------------------------- */
+
+/** uri_options_parse() - The query against the driver's list; refuses the unknown. */
+int uri_options_parse(struct hba_controller *c, const char *query);
+void uri_options_free(struct hba_controller *c);
+
+#endif

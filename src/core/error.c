@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* error.c: the sentence behind a negative return. */
+#include "core/core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local char sentence[SENTENCE_BYTES];
+
+int fail(int error, const char *format, ...)
+{
+	char text[SENTENCE_BYTES]; /* the arguments may be the last sentence */
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	snprintf(sentence, sizeof(sentence), "%s", text);
+	return error;
+}
+
+const char *hba_error(void)
+{
+	return sentence;
+}
+
+int hba_fail(struct hba_controller *c, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->op_sentence, sizeof(c->op_sentence), format, args);
+	va_end(args);
+	return error;
+}
+
+void hba_log(const struct hba_controller *c, enum hba_log_level level, const char *format, ...)
+{
+	const struct op *op = op_now();
+	char text[SENTENCE_BYTES], line[SENTENCE_BYTES + 64];
+	uint64_t now = c->clock->now(c->clock);
+	va_list args;
+
+	if (!c->given.log || level > c->given.log_level)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	snprintf(line, sizeof(line), "%llu.%06llu %s %s: %s", (unsigned long long)(now / NS_PER_S),
+		 (unsigned long long)(now % NS_PER_S / 1000), c->driver->name, op ? op->name : "-", text);
+	c->given.log(level, line, c->given.log_arg);
+}

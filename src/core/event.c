@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* event.c: what happened that no task tells; a bounded ring that says how much it has lost. */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+__attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, struct hba_event *e, const char *format,
+						      va_list args)
+{
+	struct event_ring *r = &c->events;
+
+	vsnprintf(e->text, sizeof(e->text), format, args);
+	e->time_ns = c->clock->now(c->clock);
+	pthread_mutex_lock(&r->lock);
+	if (r->n == EVENT_RING) {
+		r->first = (r->first + 1) % EVENT_RING;
+		r->n--;
+		r->lost++;
+	}
+	r->events[(r->first + r->n++) % EVENT_RING] = *e;
+	pthread_mutex_unlock(&r->lock);
+	loop_wake(c);
+}
+
+void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target, const struct hba_lun_id *lun, int64_t value,
+	       const char *format, ...)
+{
+	struct hba_event e = { .target = target, .value = value, .kind = kind };
+	va_list args;
+
+	if (lun)
+		e.lun = *lun;
+	va_start(args, format);
+	put(c, &e, format, args);
+	va_end(args);
+}
+
+int violation(struct hba_controller *c, const char *format, ...)
+{
+	const struct op *op = op_now();
+	struct hba_event e = { .target = HBA_NO_TARGET, .kind = HBA_EVENT_VIOLATION };
+	char rule[sizeof(e.text)], call[32] = "";
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(rule, sizeof(rule), format, args);
+	va_end(args);
+	if (op && op->call)
+		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
+	__atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
+	event_put(c, HBA_EVENT_VIOLATION, e.target, NULL, 0, "driver %s, %s%s: %s", c->driver->name,
+		  op ? op->name : "outside any op", call, rule);
+	return fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
+}
+
+int hba_event_next(struct hba_controller *c, struct hba_event *ret_event)
+{
+	struct event_ring *r = &c->events;
+	int taken = 1;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->lost) {
+		*ret_event = (struct hba_event) { .time_ns = r->n ? r->events[r->first].time_ns : 0,
+						  .target = HBA_NO_TARGET,
+						  .value = (int64_t)r->lost,
+						  .kind = HBA_EVENT_LOST };
+		snprintf(ret_event->text, sizeof(ret_event->text), "%llu events were lost before this one",
+			 (unsigned long long)r->lost);
+		r->lost = 0;
+	} else if (r->n) {
+		*ret_event = r->events[r->first];
+		r->first = (r->first + 1) % EVENT_RING;
+		r->n--;
+	} else {
+		taken = 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return taken;
+}

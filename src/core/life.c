@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life.c: a controller's life, from open to close: one table of transitions, every step timed, every failure unwound in one place.
+ *
+ *	created ─> initialised ─> mapped ─> started ⇄ paused, resetting ─> stopped          gone, dead: final
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_START_MS = 60 * MS_PER_S, MAP_MS = 60 * MS_PER_S, DRAIN_MS = 5 * MS_PER_S };
+
+/* ---- states */
+
+static const char *const state_names[] = {
+	[HBA_CREATED] = "created", [HBA_INITIALISED] = "initialised", [HBA_MAPPED] = "mapped",   [HBA_STARTED] = "started",
+	[HBA_PAUSED] = "paused",   [HBA_RESETTING] = "resetting",     [HBA_STOPPED] = "stopped", [HBA_GONE] = "gone",
+	[HBA_DEAD] = "dead",
+};
+
+#define TO(state) (1U << (state))
+
+static const unsigned transitions[] = {
+	[HBA_CREATED] = TO(HBA_INITIALISED) | TO(HBA_DEAD),
+	[HBA_INITIALISED] = TO(HBA_MAPPED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_MAPPED] = TO(HBA_STARTED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_STARTED] = TO(HBA_PAUSED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_PAUSED] = TO(HBA_STARTED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_RESETTING] = TO(HBA_STARTED) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_STOPPED] = 0,
+	[HBA_GONE] = 0,
+	[HBA_DEAD] = 0,
+};
+
+const char *hba_state_name(enum hba_state s)
+{
+	return (unsigned)s < ARRAY_SIZE(state_names) ? state_names[s] : "unknown";
+}
+
+int controller_move(struct hba_controller *c, enum hba_state to)
+{
+	if (!(transitions[c->state] & TO(to)))
+		return fail(-EBUSY, "%s: the controller is %s and cannot become %s", c->uri, hba_state_name(c->state),
+			    hba_state_name(to));
+	__atomic_store_n(&c->state, to, __ATOMIC_RELEASE);
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, to, "the controller is %s", hba_state_name(to));
+	return 0;
+}
+
+void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error)
+{
+	if (c->n_steps < MAX_STEPS)
+		c->steps[c->n_steps++] = (struct hba_step) { name, ns, error };
+	hba_log(c, error < 0 ? HBA_LOG_ERROR : HBA_LOG_INFO, "%s took %llu us: %s", name, (unsigned long long)(ns / 1000),
+		error < 0 ? strerror(-error) : "done");
+}
+
+/* ---- made, not touched */
+
+/* A shorter table is an older plug-in's: what it lacks is NULL. */
+static int take_table(struct hba_controller *c, const struct hba_driver *d)
+{
+	if (d->version != HBA_DRIVER_VERSION || d->size < offsetof(struct hba_driver, initialize) || d->size > sizeof(*d))
+		return fail(-EPROTO,
+			    "%s: the driver's table has version %u and %zu bytes; this library knows version %d, up to %zu bytes",
+			    c->uri, d->version, d->size, HBA_DRIVER_VERSION, sizeof(*d));
+	memcpy(&c->table, d, d->size);
+	c->driver = &c->table;
+	if (!c->table.name || !c->table.initialize || !c->table.process_task)
+		return fail(-EPROTO, "%s: the driver's table lacks name, initialize or process_task", c->uri);
+	return 0;
+}
+
+static int take_plan(struct hba_controller *c, const struct controller_plan *plan)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	c->uri = strdup(plan->uri);
+	c->path = strdup(plan->path);
+	c->name = strdup(plan->options && plan->options->name ? plan->options->name : pid);
+	if (!c->uri || !c->path || !c->name)
+		return fail(-ENOMEM, "no memory for a controller");
+	if (plan->options)
+		c->given = *plan->options;
+	c->given.name = c->name;
+	c->clock = plan->clock ? plan->clock : &clock_monotonic;
+	c->variant = plan->variant;
+	return 0;
+}
+
+static void controller_free(struct hba_controller *c)
+{
+	sleeper_fini(&c->sleeper);
+	uri_options_free(c);
+	pthread_mutex_destroy(&c->info_lock);
+	pthread_mutex_destroy(&c->events.lock);
+	memory_fini(c);
+	free(c->uri);
+	free(c->path);
+	free(c->name);
+	free(c);
+}
+
+int controller_new(const struct controller_plan *plan, struct hba_controller **ret_c)
+{
+	struct hba_controller *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return fail(-ENOMEM, "no memory for a controller");
+	c->sleeper = (struct sleeper) { .epoll = -1, .wake = -1, .timer = -1 };
+	list_init(&c->targets);
+	list_init(&c->starving);
+	memory_init(&c->memory);
+	pthread_mutex_init(&c->events.lock, NULL);
+	pthread_mutex_init(&c->info_lock, NULL);
+	r = take_plan(c, plan);
+	if (r == 0)
+		r = take_table(c, plan->driver);
+	if (r == 0)
+		r = sleeper_init(&c->sleeper);
+	if (r == 0 && plan->query)
+		r = uri_options_parse(c, plan->query);
+	if (r < 0) {
+		controller_free(c);
+		return r;
+	}
+	*ret_c = c;
+	return 0;
+}
+
+/* ---- the steps up */
+
+static int driver_error(struct hba_controller *c, const char *op, int error)
+{
+	if (error != -EPROTO && c->op_sentence[0])
+		return fail(error, "%s: %s", c->uri, c->op_sentence);
+	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op, strerror(-error));
+}
+
+static int run_initialize(struct hba_controller *c, struct job *job)
+{
+	struct hba_report report;
+	uint64_t violations = c->violations;
+	int r;
+
+	(void)job;
+	report_prepare(c->driver, &report);
+	memcpy(&c->report, &report, sizeof(report));
+	r = c->driver->initialize(c, &report);
+	if (r == 0)
+		r = report_check(c, &report);
+	else if (c->violations == violations)
+		r = driver_error(c, "initialize", r);
+	c->report = report;
+	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
+	return r;
+}
+
+static int run_map(struct hba_controller *c, struct job *job)
+{
+	int r = queues_create(c);
+
+	(void)job;
+	if (r == 0)
+		r = pool_create(c);
+	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
+	return r;
+}
+
+static int run_start(struct hba_controller *c, struct job *job)
+{
+	int r = c->driver->start ? c->driver->start(c) : 0;
+
+	(void)job;
+	snprintf(c->sentence, sizeof(c->sentence), "%s", "");
+	if (r < 0) {
+		driver_error(c, "start", r);
+		snprintf(c->sentence, sizeof(c->sentence), "%s", hba_error());
+	}
+	return r;
+}
+
+static int run_stop(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	if (c->driver->stop)
+		c->driver->stop(c);
+	return 0;
+}
+
+static int take_step(struct hba_controller *c, const char *name, int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
+{
+	struct job job = { .name = name, .step = true, .may_map = true, .ms = ms, .run = run };
+	int r;
+
+	list_init(&job.link);
+	r = service_call(c, &job);
+	/* The sentence was the service thread's; now it is the caller's. A stuck op has its own. */
+	return r < 0 && !c->stuck ? fail(r, "%s", c->sentence) : r;
+}
+
+static int scan_wait(struct hba_controller *c, unsigned ms)
+{
+	int r = scan_begin(c);
+
+	if (r == 0)
+		r = loop_until(c, scan_over, ms);
+	return r == -ETIMEDOUT ? fail(r, "%s: the scan has not ended after %u ms", c->uri, ms) : r;
+}
+
+static int bring_up(struct hba_controller *c)
+{
+	int r = service_start(c);
+
+	if (r < 0)
+		return r;
+	c->priv = c->driver->priv_size ? calloc(1, c->driver->priv_size) : NULL;
+	if (c->driver->priv_size && !c->priv)
+		return fail(-ENOMEM, "%s: no memory for the driver", c->uri);
+	r = take_step(c, "initialize", run_initialize, 0);
+	if (r < 0)
+		return r;
+	controller_move(c, HBA_INITIALISED);
+	r = take_step(c, "map_hba_data", run_map, MAP_MS);
+	if (r < 0)
+		return r;
+	controller_move(c, HBA_MAPPED);
+	r = take_step(c, "start", run_start, 0);
+	if (r < 0)
+		return r;
+	controller_move(c, HBA_STARTED);
+	c->accepting = true;
+	return scan_wait(c, c->given.start_ms ? c->given.start_ms : DEFAULT_START_MS);
+}
+
+/* ---- the steps down */
+
+static bool nothing_out(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->with_driver || c->queues[i]->ended.head)
+			return false;
+	return service_idle(c);
+}
+
+static void deliver_all(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		while (queue_deliver(c->queues[i], HBA_MAX_BATCH))
+			;
+}
+
+/* Ends every task through its done, then the driver. */
+static int take_down(struct hba_controller *c)
+{
+	struct job job = { .name = "stop", .step = true, .run = run_stop };
+	int r;
+
+	list_init(&job.link);
+	c->accepting = false;
+	queue_flush(c, NULL, HBA_NOT_DELIVERED);
+	admit_none(c, NULL);
+	if (c->state == HBA_STARTED)
+		loop_until(c, nothing_out, DRAIN_MS);
+	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
+	queue_end_lost(c, r < 0);
+	deliver_all(c);
+	if (r < 0) {
+		controller_move(c, HBA_DEAD);
+		return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
+			    c->driver->name);
+	}
+	service_stop(c);
+	memory_release_driver(c);
+	free(c->priv);
+	c->priv = NULL;
+	return 0;
+}
+
+static void forget(struct hba_controller *c)
+{
+	scan_free(c);
+	targets_free(c);
+	pool_destroy(c);
+	queues_destroy(c);
+	properties_clear(&c->properties);
+}
+
+int hba_controller_start(struct hba_controller *c)
+{
+	char sentence[SENTENCE_BYTES];
+	int r;
+
+	if (c->state != HBA_CREATED || c->stuck)
+		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
+	c->n_steps = 0;
+	r = bring_up(c);
+	if (r == 0)
+		return 0;
+	snprintf(sentence, sizeof(sentence), "%s", hba_error());
+	if (c->service.up && take_down(c) == 0) {
+		forget(c);
+		if (c->state != HBA_CREATED)
+			controller_move(c, HBA_CREATED);
+	}
+	return fail(r, "%s", sentence);
+}
+
+int hba_controller_stop(struct hba_controller *c)
+{
+	int r;
+
+	if (c->state == HBA_CREATED || c->state == HBA_STOPPED)
+		return 0;
+	if (!c->service.up || c->stuck)
+		return fail(-EIO, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	r = take_down(c);
+	if (r == 0 && c->state != HBA_DEAD)
+		controller_move(c, HBA_STOPPED);
+	return r;
+}
+
+void hba_controller_close(struct hba_controller *c)
+{
+	if (!c)
+		return;
+	hba_controller_stop(c);
+	if (c->stuck)
+		return; /* the op that never came back may still use all of it: leaked on purpose */
+	forget(c);
+	controller_free(c);
+}
+
+/* ---- looking */
+
+enum hba_state hba_controller_state(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
+}
+
+const char *hba_controller_driver(const struct hba_controller *c)
+{
+	return c->driver->name;
+}
+
+const char *hba_controller_uri(const struct hba_controller *c)
+{
+	return c->uri;
+}
+
+const struct hba_report *hba_controller_report(const struct hba_controller *c)
+{
+	return c->state == HBA_CREATED ? NULL : &c->report;
+}
+
+void hba_controller_counts(const struct hba_controller *c, struct hba_counts *ret_counts)
+{
+	const struct pool *p = &c->pool;
+
+	*ret_counts = (struct hba_counts) {
+		.client_tasks = p->n_clients,
+		.internal_tasks = p->n ? c->report.internal_tasks : 0,
+		.tmf_tasks = p->n ? TMF_TASKS : 0,
+		.hba_data_mapped = p->named,
+		.hba_data_bytes = p->bytes,
+		.hba_data_ns = p->ns,
+		.io_path_mappings = __atomic_load_n(&c->memory.io_path_mappings, __ATOMIC_RELAXED),
+	};
+}
+
+unsigned hba_controller_steps(const struct hba_controller *c, const struct hba_step **ret_steps)
+{
+	*ret_steps = c->steps;
+	return c->n_steps;
+}
+
+void *hba_controller_priv(const struct hba_controller *c)
+{
+	return c->priv;
+}
+
+const void *hba_controller_variant(const struct hba_controller *c)
+{
+	return c->variant;
+}
+
+uint64_t hba_now(const struct hba_controller *c)
+{
+	return op_now() && !op_now()->hot ? c->clock->now(c->clock) : c->now;
+}

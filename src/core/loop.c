@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.c: the caller's own loop: a turn, and how it sleeps without missing anything.
+ *
+ * Polled, a turn makes no system call. To sleep, the loop first says so (arm), then looks once more for work, and only then waits;
+ * whoever brings work looks whether the loop sleeps after having put it down. So one of the two sees the other.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum { TURN_BUDGET = 64, DRAIN_AT_ONCE = 16 };
+
+/* ---- what wakes it */
+
+static int add_fd(const struct sleeper *s, int fd, uint32_t events)
+{
+	struct epoll_event e = { .events = events, .data.fd = fd };
+
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+int sleeper_init(struct sleeper *s)
+{
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->epoll < 0 || s->wake < 0 || s->timer < 0)
+		return fail(-errno, "no descriptor for the loop");
+	if (add_fd(s, s->wake, EPOLLIN) < 0 || add_fd(s, s->timer, EPOLLIN) < 0)
+		return fail(-ENOMEM, "no room to watch the loop's descriptors");
+	return 0;
+}
+
+void sleeper_fini(struct sleeper *s)
+{
+	cleanup_close(&s->timer);
+	cleanup_close(&s->wake);
+	cleanup_close(&s->epoll);
+}
+
+int hba_queue_watch(struct hba_queue *q, int fd, short events)
+{
+	struct sleeper *s = &q->controller->sleeper;
+	struct epoll_event e = { .events = (uint32_t)events, .data.fd = fd };
+	struct watch *w;
+	struct list *l;
+
+	for (l = q->watches.next; l != &q->watches; l = l->next) {
+		w = container_of(l, struct watch, link);
+		if (w->fd != fd)
+			continue;
+		if (events)
+			return epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &e) < 0 ? -errno : 0;
+		list_remove(l);
+		free(w);
+		return epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
+	}
+	if (!events)
+		return 0;
+	w = malloc(sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
+		free(w);
+		return -errno;
+	}
+	w->fd = fd;
+	list_append(&q->watches, &w->link);
+	return 0;
+}
+
+void loop_wake(struct hba_controller *c)
+{
+	uint64_t one = 1;
+
+	/* The work was put down before this look; see the head of the file. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&c->sleeper.asleep, __ATOMIC_SEQ_CST))
+		(void)!write(c->sleeper.wake, &one, sizeof(one));
+}
+
+static void drain(int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof(count));
+}
+
+static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
+{
+	struct op op = { .controller = q->controller, .name = "interrupts", .hot = true };
+
+	if (!q->controller->driver->interrupts)
+		return;
+	op_enter(&op);
+	if (q->controller->driver->interrupts(q, on) > 0)
+		*ret_work = true;
+	op_leave(&op);
+}
+
+static void disarm(struct hba_controller *c)
+{
+	bool ignored;
+
+	__atomic_store_n(&c->sleeper.asleep, false, __ATOMIC_SEQ_CST);
+	c->sleeper.armed = false;
+	for (unsigned i = 0; i < c->n_queues; i++)
+		interrupts(c->queues[i], false, &ignored);
+	drain(c->sleeper.wake);
+	drain(c->sleeper.timer);
+}
+
+/* ---- a turn */
+
+static bool is_over(const struct hba_controller *c)
+{
+	return c->state == HBA_STOPPED || c->state == HBA_GONE || c->state == HBA_DEAD || c->state == HBA_CREATED;
+}
+
+static bool dones_owed(const struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->ended.head)
+			return true;
+	return false;
+}
+
+/* What is no I/O; nearly always nothing. */
+static void chores(struct hba_controller *c)
+{
+	service_reap(c);
+	if (!list_is_empty(&c->starving))
+		admit(c);
+	recovery_turn(c);
+	scan_turn(c);
+}
+
+static unsigned turn(struct hba_controller *c, unsigned budget)
+{
+	unsigned n = 0;
+
+	c->now = c->clock->now(c->clock);
+	if (c->sleeper.armed)
+		disarm(c);
+	for (unsigned i = 0; i < c->n_queues; i++)
+		n += queue_turn(c->queues[i], budget);
+	chores(c);
+	return n;
+}
+
+int hba_controller_run(struct hba_controller *c, unsigned budget)
+{
+	unsigned n;
+
+	if (is_over(c) && !dones_owed(c))
+		return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	if (!turn_begin(c)) {
+		/* An op that waits has the driver; its end wakes us. */
+		if (c->sleeper.armed)
+			drain(c->sleeper.wake);
+		return 0;
+	}
+	n = turn(c, budget ? budget : 1);
+	turn_end(c);
+	return (int)n;
+}
+
+/* ---- going to sleep */
+
+static uint64_t queue_next(const struct hba_queue *q)
+{
+	uint64_t at = q->poll_at;
+
+	if (q->held_until && q->held_until < at)
+		at = q->held_until;
+	for (const struct list *l = q->held.next; l != &q->held; l = l->next) {
+		const struct hba_lun *lun = container_of(l, struct unit_queue, link)->lun;
+
+		if (lun->held_until > q->controller->now && lun->held_until < at)
+			at = lun->held_until;
+		if (lun->target->held_until > q->controller->now && lun->target->held_until < at)
+			at = lun->target->held_until;
+	}
+	return at;
+}
+
+static uint64_t next_deadline(const struct hba_controller *c)
+{
+	uint64_t at = recovery_next(c), scan_at = scan_next(c);
+
+	if (scan_at < at)
+		at = scan_at;
+	for (unsigned i = 0; i < c->n_queues; i++) {
+		uint64_t q = queue_next(c->queues[i]);
+
+		if (q < at)
+			at = q;
+	}
+	return at;
+}
+
+static void set_timer(struct hba_controller *c, uint64_t at)
+{
+	uint64_t now = c->clock->now(c->clock), ns = at <= now ? 1 : at - now;
+	struct itimerspec t = { 0 };
+
+	if (at != NEVER)
+		t.it_value = (struct timespec) { (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
+	timerfd_settime(c->sleeper.timer, 0, &t, NULL);
+}
+
+/* Can anything but our own polling tell that this queue has work? */
+static bool wakes_by_itself(const struct hba_queue *q)
+{
+	return !q->with_driver || !list_is_empty(&q->watches) || q->controller->driver->interrupts;
+}
+
+static bool has_work(struct hba_controller *c)
+{
+	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || dones_owed(c) ||
+		    __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
+
+	for (unsigned i = 0; i < c->n_queues && !work; i++) {
+		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);
+		if (!work)
+			interrupts(c->queues[i], true, &work);
+	}
+	return work;
+}
+
+int hba_controller_arm(struct hba_controller *c)
+{
+	bool fenced = !turn_begin(c), work;
+
+	/* "Asleep", then a last look: the order of the handshake. */
+	c->sleeper.armed = true;
+	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
+	if (fenced)
+		/* The op under way ends in loop_wake(); if it has ended already, that was before we slept. */
+		return __atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) ? 0 : 1;
+	work = (is_over(c) && !dones_owed(c)) || has_work(c);
+	if (!work)
+		set_timer(c, next_deadline(c));
+	turn_end(c);
+	return work;
+}
+
+int hba_controller_fd(const struct hba_controller *c)
+{
+	return c->sleeper.epoll;
+}
+
+int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms)
+{
+	uint64_t last = c->clock->now(c->clock) + ms * (uint64_t)NS_PER_MS;
+	struct pollfd p = { .fd = c->sleeper.epoll, .events = POLLIN };
+	int r;
+
+	while (!over(c)) {
+		if (c->clock->now(c->clock) >= last)
+			return -ETIMEDOUT;
+		r = hba_controller_run(c, TURN_BUDGET);
+		if (r < 0)
+			return r;
+		if (r == 0 && !over(c) && hba_controller_arm(c) == 0)
+			poll(&p, 1, DRAIN_AT_ONCE);
+	}
+	return 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lun.c: logical units: addresses that live until close, and what is known of the disk there.
+ */
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_TIMEOUT_MS = 30 * MS_PER_S, BITS_PER_WORD = 64 };
+
+/* Tags a unit has: 0 = untagged. As many as slots is as good as any number. */
+static uint64_t tags_of(const struct hba_controller *c)
+{
+	return c->report.tag_bits >= 17 ? UINT64_MAX : (UINT64_C(1) << c->report.tag_bits) - 1;
+}
+
+struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	for (struct list *l = tgt->luns.prev; l != &tgt->luns; l = l->prev) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (scsi_lun_equal(&lun->id, id))
+			return lun;
+	}
+	return NULL;
+}
+
+static int compare(const struct hba_lun *a, const struct hba_lun *b)
+{
+	if (a->info.number != b->info.number)
+		return a->info.number < b->info.number ? -1 : 1;
+	return memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes));
+}
+
+static void insert(struct hba_target *tgt, struct hba_lun *lun)
+{
+	struct list *l = tgt->luns.prev;
+
+	while (l != &tgt->luns && compare(container_of(l, struct hba_lun, link), lun) > 0)
+		l = l->prev;
+	list_prepend(l, &lun->link);
+}
+
+/* Untagged, a unit has one task out; with few tags, some are kept for the core's own. */
+static void set_limits(struct hba_lun *lun)
+{
+	const struct hba_controller *c = lun->controller;
+	uint64_t tags = tags_of(c), depth = lun->target->report.depth;
+
+	lun->limit = tags == 0 ? 1 : tags < c->pool.n ? (unsigned)tags : c->pool.n;
+	if (tags && tags < c->pool.n)
+		depth = tags > c->report.internal_tasks && tags - c->report.internal_tasks < depth ? tags - c->report.internal_tasks
+												   : 1;
+	lun->depth = (unsigned)depth;
+	lun->timeout_ms = DEFAULT_TIMEOUT_MS;
+}
+
+static int give_memory(struct hba_lun *lun)
+{
+	const struct hba_controller *c = lun->controller;
+	uint64_t tags = tags_of(c);
+
+	if (c->report.lun_priv_size)
+		lun->priv = calloc(1, c->report.lun_priv_size);
+	if (tags && tags < c->pool.n)
+		lun->tags = calloc(divide_up(tags + 1, BITS_PER_WORD), sizeof(*lun->tags));
+	return (c->report.lun_priv_size && !lun->priv) || (tags && tags < c->pool.n && !lun->tags) ? -ENOMEM : 0;
+}
+
+struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	struct hba_controller *c = tgt->controller;
+	struct hba_lun *lun = lun_find(tgt, id);
+
+	if (lun)
+		return lun;
+	lun = calloc(1, sizeof(*lun) + c->n_queues * sizeof(lun->queues[0]));
+	if (!lun)
+		return NULL;
+	lun->controller = c;
+	lun->target = tgt;
+	lun->id = *id;
+	lun->info = (struct hba_lun_info) { .target = tgt->id, .lun = *id, .number = scsi_lun_number(id) };
+	list_init(&lun->link);
+	list_init(&lun->waiters);
+	list_init(&lun->starving);
+	for (unsigned i = 0; i < c->n_queues; i++) {
+		lun->queues[i].lun = lun;
+		list_init(&lun->queues[i].link);
+	}
+	if (give_memory(lun) < 0) {
+		lun_free(lun);
+		return NULL;
+	}
+	set_limits(lun);
+	insert(tgt, lun);
+	return lun;
+}
+
+void lun_free(struct hba_lun *lun)
+{
+	list_remove(&lun->link);
+	free(lun->tags);
+	free(lun->priv);
+	free(lun);
+}
+
+/* ---- tags */
+
+uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t)
+{
+	uint64_t tags = tags_of(lun->controller);
+
+	if (tags == 0)
+		return HBA_UNTAGGED;
+	if (!lun->tags)
+		return t->head.slot + UINT64_C(1);
+	for (uint64_t tag = 1; tag <= tags; tag++)
+		if (!(lun->tags[tag / BITS_PER_WORD] & (UINT64_C(1) << tag % BITS_PER_WORD))) {
+			lun->tags[tag / BITS_PER_WORD] |= UINT64_C(1) << tag % BITS_PER_WORD;
+			return tag;
+		}
+	return HBA_UNTAGGED;
+}
+
+void lun_return_tag(struct hba_lun *lun, const struct task *t)
+{
+	if (lun->tags && t->head.tag)
+		lun->tags[t->head.tag / BITS_PER_WORD] &= ~(UINT64_C(1) << t->head.tag % BITS_PER_WORD);
+}
+
+/* ---- what is known of it */
+
+static bool is_other_disk(const struct hba_lun_info *a, const struct hba_lun_info *b)
+{
+	return strcmp(a->serial, b->serial) != 0 || strcmp(a->id, b->id) != 0 || a->blocks != b->blocks ||
+	       a->block_bytes != b->block_bytes || a->type != b->type;
+}
+
+static void publish(struct hba_lun *lun, const struct hba_lun_info *info)
+{
+	pthread_mutex_lock(&lun->controller->info_lock);
+	lun->info = *info;
+	pthread_mutex_unlock(&lun->controller->info_lock);
+}
+
+void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
+{
+	struct hba_lun_info next = *info, before = lun->info;
+	bool other = before.generation && is_other_disk(&before, info);
+	char text[24];
+
+	next.generation = before.generation + (other || !before.generation);
+	publish(lun, &next);
+	scsi_lun_text(&lun->id, text);
+	if (!before.present)
+		event_put(lun->controller, HBA_EVENT_LUN_CAME, lun->target->id, &lun->id, 0, "target %llu, unit %s: %s %s",
+			  (unsigned long long)lun->target->id, text, next.vendor, next.product);
+	else if (other)
+		event_put(lun->controller, HBA_EVENT_LUN_CHANGED, lun->target->id, &lun->id, 0, "target %llu, unit %s has changed",
+			  (unsigned long long)lun->target->id, text);
+}
+
+void lun_set_absent(struct hba_lun *lun)
+{
+	struct hba_lun_info info = lun->info;
+	char text[24];
+
+	if (!info.present)
+		return;
+	info.present = false;
+	publish(lun, &info);
+	queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
+	scsi_lun_text(&lun->id, text);
+	event_put(lun->controller, HBA_EVENT_LUN_LEFT, lun->target->id, &lun->id, 0, "target %llu, unit %s has left",
+		  (unsigned long long)lun->target->id, text);
+}
+
+void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
+{
+	pthread_mutex_lock(&lun->controller->info_lock);
+	*ret_info = lun->info;
+	pthread_mutex_unlock(&lun->controller->info_lock);
+}
+
+/* ---- finding one */
+
+static struct hba_lun *first_present(struct hba_target *tgt, struct list *after)
+{
+	for (struct list *l = after->next; l != &tgt->luns; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (lun->info.present)
+			return lun;
+	}
+	return NULL;
+}
+
+struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
+{
+	struct hba_lun *next = lun ? first_present(lun->target, &lun->link) : NULL;
+	struct list *l = lun ? lun->target->link.next : c->targets.next;
+
+	for (; !next && l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		next = first_present(tgt, &tgt->luns);
+	}
+	return next;
+}
+
+struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t number)
+{
+	struct hba_target *tgt = target_find(c, target);
+
+	for (struct list *l = tgt ? tgt->luns.next : NULL; l && l != &tgt->luns; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (lun->info.number == number)
+			return lun;
+	}
+	return NULL;
+}
+
+struct hba_controller *hba_lun_controller(const struct hba_lun *lun)
+{
+	return lun->controller;
+}
+
+void *hba_task_lun_priv(const struct hba_task *t)
+{
+	return task_of((struct hba_task *)(uintptr_t)t)->lun->priv;
+}

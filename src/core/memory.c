@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory.c: buffers and mappings.
+ *
+ *	slab    a sealed memfd, mapped here once                     one for many buffers of the driver, or for one of a client
+ *	buffer  a piece of a slab                                    what was asked for
+ *	mapping the buffer as the device and another process see it  numbered, the number never used again
+ *
+ * A driver takes memory task by task, tens of thousands of pieces; a descriptor for each would exhaust the process. So its pieces
+ * are carved one after another from slabs, which go all at once after stop. Without a bus there is no device: an IOVA is then the
+ * address itself.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, SLAB_BYTES = 2 << 20, MIN_PIECE = CACHE_LINE };
+
+struct slab {
+	struct list link;
+	int fd;
+	uint64_t fd_offset;
+	size_t length, used;
+	uint8_t *address;
+	unsigned buffers;
+	bool driver;
+};
+
+struct hba_buffer {
+	struct list link;
+	struct hba_controller *controller;
+	struct slab *slab;
+	size_t offset, length;
+	unsigned mappings;
+	bool driver, released;
+};
+
+struct hba_mapping {
+	struct list link;
+	struct hba_buffer *buffer;
+	uint32_t region;
+	bool owns_buffer;
+};
+
+void memory_init(struct memory *m)
+{
+	pthread_mutex_init(&m->lock, NULL);
+	list_init(&m->slabs);
+	list_init(&m->buffers);
+	list_init(&m->mappings);
+}
+
+/* ---- slabs: under the lock */
+
+static int slab_fd(size_t length, int *ret_fd)
+{
+	autoclose int fd = memfd_create("hbakit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)length) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		return -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int slab_new(struct memory *m, int fd, uint64_t fd_offset, size_t length, struct slab **ret_slab)
+{
+	struct slab *s = calloc(1, sizeof(*s));
+	void *address;
+
+	if (!s)
+		return -ENOMEM;
+	address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)fd_offset);
+	if (address == MAP_FAILED) {
+		free(s);
+		return -errno;
+	}
+	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address };
+	list_append(&m->slabs, &s->link);
+	*ret_slab = s;
+	return 0;
+}
+
+static void slab_free(struct slab *s)
+{
+	list_remove(&s->link);
+	munmap(s->address, s->length);
+	close(s->fd);
+	free(s);
+}
+
+static int slab_create(struct memory *m, size_t length, bool driver, struct slab **ret_slab)
+{
+	autoclose int fd = -1;
+	int r = slab_fd(length, &fd);
+
+	if (r < 0)
+		return r;
+	r = slab_new(m, fd, 0, length, ret_slab);
+	if (r < 0)
+		return r;
+	steal_fd(&fd);
+	(*ret_slab)->driver = driver;
+	return 0;
+}
+
+/* The newest slab of the driver, if there is room in it. */
+static struct slab *slab_with_room(const struct memory *m, size_t length, size_t alignment)
+{
+	struct slab *s = list_is_empty(&m->slabs) ? NULL : container_of(m->slabs.prev, struct slab, link);
+
+	if (!s || !s->driver || round_up(s->used, alignment) > s->length || s->length - round_up(s->used, alignment) < length)
+		return NULL;
+	return s;
+}
+
+/* ---- who may */
+
+static int may_take(struct hba_controller *c, const char *what, bool *ret_driver)
+{
+	const struct op *op = op_now();
+
+	if (!op) {
+		if (!c->accepting)
+			return fail(-ENODEV, "%s: memory can be taken once the controller is started", c->uri);
+		*ret_driver = false;
+		return 0;
+	}
+	if (op->hot) {
+		__atomic_add_fetch(&c->memory.io_path_mappings, 1, __ATOMIC_RELAXED);
+		violation(c, "%s: mapping on the I/O path; take memory in initialize or map_hba_data", what);
+		return -EPERM;
+	}
+	if (!op->may_map) {
+		violation(c, "%s: memory is taken in initialize, map_hba_data, the first start, discover or initialize_target",
+			  what);
+		return -EPERM;
+	}
+	*ret_driver = true;
+	return 0;
+}
+
+/* The constraint's mask: zero bits below are the alignment (contract 6.1). */
+static size_t default_alignment(const struct hba_controller *c)
+{
+	uint64_t mask = c->report.constraints.hba_data_mask;
+
+	return mask == HBA_UNSET || mask == 0 || __builtin_ctzll(mask) > 30 ? MIN_PIECE : (size_t)1 << __builtin_ctzll(mask);
+}
+
+/* ---- buffers */
+
+static int buffer_new(struct hba_controller *c, struct slab *s, size_t offset, size_t length, struct hba_buffer **ret_buffer)
+{
+	struct hba_buffer *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	*b = (struct hba_buffer) { .controller = c, .slab = s, .offset = offset, .length = length, .driver = s->driver };
+	s->buffers++;
+	list_append(&c->memory.buffers, &b->link);
+	*ret_buffer = b;
+	return 0;
+}
+
+static void buffer_free(struct hba_buffer *b)
+{
+	struct slab *s = b->slab;
+
+	list_remove(&b->link);
+	free(b);
+	if (--s->buffers == 0 && !s->driver)
+		slab_free(s);
+}
+
+static int carve(struct hba_controller *c, size_t capacity, size_t alignment, bool driver, struct hba_buffer **ret_buffer)
+{
+	size_t align = alignment > MIN_PIECE ? alignment : MIN_PIECE;
+	struct slab *s = driver ? slab_with_room(&c->memory, capacity, align) : NULL;
+	size_t offset;
+	int r;
+
+	if (!s) {
+		r = slab_create(&c->memory, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), driver, &s);
+		if (r < 0)
+			return r;
+	}
+	offset = round_up(s->used, align);
+	r = buffer_new(c, s, offset, capacity, ret_buffer);
+	if (r == 0) {
+		s->used = offset + capacity;
+		c->memory.driver_bytes += driver ? capacity : 0;
+	} else if (!s->buffers) {
+		slab_free(s);
+	}
+	return r;
+}
+
+int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
+		      struct hba_buffer **ret_buffer)
+{
+	bool driver = false;
+	int r = may_take(c, "hba_buffer_create", &driver);
+
+	if (r < 0)
+		return r;
+	if (!capacity || capacity > SIZE_MAX / 2 || (alignment && !is_power_of_two(alignment)) || alignment > PAGE ||
+	    access < HBA_DEVICE_WRITES || access > HBA_DEVICE_BOTH)
+		return fail(-EINVAL,
+			    "a buffer of %zu bytes, aligned to %zu: capacity is 1 or more, alignment a power of two up to %d",
+			    capacity, alignment, PAGE);
+	pthread_mutex_lock(&c->memory.lock);
+	r = carve(c, capacity, alignment ? alignment : default_alignment(c), driver, ret_buffer);
+	pthread_mutex_unlock(&c->memory.lock);
+	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes", capacity) : 0;
+}
+
+int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t length, struct hba_buffer **ret_buffer)
+{
+	autoclose int own = -1;
+	struct slab *s;
+	bool driver = false;
+	int seals, r = may_take(c, "hba_buffer_import", &driver);
+
+	if (r < 0)
+		return r;
+	if (!length || length % PAGE || offset % PAGE)
+		return fail(-EINVAL, "imported memory begins and ends on a page of %d bytes", PAGE);
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return fail(-EPERM, "imported memory is a memfd sealed against shrinking (F_SEAL_SHRINK); this descriptor is not");
+	/* Its length can only be trusted now that it cannot shrink. */
+	if (lseek(fd, 0, SEEK_END) < (off_t)(offset + length) || offset + length < offset)
+		return fail(-EINVAL, "imported memory ends before offset %llu + length %zu", (unsigned long long)offset, length);
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return fail(-errno, "the descriptor of the memory cannot be duplicated");
+	pthread_mutex_lock(&c->memory.lock);
+	r = slab_new(&c->memory, own, offset, length, &s);
+	if (r == 0) {
+		steal_fd(&own);
+		s->used = length;
+		r = buffer_new(c, s, 0, length, ret_buffer);
+		if (r < 0)
+			slab_free(s);
+	}
+	pthread_mutex_unlock(&c->memory.lock);
+	return r < 0 ? fail(r, "imported memory cannot be mapped") : 0;
+}
+
+void hba_buffer_release(struct hba_buffer *b)
+{
+	struct memory *m;
+
+	if (!b || b->driver)
+		return;
+	m = &b->controller->memory;
+	pthread_mutex_lock(&m->lock);
+	b->released = true;
+	if (!b->mappings)
+		buffer_free(b);
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- mappings */
+
+/*
+ * Numbers are looked up while others are given out, so entries never move: chunk k holds numbers 2^k to 2^(k+1) - 1.
+ */
+static struct hba_mapping **region_place(const struct memory *m, uint32_t number)
+{
+	unsigned k = number ? 31 - (unsigned)__builtin_clz(number) : 0;
+	struct hba_mapping **chunk = __atomic_load_n(&m->regions[k], __ATOMIC_ACQUIRE);
+
+	return number && chunk ? &chunk[number - (1U << k)] : NULL;
+}
+
+static int region_number(struct memory *m, struct hba_mapping *map)
+{
+	uint32_t n = m->last_region + 1;
+	struct hba_mapping **chunk;
+
+	if (n == 0)
+		return -ENOSPC;
+	if (is_power_of_two(n)) {
+		chunk = calloc(n, sizeof(struct hba_mapping *));
+		if (!chunk)
+			return -ENOMEM;
+		/* The zeroed entries, then the chunk that shows them. */
+		__atomic_store_n(&m->regions[__builtin_ctz(n)], chunk, __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(region_place(m, n), map, __ATOMIC_RELEASE);
+	map->region = n;
+	m->last_region = n;
+	return 0;
+}
+
+const struct hba_mapping *memory_region(const struct memory *m, uint32_t number)
+{
+	struct hba_mapping **place = region_place(m, number);
+
+	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
+}
+
+static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)
+{
+	struct memory *m = &b->controller->memory;
+	struct hba_mapping *map = calloc(1, sizeof(*map));
+	int r;
+
+	if (!map)
+		return -ENOMEM;
+	map->buffer = b;
+	r = region_number(m, map);
+	if (r < 0) {
+		free(map);
+		return r;
+	}
+	b->mappings++;
+	list_append(&m->mappings, &map->link);
+	*ret_mapping = map;
+	return 0;
+}
+
+static void mapping_free(struct memory *m, struct hba_mapping *map)
+{
+	struct hba_buffer *b = map->buffer;
+
+	__atomic_store_n(region_place(m, map->region), NULL, __ATOMIC_RELEASE);
+	list_remove(&map->link);
+	if (--b->mappings == 0 && (b->released || map->owns_buffer))
+		buffer_free(b);
+	free(map);
+}
+
+int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping)
+{
+	bool driver;
+	int r = may_take(b->controller, "hba_buffer_map", &driver);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&b->controller->memory.lock);
+	r = map_buffer(b, ret_mapping);
+	pthread_mutex_unlock(&b->controller->memory.lock);
+	return r < 0 ? fail(r, "no memory for a mapping") : 0;
+}
+
+int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
+		       struct hba_mapping **ret_mapping)
+{
+	struct hba_buffer *b;
+	int r = hba_buffer_create(c, access, capacity, alignment, &b);
+
+	if (r < 0)
+		return r;
+	r = hba_buffer_map(b, ret_mapping);
+	if (r < 0) {
+		hba_buffer_release(b);
+		return r;
+	}
+	(*ret_mapping)->owns_buffer = true;
+	return 0;
+}
+
+void *hba_mapping_address(const struct hba_mapping *m)
+{
+	return m->buffer->slab->address + m->buffer->offset;
+}
+
+size_t hba_mapping_length(const struct hba_mapping *m)
+{
+	return m->buffer->length;
+}
+
+struct hba_iova hba_mapping_iova(const struct hba_mapping *m)
+{
+	return (struct hba_iova) { (uintptr_t)hba_mapping_address(m) };
+}
+
+uint32_t hba_mapping_region(const struct hba_mapping *m)
+{
+	return m->region;
+}
+
+int hba_mapping_release(struct hba_mapping *m)
+{
+	struct memory *memory;
+
+	if (!m || m->buffer->driver)
+		return 0;
+	memory = &m->buffer->controller->memory;
+	pthread_mutex_lock(&memory->lock);
+	mapping_free(memory, m);
+	pthread_mutex_unlock(&memory->lock);
+	return 0;
+}
+
+/* ---- the end */
+
+static void release_all(struct memory *m, bool driver)
+{
+	struct list *l, *next;
+
+	for (l = m->mappings.next; l != &m->mappings; l = next) {
+		struct hba_mapping *map = container_of(l, struct hba_mapping, link);
+
+		next = l->next;
+		if (map->buffer->driver == driver)
+			mapping_free(m, map);
+	}
+	for (l = m->buffers.next; l != &m->buffers; l = next) {
+		struct hba_buffer *b = container_of(l, struct hba_buffer, link);
+
+		next = l->next;
+		if (b->driver == driver)
+			buffer_free(b);
+	}
+	for (l = m->slabs.next; l != &m->slabs; l = next) {
+		next = l->next;
+		if (container_of(l, struct slab, link)->driver == driver)
+			slab_free(container_of(l, struct slab, link));
+	}
+}
+
+void memory_release_driver(struct hba_controller *c)
+{
+	pthread_mutex_lock(&c->memory.lock);
+	release_all(&c->memory, true);
+	pthread_mutex_unlock(&c->memory.lock);
+}
+
+void memory_fini(struct hba_controller *c)
+{
+	release_all(&c->memory, true);
+	release_all(&c->memory, false);
+	for (unsigned k = 0; k < ARRAY_SIZE(c->memory.regions); k++)
+		free(c->memory.regions[k]);
+	pthread_mutex_destroy(&c->memory.lock);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.c: the fixed pool of tasks, the heart of the contract.
+ *
+ * Slots come in the order tmf, internal, clients: should memory end half-way, recovery and scan still have their tasks and only
+ * clients get fewer. Each task is mapped and named right after it is made, before any I/O, and never again.
+ *
+ * A unique id is whatever number the driver likes. It is looked up in a table at most half full, spread by a multiplication, so that
+ * the usual run of small numbers meets no collision.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 2^32 divided by the golden ratio: neighbours land far apart. */
+#define ID_SPREAD UINT32_C(2654435769)
+
+#define ID_EMPTY UINT32_MAX
+
+struct id_entry {
+	uint32_t id;
+	uint32_t slot; /* ID_EMPTY: nobody */
+};
+
+/* ---- names */
+
+static size_t ids_size(const struct pool *p)
+{
+	return (size_t)1 << (32 - p->id_shift);
+}
+
+/* Where `id` is, or where it would be. */
+static struct id_entry *id_place(const struct pool *p, uint32_t id)
+{
+	size_t i = (id * ID_SPREAD) >> p->id_shift;
+
+	while (p->ids[i].slot != ID_EMPTY && p->ids[i].id != id)
+		i = (i + 1) & (ids_size(p) - 1);
+	return &p->ids[i];
+}
+
+static int ids_create(struct pool *p, unsigned tasks)
+{
+	p->id_shift = (unsigned)__builtin_clz(2 * tasks);
+	p->ids = malloc(ids_size(p) * sizeof(*p->ids));
+	if (!p->ids)
+		return -ENOMEM;
+	memset(p->ids, 0xff, ids_size(p) * sizeof(*p->ids));
+	return 0;
+}
+
+struct task *pool_find(const struct pool *p, uint64_t unique_id)
+{
+	struct id_entry *e;
+
+	if (unique_id > UINT32_MAX || !p->ids)
+		return NULL;
+	e = id_place(p, (uint32_t)unique_id);
+	return e->slot == ID_EMPTY ? NULL : &p->tasks[e->slot];
+}
+
+bool pool_holds(const struct pool *p, const struct hba_task *t)
+{
+	uintptr_t offset = (uintptr_t)t - (uintptr_t)p->tasks;
+
+	return (uintptr_t)t >= (uintptr_t)p->tasks && offset < p->n * sizeof(struct task) && offset % sizeof(struct task) == 0;
+}
+
+/* ---- making them */
+
+static enum hba_task_kind kind_of(const struct hba_controller *c, unsigned slot)
+{
+	if (slot < TMF_TASKS)
+		return HBA_TASK_TMF;
+	return slot < TMF_TASKS + c->report.internal_tasks ? HBA_TASK_INTERNAL : HBA_TASK_CLIENT;
+}
+
+static void task_make(struct hba_controller *c, unsigned slot, const struct hba_mapping *arena, size_t stride)
+{
+	struct pool *p = &c->pool;
+	struct task *t = &p->tasks[slot];
+	size_t priv = round_up(c->report.task_priv_size, CACHE_LINE);
+
+	t->head.slot = (uint16_t)slot;
+	t->head.queue = (uint8_t)(slot % c->n_queues);
+	t->head.kind = (uint8_t)kind_of(c, slot);
+	t->queue = c->queues[t->head.queue];
+	t->sense = p->senses + (size_t)slot * HBA_MAX_SENSE;
+	if (priv)
+		t->head.priv = (uint8_t *)p->privs + slot * priv;
+	if (arena) {
+		t->head.hba_data = (uint8_t *)hba_mapping_address(arena) + slot * stride;
+		t->head.hba_iova = hba_iova_at(hba_mapping_iova(arena), slot * stride);
+	}
+	t->items = p->items + (size_t)slot * p->max_items;
+	t->memory = p->internal_memory && t->head.kind == HBA_TASK_INTERNAL
+			    ? (uint8_t *)hba_mapping_address(p->internal_memory) + (slot - TMF_TASKS) * (size_t)INTERNAL_BYTES
+			    : NULL;
+}
+
+static int id_register(struct hba_controller *c, const struct task *t, uint32_t id)
+{
+	struct id_entry *e;
+
+	if (id == 0)
+		return violation(c, "no unique id was written, or 0, which is none");
+	e = id_place(&c->pool, id);
+	if (e->slot != ID_EMPTY)
+		return violation(c, "unique id %u is already that of the task of call %u; ids are unique in the pool", id,
+				 e->slot + 1);
+	*e = (struct id_entry) { id, t->head.slot };
+	return 0;
+}
+
+/* The driver's word for it. */
+static int task_name(struct hba_controller *c, struct task *t)
+{
+	struct op op = { .controller = c, .name = "map_hba_data", .call = t->head.slot + UINT64_C(1), .may_map = true };
+	uint32_t id = c->driver->map_hba_data ? 0 : t->head.slot + 1U;
+	int r = 0;
+
+	op_enter(&op);
+	c->op_sentence[0] = '\0';
+	if (c->driver->map_hba_data)
+		r = c->driver->map_hba_data(c, &t->head, &id);
+	if (r < 0)
+		r = fail(r, "driver %s, map_hba_data, call %u: %s", c->driver->name, t->head.slot + 1U,
+			 c->op_sentence[0] ? c->op_sentence : strerror(-r));
+	else
+		r = id_register(c, t, id);
+	op_leave(&op);
+	t->head.unique_id = id;
+	return r;
+}
+
+static void task_ready(struct hba_controller *c, struct task *t)
+{
+	t->state = TASK_FREE;
+	if (t->head.kind == HBA_TASK_TMF)
+		task_list_push(&c->tmf_free, t);
+	else if (t->head.kind == HBA_TASK_INTERNAL)
+		task_list_push(&c->internal_free, t);
+	else
+		task_list_append(&t->queue->free, t);
+}
+
+static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mapping **ret_arena, size_t *ret_stride)
+{
+	uint64_t mask = c->report.constraints.hba_data_mask;
+	size_t alignment = mask == UINT64_MAX ? CACHE_LINE : (size_t)1 << __builtin_ctzll(mask);
+	size_t stride = round_up(c->report.hba_data_size, alignment > CACHE_LINE ? alignment : CACHE_LINE);
+	int r;
+
+	if (!c->report.hba_data_size)
+		return 0;
+	r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
+	if (r == 0)
+		*ret_stride = stride;
+	return r;
+}
+
+/* As many segments as one task may have, within reason. */
+static unsigned dma_items(const struct hba_constraints *k)
+{
+	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read : k->max_segments_write;
+
+	return most < MAX_SEGMENTS ? (unsigned)most : MAX_SEGMENTS;
+}
+
+static int pool_memory(struct hba_controller *c, unsigned tasks)
+{
+	struct pool *p = &c->pool;
+	size_t privs = tasks * round_up(c->report.task_priv_size, CACHE_LINE);
+
+	p->max_items = c->report.data_mode == HBA_DATA_DMA ? dma_items(&c->report.constraints) : TRANSLATED_ITEMS;
+	p->items = calloc((size_t)tasks * p->max_items, sizeof(*p->items));
+	p->tasks = aligned_alloc(CACHE_LINE, tasks * sizeof(struct task));
+	p->senses = malloc((size_t)tasks * HBA_MAX_SENSE);
+	p->privs = privs ? aligned_alloc(CACHE_LINE, privs) : NULL;
+	if (!p->items || !p->tasks || !p->senses || (privs && !p->privs))
+		return -ENOMEM;
+	memset(p->tasks, 0, tasks * sizeof(struct task));
+	if (privs)
+		memset(p->privs, 0, privs);
+	return ids_create(p, tasks);
+}
+
+/* -ENOMEM after the first client's task makes a smaller pool; before it there is nothing to run on. */
+static bool may_be_short(const struct hba_controller *c, unsigned slot, int error)
+{
+	return error == -ENOMEM && kind_of(c, slot) == HBA_TASK_CLIENT && kind_of(c, slot - 1) == HBA_TASK_CLIENT;
+}
+
+int pool_create(struct hba_controller *c)
+{
+	unsigned tasks = (unsigned)(c->report.max_tasks + c->report.internal_tasks + TMF_TASKS);
+	struct hba_mapping *arena = NULL;
+	size_t stride = 0;
+	uint64_t began, before;
+	int r = pool_memory(c, tasks);
+
+	if (r == 0)
+		r = arena_create(c, tasks, &arena, &stride);
+	if (r == 0)
+		r = hba_mapping_create(c, HBA_DEVICE_BOTH, c->report.internal_tasks * INTERNAL_BYTES, 0, &c->pool.internal_memory);
+	if (r < 0)
+		return fail(r, "%s: no memory for a pool of %u tasks", c->uri, tasks);
+	before = c->memory.driver_bytes;
+	began = c->clock->now(c->clock);
+	for (unsigned slot = 0; slot < tasks; slot++) {
+		task_make(c, slot, arena, stride);
+		r = task_name(c, &c->pool.tasks[slot]);
+		if (r < 0 && may_be_short(c, slot, r)) {
+			event_put(c, HBA_EVENT_POOL_SHORT, HBA_NO_TARGET, NULL, slot,
+				  "driver %s, map_hba_data, call %u: no memory; the pool has %u tasks instead of %u",
+				  c->driver->name, slot + 1, slot, tasks);
+			break;
+		}
+		if (r < 0)
+			return r;
+		c->pool.n = c->pool.named = slot + 1;
+	}
+	c->pool.n_clients = c->pool.n - (unsigned)c->report.internal_tasks - TMF_TASKS;
+	c->pool.ns = c->clock->now(c->clock) - began;
+	c->pool.bytes = c->memory.driver_bytes - before + c->pool.n * (uint64_t)stride;
+	for (unsigned slot = 0; slot < c->pool.n; slot++)
+		task_ready(c, &c->pool.tasks[slot]);
+	return 0;
+}
+
+void pool_destroy(struct hba_controller *c)
+{
+	struct pool *p = &c->pool;
+
+	free(p->items);
+	free(p->tasks);
+	free(p->privs);
+	free(p->senses);
+	free(p->ids);
+	*p = (struct pool) { 0 };
+	c->internal_free = c->tmf_free = (struct task_list) { 0 };
+}

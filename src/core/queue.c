@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.c: the hot path: a unit's unsent tasks go to the driver in batches, what it completes goes back to clients.
+ *
+ *	queue_add ──> unit_queue::unsent ── send ──> process_task … hba_complete ──> ended ── queue_deliver ──> done
+ *	                  │ ready, in turn                                   
+ *	                  └ held: frozen, full, or handed back
+ *
+ * One thread runs a queue, so nothing here locks. Ops never nest: hba_complete() only files the result, and a client's `done` runs
+ * when no op is under way.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOLD_MS = 1000 }; /* a task handed back is tried again by then, hba_ready() or not */
+
+/* ---- units in turn */
+
+static bool target_held(const struct hba_lun *lun)
+{
+	return lun->target->held_until > lun->controller->now;
+}
+
+static bool unit_may_send(const struct unit_queue *u)
+{
+	const struct hba_lun *lun = u->lun;
+
+	return !lun->frozen && lun->out < lun->limit && lun->held_until <= lun->controller->now && !target_held(lun);
+}
+
+static struct unit_queue *next_unit(struct hba_queue *q)
+{
+	while (!list_is_empty(&q->ready)) {
+		struct unit_queue *u = container_of(q->ready.next, struct unit_queue, link);
+
+		if (unit_may_send(u))
+			return u;
+		list_remove(&u->link);
+		list_append(&q->held, &u->link);
+	}
+	return NULL;
+}
+
+static void release_held(struct hba_queue *q)
+{
+	struct list *l, *next;
+
+	for (l = q->held.next; l != &q->held; l = next) {
+		struct unit_queue *u = container_of(l, struct unit_queue, link);
+
+		next = l->next;
+		if (unit_may_send(u)) {
+			list_remove(l);
+			list_append(&q->ready, l);
+		}
+	}
+}
+
+bool queue_can_send(const struct hba_queue *q)
+{
+	const struct list *l;
+
+	if (q->held_until > q->controller->now)
+		return false;
+	for (l = q->ready.next; l != &q->ready; l = l->next)
+		if (unit_may_send(container_of(l, struct unit_queue, link)))
+			return true;
+	for (l = q->held.next; l != &q->held; l = l->next)
+		if (unit_may_send(container_of(l, struct unit_queue, link)))
+			return true;
+	return false;
+}
+
+void queue_add(struct task *t, bool first)
+{
+	struct unit_queue *u = &t->lun->queues[t->head.queue];
+
+	t->state = TASK_QUEUED;
+	if (first)
+		task_list_push(&u->unsent, t);
+	else
+		task_list_append(&u->unsent, t);
+	if (list_is_empty(&u->link))
+		list_append(&t->queue->ready, &u->link);
+}
+
+/* The first unsent task of the unit whose turn it is; the unit goes to the end. */
+static struct task *take_next(struct hba_queue *q)
+{
+	struct unit_queue *u = next_unit(q);
+	struct task *t;
+
+	if (!u)
+		return NULL;
+	t = task_list_pop(&u->unsent);
+	list_remove(&u->link);
+	if (u->unsent.head)
+		list_append(&q->ready, &u->link);
+	return t;
+}
+
+/* ---- down */
+
+static void send(struct hba_queue *q, struct task *t)
+{
+	struct hba_controller *c = q->controller;
+
+	t->state = TASK_WITH_DRIVER;
+	t->generation++;
+	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
+	t->deadline = t->head.timeout_ms ? c->now + t->head.timeout_ms * (uint64_t)NS_PER_MS : NEVER;
+	if (t->deadline < q->next_expiry)
+		q->next_expiry = t->deadline;
+	t->lun->out++;
+	q->with_driver++;
+	c->driver->process_task(q, &t->head);
+}
+
+static unsigned send_batch(struct hba_queue *q)
+{
+	struct hba_controller *c = q->controller;
+	struct op op = { .controller = c, .name = "process_task", .hot = true };
+	unsigned n = 0;
+	struct task *t;
+
+	op_enter(&op);
+	while (n < HBA_MAX_BATCH && q->held_until <= c->now && (t = take_next(q))) {
+		send(q, t);
+		n++;
+	}
+	if (n && c->driver->kick) {
+		op.name = "kick";
+		c->driver->kick(q);
+	}
+	op_leave(&op);
+	return n;
+}
+
+void queue_poll(struct hba_queue *q, unsigned budget)
+{
+	struct hba_controller *c = q->controller;
+	struct op op = { .controller = c, .name = "poll", .hot = true };
+
+	if (!c->driver->poll)
+		return;
+	if (q->poll_at <= c->now)
+		q->poll_at = NEVER;
+	op_enter(&op);
+	c->driver->poll(q, budget);
+	op_leave(&op);
+}
+
+/* ---- up */
+
+static void result_of(const struct task *t, struct hba_result *ret_result)
+{
+	*ret_result = (struct hba_result) {
+		.outcome = (enum hba_outcome)t->outcome,
+		.sent = (enum hba_sent)t->sent,
+		.bytes = t->bytes,
+		.sense = t->sense_len ? t->sense : NULL,
+		.sense_len = t->sense_len,
+		.negotiated = t->negotiated,
+		.reverted = t->reverted,
+		.memory_lost = t->memory_lost,
+	};
+}
+
+unsigned queue_deliver(struct hba_queue *q, unsigned budget)
+{
+	struct hba_result result;
+	struct task *t;
+	unsigned n;
+
+	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
+		result_of(t, &result);
+		if (t->rewritten)
+			task_restore(t);
+		t->state = TASK_OWNED;
+		t->done(&t->head, &result, t->arg);
+	}
+	return n;
+}
+
+unsigned queue_turn(struct hba_queue *q, unsigned budget)
+{
+	release_held(q);
+	while (send_batch(q) == HBA_MAX_BATCH)
+		;
+	if (q->with_driver)
+		queue_poll(q, budget);
+	return queue_deliver(q, budget);
+}
+
+/* ---- a task's end */
+
+static void file_result(struct task *t, const struct hba_result *r)
+{
+	t->outcome = (uint16_t)r->outcome;
+	t->sent = (uint8_t)(hba_response(r->outcome) == HBA_TASK_COMPLETE ? HBA_SENT_YES : r->sent);
+	t->bytes = r->bytes;
+	t->negotiated = r->negotiated;
+	t->reverted = r->reverted;
+	t->sense_len = r->outcome == HBA_CHECK_CONDITION ? r->sense_len : 0;
+	if (t->sense_len)
+		memcpy(t->sense, r->sense, t->sense_len);
+}
+
+/* It leaves the driver. */
+static void retrieve(struct task *t)
+{
+	t->queue->with_driver--;
+	t->lun->out--;
+	t->state = TASK_ENDED;
+	task_list_append(&t->queue->ended, t);
+}
+
+void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent)
+{
+	if (t->state == TASK_WITH_DRIVER) {
+		retrieve(t);
+	} else {
+		t->state = TASK_ENDED;
+		task_list_append(&t->queue->ended, t);
+	}
+	t->outcome = (uint16_t)outcome;
+	t->sent = (uint8_t)sent;
+	t->bytes = 0;
+	t->sense_len = t->negotiated = t->reverted = 0;
+}
+
+static const char *const state_names[] = {
+	[TASK_FREE] = "free",
+	[TASK_OWNED] = "its client's",
+	[TASK_QUEUED] = "not sent yet",
+	[TASK_WITH_DRIVER] = "with the driver",
+	[TASK_ENDED] = "completed already",
+};
+
+/* The task, if it is this controller's and with the driver; else NULL, and the violation is told. */
+static struct task *task_with_driver(struct hba_task *head, const char *call)
+{
+	const struct op *op = op_now();
+	struct task *t = task_of(head);
+
+	if (op && !pool_holds(&op->controller->pool, head)) {
+		violation(op->controller, "%s of a task that is not of this controller's pool", call);
+		return NULL;
+	}
+	if (t->state != TASK_WITH_DRIVER) {
+		violation(t->queue->controller, "%s of the task with unique id %u, which is not with the driver: it is %s", call,
+			  t->head.unique_id, state_names[t->state]);
+		return NULL;
+	}
+	return t;
+}
+
+/* What no device can have done. The task is over, as the driver says; but nothing it says of the data is believed. */
+static bool is_believable(struct hba_controller *c, const struct task *t, const struct hba_result *r)
+{
+	if (r->bytes > t->head.length)
+		return violation(c, "hba_complete of the task with unique id %u with %llu bytes, it asked for %llu",
+				 t->head.unique_id, (unsigned long long)r->bytes, (unsigned long long)t->head.length),
+		       false;
+	if (r->sense_len > HBA_MAX_SENSE || (r->sense_len && !r->sense))
+		return violation(c, "hba_complete of the task with unique id %u with %u bytes of sense%s, %d is the most",
+				 t->head.unique_id, r->sense_len, r->sense ? "" : " and no pointer to it", HBA_MAX_SENSE),
+		       false;
+	if (hba_response(r->outcome) != HBA_TASK_COMPLETE && hba_response(r->outcome) != HBA_DELIVERY_FAILURE &&
+	    hba_response(r->outcome) != HBA_LINK_COMMAND_COMPLETE)
+		return violation(c, "hba_complete of the task with unique id %u with outcome %#x, which is no end of a command",
+				 t->head.unique_id, r->outcome),
+		       false;
+	return true;
+}
+
+void hba_complete(struct hba_task *head, const struct hba_result *r)
+{
+	struct task *t = task_with_driver(head, "hba_complete");
+
+	if (!t)
+		return;
+	if (t->head.kind == HBA_TASK_TMF) {
+		violation(t->queue->controller, "hba_complete of a task management task; its end is hba_tmf_complete");
+		return;
+	}
+	if (!is_believable(t->queue->controller, t, r)) {
+		task_end(t, HBA_NO_STATUS, HBA_SENT_MAYBE);
+		return;
+	}
+	retrieve(t);
+	file_result(t, r);
+	if (t->expired)
+		t->outcome = HBA_TASK_TIMEOUT;
+}
+
+/* ---- handed back */
+
+void hba_requeue(struct hba_task *head, enum hba_scope blocked)
+{
+	struct task *t = task_with_driver(head, "hba_requeue");
+	uint64_t until;
+
+	if (!t)
+		return;
+	until = t->queue->controller->now + HOLD_MS * (uint64_t)NS_PER_MS;
+	t->queue->with_driver--;
+	t->lun->out--;
+	queue_add(t, true);
+	if (blocked == HBA_SCOPE_QUEUE)
+		t->queue->held_until = until;
+	else if (blocked == HBA_SCOPE_TARGET)
+		t->lun->target->held_until = until;
+	else
+		t->lun->held_until = until;
+}
+
+void hba_ready(struct hba_queue *q, struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	struct hba_lun *lun = tgt && id ? lun_find(tgt, id) : NULL;
+
+	if (lun)
+		lun->held_until = 0;
+	else if (tgt)
+		tgt->held_until = 0;
+	else
+		q->held_until = 0;
+}
+
+/* ---- from numbers to tasks */
+
+static struct hba_task *found(struct hba_queue *q, struct task *t, uint64_t number, const char *what)
+{
+	if (t && t->state == TASK_WITH_DRIVER && t->queue == q)
+		return &t->head;
+	if (q->controller->strays++ == 0)
+		violation(q->controller, "the device gave %s %#llx, and no task with the driver in this queue has it", what,
+			  (unsigned long long)number);
+	return NULL;
+}
+
+struct hba_task *hba_task_by_id(struct hba_queue *q, uint64_t unique_id)
+{
+	return found(q, pool_find(&q->controller->pool, unique_id), unique_id, "unique id");
+}
+
+struct hba_task *hba_task_by_cookie(struct hba_queue *q, uint64_t cookie)
+{
+	struct task *t = pool_find(&q->controller->pool, (uint32_t)cookie);
+
+	return found(q, t && t->head.cookie == cookie ? t : NULL, cookie, "cookie");
+}
+
+void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*each)(struct hba_task *t, void *arg), void *arg)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+
+		if (t->state == TASK_WITH_DRIVER && (!tgt || t->lun->target == tgt))
+			each(&t->head, arg);
+	}
+}
+
+/* ---- ends that the core brings about */
+
+static void flush_unit(struct unit_queue *u, enum hba_outcome outcome)
+{
+	struct task *t;
+
+	while ((t = task_list_pop(&u->unsent)))
+		task_end(t, outcome, HBA_SENT_NO);
+	list_remove(&u->link);
+}
+
+void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome)
+{
+	struct list *l, *m;
+
+	for (l = c->targets.next; l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		for (m = tgt->luns.next; m != &tgt->luns; m = m->next) {
+			struct hba_lun *unit = container_of(m, struct hba_lun, link);
+
+			for (unsigned i = 0; (!lun || unit == lun) && i < c->n_queues; i++)
+				flush_unit(&unit->queues[i], outcome);
+		}
+	}
+}
+
+void queue_end_lost(struct hba_controller *c, bool memory_lost)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+
+		if (t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+			continue;
+		task_end(t, memory_lost ? HBA_NO_STATUS : t->expired ? HBA_TASK_TIMEOUT : HBA_NOT_DELIVERED, HBA_SENT_MAYBE);
+		t->memory_lost = memory_lost;
+	}
+}
+
+/* ---- queues themselves */
+
+static int queue_create(struct hba_controller *c, unsigned index)
+{
+	struct hba_queue *q = aligned_alloc(CACHE_LINE, round_up(sizeof(*q), CACHE_LINE));
+
+	if (!q)
+		return -ENOMEM;
+	*q = (struct hba_queue) { .controller = c, .index = index, .next_expiry = NEVER, .poll_at = NEVER };
+	list_init(&q->ready);
+	list_init(&q->held);
+	list_init(&q->watches);
+	c->queues[index] = q;
+	c->n_queues = index + 1;
+	if (!c->report.queue_priv_size)
+		return 0;
+	q->priv = calloc(1, c->report.queue_priv_size);
+	return q->priv ? 0 : -ENOMEM;
+}
+
+int queues_create(struct hba_controller *c)
+{
+	int r = 0;
+
+	c->queues = calloc(c->report.queues, sizeof(*c->queues));
+	if (!c->queues)
+		return fail(-ENOMEM, "%s: no memory for %llu queues", c->uri, (unsigned long long)c->report.queues);
+	for (unsigned i = 0; r == 0 && i < c->report.queues; i++)
+		r = queue_create(c, i);
+	return r < 0 ? fail(r, "%s: no memory for %llu queues", c->uri, (unsigned long long)c->report.queues) : 0;
+}
+
+void queues_destroy(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++) {
+		struct hba_queue *q = c->queues[i];
+
+		while (!list_is_empty(&q->watches)) {
+			struct watch *w = container_of(q->watches.next, struct watch, link);
+
+			list_remove(&w->link);
+			free(w);
+		}
+		free(q->priv);
+		free(q);
+	}
+	free(c->queues);
+	c->queues = NULL;
+	c->n_queues = 0;
+}
+
+/* ---- what a driver asks of its queue */
+
+void *hba_queue_priv(const struct hba_queue *q)
+{
+	return q->priv;
+}
+
+struct hba_controller *hba_queue_controller(const struct hba_queue *q)
+{
+	return q->controller;
+}
+
+struct hba_queue *hba_controller_queue(const struct hba_controller *c, unsigned index)
+{
+	return index < c->n_queues ? c->queues[index] : NULL;
+}
+
+unsigned hba_queue_index(const struct hba_queue *q)
+{
+	return q->index;
+}
+
+void hba_poll_within(struct hba_queue *q, unsigned ms)
+{
+	uint64_t at = q->controller->now + ms * (uint64_t)NS_PER_MS;
+
+	if (at < q->poll_at)
+		q->poll_at = at;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recovery.c: a task's time is over: up the ladder until it is certain that the device has let go of it.
+ *
+ *	abort task ─> logical unit reset ─> target reset ─> bus reset ─> controller reset ─> stop
+ *
+ * A timeout alone gives nothing back: the device may still write. Each rung ends by its own deadline, with the victim back or not; the
+ * last one ends with the driver. One victim at a time; its unit gets nothing new meanwhile, the others go on.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+
+enum { TMF_MS = 10 * MS_PER_S };
+
+static int run_bus_reset(struct hba_controller *c, struct job *job);
+static int run_controller_reset(struct hba_controller *c, struct job *job);
+static int run_stop(struct hba_controller *c, struct job *job);
+
+/** struct rung - Either a task management function or a waiting op. */
+static const struct rung {
+	const char *name;
+	enum hba_tmf tmf;
+	int (*run)(struct hba_controller *c, struct job *job); /* NULL: it is the function */
+	bool ends_all;                                         /* once it is done, the driver has no task any more */
+} rungs[] = {
+	{ "abort task", HBA_ABORT_TASK, NULL, false },         { "logical unit reset", HBA_LOGICAL_UNIT_RESET, NULL, false },
+	{ "target reset", HBA_TARGET_RESET, NULL, false },     { "bus reset", 0, run_bus_reset, false },
+	{ "controller reset", 0, run_controller_reset, true }, { "stop", 0, run_stop, true },
+};
+
+static int run_bus_reset(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	return c->driver->reset ? c->driver->reset(c, HBA_RESET_BUS) : -EOPNOTSUPP;
+}
+
+static int run_controller_reset(struct hba_controller *c, struct job *job)
+{
+	int r = c->driver->reset ? c->driver->reset(c, HBA_RESET_CONTROLLER) : -EOPNOTSUPP;
+
+	(void)job;
+	return r == 0 && c->driver->start ? c->driver->start(c) : r;
+}
+
+static int run_stop(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	if (c->driver->stop)
+		c->driver->stop(c);
+	return 0;
+}
+
+/* ---- finding a victim */
+
+/* Also sets when this has to be done again: nothing expires before the earliest deadline that is left. */
+static struct task *expired_task(struct hba_queue *q)
+{
+	struct hba_controller *c = q->controller;
+	struct task *found = NULL;
+
+	q->next_expiry = NEVER;
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+
+		if (t->queue != q || t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+			continue;
+		if (t->deadline < q->next_expiry)
+			q->next_expiry = t->deadline;
+		/* This turn has polled after it read `now`: a completion that was there would have been found. */
+		if (t->deadline < c->now && !found)
+			found = t;
+	}
+	return found;
+}
+
+static struct task *find_victim(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++) {
+		struct task *t = c->queues[i]->next_expiry < c->now ? expired_task(c->queues[i]) : NULL;
+
+		if (t)
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- rungs */
+
+static void tmf_start(struct hba_controller *c, enum hba_tmf function)
+{
+	struct recovery *r = &c->recovery;
+	struct task *t = task_list_pop(&c->tmf_free), *victim = r->victim;
+	struct hba_queue *q = c->queues[0];
+	struct op op = { .controller = c, .name = "manage", .hot = true };
+
+	t->lun = victim->lun;
+	t->head.target = victim->head.target;
+	t->head.lun = victim->head.lun;
+	t->head.tag = victim->head.tag;
+	t->head.data.victim = function == HBA_ABORT_TASK ? &victim->head : NULL;
+	t->state = TASK_WITH_DRIVER;
+	t->generation++;
+	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
+	t->deadline = NEVER;
+	t->lun->out++;
+	q->with_driver++;
+	r->tmf_out = true;
+	r->tmf_answered = false;
+	op_enter(&op);
+	c->driver->manage(q, &t->head, function);
+	op_leave(&op);
+}
+
+void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
+{
+	const struct op *op = op_now();
+	struct task *t = task_of(head);
+	struct hba_controller *c;
+
+	if (op && !pool_holds(&op->controller->pool, head)) {
+		violation(op->controller, "hba_tmf_complete of a task that is not of this controller's pool");
+		return;
+	}
+	c = t->queue->controller;
+	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
+		violation(c, "hba_tmf_complete of the task with unique id %u, which is no task management task with the driver",
+			  t->head.unique_id);
+		return;
+	}
+	t->queue->with_driver--;
+	t->lun->out--;
+	t->state = TASK_FREE;
+	task_list_push(&c->tmf_free, t);
+	c->recovery.tmf_out = false;
+	c->recovery.tmf_answered = true;
+	c->recovery.response = (uint8_t)response;
+}
+
+static void job_done(struct hba_controller *c, struct job *job)
+{
+	struct recovery *r = &c->recovery;
+
+	r->job_out = false;
+	if (job->error < 0 || !rungs[r->rung].ends_all)
+		return;
+	queue_end_lost(c, false);
+	if (rungs[r->rung].run == run_stop) {
+		c->accepting = false;
+		controller_move(c, HBA_DEAD);
+		queue_flush(c, NULL, HBA_NOT_DELIVERED);
+		admit_none(c, NULL);
+	} else {
+		controller_move(c, HBA_STARTED);
+	}
+}
+
+static bool rung_possible(const struct hba_controller *c, const struct rung *rung)
+{
+	if (rung->run)
+		return true;
+	return c->driver->manage && (c->report.tmfs & HBA_TMF_BIT(rung->tmf)) && c->tmf_free.head;
+}
+
+static void rung_start(struct hba_controller *c)
+{
+	struct recovery *r = &c->recovery;
+	const struct rung *rung = &rungs[r->rung];
+
+	r->deadline = c->now + TMF_MS * (uint64_t)NS_PER_MS;
+	if (!rung->run) {
+		tmf_start(c, rung->tmf);
+		return;
+	}
+	if (rung->run == run_controller_reset)
+		controller_move(c, HBA_RESETTING);
+	r->job = (struct job) { .name = rung->run == run_stop ? "stop" : "reset", .run = rung->run, .done = job_done };
+	r->job_out = true;
+	service_post(c, &r->job);
+}
+
+static void conclude(struct hba_controller *c)
+{
+	struct recovery *r = &c->recovery;
+	struct hba_lun *lun = r->victim->lun;
+
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1,
+		  "%s: the task with unique id %u came back after %llu ms", rungs[r->rung].name, r->victim->head.unique_id,
+		  (unsigned long long)((c->now - r->since) / NS_PER_MS));
+	lun->frozen = false;
+	r->victim = NULL;
+}
+
+static bool rung_under_way(const struct hba_controller *c)
+{
+	const struct recovery *r = &c->recovery;
+
+	return r->job_out || (r->tmf_out && c->now < r->deadline && !rungs[r->rung].run);
+}
+
+static void next_rung(struct hba_controller *c)
+{
+	struct recovery *r = &c->recovery;
+	struct hba_lun *lun = r->victim->lun;
+
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: the task with unique id %u did not come back",
+		  rungs[r->rung].name, r->victim->head.unique_id);
+	while (r->rung + 1 < ARRAY_SIZE(rungs) && !rung_possible(c, &rungs[++r->rung]))
+		;
+	rung_start(c);
+}
+
+static void begin(struct hba_controller *c, struct task *victim)
+{
+	struct recovery *r = &c->recovery;
+
+	victim->expired = 1;
+	victim->lun->frozen = true;
+	r->victim = victim;
+	r->since = c->now;
+	event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
+		  "the task with unique id %u timed out after %u ms", victim->head.unique_id, victim->head.timeout_ms);
+	for (r->rung = 0; !rung_possible(c, &rungs[r->rung]); r->rung++)
+		;
+	rung_start(c);
+}
+
+void recovery_turn(struct hba_controller *c)
+{
+	struct recovery *r = &c->recovery;
+	struct task *victim;
+
+	if (!r->victim) {
+		victim = find_victim(c);
+		if (victim)
+			begin(c, victim);
+		return;
+	}
+	if (r->job_out)
+		return;
+	if (r->victim->state != TASK_WITH_DRIVER)
+		conclude(c);
+	else if (!rung_under_way(c))
+		next_rung(c);
+}
+
+uint64_t recovery_next(const struct hba_controller *c)
+{
+	uint64_t at = NEVER;
+
+	if (c->recovery.victim)
+		return c->recovery.job_out ? NEVER : c->recovery.deadline;
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->next_expiry < at)
+			at = c->queues[i]->next_expiry;
+	return at;
+}

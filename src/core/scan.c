@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scan.c: which targets and units are there (contract 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
+ *
+ * One walk at a time goes through a table of steps. A step builds one command and, with the answer, names the next step:
+ *
+ *	target 0 … highest:  initialize_target ─> INQUIRY at LUN 0 ─> REPORT LUNS ─┐
+ *	each unit:           INQUIRY ─> TEST UNIT READY ─> VPD 00, 80, 83 ─> READ CAPACITY ─> MODE SENSE
+ *
+ * What was there and no longer is, is swept at the end. A target answers or it does not: any delivery failure means that it is absent.
+ */
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ATTENTIONS = 8, /* unit attentions to see off before one command */
+	BUSY_TRIES = 50,
+	BUSY_MS = 100,
+	COMMAND_MS = 10 * MS_PER_S, /* contract 5.9 */
+	READY_TRIES = 450,          /* × BUSY_MS: what a disk may need to spin up */
+	VERSION_SPC = 3,            /* from here on there is REPORT LUNS */
+	VERSION_SPC_3 = 5,          /* from here on READ CAPACITY(16) is asked first */
+	VPD_BYTES = 255,
+	MODE_HEADER_BYTES = 4,
+	ALL_PAGES = 0x3f,
+	WRITE_PROTECT_BIT = 0x80,
+	CAPACITY_16_BYTES = 32,
+};
+
+enum step_id {
+	TARGET_INQUIRY,
+	TARGET_LUNS,
+	UNIT_INQUIRY,
+	UNIT_READY,
+	UNIT_PAGES,
+	UNIT_SERIAL,
+	UNIT_ID,
+	UNIT_CAPACITY_16,
+	UNIT_CAPACITY_10,
+	UNIT_PROTECTED,
+	UNIT_DONE, /* no command: on to the next unit */
+	TARGET_DONE,
+};
+
+struct scan {
+	bool running, job_out, command_out;
+	uint64_t next_id;
+	struct hba_target *target;
+	struct hba_lun *lun;
+	struct task *task;
+	enum step_id step;
+	unsigned attentions, tries;
+	uint64_t retry_at;        /* 0 = at once */
+	struct hba_lun_id *units; /* what REPORT LUNS said, or what is to be tried one by one */
+	unsigned n_units, unit;
+	uint8_t pages[VPD_BYTES]; /* VPD page 00 of this unit */
+	int n_pages;
+	uint8_t version;
+	struct hba_lun_info info; /* of this unit, being filled */
+	uint64_t began;
+};
+
+/** struct step - One command of the walk. `take` gets the answer and says what is next. */
+struct step {
+	struct scsi_cdb (*build)(const struct scan *s);
+	uint32_t allocation;
+	enum step_id (*take)(struct scan *s, const struct hba_result *r, const uint8_t *data);
+};
+
+static uint32_t data_limit(const struct hba_controller *c)
+{
+	uint64_t most = c->report.constraints.max_transfer;
+
+	return most && most < INTERNAL_BYTES ? (uint32_t)most : INTERNAL_BYTES;
+}
+
+/* ---- steps of a target */
+
+static struct scsi_cdb build_inquiry(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_inquiry(SCSI_INQUIRY_MAX);
+}
+
+static enum step_id take_target(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_inquiry inquiry;
+
+	if (hba_response(r->outcome) != HBA_TASK_COMPLETE)
+		return TARGET_DONE;
+	s->target->present = true;
+	s->version = 0;
+	if (r->outcome == HBA_GOOD && scsi_inquiry_read(data, r->bytes, &inquiry) == 0)
+		s->version = inquiry.version;
+	return TARGET_LUNS;
+}
+
+static struct scsi_cdb build_luns(const struct scan *s)
+{
+	return scsi_cdb_report_luns(data_limit(s->target->controller));
+}
+
+/* Without a list, every number up to the highest is tried. */
+static enum step_id try_one_by_one(struct scan *s)
+{
+	uint64_t n = s->target->report.highest_lun + 1;
+
+	s->units = calloc(n, sizeof(*s->units));
+	if (!s->units)
+		return TARGET_DONE;
+	for (s->n_units = 0; s->n_units < n; s->n_units++)
+		if (scsi_lun_from_number(s->n_units, &s->units[s->n_units]) < 0)
+			break;
+	return UNIT_INQUIRY;
+}
+
+static enum step_id take_luns(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	uint32_t needed;
+	unsigned n;
+
+	if (r->outcome != HBA_GOOD || scsi_report_luns_read(data, r->bytes, &n, &needed) < 0)
+		return try_one_by_one(s);
+	s->units = calloc(n ? n : 1, sizeof(*s->units));
+	if (!s->units)
+		return TARGET_DONE;
+	for (unsigned i = 0; i < n; i++)
+		s->units[i] = scsi_report_luns_entry(data, i);
+	s->n_units = n;
+	if (needed > r->bytes && needed > data_limit(s->target->controller))
+		hba_log(s->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
+			(unsigned long long)s->target->id, n);
+	return UNIT_INQUIRY;
+}
+
+/* ---- steps of a unit */
+
+static enum step_id take_unit(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_inquiry inquiry;
+
+	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 || inquiry.qualifier != 0 ||
+	    inquiry.type == SCSI_TYPE_NONE)
+		return UNIT_DONE;
+	s->version = inquiry.version;
+	s->info = (struct hba_lun_info) {
+		.target = s->target->id,
+		.lun = s->lun->id,
+		.number = scsi_lun_number(&s->lun->id),
+		.present = true,
+		.removable = inquiry.removable,
+		.type = inquiry.type,
+	};
+	memcpy(s->info.vendor, inquiry.vendor, sizeof(s->info.vendor));
+	memcpy(s->info.product, inquiry.product, sizeof(s->info.product));
+	memcpy(s->info.revision, inquiry.revision, sizeof(s->info.revision));
+	return UNIT_READY;
+}
+
+static struct scsi_cdb build_ready(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_test_unit_ready();
+}
+
+static enum step_id take_ready(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	(void)s;
+	(void)data;
+	return hba_response(r->outcome) == HBA_TASK_COMPLETE ? UNIT_PAGES : UNIT_DONE;
+}
+
+static struct scsi_cdb build_pages(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_SUPPORTED, VPD_BYTES);
+}
+
+static enum step_id after_pages(const struct scan *s)
+{
+	if (s->info.type != SCSI_TYPE_DISK)
+		return UNIT_DONE;
+	return s->version >= VERSION_SPC_3 && s->target->controller->report.max_cdb >= 16 ? UNIT_CAPACITY_16 : UNIT_CAPACITY_10;
+}
+
+static bool has_page(const struct scan *s, uint8_t page)
+{
+	return s->n_pages > 0 && scsi_vpd_lists(s->pages, (size_t)s->n_pages, page);
+}
+
+static enum step_id after_serial(const struct scan *s)
+{
+	return has_page(s, SCSI_VPD_DEVICE_ID) ? UNIT_ID : after_pages(s);
+}
+
+static enum step_id take_pages(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	s->n_pages =
+		r->outcome == HBA_GOOD ? scsi_vpd_check(data, r->bytes < VPD_BYTES ? r->bytes : VPD_BYTES, SCSI_VPD_SUPPORTED) : 0;
+	if (s->n_pages > 0)
+		memcpy(s->pages, data, (size_t)s->n_pages);
+	return has_page(s, SCSI_VPD_SERIAL) ? UNIT_SERIAL : after_serial(s);
+}
+
+static struct scsi_cdb build_serial(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, VPD_BYTES);
+}
+
+static enum step_id take_serial(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	if (r->outcome == HBA_GOOD)
+		scsi_vpd_serial(data, r->bytes, s->info.serial, sizeof(s->info.serial));
+	return after_serial(s);
+}
+
+static struct scsi_cdb build_id(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_DEVICE_ID, VPD_BYTES);
+}
+
+static enum step_id take_id(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	if (r->outcome == HBA_GOOD)
+		scsi_vpd_best_id(data, r->bytes, s->info.id, sizeof(s->info.id));
+	return after_pages(s);
+}
+
+static struct scsi_cdb build_capacity_16(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_read_capacity_16(CAPACITY_16_BYTES);
+}
+
+static enum step_id take_capacity(struct scan *s, const struct scsi_capacity *capacity)
+{
+	s->info.block_bytes = capacity->block_bytes;
+	s->info.blocks = capacity->blocks;
+	return UNIT_PROTECTED;
+}
+
+static enum step_id take_capacity_16(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_capacity capacity;
+
+	if (r->outcome != HBA_GOOD || scsi_capacity_read_16(data, r->bytes, &capacity) < 0)
+		return UNIT_CAPACITY_10;
+	return take_capacity(s, &capacity);
+}
+
+static struct scsi_cdb build_capacity_10(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_read_capacity_10();
+}
+
+static enum step_id take_capacity_10(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_capacity capacity;
+
+	if (r->outcome != HBA_GOOD || scsi_capacity_read_10(data, r->bytes, &capacity) < 0)
+		return UNIT_PROTECTED; /* no medium: size 0 */
+	if (capacity.needs_16 && s->version < VERSION_SPC_3 && s->target->controller->report.max_cdb >= 16) {
+		s->version = VERSION_SPC_3;
+		return UNIT_CAPACITY_16;
+	}
+	return take_capacity(s, &capacity);
+}
+
+static struct scsi_cdb build_protected(const struct scan *s)
+{
+	(void)s;
+	return scsi_cdb_mode_sense_6(ALL_PAGES, 0, MODE_HEADER_BYTES);
+}
+
+static enum step_id take_protected(struct scan *s, const struct hba_result *r, const uint8_t *data)
+{
+	s->info.read_only = r->outcome == HBA_GOOD && r->bytes >= MODE_HEADER_BYTES && (data[2] & WRITE_PROTECT_BIT);
+	return UNIT_DONE;
+}
+
+static const struct step steps[] = {
+	[TARGET_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_target },
+	[TARGET_LUNS] = { build_luns, INTERNAL_BYTES, take_luns },
+	[UNIT_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_unit },
+	[UNIT_READY] = { build_ready, 0, take_ready },
+	[UNIT_PAGES] = { build_pages, VPD_BYTES, take_pages },
+	[UNIT_SERIAL] = { build_serial, VPD_BYTES, take_serial },
+	[UNIT_ID] = { build_id, VPD_BYTES, take_id },
+	[UNIT_CAPACITY_16] = { build_capacity_16, CAPACITY_16_BYTES, take_capacity_16 },
+	[UNIT_CAPACITY_10] = { build_capacity_10, 8, take_capacity_10 },
+	[UNIT_PROTECTED] = { build_protected, MODE_HEADER_BYTES, take_protected },
+};
+
+/* ---- the walk */
+
+static void finish_target(struct scan *s)
+{
+	free(s->units);
+	s->units = NULL;
+	s->n_units = s->unit = 0;
+	s->target = NULL;
+	s->lun = NULL;
+}
+
+/* The unit that is next, or the target's end. */
+static void next_unit(struct scan *s)
+{
+	while (s->unit < s->n_units) {
+		s->lun = lun_add(s->target, &s->units[s->unit++]);
+		if (!s->lun)
+			continue;
+		s->info = (struct hba_lun_info) { 0 };
+		s->n_pages = 0;
+		s->step = UNIT_INQUIRY;
+		return;
+	}
+	finish_target(s);
+}
+
+static void go_to(struct scan *s, enum step_id next)
+{
+	s->attentions = s->tries = 0;
+	s->retry_at = 0;
+	s->step = next;
+	if (next == TARGET_DONE) {
+		finish_target(s);
+	} else if (next == UNIT_DONE) {
+		s->lun->seen = s->info.present;
+		if (s->info.present)
+			lun_set_info(s->lun, &s->info);
+		next_unit(s);
+	} else if (next == UNIT_INQUIRY) {
+		next_unit(s);
+	}
+}
+
+static bool becoming_ready(const struct scan *s, const struct scsi_sense *sense)
+{
+	return s->step == UNIT_READY && sense->key == SCSI_NOT_READY && sense->asc == SCSI_ASC_BECOMING_READY;
+}
+
+/* Not an answer yet: a unit attention comes off, a busy target gets time. */
+static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
+{
+	struct hba_controller *c = s->target->controller;
+	struct scsi_sense sense;
+	bool later = r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
+	unsigned tries = BUSY_TRIES;
+
+	if (r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0) {
+		if (sense.key == SCSI_UNIT_ATTENTION)
+			return s->attentions++ < ATTENTIONS;
+		later = becoming_ready(s, &sense);
+		tries = READY_TRIES;
+	}
+	if (!later || s->tries++ >= tries)
+		return false;
+	s->retry_at = c->now + BUSY_MS * (uint64_t)NS_PER_MS;
+	return true;
+}
+
+static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
+{
+	struct scan *s = arg;
+	const struct step *step = &steps[s->step];
+
+	s->command_out = false;
+	if (!is_to_be_repeated(s, r))
+		go_to(s, step->take(s, r, s->task->memory));
+	s->task = NULL;
+	hba_task_put(head);
+}
+
+static void send_step(struct scan *s)
+{
+	const struct step *step = &steps[s->step];
+	struct scsi_cdb cdb = step->build(s);
+	uint32_t most = data_limit(s->target->controller), length = step->allocation < most ? step->allocation : most;
+
+	s->task = internal_get(s->lun);
+	if (!s->task)
+		return; /* recovery has them all; next turn */
+	memcpy(s->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
+	s->task->head.cdb_len = cdb.length;
+	s->task->head.timeout_ms = COMMAND_MS;
+	if (length) {
+		s->task->head.direction = HBA_FROM_TARGET;
+		s->task->head.length = length;
+		s->task->head.data.buffer = s->task->memory;
+	}
+	s->command_out = true;
+	if (task_submit(s->task, answered, s) < 0) {
+		s->command_out = false;
+		hba_task_put(&s->task->head);
+		s->task = NULL;
+		go_to(s, TARGET_DONE);
+	}
+}
+
+static void target_ready(struct hba_target *tgt, int error)
+{
+	static const struct hba_lun_id lun_0;
+	struct scan *s = tgt->controller->scan;
+
+	s->job_out = false;
+	tgt->seen = true;
+	s->lun = error < 0 ? NULL : lun_add(tgt, &lun_0);
+	if (!s->lun)
+		finish_target(s);
+}
+
+static void begin_target(struct scan *s, struct hba_controller *c)
+{
+	uint64_t id = s->next_id++;
+
+	if (id == c->report.initiator_id)
+		return;
+	s->target = target_add(c, id);
+	if (!s->target)
+		return;
+	s->target->present = false;
+	s->step = TARGET_INQUIRY;
+	s->attentions = s->tries = 0;
+	s->retry_at = 0;
+	s->job_out = true;
+	if (target_initialize(s->target, target_ready) < 0) {
+		s->job_out = false;
+		finish_target(s);
+	}
+}
+
+/* ---- begin and end */
+
+static void sweep(struct hba_controller *c)
+{
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		for (struct list *m = tgt->luns.next; m != &tgt->luns; m = m->next) {
+			struct hba_lun *lun = container_of(m, struct hba_lun, link);
+
+			if (!lun->seen)
+				lun_set_absent(lun);
+			lun->seen = false;
+		}
+		tgt->seen = false;
+	}
+}
+
+int scan_begin(struct hba_controller *c)
+{
+	if (!c->scan)
+		c->scan = calloc(1, sizeof(*c->scan));
+	if (!c->scan)
+		return fail(-ENOMEM, "%s: no memory for a scan", c->uri);
+	if (c->scan->running) {
+		__atomic_store_n(&c->rescan_wanted, true, __ATOMIC_SEQ_CST);
+		return 0;
+	}
+	*c->scan = (struct scan) { .running = true, .began = c->clock->now(c->clock) };
+	return 0;
+}
+
+bool scan_over(struct hba_controller *c)
+{
+	return !c->scan || !c->scan->running;
+}
+
+static void end_scan(struct hba_controller *c)
+{
+	c->scan->running = false;
+	sweep(c);
+	step_record(c, "scan", c->clock->now(c->clock) - c->scan->began, 0);
+}
+
+void scan_turn(struct hba_controller *c)
+{
+	struct scan *s = c->scan;
+
+	if (!s)
+		return;
+	if (!s->running) {
+		if (c->accepting && __atomic_load_n(&c->rescan_wanted, __ATOMIC_RELAXED) &&
+		    __atomic_exchange_n(&c->rescan_wanted, false, __ATOMIC_SEQ_CST))
+			scan_begin(c);
+		return;
+	}
+	if (s->job_out || s->command_out || (s->retry_at && s->retry_at > c->now))
+		return;
+	if (s->lun)
+		send_step(s);
+	else if (s->next_id <= c->report.highest_target_id && c->accepting)
+		begin_target(s, c);
+	else
+		end_scan(c);
+}
+
+uint64_t scan_next(const struct hba_controller *c)
+{
+	const struct scan *s = c->scan;
+
+	if (!s || !s->running || s->job_out || s->command_out)
+		return NEVER;
+	return s->retry_at;
+}
+
+void scan_free(struct hba_controller *c)
+{
+	if (c->scan)
+		free(c->scan->units);
+	free(c->scan);
+	c->scan = NULL;
+}
+
+int hba_controller_rescan(struct hba_controller *c)
+{
+	__atomic_store_n(&c->rescan_wanted, true, __ATOMIC_SEQ_CST);
+	loop_wake(c);
+	return 0;
+}

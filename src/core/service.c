@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.c: the thread that may wait, so that the loop never does.
+ *
+ * A job is one waiting op. While it runs, the fence is up: no turn of the loop is under way and none begins, so a driver has its
+ * state to itself without a lock. The fence is Dekker's handshake: each side says what it does, then looks at the other, and both
+ * sequentially consistent, so that at least one of the two sees the other.
+ *
+ *	job:   fence = up;    wait until not turning     turn:  turning = yes;  is the fence up? then no turn
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_OP_MS = 10 * MS_PER_S, GRACE_MS = 5 * MS_PER_S, POLL_FIRST_US = 5, POLL_LONGEST_US = 10000 };
+
+static bool atomic_is(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+static void atomic_say(bool *flag, bool value)
+{
+	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+
+/* ---- the loop's side of the fence */
+
+bool turn_begin(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+
+	/* "Turning", then a look at the fence: this order is the handshake. */
+	__atomic_store_n(&s->turning, true, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&s->fence, __ATOMIC_SEQ_CST))
+		return true;
+	turn_end(c);
+	return false;
+}
+
+void turn_end(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+
+	__atomic_store_n(&s->turning, false, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&s->fence, __ATOMIC_SEQ_CST))
+		return;
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the service's side; under the lock */
+
+static void fence_raise(struct service *s)
+{
+	/* The fence, then a look whether a turn runs: the other half of the handshake. */
+	__atomic_store_n(&s->fence, true, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&s->turning, __ATOMIC_SEQ_CST))
+		pthread_cond_wait(&s->changed, &s->lock);
+}
+
+static void run_job(struct hba_controller *c, struct job *job)
+{
+	struct op op = { .controller = c, .name = job->name, .may_map = job->may_map };
+	uint64_t began = c->clock->now(c->clock);
+
+	op.deadline = began + (job->ms ? job->ms : DEFAULT_OP_MS) * (uint64_t)NS_PER_MS;
+	c->op_sentence[0] = '\0';
+	op_enter(&op);
+	job->error = job->run(c, job);
+	op_leave(&op);
+	job->ns = c->clock->now(c->clock) - began;
+}
+
+static void *service_main(void *arg)
+{
+	struct hba_controller *c = arg;
+	struct service *s = &c->service;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->quit) {
+		if (list_is_empty(&s->todo)) {
+			pthread_cond_wait(&s->changed, &s->lock);
+			continue;
+		}
+		s->running = container_of(s->todo.next, struct job, link);
+		list_remove(&s->running->link);
+		fence_raise(s);
+		pthread_mutex_unlock(&s->lock);
+		run_job(c, s->running);
+		pthread_mutex_lock(&s->lock);
+		__atomic_store_n(&s->fence, false, __ATOMIC_SEQ_CST);
+		list_append(&s->over, &s->running->link);
+		s->running = NULL;
+		atomic_say(&s->has_over, true);
+		pthread_cond_broadcast(&s->changed);
+		loop_wake(c);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int service_start(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	pthread_condattr_t monotonic;
+	sigset_t all, old;
+	int r;
+
+	list_init(&s->todo);
+	list_init(&s->over);
+	s->quit = s->fence = s->turning = s->has_over = s->cancel = false;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	/* Signals are the application's: none is to land on a thread it does not know. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&s->thread, NULL, service_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	s->up = r == 0;
+	return r < 0 ? fail(r, "%s: no service thread can be started", c->uri) : 0;
+}
+
+int service_stop(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+
+	if (!s->up)
+		return 0;
+	if (c->stuck)
+		return -ETIMEDOUT;
+	pthread_mutex_lock(&s->lock);
+	s->quit = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	s->up = false;
+	return 0;
+}
+
+/* ---- jobs */
+
+void service_post(struct hba_controller *c, struct job *job)
+{
+	struct service *s = &c->service;
+
+	pthread_mutex_lock(&s->lock);
+	list_append(&s->todo, &job->link);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static struct timespec from_now(uint64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(ms / MS_PER_S);
+	t.tv_nsec += (long)(ms % MS_PER_S) * NS_PER_MS;
+	if (t.tv_nsec >= (long)NS_PER_S) {
+		t.tv_sec++;
+		t.tv_nsec -= (long)NS_PER_S;
+	}
+	return t;
+}
+
+static bool is_in(const struct list *l, const struct list *item)
+{
+	for (const struct list *i = l->next; i != l; i = i->next)
+		if (i == item)
+			return true;
+	return false;
+}
+
+int service_call(struct hba_controller *c, struct job *job)
+{
+	struct service *s = &c->service;
+	struct timespec until = from_now((job->ms ? job->ms : DEFAULT_OP_MS) + GRACE_MS);
+	int r = 0;
+
+	service_post(c, job);
+	pthread_mutex_lock(&s->lock);
+	while (!is_in(&s->over, &job->link) && r == 0)
+		r = -pthread_cond_timedwait(&s->changed, &s->lock, &until);
+	if (r < 0 && !is_in(&s->over, &job->link)) {
+		pthread_mutex_unlock(&s->lock);
+		c->stuck = true;
+		return fail(-ETIMEDOUT, "driver %s, %s: has not returned after %u ms; the controller is given up", c->driver->name,
+			    job->name, (job->ms ? job->ms : DEFAULT_OP_MS) + GRACE_MS);
+	}
+	list_remove(&job->link);
+	pthread_mutex_unlock(&s->lock);
+	if (job->step)
+		step_record(c, job->name, job->ns, job->error);
+	return job->error;
+}
+
+void service_reap(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	struct list over;
+	struct job *job;
+
+	if (!atomic_is(&s->has_over))
+		return;
+	list_init(&over);
+	pthread_mutex_lock(&s->lock);
+	while (!list_is_empty(&s->over)) {
+		struct list *l = s->over.next;
+
+		list_remove(l);
+		list_append(&over, l);
+	}
+	atomic_say(&s->has_over, false);
+	pthread_mutex_unlock(&s->lock);
+	while (!list_is_empty(&over)) {
+		job = container_of(over.next, struct job, link);
+		list_remove(&job->link);
+		if (job->step)
+			step_record(c, job->name, job->ns, job->error);
+		if (job->done)
+			job->done(c, job);
+	}
+}
+
+bool service_idle(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	bool idle;
+
+	pthread_mutex_lock(&s->lock);
+	idle = list_is_empty(&s->todo) && list_is_empty(&s->over) && !s->running;
+	pthread_mutex_unlock(&s->lock);
+	return idle;
+}
+
+/* ---- a driver's waits */
+
+static int wait_us(struct hba_controller *c, uint64_t us, uint64_t until)
+{
+	const struct op *op = op_now();
+	uint64_t now = c->clock->now(c->clock), last = op && op->deadline < until ? op->deadline : until;
+	struct timespec t;
+
+	if (!op || op->hot)
+		return violation(c, "a wait; only waiting ops may wait");
+	if (atomic_is(&c->service.cancel))
+		return -ECANCELED;
+	if (now >= last)
+		return -ETIMEDOUT;
+	if (us * 1000 > last - now)
+		us = (last - now) / 1000 + 1;
+	t = (struct timespec) { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+	nanosleep(&t, NULL);
+	return 0;
+}
+
+static bool never(struct hba_controller *c, void *arg)
+{
+	(void)c;
+	(void)arg;
+	return false;
+}
+
+int hba_wait(struct hba_controller *c, unsigned ms)
+{
+	const struct op *op = op_now();
+	uint64_t until = c->clock->now(c->clock) + ms * (uint64_t)NS_PER_MS;
+	int r = hba_wait_for(c, never, NULL, ms);
+
+	/* Its own time running out is what was asked for; the op's deadline is not. */
+	return r == -ETIMEDOUT && (!op || op->deadline > until) ? 0 : r;
+}
+
+int hba_wait_for(struct hba_controller *c, bool (*ready)(struct hba_controller *c, void *arg), void *arg, unsigned ms)
+{
+	uint64_t until = c->clock->now(c->clock) + ms * (uint64_t)NS_PER_MS;
+	uint64_t us = POLL_FIRST_US;
+	int r;
+
+	while (!ready(c, arg)) {
+		r = wait_us(c, us, until);
+		if (r < 0)
+			return r;
+		us = us * 2 < POLL_LONGEST_US ? us * 2 : POLL_LONGEST_US;
+	}
+	return 0;
+}

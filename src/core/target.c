@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* target.c: targets, by id; made by the scan or on a driver's word. */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct target_job {
+	struct job job;
+	struct hba_target *target;
+	void (*done)(struct hba_target *tgt, int error);
+};
+
+struct hba_target *target_find(struct hba_controller *c, uint64_t id)
+{
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		if (tgt->id == id)
+			return tgt;
+	}
+	return NULL;
+}
+
+/* What the op may narrow. */
+static void preset_report(const struct hba_controller *c, struct hba_target_report *r)
+{
+	*r = (struct hba_target_report) {
+		.size = sizeof(*r),
+		.depth = c->pool.n_clients,
+		.max_transfer = c->report.constraints.max_transfer,
+		.highest_lun = c->report.highest_lun,
+		.performs_autosense = c->report.performs_autosense,
+		.multipath = c->report.multipath,
+		.features = c->report.features,
+	};
+}
+
+/* Most are added in the order of their ids: look from the end. */
+static void insert(struct hba_controller *c, struct hba_target *tgt)
+{
+	struct list *l = c->targets.prev;
+
+	while (l != &c->targets && container_of(l, struct hba_target, link)->id > tgt->id)
+		l = l->prev;
+	list_prepend(l, &tgt->link);
+}
+
+struct hba_target *target_add(struct hba_controller *c, uint64_t id)
+{
+	struct hba_target *tgt = target_find(c, id);
+
+	if (tgt)
+		return tgt;
+	tgt = calloc(1, sizeof(*tgt));
+	if (!tgt)
+		return NULL;
+	tgt->priv = c->report.target_priv_size ? calloc(1, c->report.target_priv_size) : NULL;
+	if (c->report.target_priv_size && !tgt->priv) {
+		free(tgt);
+		return NULL;
+	}
+	tgt->controller = c;
+	tgt->id = id;
+	list_init(&tgt->luns);
+	preset_report(c, &tgt->report);
+	insert(c, tgt);
+	return tgt;
+}
+
+static int narrowed(struct hba_target *tgt, const struct hba_target_report *r)
+{
+	const struct hba_target_report *most = &tgt->report;
+
+	if (r->size != sizeof(*r) || !r->depth || r->depth > most->depth || r->highest_lun > most->highest_lun ||
+	    (most->max_transfer && (!r->max_transfer || r->max_transfer > most->max_transfer)) ||
+	    r->performs_autosense > most->performs_autosense || r->multipath > most->multipath || (r->features & ~most->features))
+		return violation(tgt->controller, "target %llu: its report widens the controller's; it may only narrow it",
+				 (unsigned long long)tgt->id);
+	tgt->report = *r;
+	return 0;
+}
+
+static int run_initialize(struct hba_controller *c, struct job *job)
+{
+	struct hba_target *tgt = container_of(job, struct target_job, job)->target;
+	struct hba_target_report r = tgt->report;
+	int error = c->driver->initialize_target(c, tgt, &r);
+
+	return error < 0 ? error : narrowed(tgt, &r);
+}
+
+static void initialized(struct hba_controller *c, struct job *job)
+{
+	struct target_job *tj = container_of(job, struct target_job, job);
+
+	(void)c;
+	tj->target->initialised = job->error == 0;
+	tj->done(tj->target, job->error);
+	free(tj);
+}
+
+int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error))
+{
+	struct hba_controller *c = tgt->controller;
+	struct target_job *tj;
+
+	if (tgt->initialised || !c->driver->initialize_target) {
+		tgt->initialised = true;
+		done(tgt, 0);
+		return 0;
+	}
+	tj = calloc(1, sizeof(*tj));
+	if (!tj)
+		return -ENOMEM;
+	*tj = (struct target_job) {
+		.job = { .name = "initialize_target", .may_map = true, .run = run_initialize, .done = initialized },
+		.target = tgt,
+		.done = done,
+	};
+	service_post(c, &tj->job);
+	return 0;
+}
+
+/* After stop: nothing is out any more, and ops that would be told of it are over. */
+void targets_free(struct hba_controller *c)
+{
+	while (!list_is_empty(&c->targets)) {
+		struct hba_target *tgt = container_of(c->targets.next, struct hba_target, link);
+
+		while (!list_is_empty(&tgt->luns))
+			lun_free(container_of(tgt->luns.next, struct hba_lun, link));
+		list_remove(&tgt->link);
+		properties_clear(&tgt->properties);
+		free(tgt->priv);
+		free(tgt);
+	}
+}
+
+/* ---- what a driver asks of a target */
+
+void *hba_target_priv(const struct hba_target *tgt)
+{
+	return tgt->priv;
+}
+
+uint64_t hba_target_id(const struct hba_target *tgt)
+{
+	return tgt->id;
+}
+
+struct hba_target *hba_target_find(struct hba_controller *c, uint64_t id)
+{
+	struct hba_target *tgt = target_find(c, id);
+
+	return tgt && tgt->initialised ? tgt : NULL;
+}
+
+struct hba_target *hba_task_target(const struct hba_task *t)
+{
+	return task_of((struct hba_task *)(uintptr_t)t)->lun->target;
+}

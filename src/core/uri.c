@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* uri.c: what a URI says after its `?`, read against the driver's own list of options. */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct uri_option {
+	char *name, *value;
+	struct uri_option *next;
+};
+
+static const struct hba_option *known_option(const struct hba_driver *d, const char *name)
+{
+	for (const struct hba_option *o = d->options; o && o->name; o++)
+		if (strcmp(o->name, name) == 0)
+			return o;
+	return NULL;
+}
+
+static int refuse_unknown(struct hba_controller *c, const char *name)
+{
+	char list[SENTENCE_BYTES / 2] = "none";
+	size_t used = 0;
+
+	for (const struct hba_option *o = c->driver->options; o && o->name && used < sizeof(list); o++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", o->name);
+	return fail(-EINVAL, "%s: driver %s knows no option '%s'; it knows: %s", c->uri, c->driver->name, name, list);
+}
+
+static int add_option(struct hba_controller *c, const char *item)
+{
+	const char *equals = strchr(item, '=');
+	struct uri_option *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	o->next = c->options;
+	c->options = o;
+	o->name = strndup(item, equals ? (size_t)(equals - item) : strlen(item));
+	o->value = strdup(equals ? equals + 1 : "1");
+	if (!o->name || !o->value)
+		return -ENOMEM;
+	return known_option(c->driver, o->name) ? 0 : refuse_unknown(c, o->name);
+}
+
+int uri_options_parse(struct hba_controller *c, const char *query)
+{
+	autofree char *copy = strdup(query);
+	char *rest = copy, *item;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	while ((item = strsep(&rest, "&"))) {
+		if (!*item)
+			continue;
+		r = add_option(c, item);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void uri_options_free(struct hba_controller *c)
+{
+	struct uri_option *o;
+
+	while ((o = c->options)) {
+		c->options = o->next;
+		free(o->name);
+		free(o->value);
+		free(o);
+	}
+}
+
+const char *hba_uri_path(const struct hba_controller *c)
+{
+	return c->path;
+}
+
+const char *hba_uri_option(const struct hba_controller *c, const char *name)
+{
+	const struct hba_option *known;
+
+	for (const struct uri_option *o = c->options; o; o = o->next)
+		if (strcmp(o->name, name) == 0)
+			return o->value;
+	known = known_option(c->driver, name);
+	return known ? known->value : NULL;
+}
+
+int hba_uri_number(const struct hba_controller *c, const char *name, uint64_t *ret_number)
+{
+	const char *value = hba_uri_option(c, name);
+	struct hba_controller *writable = (struct hba_controller *)(uintptr_t)c;
+
+	if (!value)
+		return hba_fail(writable, -EINVAL, "option '%s' is needed: %s=NUMBER", name, name);
+	if (parse_size(value, ret_number) < 0)
+		return hba_fail(writable, -EINVAL, "option '%s=%s' is not a number (k, M, G or T may follow it)", name, value);
+	return 0;
+}

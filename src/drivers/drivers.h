@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* drivers.h: the drivers that are built in. The registry lists them; nobody else looks here. */
+#ifndef DRIVERS_DRIVERS_H
+#define DRIVERS_DRIVERS_H
+
+#include <hbakit/driver.h>
+
+extern const struct hba_driver soft_driver; /* soft.c */
+
+#endif
