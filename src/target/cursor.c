@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* cursor.c: walking a list of pieces that may be cut anywhere, empty ones included. */
+#include "target/target.h"
+
+#include <limits.h>
+#include <string.h>
+
+static void leave_finished_items(struct cursor *c)
+{
+	while (c->n > 0 && c->skip == c->iov->iov_len) {
+		c->iov++;
+		c->n--;
+		c->skip = 0;
+	}
+}
+
+void *cursor_next(struct cursor *c, uint64_t max, size_t *ret_length)
+{
+	uint8_t *at;
+	size_t length;
+
+	leave_finished_items(c);
+	if (c->n == 0 || max == 0)
+		return NULL;
+	at = (uint8_t *)c->iov->iov_base + c->skip;
+	length = c->iov->iov_len - c->skip;
+	if (length > max)
+		length = (size_t)max;
+	c->skip += length;
+	*ret_length = length;
+	return at;
+}
+
+uint64_t cursor_copy_to(struct cursor *c, const void *from, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length;
+	void *piece;
+
+	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+		memcpy(piece, (const uint8_t *)from + done, length);
+	return done;
+}
+
+uint64_t cursor_copy_from(struct cursor *c, void *to, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length;
+	void *piece;
+
+	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+		memcpy((uint8_t *)to + done, piece, length);
+	return done;
+}
+
+uint64_t cursor_zero(struct cursor *c, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length;
+	void *piece;
+
+	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+		memset(piece, 0, length);
+	return done;
+}
+
+uint64_t cursor_step(struct cursor *c, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length;
+
+	for (; cursor_next(c, bytes - done, &length); done += length)
+		;
+	return done;
+}
+
+unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece, const struct iovec **ret_items)
+{
+	struct cursor probe;
+	uint64_t total = 0;
+	unsigned n = 0;
+
+	/* Whole items first: they need no copy of the list, however long it is. */
+	leave_finished_items(c);
+	if (c->skip == 0)
+		for (; n < c->n && n < IOV_MAX && c->iov[n].iov_len <= bytes - total; n++)
+			total += c->iov[n].iov_len;
+	if (n > 0) {
+		*ret_items = c->iov;
+		return n;
+	}
+
+	probe = *c;
+	piece->iov_base = cursor_next(&probe, bytes, &piece->iov_len);
+	*ret_items = piece;
+	return piece->iov_base ? 1 : 0;
+}

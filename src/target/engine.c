@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.c: one io_uring as a batch of requests out and a heap of completions back.
+ *
+ * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this process can write them, and
+ * only here: a device's cookie is never a pointer. Requests of our own (cancel) carry 0 and nobody hears of their end.
+ */
+#include "target/target.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <limits.h>
+#include <stdlib.h>
+
+struct engine {
+	struct io_uring ring;
+	unsigned out;    /* requests whose completion is still owed */
+	bool forgetting; /* between engine_forget() and all of them being back */
+};
+
+/* Room in the submission queue for cancels beside a full house of requests. */
+enum { SPARE_ENTRIES = 8 };
+
+int engine_create(unsigned depth, struct engine **ret_engine)
+{
+	/* CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early instead. */
+	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP };
+	struct engine *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	r = io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params);
+	if (r < 0) {
+		free(e);
+		return r;
+	}
+	*ret_engine = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	io_uring_queue_exit(&e->ring);
+	free(e);
+}
+
+int engine_fd(const struct engine *e)
+{
+	return e->ring.ring_fd;
+}
+
+static struct io_uring_sqe *engine_entry(struct engine *e)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&e->ring);
+
+	if (!sqe) {
+		io_uring_submit(&e->ring);
+		sqe = io_uring_get_sqe(&e->ring);
+	}
+	return sqe;
+}
+
+static int engine_start(struct engine *e, struct io_uring_sqe *sqe, struct engine_op *op)
+{
+	io_uring_sqe_set_data(sqe, op);
+	e->out++;
+	return 0;
+}
+
+int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_readv(sqe, fd, items, n, offset);
+	return engine_start(e, sqe, op);
+}
+
+int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_writev(sqe, fd, items, n, offset);
+	return engine_start(e, sqe, op);
+}
+
+int engine_datasync(struct engine *e, struct engine_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+	return engine_start(e, sqe, op);
+}
+
+int engine_submit(struct engine *e)
+{
+	if (io_uring_sq_ready(&e->ring) == 0)
+		return 0;
+	io_uring_submit(&e->ring);
+	return io_uring_sq_ready(&e->ring) == 0 ? 0 : -EAGAIN;
+}
+
+/* `result` by value: done() may well have the entry written anew. */
+static void engine_finish(struct engine *e, struct engine_op *op, int result)
+{
+	if (!op)
+		return;
+	e->out--;
+	if (!e->forgetting)
+		op->done(op, result);
+}
+
+unsigned engine_reap(struct engine *e, unsigned budget)
+{
+	struct io_uring_cqe *cqe;
+	struct engine_op *op;
+	unsigned n = 0;
+	int result;
+
+	for (; n < budget && io_uring_peek_cqe(&e->ring, &cqe) == 0; n++) {
+		op = io_uring_cqe_get_data(cqe);
+		result = cqe->res;
+		io_uring_cqe_seen(&e->ring, cqe);
+		engine_finish(e, op, result);
+	}
+	engine_submit(e);
+	return n;
+}
+
+bool engine_ready(const struct engine *e)
+{
+	return io_uring_cq_ready(&e->ring) > 0;
+}
+
+static void engine_cancel_by(struct engine *e, void *op, int flags)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	/* No room: the request then ends by itself, which cancelling only hastens. */
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(sqe, op, flags);
+	io_uring_sqe_set_data(sqe, NULL);
+	engine_submit(e);
+}
+
+void engine_cancel(struct engine *e, struct engine_op *op)
+{
+	engine_cancel_by(e, op, 0);
+}
+
+void engine_forget(struct engine *e)
+{
+	if (e->out == 0)
+		return;
+	e->forgetting = true;
+	/* What is only in the batch goes out too, so that its completion comes and nothing of it is left behind. */
+	engine_submit(e);
+	engine_cancel_by(e, NULL, IORING_ASYNC_CANCEL_ANY);
+}
+
+bool engine_drained(struct engine *e)
+{
+	engine_reap(e, UINT_MAX);
+	if (e->out > 0)
+		return false;
+	e->forgetting = false;
+	return true;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.c: a store in a regular file or on a block device.
+ *
+ * Reads and writes go through the engine. The kernel may move less than was asked: the rest is asked for again, from where it
+ * stopped. A read that moves nothing has met the end of a file that was longer when we opened it; that is an error, never a wait.
+ */
+#include "base/base.h"
+#include "target/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct file_store {
+	struct store store;
+	int fd;
+};
+
+static int file_fd(struct store *s)
+{
+	return container_of(s, struct file_store, store)->fd;
+}
+
+/* Send what is still to go. 1: it is on its way. */
+static int file_send(struct store_io *io)
+{
+	uint64_t at = io->offset + io->moved;
+	const struct iovec *items;
+	unsigned n = cursor_items(&io->data, io->length - io->moved, &io->piece, &items);
+	int fd = file_fd(io->store), r;
+
+	if (n == 0)
+		return -EINVAL; /* a list shorter than the caller said */
+	r = io->writing ? engine_writev(io->engine, &io->op, fd, items, n, at)
+			: engine_readv(io->engine, &io->op, fd, items, n, at);
+	return r < 0 ? r : 1;
+}
+
+/* 0: all is done; 1: more is on its way. */
+static int file_go_on(struct store_io *io, int result)
+{
+	if (result == -EINTR && !io->cancelled)
+		return file_send(io);
+	if (result == -EINTR)
+		return -ECANCELED;
+	if (result < 0)
+		return result;
+	if (result == 0 || (uint64_t)result > io->length - io->moved)
+		return -EIO;
+	io->moved += cursor_step(&io->data, (uint64_t)result);
+	if (io->moved == io->length)
+		return 0;
+	return io->cancelled ? -ECANCELED : file_send(io);
+}
+
+static void file_moved(struct engine_op *op, int result)
+{
+	struct store_io *io = container_of(op, struct store_io, op);
+	int r = file_go_on(io, result);
+
+	if (r <= 0)
+		io->done(io, r);
+}
+
+static int file_start(struct store *s, struct store_io *io, bool writing)
+{
+	io->op.done = file_moved;
+	io->store = s;
+	io->writing = writing;
+	io->cancelled = false;
+	return file_send(io);
+}
+
+static int file_read(struct store *s, struct store_io *io)
+{
+	return file_start(s, io, false);
+}
+
+static int file_write(struct store *s, struct store_io *io)
+{
+	return file_start(s, io, true);
+}
+
+static void file_flushed(struct engine_op *op, int result)
+{
+	struct store_io *io = container_of(op, struct store_io, op);
+
+	io->done(io, result);
+}
+
+static int file_flush(struct store *s, struct store_io *io)
+{
+	int r;
+
+	io->op.done = file_flushed;
+	io->cancelled = false;
+	r = engine_datasync(io->engine, &io->op, file_fd(s));
+	return r < 0 ? r : 1;
+}
+
+static void file_free(struct store *s)
+{
+	struct file_store *f = container_of(s, struct file_store, store);
+
+	close(f->fd);
+	free(f);
+}
+
+static const struct store_ops file_ops = { .read = file_read, .write = file_write, .flush = file_flush, .free = file_free };
+
+void store_cancel(struct store_io *io)
+{
+	if (!io->engine)
+		return;
+	io->cancelled = true;
+	engine_cancel(io->engine, &io->op);
+}
+
+/* O_NONBLOCK: opening a FIFO by mistake must not wait for its other end. */
+enum { OPEN_FLAGS = O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
+
+static int open_either_way(const char *path, bool *read_only)
+{
+	int fd = open(path, OPEN_FLAGS | (*read_only ? O_RDONLY : O_RDWR));
+
+	if (fd < 0 && !*read_only && (errno == EACCES || errno == EROFS || errno == EPERM)) {
+		*read_only = true;
+		fd = open(path, OPEN_FLAGS | O_RDONLY);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int check_kind(int fd, const char *path, char *message)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return target_fail(message, -errno, "cannot look at %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return target_fail(message, -EINVAL, "%s is neither a regular file nor a block device: it cannot be a disk", path);
+	/* With O_NONBLOCK io_uring would answer -EAGAIN instead of waiting for the disk. */
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return target_fail(message, -errno, "cannot set up %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* A lock of the open file, not of the process: a second opener in the same process meets it too. */
+static int take_lock(int fd, const char *path, bool read_only, char *message)
+{
+	struct flock lock = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return target_fail(message, -EBUSY,
+				   "%s is in use as a disk already: stop the other user, or let both open it readonly", path);
+	return target_fail(message, -errno, "cannot lock %s: %s", path, strerror(errno));
+}
+
+int store_open_file(const char *path, bool read_only, struct store **ret_store, char *message)
+{
+	autoclose int fd = open_either_way(path, &read_only);
+	struct file_store *f;
+	off_t bytes;
+	int r;
+
+	if (fd < 0)
+		return target_fail(message, fd, "cannot open %s: %s", path, strerror(-fd));
+	r = check_kind(fd, path, message);
+	if (r < 0)
+		return r;
+	r = take_lock(fd, path, read_only, message);
+	if (r < 0)
+		return r;
+	bytes = lseek(fd, 0, SEEK_END);
+	if (bytes < 0)
+		return target_fail(message, -errno, "cannot tell the size of %s: %s", path, strerror(errno));
+	f = malloc(sizeof(*f));
+	if (!f)
+		return target_fail(message, -ENOMEM, "no memory to open %s", path);
+	*f = (struct file_store) {
+		.store = { .ops = &file_ops, .bytes = (uint64_t)bytes, .read_only = read_only, .needs_engine = true },
+		.fd = steal_fd(&fd),
+	};
+	*ret_store = &f->store;
+	return 0;
+}

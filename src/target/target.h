@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * target.h: a SCSI disk in software: a CDB goes in, data and sense come out. Transport is somebody else's.
+ *
+ *	target_device ── units[LUN] ──> target_unit ──> store: ram, null, file ──(file only)──> engine: io_uring
+ *
+ * Nothing here allocates once devices and engines are made: a command, with all it needs until it ends, is the caller's memory.
+ * Threads: one engine belongs to one thread at a time, and so does a command. Several may use one device at once.
+ */
+#ifndef TARGET_TARGET_H
+#define TARGET_TARGET_H
+
+#include "scsi/scsi.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct hba_lun_id;
+
+/* ---- message.c: sentences for people -------------------------------------------------------------------------------- */
+
+enum { TARGET_MESSAGE_BYTES = 256 };
+
+/** target_fail() - Write why into `message` (TARGET_MESSAGE_BYTES; cut if longer); returns `error`. */
+int target_fail(char *message, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- cursor.c: a place in a list of pieces ---------------------------------------------------------------------------- */
+
+/** struct cursor - Where the next byte goes. The list is not changed, and may be cut anywhere. */
+struct cursor {
+	const struct iovec *iov;
+	unsigned n;  /* items from `iov` on */
+	size_t skip; /* bytes of the first one that are behind us */
+};
+
+/** cursor_next() - The next piece in one stretch, 1..max bytes, and step over it. NULL: the list has ended, or max is 0. */
+void *cursor_next(struct cursor *c, uint64_t max, size_t *ret_length);
+
+/* Each returns the bytes done, fewer than asked for only where the list ends. */
+uint64_t cursor_copy_to(struct cursor *c, const void *from, uint64_t bytes);
+uint64_t cursor_copy_from(struct cursor *c, void *to, uint64_t bytes);
+uint64_t cursor_zero(struct cursor *c, uint64_t bytes);
+uint64_t cursor_step(struct cursor *c, uint64_t bytes);
+
+/**
+ * cursor_items() - A list for one vectored call, of at most `bytes` bytes: the caller's own items where they can be used as
+ * they are, else one piece in *piece. Returns how many, 0 at the end of the list. Steps over nothing.
+ */
+unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece, const struct iovec **ret_items);
+
+/* ---- engine.c: one io_uring, which any number of file stores share ---------------------------------------------------- */
+
+struct engine;
+
+/** struct engine_op - One request that is out. The caller's memory, the engine's until `done`. */
+struct engine_op {
+	void (*done)(struct engine_op *op, int result); /* bytes, or a negative errno; may start the next one */
+};
+
+/** engine_create() - `depth`: requests that are out at once. -ENOSYS, -EPERM: this kernel offers no io_uring to us. */
+int engine_create(unsigned depth, struct engine **ret_engine);
+/** engine_free() - NULL is fine. Nothing may be out any more: see engine_drained(). */
+void engine_free(struct engine *e);
+
+int engine_fd(const struct engine *e); /* readable while there is something to reap */
+
+/* Put a request into the next batch. The items may go once the batch is submitted, the memory they name when `done` runs. */
+int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
+int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
+int engine_datasync(struct engine *e, struct engine_op *op, int fd);
+
+/** engine_submit() - Hand the batch to the kernel; no system call if it is empty. -EAGAIN: a part is left, try again soon. */
+int engine_submit(struct engine *e);
+/** engine_reap() - Take up to `budget` completions, and submit what they gave rise to. Returns how many. */
+unsigned engine_reap(struct engine *e, unsigned budget);
+/** engine_ready() - Is there something to reap? No system call. */
+bool engine_ready(const struct engine *e);
+/** engine_cancel() - Ask that `op` end soon. Its `done` runs all the same, with -ECANCELED or as if nothing had been asked. */
+void engine_cancel(struct engine *e, struct engine_op *op);
+/** engine_forget() - Cancel all that is out; none of its `done`s will run. Its memory is the kernel's until engine_drained(). */
+void engine_forget(struct engine *e);
+/** engine_drained() - After engine_forget(): has the kernel let go of everything? Then the engine is as new. */
+bool engine_drained(struct engine *e);
+
+/* ---- stores: where the blocks are ------------------------------------------------------------------------------------- */
+
+struct store;
+
+/** struct store_io - One read, write or flush. The caller's memory, the store's until it ends. */
+struct store_io {
+	struct engine *engine; /* for stores that need one */
+	struct cursor data;    /* steps on as bytes move */
+	uint64_t offset;       /* bytes; offset + length never beyond the store */
+	uint64_t length;
+	uint64_t moved; /* bytes that really went */
+	void (*done)(struct store_io *io, int error);
+	/* private: of the file store */
+	struct engine_op op;
+	struct store *store;
+	bool writing, cancelled;
+	struct iovec piece;
+};
+
+/** struct store_ops - What a store can do. 0: done; 1: later, by io->done; negative errno: failed. */
+struct store_ops {
+	int (*read)(struct store *s, struct store_io *io);
+	int (*write)(struct store *s, struct store_io *io);
+	int (*flush)(struct store *s, struct store_io *io); /* NULL: what is written is as safe as it gets */
+	void (*free)(struct store *s);
+};
+
+struct store {
+	const struct store_ops *ops;
+	uint64_t bytes;
+	bool read_only;
+	bool needs_engine;
+};
+
+enum null_fill { NULL_FILL_ZERO, NULL_FILL_NONE };
+
+/* On an error `message` (TARGET_MESSAGE_BYTES) has the sentence for a person, and *ret_store is untouched. */
+
+/** store_open_ram() - Memory, taken page by page as it is written. */
+int store_open_ram(uint64_t bytes, struct store **ret_store, char *message);
+/** store_open_null() - Reads give zeros, or leave the buffer as it is; writes vanish. */
+int store_open_null(uint64_t bytes, enum null_fill fill, struct store **ret_store, char *message);
+/**
+ * store_open_file() - A regular file or a block device, locked against a second writer. One that may not be written is opened
+ * read-only, and says so in store->read_only. -EBUSY: somebody has it.
+ */
+int store_open_file(const char *path, bool read_only, struct store **ret_store, char *message);
+
+/** store_free() - NULL is fine. */
+void store_free(struct store *s);
+
+/** store_cancel() - Ask that an io that is out end soon; it still ends by io->done. Harmless for one that is not. */
+void store_cancel(struct store_io *io);
+
+/* ---- unit.c, device.c: logical units and the target they are in ------------------------------------------------------- */
+
+enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_FLAT + 1 };
+
+/** struct target_unit - One logical unit. */
+struct target_unit {
+	struct store *store; /* its own; freed with it */
+	uint64_t blocks;
+	uint32_t block_bytes; /* 512 or 4096 */
+	bool read_only;
+	uint16_t attention; /* enum scsi_asc to report as UNIT ATTENTION, 0 = none. Atomic: any thread may set it */
+	uint64_t naa;
+	char serial[TARGET_SERIAL_BYTES];
+};
+
+/** struct target_device - One target. Its units are numbered 0, 1, 2 …: the number is the LUN. */
+struct target_device {
+	struct target_unit *units;
+	unsigned n_units, capacity;
+};
+
+/** target_device_init() - With room for so many units. -ENOMEM. */
+int target_device_init(struct target_device *d, unsigned capacity);
+/** target_device_clear() - Frees units and stores; a zeroed one, or a second time, is fine. */
+void target_device_clear(struct target_device *d);
+
+/** struct target_unit_options - What a unit is made of. */
+struct target_unit_options {
+	struct store *store; /* the device's, if the call succeeds */
+	uint32_t block_bytes;
+	bool read_only;
+	const char *identity; /* serial number and NAA name are made from this and the LUN: same text, same disk */
+};
+
+/** target_device_add() - The next LUN; a tail smaller than a block is left out. -EINVAL: no block at all, or a block size unknown. */
+int target_device_add(struct target_device *d, const struct target_unit_options *options, char *message);
+
+/** target_device_unit() - By its LUN. NULL: there is none. */
+struct target_unit *target_device_unit(const struct target_device *d, const struct hba_lun_id *lun);
+
+/** target_unit_was_reset() - Power on or a reset: the next command hears of it. */
+void target_unit_was_reset(struct target_unit *unit);
+
+/* ---- execute.c: commands ---------------------------------------------------------------------------------------------- */
+
+enum { TARGET_CDB_BYTES = 16 }; /* the longest there is here */
+
+/** struct target_command - One command. The caller fills the first part; the rest needs no preparation. */
+struct target_command {
+	const uint8_t *cdb;      /* HBA_MAX_CDB bytes, zero beyond cdb_len */
+	const struct iovec *iov; /* the data: its items have at least `length` bytes */
+	uint64_t length;
+	unsigned n_iov;
+	uint8_t cdb_len;
+	uint8_t direction;     /* enum hba_direction */
+	struct engine *engine; /* of the calling thread; NULL if no store needs one */
+	void (*done)(struct target_command *c);
+
+	/* how it ended */
+	enum hba_outcome outcome;
+	uint64_t bytes; /* really moved */
+	uint8_t sense_len;
+	uint8_t sense[SCSI_FIXED_SENSE_BYTES];
+
+	/* private: */
+	uint8_t steps;
+	bool writing;
+	uint64_t room; /* bytes of data that may be moved in the command's direction */
+	struct target_device *device;
+	struct target_unit *unit; /* NULL: nobody at this LUN */
+	struct store_io io;
+};
+
+/** target_execute() - 0: it has ended, see above. 1: it ends later, by `done`, from the engine's engine_reap(). */
+int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c);
+
+/** target_abort() - Ask that a command that is out end soon, mostly as HBA_TASK_ABORTED. It still ends by `done`. */
+void target_abort(struct target_command *c);
+
+#endif
