@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* device.c: one target and its logical units: what they are, before any command comes. */
+#include "target/target.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BLOCK_512 = 512, BLOCK_4K = 4096 };
+
+int target_device_init(struct target_device *d, unsigned capacity)
+{
+	struct target_unit *units = calloc(capacity, sizeof(*units));
+
+	if (!units)
+		return -ENOMEM;
+	*d = (struct target_device) { .units = units, .capacity = capacity };
+	return 0;
+}
+
+void target_device_clear(struct target_device *d)
+{
+	for (unsigned i = 0; i < d->n_units; i++)
+		store_free(d->units[i].store);
+	free(d->units);
+	*d = (struct target_device) { 0 };
+}
+
+/* FNV-1a, 64 bits: spreads names well; nobody has to keep it secret. */
+#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
+static uint64_t hash_byte(uint64_t hash, uint8_t byte)
+{
+	return (hash ^ byte) * FNV_PRIME;
+}
+
+static uint64_t hash_identity(const char *identity, unsigned lun)
+{
+	uint64_t hash = FNV_BASIS;
+
+	for (; *identity; identity++)
+		hash = hash_byte(hash, (uint8_t)*identity);
+	hash = hash_byte(hash, 0);
+	for (; lun > 0; lun >>= 8)
+		hash = hash_byte(hash, (uint8_t)lun);
+	return hash;
+}
+
+/* NAA 3h, "locally assigned": sixty bits that whoever runs the disk may choose (SPC-4 7.8.6.6). */
+#define NAA_LOCAL      UINT64_C(0x3000000000000000)
+#define NAA_LOCAL_BITS UINT64_C(0x0fffffffffffffff)
+
+static void name_unit(struct target_unit *unit, const char *identity, unsigned lun)
+{
+	uint64_t hash = hash_identity(identity, lun);
+
+	unit->naa = NAA_LOCAL | (hash & NAA_LOCAL_BITS);
+	snprintf(unit->serial, sizeof(unit->serial), "%016" PRIX64, hash);
+}
+
+int target_device_add(struct target_device *d, const struct target_unit_options *options, char *message)
+{
+	uint64_t bytes = options->store->bytes;
+	struct target_unit *unit;
+
+	if (d->n_units == d->capacity)
+		return target_fail(message, -ENOSPC, "no room for one more than %u units", d->capacity);
+	if (options->block_bytes != BLOCK_512 && options->block_bytes != BLOCK_4K)
+		return target_fail(message, -EINVAL, "blocks of %" PRIu32 " bytes: a block has 512 or 4096", options->block_bytes);
+	if (bytes < options->block_bytes)
+		return target_fail(message, -EINVAL, "%" PRIu64 " bytes are less than one block of %" PRIu32 ": make it larger",
+				   bytes, options->block_bytes);
+	unit = &d->units[d->n_units];
+	*unit = (struct target_unit) {
+		.store = options->store,
+		.blocks = bytes / options->block_bytes,
+		.block_bytes = options->block_bytes,
+		.read_only = options->read_only || options->store->read_only,
+	};
+	name_unit(unit, options->identity, d->n_units);
+	target_unit_was_reset(unit);
+	d->n_units++;
+	return 0;
+}
+
+struct target_unit *target_device_unit(const struct target_device *d, const struct hba_lun_id *lun)
+{
+	uint64_t number = scsi_lun_number(lun);
+
+	return number < d->n_units ? &d->units[number] : NULL;
+}
+
+void target_unit_was_reset(struct target_unit *unit)
+{
+	__atomic_store_n(&unit->attention, SCSI_ASC_POWER_ON_OR_RESET, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * execute.c: from a CDB to its handler, by one table. What can be checked for every command alike is checked here, in the order
+ * in which SAM-5 and SPC-4 want it told: the unit, a pending unit attention, the opcode, the fields.
+ *
+ * A row's `usage` has a bit for every bit of the CDB that the command understands (SPC-4's "CDB usage data"). All other bits
+ * are reserved, or ask for something this disk does not do: both are refused, with a pointer to the bit.
+ */
+#include "base/base.h"
+#include "target/commands.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum row_flags {
+	WITHOUT_UNIT = 1,     /* answered whether or not there is a unit */
+	DESPITE_ATTENTION = 2 /* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
+};
+
+struct row {
+	int (*run)(struct target_command *c);
+	const struct row *actions; /* instead of `run`: rows by service action, ended by one without a name */
+	const char *name;
+	uint8_t length; /* of the CDB */
+	uint8_t direction;
+	uint8_t flags;
+	uint8_t action;
+	uint8_t usage[TARGET_CDB_BYTES];
+};
+
+enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7 };
+
+int target_check(struct target_command *c, const struct scsi_sense *sense)
+{
+	c->outcome = HBA_CHECK_CONDITION;
+	c->sense_len = (uint8_t)scsi_sense_write_fixed(sense, c->sense);
+	return 0;
+}
+
+int target_refuse(struct target_command *c, uint8_t key, uint16_t asc)
+{
+	return target_check(c, &(struct scsi_sense) { .key = key, .asc = asc });
+}
+
+int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit)
+{
+	return target_check(c, &(struct scsi_sense) { .key = SCSI_ILLEGAL_REQUEST,
+						      .asc = SCSI_ASC_INVALID_FIELD_IN_CDB,
+						      .has_field = true,
+						      .field_in_cdb = true,
+						      .has_bit = true,
+						      .field_byte = byte,
+						      .field_bit = bit });
+}
+
+int target_answer(struct target_command *c, const uint8_t *bytes, size_t length, uint64_t allocation)
+{
+	uint64_t most = length < allocation ? length : allocation;
+	struct cursor to = { .iov = c->iov, .n = c->n_iov };
+
+	c->bytes = cursor_copy_to(&to, bytes, most < c->room ? most : c->room);
+	return 0;
+}
+
+uint16_t target_take_attention(struct target_unit *unit)
+{
+	/* Looked at first, so that the line is not written, and fought for, by every command. */
+	if (__atomic_load_n(&unit->attention, __ATOMIC_RELAXED) == SCSI_ASC_NONE)
+		return SCSI_ASC_NONE;
+	return __atomic_exchange_n(&unit->attention, SCSI_ASC_NONE, __ATOMIC_RELAXED);
+}
+
+static int refuse_unused_bits(struct target_command *c, const struct row *row)
+{
+	for (unsigned i = 0; i < TARGET_CDB_BYTES; i++) {
+		unsigned bad = c->cdb[i] & ~row->usage[i] & 0xffU;
+
+		if (bad)
+			return target_refuse_field(c, (uint16_t)i, (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
+	}
+	return 0;
+}
+
+/* Two comparisons instead of sixteen: this is on every command's way. */
+static bool has_unused_bits(const uint8_t *cdb, const struct row *row)
+{
+	uint64_t bits[2], known[2];
+
+	static_assert(sizeof(bits) == TARGET_CDB_BYTES, "all of the CDB");
+	memcpy(bits, cdb, sizeof(bits));
+	memcpy(known, row->usage, sizeof(known));
+	return (bits[0] & ~known[0]) | (bits[1] & ~known[1]);
+}
+
+static const struct row *find_action(const struct row *actions, uint8_t action)
+{
+	for (; actions->name; actions++)
+		if (actions->action == action)
+			return actions;
+	return NULL;
+}
+
+/* Data the wrong way round is the client's mistake. Too few, or none, is an answer cut short; WRITE looks for itself. */
+static bool wrong_way(const struct target_command *c, const struct row *row)
+{
+	return c->length > 0 && c->direction != HBA_NO_DATA && row->direction != HBA_NO_DATA && c->direction != row->direction;
+}
+
+static int run_row(struct target_command *c, const struct row *row)
+{
+	if (!row->name)
+		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
+	if (c->cdb_len < row->length)
+		return target_refuse_field(c, c->cdb_len, BYTE_HIGH_BIT);
+	if (row->actions) {
+		row = find_action(row->actions, c->cdb[ACTION_BYTE] & ACTION_MASK);
+		if (!row)
+			return target_refuse_field(c, ACTION_BYTE, ACTION_HIGH_BIT);
+	}
+	if (has_unused_bits(c->cdb, row))
+		return refuse_unused_bits(c, row);
+	if (wrong_way(c, row))
+		return target_refuse_field(c, 0, BYTE_HIGH_BIT);
+	c->room = c->direction == row->direction ? c->length : 0;
+	return row->run(c);
+}
+
+static const struct row rows[256];
+
+int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c)
+{
+	const struct row *row = &rows[c->cdb[0]];
+	uint16_t attention;
+
+	c->outcome = HBA_GOOD;
+	c->bytes = 0;
+	c->sense_len = 0;
+	c->device = d;
+	c->unit = target_device_unit(d, lun);
+	if (!c->unit && !(row->flags & WITHOUT_UNIT))
+		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+	if (c->unit && !(row->flags & DESPITE_ATTENTION)) {
+		attention = target_take_attention(c->unit);
+		if (attention)
+			return target_refuse(c, SCSI_UNIT_ATTENTION, attention);
+	}
+	return run_row(c, row);
+}
+
+void target_abort(struct target_command *c)
+{
+	store_cancel(&c->io);
+}
+
+/* Bytes of which every bit is used, by the number. */
+#define X2 0xff, 0xff
+#define X4 X2, X2
+#define X8 X4, X4
+
+enum {
+	OPCODE = 0xff,
+	EVPD = 0x01,
+	DESC = 0x01,
+	DBD = 0x08,
+	LLBAA = 0x10,
+	IMMED = 0x02,
+	DPO_FUA = 0x18,
+	BLOCK_HIGH_5 = 0x1f /* of READ(6) and WRITE(6) */
+};
+
+#define RW_6                                   \
+	{                                      \
+		OPCODE, BLOCK_HIGH_5, X2, 0xff \
+	}
+#define RW_10                              \
+	{                                  \
+		OPCODE, DPO_FUA, X4, 0, X2 \
+	}
+#define RW_12                           \
+	{                               \
+		OPCODE, DPO_FUA, X4, X4 \
+	}
+#define RW_16                           \
+	{                               \
+		OPCODE, DPO_FUA, X8, X4 \
+	}
+
+static const struct row service_action_in_16[] = {
+	{ .name = "READ CAPACITY(16)",
+	  .action = SCSI_SAI_READ_CAPACITY_16,
+	  .length = 16,
+	  .direction = HBA_FROM_TARGET,
+	  .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, 0, 0, 0, X4 },
+	  .run = target_read_capacity_16 },
+	{ 0 },
+};
+
+static const struct row rows[256] = {
+	[SCSI_TEST_UNIT_READY] = { .name = "TEST UNIT READY", .length = 6, .usage = { OPCODE }, .run = target_test_unit_ready },
+	[SCSI_REQUEST_SENSE] = { .name = "REQUEST SENSE",
+				 .length = 6,
+				 .direction = HBA_FROM_TARGET,
+				 .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+				 .usage = { OPCODE, DESC, 0, 0, 0xff },
+				 .run = target_request_sense },
+	[SCSI_READ_6] = { .name = "READ(6)", .length = 6, .direction = HBA_FROM_TARGET, .usage = RW_6, .run = target_read_write },
+	[SCSI_WRITE_6] = { .name = "WRITE(6)", .length = 6, .direction = HBA_TO_TARGET, .usage = RW_6, .run = target_read_write },
+	[SCSI_INQUIRY] = { .name = "INQUIRY",
+			   .length = 6,
+			   .direction = HBA_FROM_TARGET,
+			   .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+			   .usage = { OPCODE, EVPD, 0xff, X2 },
+			   .run = target_inquiry },
+	[SCSI_MODE_SENSE_6] = { .name = "MODE SENSE(6)",
+				.length = 6,
+				.direction = HBA_FROM_TARGET,
+				.usage = { OPCODE, DBD, X2, 0xff },
+				.run = target_mode_sense_6 },
+	[SCSI_READ_CAPACITY_10] = { .name = "READ CAPACITY(10)",
+				    .length = 10,
+				    .direction = HBA_FROM_TARGET,
+				    .usage = { OPCODE },
+				    .run = target_read_capacity_10 },
+	[SCSI_READ_10] = { .name = "READ(10)",
+			   .length = 10,
+			   .direction = HBA_FROM_TARGET,
+			   .usage = RW_10,
+			   .run = target_read_write },
+	[SCSI_WRITE_10] = { .name = "WRITE(10)",
+			    .length = 10,
+			    .direction = HBA_TO_TARGET,
+			    .usage = RW_10,
+			    .run = target_read_write },
+	[SCSI_SYNCHRONIZE_CACHE_10] = { .name = "SYNCHRONIZE CACHE(10)",
+					.length = 10,
+					.usage = { OPCODE, IMMED, X4, 0, X2 },
+					.run = target_synchronize_cache_10 },
+	[SCSI_MODE_SENSE_10] = { .name = "MODE SENSE(10)",
+				 .length = 10,
+				 .direction = HBA_FROM_TARGET,
+				 .usage = { OPCODE, DBD | LLBAA, X2, 0, 0, 0, X2 },
+				 .run = target_mode_sense_10 },
+	[SCSI_READ_16] = { .name = "READ(16)",
+			   .length = 16,
+			   .direction = HBA_FROM_TARGET,
+			   .usage = RW_16,
+			   .run = target_read_write },
+	[SCSI_WRITE_16] = { .name = "WRITE(16)",
+			    .length = 16,
+			    .direction = HBA_TO_TARGET,
+			    .usage = RW_16,
+			    .run = target_read_write },
+	[SCSI_SYNCHRONIZE_CACHE_16] = { .name = "SYNCHRONIZE CACHE(16)",
+					.length = 16,
+					.usage = { OPCODE, IMMED, X8, X4 },
+					.run = target_synchronize_cache_16 },
+	[SCSI_SERVICE_ACTION_IN_16] = { .name = "SERVICE ACTION IN(16)", .length = 16, .actions = service_action_in_16 },
+	[SCSI_REPORT_LUNS] = { .name = "REPORT LUNS",
+			       .length = 12,
+			       .direction = HBA_FROM_TARGET,
+			       .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+			       .usage = { OPCODE, 0, 0xff, 0, 0, 0, X4 },
+			       .run = target_report_luns },
+	[SCSI_READ_12] = { .name = "READ(12)",
+			   .length = 12,
+			   .direction = HBA_FROM_TARGET,
+			   .usage = RW_12,
+			   .run = target_read_write },
+	[SCSI_WRITE_12] = { .name = "WRITE(12)",
+			    .length = 12,
+			    .direction = HBA_TO_TARGET,
+			    .usage = RW_12,
+			    .run = target_read_write },
+};

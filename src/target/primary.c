@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* primary.c: the commands that every SCSI device has (SPC-4): who are you, what happened, which units are there. */
+#include "base/base.h"
+#include "base/endian.h"
+#include "target/commands.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { HIGH_BIT = 7 };
+
+int target_test_unit_ready(struct target_command *c)
+{
+	(void)c;
+	return 0;
+}
+
+/* ---- REQUEST SENSE (SPC-4 6.39) ------------------------------------------------------------------------------------- */
+
+/* Sense goes with each status, so all there is to tell here is what no command has been told yet. */
+static struct scsi_sense pending_sense(struct target_command *c)
+{
+	struct scsi_sense sense = { .key = SCSI_NO_SENSE };
+
+	if (!c->unit) {
+		sense.key = SCSI_ILLEGAL_REQUEST;
+		sense.asc = SCSI_ASC_LUN_NOT_SUPPORTED;
+		return sense;
+	}
+	sense.asc = target_take_attention(c->unit);
+	if (sense.asc)
+		sense.key = SCSI_UNIT_ATTENTION;
+	return sense;
+}
+
+int target_request_sense(struct target_command *c)
+{
+	enum { DESC = 0x01 };
+	struct scsi_sense sense = pending_sense(c);
+	uint8_t bytes[SCSI_DESCRIPTOR_SENSE_BYTES] = { 0 };
+	size_t n;
+
+	n = c->cdb[1] & DESC ? scsi_sense_write_descriptor(&sense, bytes) : scsi_sense_write_fixed(&sense, bytes);
+	return target_answer(c, bytes, n, c->cdb[4]);
+}
+
+/* ---- INQUIRY (SPC-4 6.6, 7.8) --------------------------------------------------------------------------------------- */
+
+static const char vendor[] = "HBAKIT", product[] = "SOFT DISK", revision[] = "0.1";
+
+static int standard_inquiry(struct target_command *c, uint16_t allocation)
+{
+	enum { QUALIFIER_NEVER = 3, VERSION_SPC_4 = 6 };
+	struct scsi_inquiry inquiry = { .version = VERSION_SPC_4, .command_queuing = true };
+	uint8_t bytes[SCSI_INQUIRY_MAX];
+
+	static_assert(sizeof(vendor) <= sizeof(inquiry.vendor) && sizeof(product) <= sizeof(inquiry.product) &&
+			      sizeof(revision) <= sizeof(inquiry.revision),
+		      "names fit their fields");
+	if (!c->unit) {
+		inquiry.qualifier = QUALIFIER_NEVER;
+		inquiry.type = SCSI_TYPE_NONE;
+	}
+	memcpy(inquiry.vendor, vendor, sizeof(vendor));
+	memcpy(inquiry.product, product, sizeof(product));
+	memcpy(inquiry.revision, revision, sizeof(revision));
+	return target_answer(c, bytes, scsi_inquiry_write(&inquiry, bytes), allocation);
+}
+
+struct vpd_page {
+	uint8_t page;
+	size_t (*write)(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+};
+
+/* Ascending, as page 00 lists them. */
+static const struct vpd_page vpd_pages[] = {
+	{ SCSI_VPD_SUPPORTED, scsi_vpd_write_supported },
+	{ SCSI_VPD_SERIAL, scsi_vpd_write_serial },
+	{ SCSI_VPD_DEVICE_ID, scsi_vpd_write_device_id },
+};
+
+static const struct vpd_page *find_vpd_page(uint8_t page)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vpd_pages); i++)
+		if (vpd_pages[i].page == page)
+			return &vpd_pages[i];
+	return NULL;
+}
+
+static int vpd_inquiry(struct target_command *c, uint8_t page_code, uint16_t allocation)
+{
+	const struct vpd_page *page = find_vpd_page(page_code);
+	uint8_t list[ARRAY_SIZE(vpd_pages)], bytes[SCSI_VPD_MAX];
+	struct scsi_disk_identity id;
+
+	if (!c->unit)
+		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+	if (!page)
+		return target_refuse_field(c, 2, HIGH_BIT);
+	for (size_t i = 0; i < ARRAY_SIZE(vpd_pages); i++)
+		list[i] = vpd_pages[i].page;
+	id = (struct scsi_disk_identity) {
+		.vendor = vendor,
+		.product = product,
+		.serial = c->unit->serial,
+		.naa = c->unit->naa,
+		.pages = list,
+		.n_pages = ARRAY_SIZE(list),
+	};
+	return target_answer(c, bytes, page->write(&id, bytes), allocation);
+}
+
+int target_inquiry(struct target_command *c)
+{
+	enum { EVPD = 0x01 };
+	uint16_t allocation = get_be16(c->cdb + 3);
+
+	if (c->cdb[1] & EVPD)
+		return vpd_inquiry(c, c->cdb[2], allocation);
+	if (c->cdb[2] != 0)
+		return target_refuse_field(c, 2, HIGH_BIT);
+	return standard_inquiry(c, allocation);
+}
+
+/* ---- REPORT LUNS (SPC-4 6.33) --------------------------------------------------------------------------------------- */
+
+enum { LIST_HEADER = 8, LIST_ENTRY = 8 };
+enum { SELECT_PLAIN = 0, SELECT_WELL_KNOWN = 1, SELECT_ALL = 2 };
+
+/* Entry by entry into the buffer: the list may be longer than any answer on the stack. */
+static int answer_luns(struct target_command *c, unsigned n, uint64_t most)
+{
+	struct cursor to = { .iov = c->iov, .n = c->n_iov };
+	uint8_t header[LIST_HEADER] = { 0 };
+	struct hba_lun_id lun;
+
+	put_be32(header, n * LIST_ENTRY);
+	c->bytes = cursor_copy_to(&to, header, most < LIST_HEADER ? most : LIST_HEADER);
+	for (unsigned i = 0; i < n && c->bytes < most; i++) {
+		uint64_t left = most - c->bytes;
+
+		scsi_lun_from_number(i, &lun); /* cannot fail below TARGET_MAX_UNITS */
+		c->bytes += cursor_copy_to(&to, lun.bytes, left < LIST_ENTRY ? left : LIST_ENTRY);
+	}
+	return 0;
+}
+
+int target_report_luns(struct target_command *c)
+{
+	uint32_t allocation = get_be32(c->cdb + 6);
+	uint8_t select = c->cdb[2];
+
+	if (select > SELECT_ALL)
+		return target_refuse_field(c, 2, HIGH_BIT);
+	return answer_luns(c, select == SELECT_WELL_KNOWN ? 0 : c->device->n_units, allocation < c->room ? allocation : c->room);
+}
