@@ -36,14 +36,6 @@ struct scsi_cdb scsi_cdb_request_sense(uint8_t allocation)
 	return (struct scsi_cdb) { .bytes = { [0] = SCSI_REQUEST_SENSE, [4] = allocation }, .length = 6 };
 }
 
-struct scsi_cdb scsi_cdb_inquiry(uint16_t allocation)
-{
-	struct scsi_cdb cdb = { .bytes = { SCSI_INQUIRY }, .length = 6 };
-
-	put_be16(cdb.bytes + 3, allocation);
-	return cdb;
-}
-
 struct scsi_cdb scsi_cdb_inquiry_vpd(uint8_t page, uint16_t allocation)
 {
 	struct scsi_cdb cdb = scsi_cdb_inquiry(allocation);

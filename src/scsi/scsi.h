@@ -142,7 +142,11 @@ struct scsi_cdb {
 
 struct scsi_cdb scsi_cdb_test_unit_ready(void);
 struct scsi_cdb scsi_cdb_request_sense(uint8_t allocation);
-struct scsi_cdb scsi_cdb_inquiry(uint16_t allocation);
+/* Inline, because libiscsi exports a function of this name: in a program that links both, neither may stand in for the other. */
+static inline struct scsi_cdb scsi_cdb_inquiry(uint16_t allocation)
+{
+	return (struct scsi_cdb) { { [0] = SCSI_INQUIRY, [3] = (uint8_t)(allocation >> 8), [4] = (uint8_t)allocation }, 6 };
+}
 struct scsi_cdb scsi_cdb_inquiry_vpd(uint8_t page, uint16_t allocation);
 struct scsi_cdb scsi_cdb_report_luns(uint32_t allocation);
 struct scsi_cdb scsi_cdb_read_capacity_10(void);
