@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const struct hba_driver *const drivers[] = { NULL };
+static const struct hba_driver *const drivers[] = { &soft_driver, NULL };
 
 const struct hba_driver *registry_driver(const char *scheme, size_t length)
 {
