@@ -242,6 +242,62 @@ static void abort_and_forget(void **state)
 	assert_int_equal(rig_run(&i->rig, &read, HBA_FROM_TARGET, BLOCK), HBA_GOOD);
 }
 
+struct pipe_read {
+	struct engine_op op;
+	uint8_t byte;
+	struct iovec iov;
+	int result;
+	bool ended;
+};
+
+static void pipe_read_ended(struct engine_op *op, int result)
+{
+	struct pipe_read *p = container_of(op, struct pipe_read, op);
+
+	assert_false(p->ended);
+	p->result = result;
+	p->ended = true;
+}
+
+static void start_pipe_read(struct engine *e, struct pipe_read *p, int fd)
+{
+	*p = (struct pipe_read) { .op.done = pipe_read_ended, .iov = { &p->byte, 1 } };
+	assert_int_equal(engine_readv(e, &p->op, fd, &p->iov, 1, 0), 0);
+	assert_int_equal(engine_submit(e), 0);
+}
+
+/* A read that would never end by itself: a disk that hangs. It ends because we ask, or is forgotten because we ask. */
+static void hanging_requests_can_be_cancelled(void **state)
+{
+	struct image *i = *state;
+	struct engine *e = i->rig.engine;
+	struct pipe_read read;
+	unsigned ms = 0;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	start_pipe_read(e, &read, ends[0]);
+	usleep(1000);
+	assert_int_equal(engine_reap(e, 1), 0);
+	engine_cancel(e, &read.op);
+	rig_wait(&i->rig, &read.ended);
+	assert_int_equal(read.result, -ECANCELED);
+
+	start_pipe_read(e, &read, ends[0]);
+	assert_false(engine_drained(e));
+	engine_forget(e);
+	for (; !engine_drained(e); ms++) {
+		assert_true(ms < 10000);
+		usleep(1000);
+	}
+	assert_false(read.ended);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	usleep(1000);
+	assert_int_equal(read.byte, 0); /* nobody writes this memory any more */
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void sizes_that_cannot_be(void **state)
 {
 	struct image *i = *state;
@@ -267,6 +323,7 @@ int main(void)
 		WITH_IMAGE(disk_full),
 		WITH_IMAGE(write_reaches_the_file),
 		WITH_IMAGE(abort_and_forget),
+		WITH_IMAGE(hanging_requests_can_be_cancelled),
 		WITH_IMAGE(sizes_that_cannot_be),
 	};
 
