@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "target/target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <hbakit/driver.h>
 #include <hbakit/version.h>
@@ -24,9 +25,11 @@
 #include <string.h>
 
 enum { INITIATOR_ID = 7, HIGHEST_TARGET = 0, INTERNAL_TASKS = 2, TMF_TASKS = 1 };
-enum { MOST_TASKS = 65533, MOST_QUEUES = 256 };
+enum { MOST_TASKS = 65533, MOST_QUEUES = 256, MOST_LUNS = 16384 };
 enum { DRAIN_MS = 5000, RETRY_MS = 1 };
 #define DEFAULT_SIZE (UINT64_C(64) << 20)
+
+static_assert(MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
 
 /* Nothing here depends on CLEAR ACA: NACA is refused, so there never is one. */
 #define TMFS                                                                                               \
@@ -106,7 +109,7 @@ static int read_numbers(struct hba_controller *c, struct soft_wishes *w)
 	r = read_number(c, "size", 1, INT64_MAX, &w->size);
 	if (r < 0)
 		return r;
-	r = read_number(c, "luns", 1, TARGET_MAX_UNITS - 1, &w->luns);
+	r = read_number(c, "luns", 1, MOST_LUNS, &w->luns);
 	if (r < 0)
 		return r;
 	r = read_number(c, "block", 0, UINT32_MAX, &w->block);

@@ -140,7 +140,7 @@ void store_cancel(struct store_io *io);
 
 /* ---- unit.c, device.c: logical units and the target they are in ------------------------------------------------------- */
 
-enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_FLAT + 1 };
+enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_EXTENDED_FLAT + 1 };
 
 /** struct target_unit - One logical unit. */
 struct target_unit {
