@@ -8,12 +8,18 @@
 #ifndef HBAKIT_BUS_H
 #define HBAKIT_BUS_H
 
-#include <endian.h>
 #include <hbakit/dma.h>
 #include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* The compiler's own swap, both ways: <endian.h> hides its functions from strict C17. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HBA_LE(bits, v) (v)
+#else
+#define HBA_LE(bits, v) __builtin_bswap##bits(v)
 #endif
 
 /* Numbers as they lie in a device's memory: distinct types, so that a host's number cannot slip in. */
@@ -29,32 +35,32 @@ typedef struct {
 
 static inline uint16_t hba_get16(hba_le16 v)
 {
-	return le16toh(v.raw);
+	return HBA_LE(16, v.raw);
 }
 static inline uint32_t hba_get32(hba_le32 v)
 {
-	return le32toh(v.raw);
+	return HBA_LE(32, v.raw);
 }
 static inline uint64_t hba_get64(hba_le64 v)
 {
-	return le64toh(v.raw);
+	return HBA_LE(64, v.raw);
 }
 static inline hba_le16 hba_le16_of(uint16_t v)
 {
 	hba_le16 r;
-	r.raw = htole16(v);
+	r.raw = HBA_LE(16, v);
 	return r;
 }
 static inline hba_le32 hba_le32_of(uint32_t v)
 {
 	hba_le32 r;
-	r.raw = htole32(v);
+	r.raw = HBA_LE(32, v);
 	return r;
 }
 static inline hba_le64 hba_le64_of(uint64_t v)
 {
 	hba_le64 r;
-	r.raw = htole64(v);
+	r.raw = HBA_LE(64, v);
 	return r;
 }
 static inline hba_le64 hba_le64_of_iova(struct hba_iova a)
@@ -65,13 +71,13 @@ static inline hba_le64 hba_le64_of_iova(struct hba_iova a)
 /** hba_acquire32() - Read an index that the device writes; what it published before is then seen. Check it before use. */
 static inline uint32_t hba_acquire32(const hba_le32 *p)
 {
-	return le32toh(__atomic_load_n(&p->raw, __ATOMIC_ACQUIRE));
+	return HBA_LE(32, __atomic_load_n(&p->raw, __ATOMIC_ACQUIRE));
 }
 
 /** hba_publish32() - Write an index that the device reads; what we wrote before is seen by then. */
 static inline void hba_publish32(hba_le32 *p, uint32_t v)
 {
-	__atomic_store_n(&p->raw, htole32(v), __ATOMIC_RELEASE);
+	__atomic_store_n(&p->raw, HBA_LE(32, v), __ATOMIC_RELEASE);
 }
 
 /**
@@ -98,14 +104,14 @@ void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, u
 static inline uint32_t hba_bar_read32(const struct hba_bar *bar, uint64_t offset)
 {
 	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
-		return le32toh(*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset));
+		return HBA_LE(32, *(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset));
 	return (uint32_t)hba_bar_read(bar, offset, 4);
 }
 
 static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, uint32_t value)
 {
 	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
-		*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset) = htole32(value);
+		*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(32, value);
 	else
 		hba_bar_write(bar, offset, value, 4);
 }
