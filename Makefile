@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# Short cuts. The build itself is meson's: `meson setup build && ninja -C build` is all there is to it.
+
+BUILD ?= build
+# What `make run` brings up: {image} is the disk image it has made. Later: URI='qemu:pvscsi?drive={image}'
+URI ?= soft:{image}?scratch=64M
+TIME ?= 3
+
+.PHONY: help build run test test-all test-busy bench style format clean
+
+help:
+	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
+	@echo 'make test       build and test with gcc'
+	@echo 'make test-all   also: optimised, clang with ASan and UBSan, clang with TSan; warnings are errors'
+	@echo 'make test-busy  make test on one core, with four busy loops beside it'
+	@echo 'make bench      commands per second and latency; JSON in run/'
+	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
+	@echo 'make format     clang-format on all of it'
+	@echo 'make clean      remove what was built'
+	@echo
+	@echo 'run and test install missing Debian packages themselves (tools/packages.txt).'
+
+$(BUILD)/build.ninja:
+	@tools/deps build
+	@CC=gcc meson setup $(BUILD) >/dev/null
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+run:
+	@tools/deps build run
+	@$(MAKE) --no-print-directory build
+	@tools/run --build $(BUILD) --uri '$(URI)'
+
+test:
+	@tools/deps build run test
+	@tools/test gcc
+
+test-all:
+	@tools/deps
+	@tools/test gcc release asan tsan
+
+test-busy:
+	@tools/deps build run test
+	@tools/busy tools/test gcc
+
+bench: build
+	@tools/bench --build $(BUILD) --time $(TIME)
+
+style:
+	@tools/deps build test
+	@$(MAKE) --no-print-directory build
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite style
+
+format:
+	@tools/deps format
+	@find src include tests bench examples \( -name '*.c' -o -name '*.h' \) -exec clang-format -i {} + 2>/dev/null || true
+
+clean:
+	rm -rf $(BUILD) build-release build-asan build-tsan run
