@@ -34,20 +34,27 @@ def allowed(included, own, rooms):
   return any(included.startswith(room + "/") for room in [own] + rooms[own])
 
 
-def unit_test_allowed(includes, rooms):
-  """A unit test looks inside one room: some room explains everything it includes from src/."""
-  inside = [i for i in includes if i.startswith("src/")]
-  return not inside or any(all(allowed(i, room, rooms) for i in inside) for room in rooms if room.startswith("src/"))
+def tested_rooms(path, rooms):
+  """Which one room a test may look into: any for tests/unit/, the room of that name for tests/NAME/, none for other tests."""
+  if path.startswith("tests/unit/"):
+    return [room for room in rooms if room.startswith("src/")]
+  return [room for room in rooms if room.startswith("src/") and path.startswith(f"tests/{room[4:]}/")]
+
+
+def looks_into_one_room(inside, candidates, rooms):
+  """Some room explains everything that a test includes from src/."""
+  return any(all(allowed(i, room, rooms) for i in inside) for room in candidates)
 
 
 def check(root, path, rooms):
   code = tree.read(root, path)
   found = [resolve(root, path, *m.groups()) for m in INCLUDE.finditer(code)]
   includes = [i for i in found if i]
-  if path.startswith("tests/unit/"):
-    if not unit_test_allowed(includes, rooms):
-      yield f"{path}: a unit test may look inside one room, this one includes {' '.join(i for i in includes if i[:4] == 'src/')}"
-    includes = [i for i in includes if not i.startswith("src/")]
+  candidates = tested_rooms(path, rooms)
+  inside = [i for i in includes if candidates and i.startswith("src/")]
+  if inside and not looks_into_one_room(inside, candidates, rooms):
+    yield f"{path}: a unit test may look inside one room, this one includes {' '.join(inside)}"
+  includes = [i for i in includes if i not in inside]
   own = [r for r in (room_of(path, rooms), room_of(os.path.dirname(path), rooms)) if r]
   for included in includes:
     if os.path.dirname(included) != os.path.dirname(path) and not any(allowed(included, r, rooms) for r in own):

@@ -19,6 +19,9 @@ PLANTS = (
    "src/drivers/planted.c"),
   ("a unit test looks into two rooms", "include-map", "tests/unit/planted.c",
    '#include "core/core.h"\n#include "target/target.h"\n', "tests/unit/planted.c"),
+  ("a test looks into another room", "include-map", "tests/disk/planted.c", '#include "core/core.h"\n', "tests/disk/planted.c"),
+  ("a test that is no unit test looks inside", "include-map", "tests/planted/planted.c", '#include "base/base.h"\n',
+   "tests/planted/planted.c"),
   ("a room that the map does not know", "include-map", "src/planted/planted.c", '#include "base/base.h"\n', "src/planted/planted.c"),
   ("a header needs a friend", "headers-alone", "include/hbakit/planted.h", "size_t planted_size(void);\n", "planted.h alone, gcc"),
   ("a header is not C++", "headers-alone", "include/hbakit/planted.h", "struct planted { int class; };\n", "planted.h alone, g++"),
@@ -44,6 +47,8 @@ PLANTS = (
 # What must not be red: the checks' own blind alarms.
 INNOCENT = (
   ("words in comments and texts", "banned-words", "src/base/planted.c", '/* system() */ const char *planted = "strcpy(a, b)";\n'),
+  ("a unit test of one room", "include-map", "tests/unit/planted.c", '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
+  ("a test of the room it is named for", "include-map", "tests/scsi/planted.c", '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
   ("a function of 100 lines", "function-length", "src/base/planted.c", "void planted(void)\n{\n" + "\n" * 97 + "}\n"),
 )
 
