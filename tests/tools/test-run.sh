@@ -12,7 +12,7 @@ cp "$here"/*.sh "$tmp/tree/include"
 cp "$here/stand-in.py" "$tmp/build/src/cli/hbakit"
 
 run() {
-  "$tmp/tree/tools/run" --build "$tmp/build"
+  "$tmp/tree/tools/run" --build "$tmp/build" --mib 24
 }
 
 red() {
@@ -26,8 +26,8 @@ grep -q "All checks passed" "$tmp/out" || fail "it does not say that all is well
 red unmapped "67 tasks were made, but 66 have HBA data"
 red late "1 mappings on the I/O path"
 red empty "the scan found no logical unit"
-red short "the first unit has 100662784 bytes, the image 100663296"
-red counted "READ commands brought 100662784 bytes"
+red short "the first unit has 25165312 bytes, the image 25165824"
+red counted "READ commands brought 25165312 bytes"
 red read "run/copy.img differs from run/disk.img"
 red crash "was killed by signal 6"
 red verify "\`hbakit write"
