@@ -18,13 +18,18 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"
 SKIP = 77
 
 
+def first_error(said):
+  """The rest mostly follows from it."""
+  return next((line for line in said.splitlines() if "error" in line), said)
+
+
 def compile_alone(root, header, compiler):
   """None, or what the compiler said. Included twice: a header without a guard fails too."""
   name = header[len("include/"):]
   source = f"#include <{name}>\n#include <{name}>\n"
   command = [*compiler, *WARNINGS, "-fsyntax-only", "-Iinclude", "-"]
   done = subprocess.run(command, cwd=root, input=source, capture_output=True, text=True, check=False)
-  return f"{header} alone, {compiler[0]} {compiler[2]}:\n{done.stderr}" if done.returncode else None
+  return f"{header} alone, {compiler[0]} {compiler[2]}: {first_error(done.stderr)}" if done.returncode else None
 
 
 def main(root, headers):
