@@ -38,17 +38,20 @@ def read(image, words, fault):
   shutil.copyfile(image, copy)
   if fault == "read":
     flip_a_byte(copy, os.path.getsize(copy) // 2)
-  return {"bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0)}
+  return {"bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0), "commands": 1}
 
 
 def write(image, words, fault):
+  source = option(words, "-i")
   if "-l" not in words:
-    shutil.copyfile(option(words, "-i"), image)
+    shutil.copyfile(source, image)
     if fault == "write":
       flip_a_byte(image, os.path.getsize(image) // 2)
   if fault == "verify":
     print("planted: verify failed", file=sys.stderr)
     sys.exit(1)
+  size = os.path.getsize(source)
+  return {"bytes": size, "verified_bytes": 0 if fault == "unverified" else size, "commands": 1}
 
 
 def bench(fault):
