@@ -22,7 +22,7 @@ help:
 
 $(BUILD)/build.ninja:
 	@tools/deps build
-	@CC=gcc meson setup $(BUILD) >/dev/null
+	@tools/configure $(BUILD) gcc
 
 build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
