@@ -222,7 +222,7 @@ int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t c
 int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t length, struct hba_buffer **ret_buffer)
 {
 	autoclose int own = -1;
-	struct slab *s;
+	struct slab *s = NULL;
 	bool driver = false;
 	int seals, r = may_take(c, "hba_buffer_import", &driver);
 
