@@ -292,7 +292,7 @@ static void test_designators_that_lie(void **state)
 	add_designator(&p, 2, 0, 1, "", 0);
 	assert_int_equal(scsi_vpd_best_id(p.bytes, p.length, text, sizeof(text)), 0);
 	assert_string_equal(text, "");
-	strcpy(text, "kept");
+	memcpy(text, "kept", sizeof("kept"));
 	p.bytes[p.length - 1] = 1; /* one byte beyond the page */
 	assert_int_equal(scsi_vpd_best_id(p.bytes, p.length, text, sizeof(text)), -EPROTO);
 	assert_string_equal(text, "kept");
