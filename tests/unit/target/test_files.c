@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@ static int setup(void **state)
 	struct image *i = calloc(1, sizeof(*i));
 
 	assert_non_null(i);
-	strcpy(i->directory, "/tmp/hbakit-files-XXXXXX");
+	snprintf(i->directory, sizeof(i->directory), "%s", "/tmp/hbakit-files-XXXXXX");
 	assert_non_null(mkdtemp(i->directory));
 	assert_int_equal(chmod(i->directory, 0755), 0);
 	snprintf(i->path, sizeof(i->path), "%s/disk.img", i->directory);

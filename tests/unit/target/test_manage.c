@@ -185,7 +185,7 @@ static int setup(void **state)
 	int fd;
 
 	assert_non_null(c);
-	strcpy(c->file, "/tmp/hbakit-manage-XXXXXX");
+	snprintf(c->file, sizeof(c->file), "%s", "/tmp/hbakit-manage-XXXXXX");
 	fd = mkstemp(c->file);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, BLOCKS * BLOCK), 0);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <hbakit/hbakit.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ static int setup(void **state)
 	int fd;
 
 	assert_non_null(b);
-	strcpy(b->path, "/tmp/hbakit-soft-XXXXXX");
+	snprintf(b->path, sizeof(b->path), "%s", "/tmp/hbakit-soft-XXXXXX");
 	fd = mkstemp(b->path);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, BLOCKS * BLOCK), 0);

@@ -5,6 +5,7 @@
  */
 #include "rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static int open_bench(void **state, bool file)
 	if (!file) {
 		rig_add_ram(&b->rig, DISK, BLOCK);
 	} else {
-		strcpy(b->path, "/tmp/hbakit-transfers-XXXXXX");
+		snprintf(b->path, sizeof(b->path), "%s", "/tmp/hbakit-transfers-XXXXXX");
 		fd = mkstemp(b->path);
 		assert_true(fd >= 0);
 		assert_int_equal(ftruncate(fd, DISK), 0);
