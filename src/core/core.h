@@ -14,6 +14,7 @@
 #define CORE_CORE_H
 
 #include "base/base.h"
+#include "core/split.h"
 
 #include <hbakit/controller.h>
 #include <hbakit/driver.h>
@@ -93,8 +94,20 @@ void properties_clear(struct properties *p);
 
 /* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
 
+/** struct spans - Which addresses of ours the device can reach, sorted. Never changed: a new one takes its place. */
+struct spans {
+	struct spans *older; /* readers may still be in it: freed at close */
+	size_t n;
+	struct span {
+		uintptr_t address;
+		size_t length;
+		struct hba_iova iova;
+	} span[];
+};
+
 struct memory {
-	pthread_mutex_t lock; /* all of it */
+	pthread_mutex_t lock; /* all of it but `regions` and `spans`, which are read without */
+	struct spans *spans;  /* atomic; NULL = none */
 	struct list slabs, buffers, mappings;
 	struct hba_mapping **regions[32]; /* chunks by the number's top bit; any thread reads, entries are atomic */
 	uint32_t last_region;
@@ -105,6 +118,10 @@ struct memory {
 void memory_init(struct memory *m);
 /** memory_region() - The mapping with that number; NULL: none. No lock. */
 const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
+/** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
+int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
+/** memory_iova() - Where the device finds `address`, and how many bytes go on from there; 0: nowhere. No lock. */
+size_t memory_iova(const struct memory *m, const void *address, struct hba_iova *ret_iova);
 /** memory_release_driver() - After stop: what the driver took. */
 void memory_release_driver(struct hba_controller *c);
 void memory_fini(struct hba_controller *c);
@@ -125,7 +142,14 @@ enum task_state {
 	TASK_ENDED, /* completed; its done is owed */
 };
 
-/** struct task - One member of the pool. Lines 1 and 2 are public; 3 is touched at submit and completion; 4 is for the rare. */
+/** enum head_view - Whose words the head's second line holds. */
+enum head_view {
+	HEAD_AS_GIVEN,
+	HEAD_WHOLE,  /* the client's, but its short form is written as a list of one */
+	HEAD_STAGED, /* the driver's: one stage, in its mode */
+};
+
+/** struct task - One member of the pool. Lines 1 and 2 are public; 3 is touched at submit and completion; the others are for the rare. */
 struct task {
 	struct hba_task head;
 
@@ -142,18 +166,29 @@ struct task {
 	uint8_t sense_len;
 	uint8_t negotiated, reverted, memory_lost;
 	uint8_t expired; /* its timeout has passed: recovery has it */
-	bool rewritten;  /* the head's data are the driver's view; the client's is below */
+	uint8_t view;    /* enum head_view */
 
 	struct hba_queue *queue __attribute__((aligned(CACHE_LINE)));
-	struct iovec whole;   /* the client's short form, as a list of one */
-	void *memory;         /* internal: INTERNAL_BYTES that the device can reach */
-	union item *items;    /* max_items of them: the data in the driver's mode, where the client's list will not do */
-	uint8_t *sense;       /* HBA_MAX_SENSE bytes */
-	union hba_data given; /* what the client wrote, while the head says it in the driver's mode */
+	struct iovec whole; /* the client's short form, as a list of one */
+	void *memory;       /* internal: INTERNAL_BYTES that the device can reach */
+	union item *items;  /* max_items of them: the data in the driver's mode, where the client's list will not do */
+	uint8_t *sense;     /* HBA_MAX_SENSE bytes */
+
+	/* While the head tells the driver of one stage (HEAD_STAGED): what the client wrote, and how far it has come. */
+	union hba_data given;
+	uint64_t given_length;
 	uint32_t given_n;
-	uint8_t given_mode;
+	uint8_t given_mode, given_cdb_len;
+	bool bounced;         /* this stage's data lie in the bounce slice */
+	bool splits;          /* a block READ or WRITE: may go in stages */
+	uint64_t moved;       /* by the stages before this one */
+	uint64_t item_offset; /* the first byte of this stage: in which item, and where in it */
+	uint32_t item;
+	uint32_t granule; /* bytes of a block; 1 if it does not split */
+	uint8_t *slice;   /* the bounce space reserved at admission; NULL = none */
+	uint8_t given_cdb[HBA_MAX_CDB];
 };
-static_assert(sizeof(struct task) == 4 * CACHE_LINE, "a task is four cache lines");
+static_assert(sizeof(struct task) % CACHE_LINE == 0, "tasks do not share cache lines");
 static_assert(offsetof(struct task, next) == sizeof(struct hba_task), "the core's part follows the public head");
 
 /** struct task_list - Singly linked through task::next; a queue, or from its head a stack. */
@@ -336,12 +371,30 @@ void admit_none(struct hba_controller *c, struct hba_lun *lun);
 /** internal_get() - An internal task for `lun`, or NULL if all are out. Given back by hba_task_put(). */
 struct task *internal_get(struct hba_lun *lun);
 
+/* ---- data.c: a task's data in the driver's terms ---------------------------------------------------------------------- */
+
+enum { BOUNCE_SLICES = 64, BOUNCE_BYTES = 256 * 1024 };
+
+/** struct bounce - Slices for data that the device cannot reach where they lie. One per task that asked for it; the loop's. */
+struct bounce {
+	uint8_t *slices[BOUNCE_SLICES]; /* a stack of the free ones */
+	unsigned n, n_free;
+	size_t bytes; /* of each */
+};
+
+/** data_setup() - Limits from the report, and the bounce space. On the service thread, while the pool is made. */
+int data_setup(struct hba_controller *c);
+/** data_prepare() - At submit: check the list and write the first stage. */
+int data_prepare(struct task *t);
+/** data_settle() - A stage came back: take its data home. true: the next stage is written and wants to be sent. */
+bool data_settle(struct task *t);
+/** data_restore() - Before its done: everything as the client wrote it. */
+void data_restore(struct task *t);
+
 /* ---- submit.c -------------------------------------------------------------------------------------------------------- */
 
 /** task_submit() - hba_submit() for tasks of any kind. */
 int task_submit(struct task *t, hba_done_fn done, void *arg);
-/** task_restore() - Before its done: the data as the client wrote them. */
-void task_restore(struct task *t);
 
 /* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
 
@@ -462,6 +515,9 @@ struct hba_controller {
 	struct properties properties;
 
 	struct memory memory;
+	struct split_limits limits[2]; /* [0] reads, [1] writes */
+	bool unlimited;                /* CPU mode with no limit at all: lists go as they are */
+	struct bounce bounce;
 	struct service service;
 	struct sleeper sleeper;
 	struct event_ring events;

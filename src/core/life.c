@@ -145,19 +145,17 @@ static int driver_error(struct hba_controller *c, const char *op, int error)
 
 static int run_initialize(struct hba_controller *c, struct job *job)
 {
-	struct hba_report report;
 	uint64_t violations = c->violations;
 	int r;
 
 	(void)job;
-	report_prepare(c->driver, &report);
-	memcpy(&c->report, &report, sizeof(report));
-	r = c->driver->initialize(c, &report);
+	report_prepare(c->driver, &c->report);
+	/* Straight into its place: what it says of addresses counts for the driver's first buffer already. */
+	r = c->driver->initialize(c, &c->report);
 	if (r == 0)
-		r = report_check(c, &report);
+		r = report_check(c, &c->report);
 	else if (c->violations == violations)
 		r = driver_error(c, "initialize", r);
-	c->report = report;
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
 	return r;
 }

@@ -8,7 +8,7 @@
  *
  * A driver takes memory task by task, tens of thousands of pieces; a descriptor for each would exhaust the process. So its pieces
  * are carved one after another from slabs, which go all at once after stop. Without a bus there is no device: an IOVA is then the
- * address itself.
+ * address itself, which is why memory for few address bits is looked for low down.
  */
 #include "core/core.h"
 
@@ -21,13 +21,16 @@
 
 enum { PAGE = 4096, SLAB_BYTES = 2 << 20, MIN_PIECE = CACHE_LINE };
 
+/* The kernel keeps the first addresses free (vm.mmap_min_addr); from there on is looked, in steps. */
+enum { LOWEST = 1 << 16, LOW_STEP = 1 << 20, POINTER_BITS = 47 };
+
 struct slab {
 	struct list link;
 	int fd;
 	uint64_t fd_offset;
 	size_t length, used;
 	uint8_t *address;
-	unsigned buffers;
+	unsigned buffers, bits;
 	bool driver;
 };
 
@@ -67,40 +70,115 @@ static int slab_fd(size_t length, int *ret_fd)
 	return 0;
 }
 
-static int slab_new(struct memory *m, int fd, uint64_t fd_offset, size_t length, struct slab **ret_slab)
+static void *map_low(size_t length, int fd, uint64_t offset, unsigned bits)
+{
+	uint64_t end = UINT64_C(1) << bits;
+	void *address;
+
+	for (uint64_t at = LOWEST; at + length <= end; at += LOW_STEP) {
+		address = mmap((void *)(uintptr_t)at, length, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_POPULATE | MAP_FIXED_NOREPLACE, fd, (off_t)offset);
+		if (address != MAP_FAILED || errno != EEXIST)
+			return address;
+	}
+	errno = ENOMEM;
+	return MAP_FAILED;
+}
+
+static void *map_any(size_t length, int fd, uint64_t offset)
+{
+	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
+}
+
+/* A table with all slabs, in the order of their addresses. */
+static int spans_renew(struct memory *m)
+{
+	struct spans *t;
+	size_t n = 0;
+
+	for (struct list *l = m->slabs.next; l != &m->slabs; l = l->next)
+		n++;
+	t = calloc(1, sizeof(*t) + n * sizeof(t->span[0]));
+	if (!t)
+		return -ENOMEM;
+	for (struct list *l = m->slabs.next; l != &m->slabs; l = l->next) {
+		const struct slab *s = container_of(l, struct slab, link);
+		size_t i = t->n++;
+
+		for (; i > 0 && t->span[i - 1].address > (uintptr_t)s->address; i--)
+			t->span[i] = t->span[i - 1];
+		t->span[i] = (struct span) { (uintptr_t)s->address, s->length, { (uintptr_t)s->address } };
+	}
+	t->older = m->spans;
+	/* The filled table, then the pointer that shows it. */
+	__atomic_store_n(&m->spans, t, __ATOMIC_RELEASE);
+	return 0;
+}
+
+size_t memory_iova(const struct memory *m, const void *address, struct hba_iova *ret_iova)
+{
+	const struct spans *t = __atomic_load_n(&m->spans, __ATOMIC_ACQUIRE);
+	size_t low = 0, high = t ? t->n : 0, offset;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (t->span[middle].address <= (uintptr_t)address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return 0;
+	offset = (uintptr_t)address - t->span[low - 1].address;
+	if (offset >= t->span[low - 1].length)
+		return 0;
+	*ret_iova = hba_iova_at(t->span[low - 1].iova, offset);
+	return t->span[low - 1].length - offset;
+}
+
+static int slab_new(struct memory *m, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
 {
 	struct slab *s = calloc(1, sizeof(*s));
 	void *address;
 
 	if (!s)
 		return -ENOMEM;
-	address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)fd_offset);
+	address = bits < POINTER_BITS ? map_low(length, fd, fd_offset, bits) : map_any(length, fd, fd_offset);
 	if (address == MAP_FAILED) {
 		free(s);
 		return -errno;
 	}
-	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address };
+	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits };
 	list_append(&m->slabs, &s->link);
+	if (spans_renew(m) < 0) {
+		list_remove(&s->link);
+		munmap(address, length);
+		free(s);
+		return -ENOMEM;
+	}
 	*ret_slab = s;
 	return 0;
 }
 
-static void slab_free(struct slab *s)
+static void slab_free(struct memory *m, struct slab *s)
 {
 	list_remove(&s->link);
+	/* Should there be no memory for a shorter table, the old one still names it; no task can have memory there. */
+	(void)spans_renew(m);
 	munmap(s->address, s->length);
 	close(s->fd);
 	free(s);
 }
 
-static int slab_create(struct memory *m, size_t length, bool driver, struct slab **ret_slab)
+static int slab_create(struct memory *m, size_t length, unsigned bits, bool driver, struct slab **ret_slab)
 {
 	autoclose int fd = -1;
 	int r = slab_fd(length, &fd);
 
 	if (r < 0)
 		return r;
-	r = slab_new(m, fd, 0, length, ret_slab);
+	r = slab_new(m, fd, 0, length, bits, ret_slab);
 	if (r < 0)
 		return r;
 	steal_fd(&fd);
@@ -109,11 +187,12 @@ static int slab_create(struct memory *m, size_t length, bool driver, struct slab
 }
 
 /* The newest slab of the driver, if there is room in it. */
-static struct slab *slab_with_room(const struct memory *m, size_t length, size_t alignment)
+static struct slab *slab_with_room(const struct memory *m, size_t length, size_t alignment, unsigned bits)
 {
 	struct slab *s = list_is_empty(&m->slabs) ? NULL : container_of(m->slabs.prev, struct slab, link);
 
-	if (!s || !s->driver || round_up(s->used, alignment) > s->length || s->length - round_up(s->used, alignment) < length)
+	if (!s || !s->driver || s->bits != bits || round_up(s->used, alignment) > s->length ||
+	    s->length - round_up(s->used, alignment) < length)
 		return NULL;
 	return s;
 }
@@ -169,23 +248,26 @@ static int buffer_new(struct hba_controller *c, struct slab *s, size_t offset, s
 
 static void buffer_free(struct hba_buffer *b)
 {
+	struct memory *m = &b->controller->memory;
 	struct slab *s = b->slab;
 
 	list_remove(&b->link);
 	free(b);
 	if (--s->buffers == 0 && !s->driver)
-		slab_free(s);
+		slab_free(m, s);
 }
 
-static int carve(struct hba_controller *c, size_t capacity, size_t alignment, bool driver, struct hba_buffer **ret_buffer)
+static int carve(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
+		 struct hba_buffer **ret_buffer)
 {
 	size_t align = alignment > MIN_PIECE ? alignment : MIN_PIECE;
-	struct slab *s = driver ? slab_with_room(&c->memory, capacity, align) : NULL;
+	struct slab *s = driver ? slab_with_room(&c->memory, capacity, align, bits) : NULL;
 	size_t offset;
 	int r;
 
 	if (!s) {
-		r = slab_create(&c->memory, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), driver, &s);
+		r = slab_create(&c->memory, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), bits, driver,
+				&s);
 		if (r < 0)
 			return r;
 	}
@@ -195,9 +277,30 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, bo
 		s->used = offset + capacity;
 		c->memory.driver_bytes += driver ? capacity : 0;
 	} else if (!s->buffers) {
-		slab_free(s);
+		slab_free(&c->memory, s);
 	}
 	return r;
+}
+
+/* Of what the driver takes for itself, as far as it has been said; of an application's data, which lie below the constraint's limit. */
+static unsigned address_bits(const struct hba_controller *c, bool driver)
+{
+	uint64_t bits = c->report.constraints.address_bits;
+
+	if (driver && c->report.control_address_bits != HBA_UNSET)
+		bits = c->report.control_address_bits;
+	return bits == HBA_UNSET || bits > 64 ? 64 : (unsigned)bits;
+}
+
+static int buffer_create(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
+			 struct hba_buffer **ret_buffer)
+{
+	int r;
+
+	pthread_mutex_lock(&c->memory.lock);
+	r = carve(c, capacity, alignment ? alignment : default_alignment(c), bits, driver, ret_buffer);
+	pthread_mutex_unlock(&c->memory.lock);
+	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes below 2^%u", capacity, bits) : 0;
 }
 
 int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
@@ -213,10 +316,7 @@ int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t c
 		return fail(-EINVAL,
 			    "a buffer of %zu bytes, aligned to %zu: capacity is 1 or more, alignment a power of two up to %d",
 			    capacity, alignment, PAGE);
-	pthread_mutex_lock(&c->memory.lock);
-	r = carve(c, capacity, alignment ? alignment : default_alignment(c), driver, ret_buffer);
-	pthread_mutex_unlock(&c->memory.lock);
-	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes", capacity) : 0;
+	return buffer_create(c, capacity, alignment, address_bits(c, driver), driver, ret_buffer);
 }
 
 int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t length, struct hba_buffer **ret_buffer)
@@ -240,13 +340,13 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (own < 0)
 		return fail(-errno, "the descriptor of the memory cannot be duplicated");
 	pthread_mutex_lock(&c->memory.lock);
-	r = slab_new(&c->memory, own, offset, length, &s);
+	r = slab_new(&c->memory, own, offset, length, address_bits(c, driver), &s);
 	if (r == 0) {
 		steal_fd(&own);
 		s->used = length;
 		r = buffer_new(c, s, 0, length, ret_buffer);
 		if (r < 0)
-			slab_free(s);
+			slab_free(&c->memory, s);
 	}
 	pthread_mutex_unlock(&c->memory.lock);
 	return r < 0 ? fail(r, "imported memory cannot be mapped") : 0;
@@ -367,6 +467,14 @@ int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t 
 	return 0;
 }
 
+int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping)
+{
+	struct hba_buffer *b;
+	int r = buffer_create(c, capacity, alignment, bits, true, &b);
+
+	return r < 0 ? r : hba_buffer_map(b, ret_mapping);
+}
+
 void *hba_mapping_address(const struct hba_mapping *m)
 {
 	return m->buffer->slab->address + m->buffer->offset;
@@ -423,7 +531,7 @@ static void release_all(struct memory *m, bool driver)
 	for (l = m->slabs.next; l != &m->slabs; l = next) {
 		next = l->next;
 		if (container_of(l, struct slab, link)->driver == driver)
-			slab_free(container_of(l, struct slab, link));
+			slab_free(m, container_of(l, struct slab, link));
 	}
 }
 
@@ -438,6 +546,12 @@ void memory_fini(struct hba_controller *c)
 {
 	release_all(&c->memory, true);
 	release_all(&c->memory, false);
+	while (c->memory.spans) {
+		struct spans *t = c->memory.spans;
+
+		c->memory.spans = t->older;
+		free(t);
+	}
 	for (unsigned k = 0; k < ARRAY_SIZE(c->memory.regions); k++)
 		free(c->memory.regions[k]);
 	pthread_mutex_destroy(&c->memory.lock);

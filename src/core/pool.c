@@ -204,7 +204,10 @@ int pool_create(struct hba_controller *c)
 	if (r == 0)
 		r = arena_create(c, tasks, &arena, &stride);
 	if (r == 0)
-		r = hba_mapping_create(c, HBA_DEVICE_BOTH, c->report.internal_tasks * INTERNAL_BYTES, 0, &c->pool.internal_memory);
+		r = memory_take(c, c->report.internal_tasks * INTERNAL_BYTES, c->report.constraints.alignment,
+				(unsigned)c->report.constraints.address_bits, &c->pool.internal_memory);
+	if (r == 0)
+		r = data_setup(c);
 	if (r < 0)
 		return fail(r, "%s: no memory for a pool of %u tasks", c->uri, tasks);
 	before = c->memory.driver_bytes;

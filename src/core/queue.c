@@ -176,9 +176,13 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 	unsigned n;
 
 	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
+		if (t->view && data_settle(t)) {
+			queue_add(t, true);
+			continue;
+		}
 		result_of(t, &result);
-		if (t->rewritten)
-			task_restore(t);
+		if (t->view)
+			data_restore(t);
 		t->state = TASK_OWNED;
 		t->done(&t->head, &result, t->arg);
 	}

@@ -14,7 +14,8 @@
 enum {
 	MAX_CLIENT_TASKS = MAX_POOL - MIN_INTERNAL_TASKS - TMF_TASKS,
 	MIN_SEGMENT_BYTES = 512,
-	MIN_ADDRESS_BITS = 16,
+	MIN_ADDRESS_BITS = 18, /* below lies what the kernel keeps */
+	MAX_ALIGNMENT = 4096,  /* a page: what memory can be made to */
 };
 
 #define REQUIRED      HBA_UNSET       /* as a default: there is none */
@@ -47,7 +48,7 @@ static const struct report_field {
 	{ FIELD(constraints.max_segments_write), IN_DMA_MODE, 1, UINT64_MAX },
 	{ FIELD(constraints.max_segment_bytes_read), IN_DMA_MODE, MIN_SEGMENT_BYTES, UINT64_MAX },
 	{ FIELD(constraints.max_segment_bytes_write), IN_DMA_MODE, MIN_SEGMENT_BYTES, UINT64_MAX },
-	{ FIELD(constraints.alignment), IN_DMA_MODE, 1, 1 << 20 },
+	{ FIELD(constraints.alignment), IN_DMA_MODE, 1, MAX_ALIGNMENT },
 	{ FIELD(constraints.address_bits), IN_DMA_MODE, MIN_ADDRESS_BITS, 64 },
 	{ FIELD(constraints.hba_data_mask), IN_DMA_MODE, 2, UINT64_MAX },
 	{ FIELD(constraints.boundary), 0, 0, UINT64_MAX },

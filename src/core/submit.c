@@ -26,97 +26,6 @@ static int check_command(const struct hba_controller *c, const struct hba_task *
 	return 0;
 }
 
-static uint64_t item_length(const struct hba_task *t, uint32_t i)
-{
-	return t->mode == HBA_DATA_REGION ? t->data.pieces[i].length : t->data.iov[i].iov_len;
-}
-
-static int check_list(const struct hba_task *t)
-{
-	uint64_t sum = 0;
-
-	if (t->n_data == 0)
-		return t->mode == HBA_DATA_CPU && t->data.buffer
-			       ? 0
-			       : fail(-EINVAL, "there are %llu bytes to move and no place for them", (unsigned long long)t->length);
-	for (uint32_t i = 0; i < t->n_data; i++) {
-		if (item_length(t, i) == 0 || __builtin_add_overflow(sum, item_length(t, i), &sum))
-			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
-	}
-	return sum == t->length ? 0
-				: fail(-EINVAL, "the pieces of the data add up to %llu bytes, not to %llu", (unsigned long long)sum,
-				       (unsigned long long)t->length);
-}
-
-/* Region and offset become an address, once both are known to be there. */
-static int piece_address(const struct hba_controller *c, const struct hba_piece *p, uint8_t **ret_address)
-{
-	const struct hba_mapping *m = memory_region(&c->memory, p->region);
-
-	if (!m)
-		return fail(-EINVAL, "there is no region %u", p->region);
-	if (p->offset > hba_mapping_length(m) || p->length > hba_mapping_length(m) - p->offset)
-		return fail(-EACCES, "offset %llu, length %u is outside region %u of %zu bytes", (unsigned long long)p->offset,
-			    p->length, p->region, hba_mapping_length(m));
-	*ret_address = (uint8_t *)hba_mapping_address(m) + p->offset;
-	return 0;
-}
-
-static int regions_to_cpu(struct hba_controller *c, struct task *t)
-{
-	uint8_t *address = NULL;
-
-	if (t->head.n_data > c->pool.max_items)
-		return fail(-EMSGSIZE, "%u pieces, %u is the most", t->head.n_data, c->pool.max_items);
-	for (uint32_t i = 0; i < t->head.n_data; i++) {
-		int r = piece_address(c, &t->head.data.pieces[i], &address);
-
-		if (r < 0)
-			return r;
-		t->items[i].iov = (struct iovec) { address, t->head.data.pieces[i].length };
-	}
-	t->head.data.iov = &t->items[0].iov;
-	return 0;
-}
-
-void task_restore(struct task *t)
-{
-	t->head.data = t->given;
-	t->head.n_data = t->given_n;
-	t->head.mode = t->given_mode;
-	t->rewritten = false;
-}
-
-static int translate(struct hba_controller *c, struct task *t)
-{
-	int r = check_list(&t->head);
-
-	if (r < 0)
-		return r;
-	if (c->report.data_mode != HBA_DATA_CPU)
-		return fail(-EOPNOTSUPP, "driver %s takes data in mode %llu, which this version cannot write yet", c->driver->name,
-			    (unsigned long long)c->report.data_mode);
-	if (t->head.mode == HBA_DATA_CPU && t->head.n_data)
-		return 0;
-	t->given = t->head.data;
-	t->given_n = t->head.n_data;
-	t->given_mode = t->head.mode;
-	t->rewritten = true;
-	if (t->head.mode == HBA_DATA_CPU) {
-		t->whole = (struct iovec) { t->head.data.buffer, t->head.length };
-		t->head.data.iov = &t->whole;
-		t->head.n_data = 1;
-	}
-	if (t->head.mode == HBA_DATA_REGION)
-		r = regions_to_cpu(c, t);
-	if (r < 0) {
-		task_restore(t);
-		return r;
-	}
-	t->head.mode = HBA_DATA_CPU;
-	return 0;
-}
-
 static void end_protected(struct task *t)
 {
 	static const struct scsi_sense sense = { .key = SCSI_DATA_PROTECT, .asc = SCSI_ASC_WRITE_PROTECTED };
@@ -131,7 +40,7 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 	int r = check_command(c, &t->head);
 
 	if (r == 0 && t->head.length)
-		r = translate(c, t);
+		r = data_prepare(t);
 	if (r < 0)
 		return r;
 	t->done = done;

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * data.c: a client's data in the driver's terms, within the controller's limits, stage by stage.
+ *
+ *	client's list ── where it lies ──> segments that fit          sent as they are
+ *	              └─ copied into the task's bounce slice ─> …     where that gets further
+ *
+ * A block READ or WRITE larger than the limits goes in stages, one after another, each with a CDB of its own; all else must fit at
+ * once. What the client wrote is put back before its done. CPU-mode drivers without limits skip all this: their lists go as they are.
+ */
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PAGE = 4096 };
+
+/* ---- set up */
+
+static uint64_t or_unlimited(uint64_t value)
+{
+	return value ? value : UINT64_MAX;
+}
+
+static struct split_limits limits_of(const struct hba_constraints *k, uint64_t segments, uint64_t segment_bytes)
+{
+	return (struct split_limits) {
+		.segments = segments,
+		.segment_bytes = segment_bytes,
+		.alignment = k->alignment,
+		.highest = k->address_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << k->address_bits) - 1,
+		.boundary = k->boundary,
+		.transfer = or_unlimited(k->max_transfer),
+	};
+}
+
+static bool is_unlimited(const struct split_limits *l)
+{
+	return l->segments == UINT64_MAX && l->segment_bytes == UINT64_MAX && l->alignment == 1 && l->highest == UINT64_MAX &&
+	       !l->boundary && l->transfer == UINT64_MAX;
+}
+
+static int make_slices(struct hba_controller *c)
+{
+	struct bounce *b = &c->bounce;
+	struct hba_mapping *map;
+	int r;
+
+	b->bytes = BOUNCE_BYTES;
+	b->n = c->report.max_tasks < BOUNCE_SLICES ? (unsigned)c->report.max_tasks : BOUNCE_SLICES;
+	r = memory_take(c, b->n * b->bytes, PAGE, (unsigned)c->report.constraints.address_bits, &map);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < b->n; i++)
+		b->slices[b->n_free++] = (uint8_t *)hba_mapping_address(map) + i * b->bytes;
+	return 0;
+}
+
+int data_setup(struct hba_controller *c)
+{
+	const struct hba_constraints *k = &c->report.constraints;
+
+	c->limits[0] = limits_of(k, k->max_segments_read, k->max_segment_bytes_read);
+	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
+	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
+	c->bounce = (struct bounce) { 0 };
+	return c->report.data_mode == HBA_DATA_DMA ? make_slices(c) : 0;
+}
+
+/* ---- the client's list */
+
+static uint64_t item_length(const struct task *t, uint32_t i)
+{
+	if (t->given_n == 0)
+		return t->given_length;
+	return t->given_mode == HBA_DATA_REGION ? t->given.pieces[i].length : t->given.iov[i].iov_len;
+}
+
+static void *item_address(const struct hba_controller *c, const struct task *t, uint32_t i)
+{
+	if (t->given_n == 0)
+		return t->given.buffer;
+	if (t->given_mode == HBA_DATA_CPU)
+		return t->given.iov[i].iov_base;
+	return (uint8_t *)hba_mapping_address(memory_region(&c->memory, t->given.pieces[i].region)) + t->given.pieces[i].offset;
+}
+
+/* Region and offset are looked at once, here; afterwards the mapping cannot go while the task is out. */
+static int check_piece(const struct hba_controller *c, const struct hba_piece *p)
+{
+	const struct hba_mapping *m = memory_region(&c->memory, p->region);
+
+	if (!m)
+		return fail(-EINVAL, "there is no region %u", p->region);
+	if (p->offset > hba_mapping_length(m) || p->length > hba_mapping_length(m) - p->offset)
+		return fail(-EACCES, "offset %llu, length %u is outside region %u of %zu bytes", (unsigned long long)p->offset,
+			    p->length, p->region, hba_mapping_length(m));
+	return 0;
+}
+
+static int wrong_sum(uint64_t sum, uint64_t length)
+{
+	return fail(-EINVAL, "the pieces of the data add up to %llu bytes, not to %llu", (unsigned long long)sum,
+		    (unsigned long long)length);
+}
+
+static int check_list(const struct hba_controller *c, const struct task *t)
+{
+	uint64_t sum = 0;
+	int r = 0;
+
+	if (t->given_n == 0)
+		return t->given_mode == HBA_DATA_CPU && t->given.buffer
+			       ? 0
+			       : fail(-EINVAL, "there are %llu bytes to move and no place for them",
+				      (unsigned long long)t->given_length);
+	for (uint32_t i = 0; i < t->given_n && r == 0; i++) {
+		if (item_length(t, i) == 0 || __builtin_add_overflow(sum, item_length(t, i), &sum))
+			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
+		if (t->given_mode == HBA_DATA_REGION)
+			r = check_piece(c, &t->given.pieces[i]);
+	}
+	if (r < 0)
+		return r;
+	return sum == t->given_length ? 0 : wrong_sum(sum, t->given_length);
+}
+
+/* ---- one stage */
+
+static struct split_limits stage_limits(const struct hba_controller *c, const struct task *t)
+{
+	struct split_limits l = c->limits[t->head.direction == HBA_TO_TARGET];
+	uint64_t target = or_unlimited(t->lun->target->report.max_transfer);
+
+	if (target < l.transfer)
+		l.transfer = target;
+	if (t->splits && t->given_length - t->moved < l.transfer)
+		l.transfer = t->given_length - t->moved;
+	return l;
+}
+
+/* Add one of the client's pieces; for a device, as far as it can reach it. */
+static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address, uint64_t length)
+{
+	uint64_t added = 0, taken;
+	struct hba_iova iova;
+	size_t n;
+
+	if (c->report.data_mode == HBA_DATA_CPU)
+		return split_add(s, (uintptr_t)address, length);
+	while (added < length && (n = memory_iova(&c->memory, address + added, &iova))) {
+		if (n > length - added)
+			n = length - added;
+		taken = split_add(s, iova.bus, n);
+		added += taken;
+		if (taken < n)
+			break;
+	}
+	return added;
+}
+
+/* From where the stages before have come to. */
+static uint64_t fill_direct(const struct hba_controller *c, const struct task *t, struct split *s)
+{
+	uint32_t n = t->given_n ? t->given_n : 1;
+	uint64_t offset = t->item_offset;
+
+	for (uint32_t i = t->item; i < n; i++, offset = 0) {
+		uint64_t length = item_length(t, i) - offset;
+
+		if (add_piece(c, s, (uint8_t *)item_address(c, t, i) + offset, length) < length)
+			break;
+	}
+	return split_trim(s, t->granule);
+}
+
+static uint64_t fill_bounced(const struct hba_controller *c, const struct task *t, struct split *s)
+{
+	uint64_t rest = t->given_length - t->moved;
+	struct hba_iova iova;
+
+	if (!t->slice)
+		return 0;
+	memory_iova(&c->memory, t->slice, &iova);
+	split_add(s, iova.bus, rest < c->bounce.bytes ? rest : c->bounce.bytes);
+	return split_trim(s, t->granule);
+}
+
+static void copy_bounced(const struct hba_controller *c, const struct task *t, uint64_t bytes, bool home)
+{
+	uint64_t offset = t->item_offset, done = 0;
+
+	for (uint32_t i = t->item; done < bytes; i++, offset = 0) {
+		uint64_t n = item_length(t, i) - offset;
+		uint8_t *piece = (uint8_t *)item_address(c, t, i) + offset;
+
+		if (n > bytes - done)
+			n = bytes - done;
+		if (home)
+			memcpy(piece, t->slice + done, n);
+		else
+			memcpy(t->slice + done, piece, n);
+		done += n;
+	}
+}
+
+/* The CDB of a stage that is not the whole. Its size is the client's unless the blocks have become too far for it. */
+static int stage_cdb(struct task *t, uint64_t bytes)
+{
+	struct scsi_cdb cdb;
+	struct scsi_rw rw;
+
+	if (bytes == t->given_length)
+		return 0;
+	scsi_cdb_read_rw(t->given_cdb, t->given_cdb_len, &rw);
+	rw.block += t->moved / t->granule;
+	rw.count = (uint32_t)(bytes / t->granule);
+	if (scsi_cdb_rw(&rw, t->given_cdb_len, &cdb) < 0 && scsi_cdb_rw(&rw, 0, &cdb) < 0)
+		return -ERANGE;
+	memcpy(t->head.cdb, cdb.bytes, sizeof(t->head.cdb));
+	t->head.cdb_len = cdb.length;
+	return 0;
+}
+
+static void write_stage(const struct hba_controller *c, struct task *t, const struct split *s)
+{
+	t->head.length = s->bytes;
+	t->head.n_data = s->n;
+	t->head.mode = (uint8_t)c->report.data_mode;
+	if (c->report.data_mode == HBA_DATA_DMA) {
+		t->head.data.segments = &t->items[0].segment;
+		return;
+	}
+	for (unsigned i = 0; i < s->n; i++) {
+		struct hba_segment segment = t->items[i].segment;
+
+		t->items[i].iov = (struct iovec) { (void *)(uintptr_t)segment.iova.bus, segment.length };
+	}
+	t->head.data.iov = &t->items[0].iov;
+}
+
+/* Where it lies, if that is as good as any; else by the slice. 0, or -EMSGSIZE: nothing goes. */
+static int next_stage(struct hba_controller *c, struct task *t)
+{
+	struct split_limits limits = stage_limits(c, t);
+	uint64_t rest = t->given_length - t->moved, direct, bounced = 0;
+	struct split s;
+
+	split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
+	direct = fill_direct(c, t, &s);
+	if (direct < rest && t->slice) {
+		split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
+		bounced = fill_bounced(c, t, &s);
+		if (bounced <= direct) {
+			split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
+			fill_direct(c, t, &s);
+		}
+	}
+	t->bounced = bounced > direct;
+	if (s.bytes == 0 || (!t->splits && s.bytes < rest))
+		return fail(-EMSGSIZE, "%llu bytes do not fit the limits of driver %s%s", (unsigned long long)rest, c->driver->name,
+			    t->slice || c->report.data_mode != HBA_DATA_DMA
+				    ? ""
+				    : ": they lie where the device cannot reach them, and no bounce space was asked for");
+	if (t->bounced && t->head.direction == HBA_TO_TARGET)
+		copy_bounced(c, t, s.bytes, false);
+	write_stage(c, t, &s);
+	return stage_cdb(t, s.bytes);
+}
+
+/* ---- from submit to done */
+
+static void keep_given(struct task *t)
+{
+	t->given = t->head.data;
+	t->given_length = t->head.length;
+	t->given_n = t->head.n_data;
+	t->given_mode = t->head.mode;
+	t->given_cdb_len = t->head.cdb_len;
+	memcpy(t->given_cdb, t->head.cdb, sizeof(t->given_cdb));
+	t->moved = t->item_offset = 0;
+	t->item = 0;
+	t->view = HEAD_STAGED;
+}
+
+void data_restore(struct task *t)
+{
+	if (t->view == HEAD_WHOLE) {
+		t->head.data.buffer = t->whole.iov_base;
+		t->head.n_data = 0;
+	} else {
+		t->head.data = t->given;
+		t->head.length = t->given_length;
+		t->head.n_data = t->given_n;
+		t->head.mode = t->given_mode;
+		t->head.cdb_len = t->given_cdb_len;
+		memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
+	}
+	t->view = HEAD_AS_GIVEN;
+}
+
+/* May it go in stages? Only where blocks and bytes agree: then a stage is a number of blocks. */
+static void judge_split(struct task *t)
+{
+	uint32_t block = t->lun->info.block_bytes;
+	struct scsi_rw rw;
+
+	t->splits = block && scsi_cdb_read_rw(t->head.cdb, t->head.cdb_len, &rw) && !rw.protect &&
+		    (uint64_t)rw.count * block == t->head.length;
+	t->granule = t->splits ? block : 1;
+}
+
+/* The common case: a list of the driver's own kind, and no limit on it. */
+static bool passes_through(const struct hba_controller *c, const struct task *t)
+{
+	return c->unlimited && t->head.mode == HBA_DATA_CPU && !t->lun->target->report.max_transfer;
+}
+
+static int pass_through(struct hba_task *head)
+{
+	struct task *t = task_of(head);
+	uint64_t sum = 0;
+
+	if (head->n_data == 0) {
+		if (!head->data.buffer)
+			return fail(-EINVAL, "there are %llu bytes to move and no place for them",
+				    (unsigned long long)head->length);
+		t->whole = (struct iovec) { head->data.buffer, head->length };
+		head->data.iov = &t->whole;
+		head->n_data = 1;
+		t->view = HEAD_WHOLE;
+		return 0;
+	}
+	for (uint32_t i = 0; i < head->n_data; i++)
+		if (!head->data.iov[i].iov_len || __builtin_add_overflow(sum, head->data.iov[i].iov_len, &sum))
+			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
+	return sum == head->length ? 0 : wrong_sum(sum, head->length);
+}
+
+int data_prepare(struct task *t)
+{
+	struct hba_controller *c = t->queue->controller;
+	int r;
+
+	if (passes_through(c, t))
+		return pass_through(&t->head);
+	keep_given(t);
+	r = check_list(c, t);
+	if (r == 0 && c->report.data_mode == HBA_DATA_REGION)
+		r = fail(-EOPNOTSUPP, "driver %s takes data by region, which needs the remote pair", c->driver->name);
+	if (r == 0) {
+		judge_split(t);
+		r = next_stage(c, t);
+	}
+	if (r < 0)
+		data_restore(t);
+	return r;
+}
+
+static void advance(struct task *t, uint64_t bytes)
+{
+	t->moved += bytes;
+	t->item_offset += bytes;
+	while (t->moved < t->given_length && t->item_offset >= item_length(t, t->item)) {
+		t->item_offset -= item_length(t, t->item);
+		t->item++;
+	}
+}
+
+bool data_settle(struct task *t)
+{
+	struct hba_controller *c = t->queue->controller;
+	uint64_t stage = t->head.length, bytes = t->bytes;
+
+	if (t->view != HEAD_STAGED)
+		return false;
+	if (t->bounced && t->head.direction == HBA_FROM_TARGET && bytes)
+		copy_bounced(c, t, bytes, true);
+	t->bounced = false;
+	t->bytes += t->moved;
+	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->given_length || !c->accepting)
+		return false;
+	advance(t, bytes);
+	if (next_stage(c, t) == 0)
+		return true;
+	/* Cannot be: the first stage has shown that a block fits. Yet it must end. */
+	t->outcome = HBA_NOT_DELIVERED;
+	return false;
+}
