@@ -56,14 +56,22 @@ static struct task *take_free(struct hba_controller *c)
 	return NULL;
 }
 
-static struct task *take(struct hba_lun *lun)
+/* A slice of bounce space, if the data may need it and this controller has any. */
+static bool has_slice(const struct hba_controller *c, size_t bounce)
 {
-	struct task *t = lun->taken < lun->depth ? take_free(lun->controller) : NULL;
+	return !bounce || !c->bounce.n || c->bounce.n_free;
+}
+
+static struct task *take(struct hba_lun *lun, size_t bounce)
+{
+	struct hba_controller *c = lun->controller;
+	struct task *t = lun->taken < lun->depth && has_slice(c, bounce) ? take_free(c) : NULL;
 
 	if (!t)
 		return NULL;
 	lun->taken++;
 	prepare(t, lun);
+	t->slice = bounce && c->bounce.n ? c->bounce.slices[--c->bounce.n_free] : NULL;
 	return t;
 }
 
@@ -75,7 +83,7 @@ int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struc
 	if (!c->accepting)
 		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(c->state));
 	/* Those who wait already come first. */
-	t = list_is_empty(&lun->waiters) ? take(lun) : NULL;
+	t = list_is_empty(&lun->waiters) ? take(lun, bounce) : NULL;
 	if (t) {
 		*ret_task = &t->head;
 		return 0;
@@ -112,13 +120,23 @@ static void serve(struct hba_lun *lun, struct task *t)
 	w->ready(w, t ? &t->head : NULL);
 }
 
+static size_t first_bounce(const struct hba_lun *lun)
+{
+	return container_of(lun->waiters.next, struct waiting, link)->bounce;
+}
+
+static bool can_have(const struct hba_controller *c, const struct hba_lun *lun)
+{
+	return lun->taken < lun->depth && has_slice(c, first_bounce(lun));
+}
+
 /* The first unit that waits and may have one; it goes to the end of the line. */
 static struct hba_lun *next_starving(struct hba_controller *c)
 {
 	for (struct list *l = c->starving.next; l != &c->starving; l = l->next) {
 		struct hba_lun *lun = container_of(l, struct hba_lun, starving);
 
-		if (lun->taken < lun->depth) {
+		if (can_have(c, lun)) {
 			list_remove(l);
 			list_append(&c->starving, l);
 			return lun;
@@ -139,12 +157,9 @@ bool admit_possible(const struct hba_controller *c)
 {
 	if (!any_free(c))
 		return false;
-	for (const struct list *l = c->starving.next; l != &c->starving; l = l->next) {
-		const struct hba_lun *lun = container_of(l, struct hba_lun, starving);
-
-		if (lun->taken < lun->depth)
+	for (const struct list *l = c->starving.next; l != &c->starving; l = l->next)
+		if (can_have(c, container_of(l, struct hba_lun, starving)))
 			return true;
-	}
 	return false;
 }
 
@@ -153,7 +168,7 @@ void admit(struct hba_controller *c)
 	struct hba_lun *lun;
 	struct task *t;
 
-	while (any_free(c) && (lun = next_starving(c)) && (t = take(lun)))
+	while (any_free(c) && (lun = next_starving(c)) && (t = take(lun, first_bounce(lun))))
 		serve(lun, t);
 }
 
@@ -198,6 +213,9 @@ void hba_task_put(struct hba_task *head)
 		task_list_push(&c->internal_free, t);
 		return;
 	}
+	if (t->slice)
+		c->bounce.slices[c->bounce.n_free++] = t->slice;
+	t->slice = NULL;
 	t->lun->taken--;
 	task_list_push(&t->queue->free, t);
 }
