@@ -165,10 +165,16 @@ struct task {
 	uint8_t state; /* enum task_state */
 	uint8_t sense_len;
 	uint8_t negotiated, reverted, memory_lost;
-	uint8_t expired; /* its timeout has passed: recovery has it */
-	uint8_t view;    /* enum head_view */
+	uint8_t view; /* enum head_view */
+	bool expired; /* its time is over: recovery has it */
+	bool final;   /* whatever it ends as, it is not sent again */
 
 	struct hba_queue *queue __attribute__((aligned(CACHE_LINE)));
+	uint64_t first_refusal;
+	uint8_t tries;  /* since it was submitted */
+	bool urgent;    /* internal: goes before everything, frozen unit or not */
+	bool cancelled; /* by hba_cancel, not by its timeout */
+	bool sense_asked;
 	struct iovec whole; /* the client's short form, as a list of one */
 	void *memory;       /* internal: INTERNAL_BYTES that the device can reach */
 	union item *items;  /* max_items of them: the data in the driver's mode, where the client's list will not do */
@@ -275,10 +281,12 @@ struct hba_lun {
 	struct hba_lun_id id;
 	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
 	bool seen;                /* by the scan that is under way */
-	bool frozen;              /* nothing new is sent: recovery is at work */
+	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched */
 	uint64_t held_until;      /* handed back by the driver; 0 = not */
 	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
 	unsigned limit, out;      /* tasks with the driver, at most and now */
+	unsigned most;            /* what limit may grow to again */
+	unsigned good_in_a_row;   /* while limit is below most */
 	uint32_t timeout_ms;      /* a task's default */
 	struct list waiters;      /* struct hba_waiter's core[0..1] */
 	struct list starving;     /* hba_controller::starving while there are waiters */
@@ -298,6 +306,11 @@ struct hba_target {
 	bool seen;
 	bool present;
 	uint64_t held_until;
+	bool blocked; /* its link is lost for a while */
+	bool leaving; /* destroyed; its last tasks are still with the driver */
+	bool scan_wanted;
+	uint8_t claimed;      /* features that both sides have, HBA_FEATURE_BIT()s */
+	uint8_t to_negotiate; /* of these, the ones not agreed yet */
 	void *priv;
 };
 
@@ -307,6 +320,12 @@ struct hba_target *target_find(struct hba_controller *c, uint64_t id);
 struct hba_target *target_add(struct hba_controller *c, uint64_t id);
 /** target_initialize() - The driver's op, on the service thread; `done` on the loop with its result. */
 int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error));
+/** target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver is told. */
+void target_leave(struct hba_target *tgt);
+/** target_forget() - Nobody was ever there: release and free it. */
+void target_forget(struct hba_target *tgt);
+/** targets_turn() - Release those whose last task has left the driver. */
+void targets_turn(struct hba_controller *c);
 void targets_free(struct hba_controller *c);
 
 struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id);
@@ -331,14 +350,15 @@ struct hba_queue {
 	struct hba_controller *controller;
 	void *priv;
 	unsigned index;
-	unsigned with_driver;   /* tasks */
-	struct list ready;      /* struct unit_queue: those with something to send */
-	struct list held;       /* struct unit_queue: those that have, but must not */
-	struct task_list ended; /* dones owed */
-	struct task_list free;  /* clients' */
-	uint64_t next_expiry;   /* no task expires before */
-	uint64_t poll_at;       /* hba_poll_within; NEVER */
-	uint64_t held_until;    /* handed back for want of room; 0 = not */
+	unsigned with_driver;    /* tasks */
+	struct task_list urgent; /* before everything else */
+	struct list ready;       /* struct unit_queue: those with something to send */
+	struct list held;        /* struct unit_queue: those that have, but must not */
+	struct task_list ended;  /* dones owed */
+	struct task_list free;   /* clients' */
+	uint64_t next_expiry;    /* no task expires before */
+	uint64_t poll_at;        /* hba_poll_within; NEVER */
+	uint64_t held_until;     /* handed back for want of room; 0 = not */
 	struct list watches;
 	bool polled_only; /* nothing wakes us: the loop must not sleep while tasks are out */
 };
@@ -390,6 +410,15 @@ int data_prepare(struct task *t);
 bool data_settle(struct task *t);
 /** data_restore() - Before its done: everything as the client wrote it. */
 void data_restore(struct task *t);
+
+/* ---- settle.c: a task has come back ------------------------------------------------------------------------------------ */
+
+/** settle() - true: it is not over, its client hears nothing yet. */
+bool settle(struct task *t);
+/** settle_good() - One more good end in a unit whose limit was lowered. */
+void settle_good(struct hba_lun *lun);
+/** settle_turn() - Ask for sense that could not be asked for at once. */
+void settle_turn(struct hba_controller *c);
 
 /* ---- submit.c -------------------------------------------------------------------------------------------------------- */
 
@@ -460,21 +489,57 @@ int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c),
 /** scan_begin() - Look for targets and units; one scan at a time, a second one follows. Loop. */
 int scan_begin(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
+/** scan_discovered() - The driver has named all targets it has: those it did not name, go. */
+void scan_discovered(struct hba_controller *c);
+/** scan_want() - Look at this target again, soon. */
+void scan_want(struct hba_target *tgt);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
 /** scan_next() - When it wants to be called at the latest; NEVER. */
 uint64_t scan_next(const struct hba_controller *c);
 void scan_free(struct hba_controller *c);
 
+/* ---- notice.c: what a driver says of its bus --------------------------------------------------------------------------- */
+
+/* A task's deadline while its target's link is lost: the time it has left, counted from here. Beyond any clock. */
+#define HALTED (UINT64_C(1) << 62)
+
+struct notices {
+	pthread_mutex_t lock; /* the list: ops of any thread put, the loop takes */
+	struct list list;
+	bool any; /* atomic */
+};
+
+void notice_turn(struct hba_controller *c);
+void notices_free(struct hba_controller *c);
+
+/* ---- manage.c: task management functions ------------------------------------------------------------------------------- */
+
+struct tmf {
+	struct hba_management *current; /* with the driver; NULL: none, or nobody waits for it any more */
+	struct list waiting, decided;
+	bool answered;
+	enum hba_service_response response;
+};
+
+bool manage_possible(const struct hba_controller *c, enum hba_tmf function);
+/** manage_post() - A checked request; `first`: before all others. Ends by its done, in time. */
+void manage_post(struct hba_controller *c, struct hba_management *m, bool first);
+void manage_turn(struct hba_controller *c);
+uint64_t manage_next(const struct hba_controller *c);
+/** manage_lost() - After a stop or a reset: the tmf task is the core's again. */
+void manage_lost(struct hba_controller *c, struct task *t);
+/** manage_cancel_all() - The controller ends: every request gets its answer. */
+void manage_cancel_all(struct hba_controller *c);
+
 /* ---- recovery.c ------------------------------------------------------------------------------------------------------ */
 
 struct recovery {
 	struct task *victim; /* NULL: none is under way */
 	unsigned rung;
-	uint64_t deadline; /* of this rung */
 	uint64_t since;
-	bool tmf_out, tmf_answered;
-	uint8_t response; /* enum hba_service_response */
+	struct hba_management management;
+	bool asked;
 	struct job job;
 	bool job_out;
 };
@@ -508,8 +573,12 @@ struct hba_controller {
 	struct hba_queue **queues;
 	unsigned n_queues, next_queue;
 	struct task_list internal_free, tmf_free;
+	struct task_list senseless; /* CHECK CONDITIONs that wait for an internal task to ask with */
+	struct tmf tmf;
+	bool paused; /* by power: what is submitted waits */
 
-	struct list targets;       /* by id */
+	struct list targets; /* by id */
+	unsigned n_leaving;
 	struct list starving;      /* units with waiters, in turn */
 	pthread_mutex_t info_lock; /* every unit's info */
 	struct properties properties;
@@ -521,9 +590,11 @@ struct hba_controller {
 	struct service service;
 	struct sleeper sleeper;
 	struct event_ring events;
+	struct notices notices;
 	struct recovery recovery;
 	struct scan *scan;
 	bool rescan_wanted; /* atomic */
+	bool scan_wanted;   /* of some target */
 
 	char op_sentence[SENTENCE_BYTES]; /* hba_fail()'s: the running op's, the service thread's */
 	char sentence[SENTENCE_BYTES];    /* a failed step's, on its way to the caller's thread */

@@ -99,6 +99,7 @@ static void controller_free(struct hba_controller *c)
 	uri_options_free(c);
 	pthread_mutex_destroy(&c->info_lock);
 	pthread_mutex_destroy(&c->events.lock);
+	pthread_mutex_destroy(&c->notices.lock);
 	memory_fini(c);
 	free(c->uri);
 	free(c->path);
@@ -116,6 +117,10 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 	c->sleeper = (struct sleeper) { .epoll = -1, .wake = -1, .timer = -1 };
 	list_init(&c->targets);
 	list_init(&c->starving);
+	list_init(&c->tmf.waiting);
+	list_init(&c->notices.list);
+	pthread_mutex_init(&c->notices.lock, NULL);
+	list_init(&c->tmf.decided);
 	memory_init(&c->memory);
 	pthread_mutex_init(&c->events.lock, NULL);
 	pthread_mutex_init(&c->info_lock, NULL);
@@ -269,6 +274,7 @@ static int take_down(struct hba_controller *c)
 	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
 	queue_end_lost(c, r < 0);
 	deliver_all(c);
+	manage_cancel_all(c);
 	if (r < 0) {
 		controller_move(c, HBA_DEAD);
 		return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
@@ -283,6 +289,7 @@ static int take_down(struct hba_controller *c)
 
 static void forget(struct hba_controller *c)
 {
+	notices_free(c);
 	scan_free(c);
 	targets_free(c);
 	pool_destroy(c);

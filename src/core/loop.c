@@ -138,7 +138,13 @@ static void chores(struct hba_controller *c)
 	service_reap(c);
 	if (!list_is_empty(&c->starving))
 		admit(c);
+	if (c->senseless.head)
+		settle_turn(c);
+	manage_turn(c);
 	recovery_turn(c);
+	notice_turn(c);
+	if (c->n_leaving)
+		targets_turn(c);
 	scan_turn(c);
 }
 
@@ -193,10 +199,12 @@ static uint64_t queue_next(const struct hba_queue *q)
 
 static uint64_t next_deadline(const struct hba_controller *c)
 {
-	uint64_t at = recovery_next(c), scan_at = scan_next(c);
+	const uint64_t chores[] = { recovery_next(c), scan_next(c), manage_next(c) };
+	uint64_t at = NEVER;
 
-	if (scan_at < at)
-		at = scan_at;
+	for (size_t i = 0; i < ARRAY_SIZE(chores); i++)
+		if (chores[i] < at)
+			at = chores[i];
 	for (unsigned i = 0; i < c->n_queues; i++) {
 		uint64_t q = queue_next(c->queues[i]);
 
@@ -225,7 +233,7 @@ static bool wakes_by_itself(const struct hba_queue *q)
 static bool has_work(struct hba_controller *c)
 {
 	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || dones_owed(c) ||
-		    __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
+		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);

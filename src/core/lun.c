@@ -54,6 +54,7 @@ static void set_limits(struct hba_lun *lun)
 	if (tags && tags < c->pool.n)
 		depth = tags > c->report.internal_tasks && tags - c->report.internal_tasks < depth ? tags - c->report.internal_tasks
 												   : 1;
+	lun->most = lun->limit;
 	lun->depth = (unsigned)depth;
 	lun->timeout_ms = DEFAULT_TIMEOUT_MS;
 }

@@ -28,7 +28,8 @@ static bool unit_may_send(const struct unit_queue *u)
 {
 	const struct hba_lun *lun = u->lun;
 
-	return !lun->frozen && lun->out < lun->limit && lun->held_until <= lun->controller->now && !target_held(lun);
+	return !lun->frozen && !lun->controller->paused && !lun->target->blocked && lun->out < lun->limit &&
+	       lun->held_until <= lun->controller->now && !target_held(lun);
 }
 
 static struct unit_queue *next_unit(struct hba_queue *q)
@@ -65,6 +66,8 @@ bool queue_can_send(const struct hba_queue *q)
 
 	if (q->held_until > q->controller->now)
 		return false;
+	if (q->urgent.head)
+		return true;
 	for (l = q->ready.next; l != &q->ready; l = l->next)
 		if (unit_may_send(container_of(l, struct unit_queue, link)))
 			return true;
@@ -79,6 +82,10 @@ void queue_add(struct task *t, bool first)
 	struct unit_queue *u = &t->lun->queues[t->head.queue];
 
 	t->state = TASK_QUEUED;
+	if (t->urgent) {
+		task_list_append(&t->queue->urgent, t);
+		return;
+	}
 	if (first)
 		task_list_push(&u->unsent, t);
 	else
@@ -87,12 +94,15 @@ void queue_add(struct task *t, bool first)
 		list_append(&t->queue->ready, &u->link);
 }
 
-/* The first unsent task of the unit whose turn it is; the unit goes to the end. */
+/* What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the end. */
 static struct task *take_next(struct hba_queue *q)
 {
-	struct unit_queue *u = next_unit(q);
-	struct task *t;
+	struct unit_queue *u;
+	struct task *t = task_list_pop(&q->urgent);
 
+	if (t)
+		return t;
+	u = next_unit(q);
 	if (!u)
 		return NULL;
 	t = task_list_pop(&u->unsent);
@@ -116,6 +126,8 @@ static void send(struct hba_queue *q, struct task *t)
 		q->next_expiry = t->deadline;
 	t->lun->out++;
 	q->with_driver++;
+	if (t->lun->target->to_negotiate)
+		t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->to_negotiate : 0;
 	c->driver->process_task(q, &t->head);
 }
 
@@ -176,10 +188,10 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 	unsigned n;
 
 	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
-		if (t->view && data_settle(t)) {
-			queue_add(t, true);
+		if ((t->outcome != HBA_GOOD || t->view == HEAD_STAGED) && settle(t))
 			continue;
-		}
+		if (t->lun->limit < t->lun->most)
+			settle_good(t->lun);
 		result_of(t, &result);
 		if (t->view)
 			data_restore(t);
@@ -297,7 +309,9 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 	}
 	retrieve(t);
 	file_result(t, r);
-	if (t->expired)
+	if (t->negotiated)
+		t->lun->target->to_negotiate &= (uint8_t)~t->negotiated;
+	if (t->expired && !t->cancelled)
 		t->outcome = HBA_TASK_TIMEOUT;
 }
 
@@ -400,9 +414,17 @@ void queue_end_lost(struct hba_controller *c, bool memory_lost)
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+		if (t->state != TASK_WITH_DRIVER)
 			continue;
-		task_end(t, memory_lost ? HBA_NO_STATUS : t->expired ? HBA_TASK_TIMEOUT : HBA_NOT_DELIVERED, HBA_SENT_MAYBE);
+		if (t->head.kind == HBA_TASK_TMF) {
+			manage_lost(c, t);
+			continue;
+		}
+		task_end(t,
+			 memory_lost                   ? HBA_NO_STATUS
+			 : t->expired && !t->cancelled ? HBA_TASK_TIMEOUT
+						       : HBA_NOT_DELIVERED,
+			 HBA_SENT_MAYBE);
 		t->memory_lost = memory_lost;
 	}
 }

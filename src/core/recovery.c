@@ -87,54 +87,27 @@ static struct task *find_victim(struct hba_controller *c)
 
 /* ---- rungs */
 
+static void tmf_done(struct hba_management *m, enum hba_service_response response)
+{
+	struct recovery *r = container_of(m, struct recovery, management);
+
+	(void)response; /* what counts is whether the victim is back */
+	r->asked = false;
+}
+
 static void tmf_start(struct hba_controller *c, enum hba_tmf function)
 {
 	struct recovery *r = &c->recovery;
-	struct task *t = task_list_pop(&c->tmf_free), *victim = r->victim;
-	struct hba_queue *q = c->queues[0];
-	struct op op = { .controller = c, .name = "manage", .hot = true };
 
-	t->lun = victim->lun;
-	t->head.target = victim->head.target;
-	t->head.lun = victim->head.lun;
-	t->head.tag = victim->head.tag;
-	t->head.data.victim = function == HBA_ABORT_TASK ? &victim->head : NULL;
-	t->state = TASK_WITH_DRIVER;
-	t->generation++;
-	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
-	t->deadline = NEVER;
-	t->lun->out++;
-	q->with_driver++;
-	r->tmf_out = true;
-	r->tmf_answered = false;
-	op_enter(&op);
-	c->driver->manage(q, &t->head, function);
-	op_leave(&op);
-}
-
-void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
-{
-	const struct op *op = op_now();
-	struct task *t = task_of(head);
-	struct hba_controller *c;
-
-	if (op && !pool_holds(&op->controller->pool, head)) {
-		violation(op->controller, "hba_tmf_complete of a task that is not of this controller's pool");
-		return;
-	}
-	c = t->queue->controller;
-	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
-		violation(c, "hba_tmf_complete of the task with unique id %u, which is no task management task with the driver",
-			  t->head.unique_id);
-		return;
-	}
-	t->queue->with_driver--;
-	t->lun->out--;
-	t->state = TASK_FREE;
-	task_list_push(&c->tmf_free, t);
-	c->recovery.tmf_out = false;
-	c->recovery.tmf_answered = true;
-	c->recovery.response = (uint8_t)response;
+	r->management = (struct hba_management) {
+		.function = function,
+		.lun = r->victim->lun,
+		.victim = function == HBA_ABORT_TASK ? &r->victim->head : NULL,
+		.timeout_ms = TMF_MS,
+		.done = tmf_done,
+	};
+	r->asked = true;
+	manage_post(c, &r->management, true);
 }
 
 static void job_done(struct hba_controller *c, struct job *job)
@@ -157,9 +130,7 @@ static void job_done(struct hba_controller *c, struct job *job)
 
 static bool rung_possible(const struct hba_controller *c, const struct rung *rung)
 {
-	if (rung->run)
-		return true;
-	return c->driver->manage && (c->report.tmfs & HBA_TMF_BIT(rung->tmf)) && c->tmf_free.head;
+	return rung->run || (manage_possible(c, rung->tmf) && c->tmf_free.head);
 }
 
 static void rung_start(struct hba_controller *c)
@@ -167,7 +138,6 @@ static void rung_start(struct hba_controller *c)
 	struct recovery *r = &c->recovery;
 	const struct rung *rung = &rungs[r->rung];
 
-	r->deadline = c->now + TMF_MS * (uint64_t)NS_PER_MS;
 	if (!rung->run) {
 		tmf_start(c, rung->tmf);
 		return;
@@ -187,15 +157,8 @@ static void conclude(struct hba_controller *c)
 	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1,
 		  "%s: the task with unique id %u came back after %llu ms", rungs[r->rung].name, r->victim->head.unique_id,
 		  (unsigned long long)((c->now - r->since) / NS_PER_MS));
-	lun->frozen = false;
+	lun->frozen--;
 	r->victim = NULL;
-}
-
-static bool rung_under_way(const struct hba_controller *c)
-{
-	const struct recovery *r = &c->recovery;
-
-	return r->job_out || (r->tmf_out && c->now < r->deadline && !rungs[r->rung].run);
 }
 
 static void next_rung(struct hba_controller *c)
@@ -214,8 +177,9 @@ static void begin(struct hba_controller *c, struct task *victim)
 {
 	struct recovery *r = &c->recovery;
 
-	victim->expired = 1;
-	victim->lun->frozen = true;
+	victim->expired = true;
+	victim->final = true;
+	victim->lun->frozen++;
 	r->victim = victim;
 	r->since = c->now;
 	event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
@@ -236,11 +200,11 @@ void recovery_turn(struct hba_controller *c)
 			begin(c, victim);
 		return;
 	}
-	if (r->job_out)
+	if (r->job_out || r->asked)
 		return;
 	if (r->victim->state != TASK_WITH_DRIVER)
 		conclude(c);
-	else if (!rung_under_way(c))
+	else
 		next_rung(c);
 }
 
@@ -249,7 +213,7 @@ uint64_t recovery_next(const struct hba_controller *c)
 	uint64_t at = NEVER;
 
 	if (c->recovery.victim)
-		return c->recovery.job_out ? NEVER : c->recovery.deadline;
+		return c->recovery.job_out || c->recovery.asked ? NEVER : c->now;
 	for (unsigned i = 0; i < c->n_queues; i++)
 		if (c->queues[i]->next_expiry < at)
 			at = c->queues[i]->next_expiry;

@@ -29,6 +29,7 @@ enum {
 	ALL_PAGES = 0x3f,
 	WRITE_PROTECT_BIT = 0x80,
 	CAPACITY_16_BYTES = 32,
+	DISCOVER_MS = 30 * MS_PER_S,
 };
 
 enum step_id {
@@ -47,11 +48,19 @@ enum step_id {
 };
 
 struct scan {
-	bool running, job_out, command_out;
+	bool full;            /* all targets are looked for, not only those that are wanted */
+	bool again;           /* and then once more */
+	bool discovering;     /* the driver names its targets */
+	uint64_t discover_by; /* until when */
+	struct job discover;
 	uint64_t next_id;
+	uint64_t began;
+
+	/* The walk through one target. */
 	struct hba_target *target;
 	struct hba_lun *lun;
 	struct task *task;
+	bool job_out, command_out, answered;
 	enum step_id step;
 	unsigned attentions, tries;
 	uint64_t retry_at;        /* 0 = at once */
@@ -59,9 +68,8 @@ struct scan {
 	unsigned n_units, unit;
 	uint8_t pages[VPD_BYTES]; /* VPD page 00 of this unit */
 	int n_pages;
-	uint8_t version;
+	uint8_t version, features;
 	struct hba_lun_info info; /* of this unit, being filled */
-	uint64_t began;
 };
 
 /** struct step - One command of the walk. `take` gets the answer and says what is next. */
@@ -92,10 +100,12 @@ static enum step_id take_target(struct scan *s, const struct hba_result *r, cons
 
 	if (hba_response(r->outcome) != HBA_TASK_COMPLETE)
 		return TARGET_DONE;
-	s->target->present = true;
-	s->version = 0;
-	if (r->outcome == HBA_GOOD && scsi_inquiry_read(data, r->bytes, &inquiry) == 0)
+	s->answered = true;
+	s->version = s->features = 0;
+	if (r->outcome == HBA_GOOD && scsi_inquiry_read(data, r->bytes, &inquiry) == 0) {
 		s->version = inquiry.version;
+		s->features = inquiry.features;
+	}
 	return TARGET_LUNS;
 }
 
@@ -300,13 +310,59 @@ static const struct step steps[] = {
 
 /* ---- the walk */
 
+static void sweep_units(struct hba_target *tgt)
+{
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (!lun->seen)
+			lun_set_absent(lun);
+		lun->seen = false;
+	}
+}
+
+static bool was_ever_there(const struct hba_target *tgt)
+{
+	for (const struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
+		if (container_of(l, struct hba_lun, link)->info.generation)
+			return true;
+	return false;
+}
+
+static void came_or_left(struct hba_target *tgt, bool present)
+{
+	if (present == tgt->present)
+		return;
+	tgt->present = present;
+	event_put(tgt->controller, present ? HBA_EVENT_TARGET_CAME : HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu %s",
+		  (unsigned long long)tgt->id, present ? "is here" : "has left");
+}
+
+/* Contract 9.9: what the device claims and the controller can do is attempted on ordinary commands until it is agreed. */
+static void claim(struct hba_target *tgt, uint8_t features)
+{
+	uint8_t claimed = (uint8_t)(features & tgt->report.features);
+
+	if (claimed == tgt->claimed)
+		return;
+	tgt->claimed = tgt->to_negotiate = claimed;
+}
+
 static void finish_target(struct scan *s)
 {
+	struct hba_target *tgt = s->target;
+
 	free(s->units);
 	s->units = NULL;
 	s->n_units = s->unit = 0;
 	s->target = NULL;
 	s->lun = NULL;
+	sweep_units(tgt);
+	came_or_left(tgt, s->answered);
+	if (s->answered)
+		claim(tgt, s->features);
+	else if (!was_ever_there(tgt) && !tgt->controller->report.manages_devices)
+		target_forget(tgt);
 }
 
 /* The unit that is next, or the target's end. */
@@ -410,49 +466,100 @@ static void target_ready(struct hba_target *tgt, int error)
 	struct scan *s = tgt->controller->scan;
 
 	s->job_out = false;
-	tgt->seen = true;
 	s->lun = error < 0 ? NULL : lun_add(tgt, &lun_0);
 	if (!s->lun)
 		finish_target(s);
 }
 
-static void begin_target(struct scan *s, struct hba_controller *c)
+static void begin_target(struct scan *s, struct hba_target *tgt)
 {
-	uint64_t id = s->next_id++;
-
-	if (id == c->report.initiator_id)
-		return;
-	s->target = target_add(c, id);
-	if (!s->target)
-		return;
-	s->target->present = false;
+	tgt->scan_wanted = false;
+	s->target = tgt;
+	s->answered = false;
 	s->step = TARGET_INQUIRY;
 	s->attentions = s->tries = 0;
 	s->retry_at = 0;
 	s->job_out = true;
-	if (target_initialize(s->target, target_ready) < 0) {
+	if (target_initialize(tgt, target_ready) < 0) {
 		s->job_out = false;
 		finish_target(s);
 	}
 }
 
-/* ---- begin and end */
+/* ---- which target is next */
 
-static void sweep(struct hba_controller *c)
+void scan_want(struct hba_target *tgt)
 {
+	tgt->scan_wanted = !tgt->leaving;
+	tgt->controller->scan_wanted = true;
+}
+
+static struct hba_target *next_wanted(struct hba_controller *c)
+{
+	for (struct list *l = c->targets.next; c->scan_wanted && l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		if (tgt->scan_wanted)
+			return tgt;
+	}
+	c->scan_wanted = false;
+	return NULL;
+}
+
+static struct hba_target *next_by_number(struct scan *s, struct hba_controller *c)
+{
+	while (s->full && !c->report.manages_devices && s->next_id <= c->report.highest_target_id) {
+		uint64_t id = s->next_id++;
+
+		if (id != c->report.initiator_id)
+			return target_add(c, id);
+	}
+	return NULL;
+}
+
+/* ---- a driver that knows its targets */
+
+static int run_discover(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	return c->driver->discover(c);
+}
+
+static void discover_returned(struct hba_controller *c, struct job *job)
+{
+	if (job->error < 0)
+		scan_discovered(c);
+}
+
+static void discover(struct hba_controller *c)
+{
+	struct scan *s = c->scan;
+
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next)
+		container_of(l, struct hba_target, link)->seen = false;
+	s->discovering = true;
+	s->discover_by = c->clock->now(c->clock) + DISCOVER_MS * (uint64_t)NS_PER_MS;
+	s->discover =
+		(struct job) { .name = "discover", .step = true, .may_map = true, .run = run_discover, .done = discover_returned };
+	service_post(c, &s->discover);
+}
+
+void scan_discovered(struct hba_controller *c)
+{
+	if (!c->scan || !c->scan->discovering)
+		return;
+	c->scan->discovering = false;
 	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		for (struct list *m = tgt->luns.next; m != &tgt->luns; m = m->next) {
-			struct hba_lun *lun = container_of(m, struct hba_lun, link);
-
-			if (!lun->seen)
-				lun_set_absent(lun);
-			lun->seen = false;
-		}
-		tgt->seen = false;
+		if (!tgt->seen)
+			target_leave(tgt);
+		else
+			tgt->scan_wanted = c->scan_wanted = true;
 	}
 }
+
+/* ---- begin and end */
 
 int scan_begin(struct hba_controller *c)
 {
@@ -460,44 +567,69 @@ int scan_begin(struct hba_controller *c)
 		c->scan = calloc(1, sizeof(*c->scan));
 	if (!c->scan)
 		return fail(-ENOMEM, "%s: no memory for a scan", c->uri);
-	if (c->scan->running) {
-		__atomic_store_n(&c->rescan_wanted, true, __ATOMIC_SEQ_CST);
+	if (c->scan->full) {
+		c->scan->again = true;
 		return 0;
 	}
-	*c->scan = (struct scan) { .running = true, .began = c->clock->now(c->clock) };
+	c->scan->full = true;
+	c->scan->next_id = 0;
+	c->scan->began = c->clock->now(c->clock);
+	if (c->report.manages_devices)
+		discover(c);
 	return 0;
 }
 
 bool scan_over(struct hba_controller *c)
 {
-	return !c->scan || !c->scan->running;
+	return !c->scan || (!c->scan->full && !c->scan->target && !c->scan_wanted);
 }
 
 static void end_scan(struct hba_controller *c)
 {
-	c->scan->running = false;
-	sweep(c);
-	step_record(c, "scan", c->clock->now(c->clock) - c->scan->began, 0);
+	struct scan *s = c->scan;
+
+	if (!s->full)
+		return;
+	if (s->discovering && c->now < s->discover_by && c->accepting)
+		return;
+	if (s->discovering) {
+		violation(c, "discover was not followed by hba_discovery_done within %d ms", DISCOVER_MS);
+		s->discovering = false;
+	}
+	s->full = false;
+	step_record(c, "scan", c->clock->now(c->clock) - s->began, 0);
+	if (s->again && c->accepting) {
+		s->again = false;
+		scan_begin(c);
+	}
+}
+
+static void take_wish(struct hba_controller *c)
+{
+	if (__atomic_load_n(&c->rescan_wanted, __ATOMIC_RELAXED) && __atomic_exchange_n(&c->rescan_wanted, false, __ATOMIC_SEQ_CST))
+		scan_begin(c);
 }
 
 void scan_turn(struct hba_controller *c)
 {
 	struct scan *s = c->scan;
+	struct hba_target *tgt;
 
 	if (!s)
 		return;
-	if (!s->running) {
-		if (c->accepting && __atomic_load_n(&c->rescan_wanted, __ATOMIC_RELAXED) &&
-		    __atomic_exchange_n(&c->rescan_wanted, false, __ATOMIC_SEQ_CST))
-			scan_begin(c);
-		return;
-	}
+	if (c->accepting)
+		take_wish(c);
 	if (s->job_out || s->command_out || (s->retry_at && s->retry_at > c->now))
 		return;
-	if (s->lun)
+	if (s->lun) {
 		send_step(s);
-	else if (s->next_id <= c->report.highest_target_id && c->accepting)
-		begin_target(s, c);
+		return;
+	}
+	tgt = c->accepting ? next_wanted(c) : NULL;
+	if (!tgt && c->accepting)
+		tgt = next_by_number(s, c);
+	if (tgt)
+		begin_target(s, tgt);
 	else
 		end_scan(c);
 }
@@ -506,9 +638,11 @@ uint64_t scan_next(const struct hba_controller *c)
 {
 	const struct scan *s = c->scan;
 
-	if (!s || !s->running || s->job_out || s->command_out)
+	if (!s || s->job_out || s->command_out)
 		return NEVER;
-	return s->retry_at;
+	if (s->lun || c->scan_wanted)
+		return s->retry_at;
+	return s->full ? s->discovering ? s->discover_by : c->now : NEVER;
 }
 
 void scan_free(struct hba_controller *c)

@@ -45,6 +45,8 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 		return r;
 	t->done = done;
 	t->arg = arg;
+	t->expired = t->final = t->cancelled = t->sense_asked = false;
+	t->tries = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
 	if (!t->lun->info.present && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);

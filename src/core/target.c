@@ -9,6 +9,7 @@ struct target_job {
 	struct job job;
 	struct hba_target *target;
 	void (*done)(struct hba_target *tgt, int error);
+	bool forget;
 };
 
 struct hba_target *target_find(struct hba_controller *c, uint64_t id)
@@ -122,19 +123,103 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 	return 0;
 }
 
+/* ---- leaving */
+
+static int run_release(struct hba_controller *c, struct job *job)
+{
+	c->driver->release_target(c, container_of(job, struct target_job, job)->target);
+	return 0;
+}
+
+static void target_free(struct hba_target *tgt)
+{
+	while (!list_is_empty(&tgt->luns))
+		lun_free(container_of(tgt->luns.next, struct hba_lun, link));
+	list_remove(&tgt->link);
+	properties_clear(&tgt->properties);
+	free(tgt->priv);
+	free(tgt);
+}
+
+static void released(struct hba_controller *c, struct job *job)
+{
+	struct target_job *tj = container_of(job, struct target_job, job);
+
+	(void)c;
+	tj->target->initialised = false;
+	if (tj->forget)
+		target_free(tj->target);
+	free(tj);
+}
+
+static void release(struct hba_target *tgt, bool forget)
+{
+	struct target_job *tj = NULL;
+
+	if (tgt->initialised && tgt->controller->driver->release_target)
+		tj = calloc(1, sizeof(*tj));
+	if (!tj) {
+		/* No op, or no memory to call it: then stop ends the target. */
+		tgt->initialised = false;
+		if (forget)
+			target_free(tgt);
+		return;
+	}
+	*tj = (struct target_job) {
+		.job = { .name = "release_target", .run = run_release, .done = released },
+		.target = tgt,
+		.forget = forget,
+	};
+	service_post(tgt->controller, &tj->job);
+}
+
+void target_forget(struct hba_target *tgt)
+{
+	release(tgt, true);
+}
+
+void target_leave(struct hba_target *tgt)
+{
+	struct hba_controller *c = tgt->controller;
+
+	if (tgt->leaving || !tgt->initialised)
+		return;
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
+		lun_set_absent(container_of(l, struct hba_lun, link));
+	tgt->leaving = true;
+	tgt->present = false;
+	tgt->scan_wanted = false;
+	c->n_leaving++;
+	event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left", (unsigned long long)tgt->id);
+}
+
+static unsigned tasks_out(const struct hba_target *tgt)
+{
+	unsigned n = 0;
+
+	for (const struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
+		n += container_of(l, struct hba_lun, link)->out;
+	return n;
+}
+
+void targets_turn(struct hba_controller *c)
+{
+	for (struct list *l = c->targets.next; c->n_leaving && l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		if (!tgt->leaving || tasks_out(tgt))
+			continue;
+		tgt->leaving = false;
+		c->n_leaving--;
+		release(tgt, false);
+	}
+}
+
 /* After stop: nothing is out any more, and ops that would be told of it are over. */
 void targets_free(struct hba_controller *c)
 {
-	while (!list_is_empty(&c->targets)) {
-		struct hba_target *tgt = container_of(c->targets.next, struct hba_target, link);
-
-		while (!list_is_empty(&tgt->luns))
-			lun_free(container_of(tgt->luns.next, struct hba_lun, link));
-		list_remove(&tgt->link);
-		properties_clear(&tgt->properties);
-		free(tgt->priv);
-		free(tgt);
-	}
+	while (!list_is_empty(&c->targets))
+		target_free(container_of(c->targets.next, struct hba_target, link));
 }
 
 /* ---- what a driver asks of a target */

@@ -265,6 +265,16 @@ bool scsi_cdb_is_rw(uint8_t opcode)
 	return form_of_opcode(opcode) != NULL;
 }
 
+bool scsi_cdb_is_block_command(const uint8_t *cdb)
+{
+	static const uint8_t others[] = {
+		SCSI_VERIFY_10, SCSI_VERIFY_12,     SCSI_VERIFY_16,     SCSI_SYNCHRONIZE_CACHE_10, SCSI_SYNCHRONIZE_CACHE_16,
+		SCSI_UNMAP,     SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_16,
+	};
+
+	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others));
+}
+
 bool scsi_cdb_changes_medium(const uint8_t *cdb)
 {
 	/* SBC-3 table 13 and SPC-4 annex E. The variable length ones are taken for writes: those that are not are rare. */

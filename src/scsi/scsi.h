@@ -180,6 +180,12 @@ bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw)
 /** scsi_cdb_is_rw() - Is it the opcode of a block READ or WRITE of 6, 10, 12 or 16 bytes? */
 bool scsi_cdb_is_rw(uint8_t opcode);
 
+/**
+ * scsi_cdb_is_block_command() - Is it one that a user of blocks sends: READ, WRITE, VERIFY, SYNCHRONIZE CACHE, UNMAP, WRITE SAME? All of
+ * them are idempotent, and none is sent to learn of the unit's state.
+ */
+bool scsi_cdb_is_block_command(const uint8_t *cdb);
+
 /** scsi_cdb_changes_medium() - May it change what is on the medium, or how it is protected? For units opened read-only. */
 bool scsi_cdb_changes_medium(const uint8_t *cdb);
 

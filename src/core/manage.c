@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * manage.c: task management functions, one at a time, on the tmf task. Clients ask for them, and so does recovery, which goes first.
+ *
+ * A function that the target has carried out ends tasks. The driver completes them before it says so; those it has forgotten are a
+ * violation, and for recovery the function has then failed. A client's `done` runs after its victims' own.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+
+enum { DEFAULT_MS = 10 * MS_PER_S };
+
+/* What hba_management::core holds. */
+struct managing {
+	struct list link;
+	uint64_t deadline; /* from when it was asked for: waiting its turn counts */
+	uint64_t response; /* of those that are decided without the driver */
+};
+static_assert(sizeof(struct managing) <= sizeof(((struct hba_management *)0)->core), "a request is the caller's memory");
+
+static struct managing *managing_of(struct hba_management *m)
+{
+	return (struct managing *)(void *)m->core;
+}
+
+static struct hba_management *management_of(struct list *link)
+{
+	return container_of(container_of(link, struct managing, link), struct hba_management, core);
+}
+
+static bool concerns(const struct hba_management *m, const struct task *t)
+{
+	if (t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+		return false;
+	switch (m->function) {
+	case HBA_ABORT_TASK:
+		return &t->head == m->victim;
+	case HBA_TARGET_RESET:
+		return t->lun->target == m->lun->target;
+	case HBA_CLEAR_ACA:
+		return false;
+	default:
+		return t->lun == m->lun;
+	}
+}
+
+/* Whatever they end as, rules do not send them again: somebody wants them gone. */
+static void mark_victims(struct hba_controller *c, const struct hba_management *m)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++)
+		if (concerns(m, &c->pool.tasks[slot]))
+			c->pool.tasks[slot].final = true;
+}
+
+/* How many of those that were out when it began are out still: same generation, so not sent anew. */
+static unsigned count_left(const struct hba_controller *c, const struct hba_management *m)
+{
+	unsigned n = 0;
+
+	for (unsigned slot = 0; slot < c->pool.n; slot++)
+		n += concerns(m, &c->pool.tasks[slot]) && c->pool.tasks[slot].final;
+	return n;
+}
+
+static void tell(struct hba_controller *c, enum hba_service_response response)
+{
+	struct hba_management *m = c->tmf.current;
+
+	c->tmf.current = NULL;
+	c->tmf.answered = false;
+	m->done(m, response);
+}
+
+static void start(struct hba_controller *c, struct hba_management *m)
+{
+	struct task *t = task_list_pop(&c->tmf_free), *victim = m->victim ? task_of(m->victim) : NULL;
+	struct op op = { .controller = c, .name = "manage", .hot = true };
+
+	c->tmf.current = m;
+	c->tmf.answered = false;
+	mark_victims(c, m);
+	t->lun = m->lun;
+	t->head.target = m->lun->target->id;
+	t->head.lun = m->lun->id;
+	t->head.tag = victim ? victim->head.tag : HBA_UNTAGGED;
+	t->head.data.victim = m->victim;
+	t->state = TASK_WITH_DRIVER;
+	t->generation++;
+	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
+	t->lun->out++;
+	t->queue->with_driver++;
+	op_enter(&op);
+	c->driver->manage(t->queue, &t->head, m->function);
+	op_leave(&op);
+}
+
+static void finish(struct hba_controller *c, struct task *t, enum hba_service_response response)
+{
+	t->queue->with_driver--;
+	t->lun->out--;
+	t->state = TASK_FREE;
+	task_list_push(&c->tmf_free, t);
+	c->tmf.answered = true;
+	c->tmf.response = response;
+}
+
+void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
+{
+	const struct op *op = op_now();
+	struct task *t = task_of(head);
+	struct hba_controller *c;
+	unsigned left;
+
+	if (op && !pool_holds(&op->controller->pool, head)) {
+		violation(op->controller, "hba_tmf_complete of a task that is not of this controller's pool");
+		return;
+	}
+	c = t->queue->controller;
+	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
+		violation(c, "hba_tmf_complete of the task with unique id %u, which is no task management task with the driver",
+			  t->head.unique_id);
+		return;
+	}
+	if (response != HBA_FUNCTION_COMPLETE && response != HBA_FUNCTION_REJECTED && response != HBA_DELIVERY_FAILURE) {
+		violation(c, "hba_tmf_complete with service response %d, which ends no function", response);
+		response = HBA_DELIVERY_FAILURE;
+	}
+	left = c->tmf.current && response == HBA_FUNCTION_COMPLETE ? count_left(c, c->tmf.current) : 0;
+	if (left) {
+		violation(c, "hba_tmf_complete says that the function is complete, but %u of its tasks have not been completed",
+			  left);
+		response = HBA_DELIVERY_FAILURE;
+	}
+	/* Nobody waits for it any more: its deadline has passed. */
+	finish(c, t, response);
+	if (!c->tmf.current)
+		c->tmf.answered = false;
+}
+
+void manage_lost(struct hba_controller *c, struct task *t)
+{
+	finish(c, t, HBA_DELIVERY_FAILURE);
+	if (!c->tmf.current)
+		c->tmf.answered = false;
+}
+
+static bool dones_owed(const struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->ended.head)
+			return true;
+	return false;
+}
+
+static void turn_current(struct hba_controller *c)
+{
+	struct managing *g = managing_of(c->tmf.current);
+
+	if (c->tmf.answered && !dones_owed(c))
+		tell(c, c->tmf.response);
+	else if (!c->tmf.answered && c->now >= g->deadline)
+		tell(c, HBA_DELIVERY_FAILURE);
+}
+
+/* Those that have waited too long for their turn. */
+static void expire_waiting(struct hba_controller *c)
+{
+	struct list *l, *next;
+
+	for (l = c->tmf.waiting.next; l != &c->tmf.waiting; l = next) {
+		struct hba_management *m = management_of(l);
+
+		next = l->next;
+		if (c->now < managing_of(m)->deadline)
+			continue;
+		list_remove(l);
+		m->done(m, HBA_DELIVERY_FAILURE);
+	}
+}
+
+/* Those that needed no driver, or have none that could. */
+static void tell_decided(struct hba_controller *c)
+{
+	while (!list_is_empty(&c->tmf.decided) && !dones_owed(c)) {
+		struct list *first = c->tmf.decided.next;
+		struct hba_management *m = management_of(first);
+
+		list_remove(first);
+		m->done(m, (enum hba_service_response)managing_of(m)->response);
+	}
+}
+
+void manage_turn(struct hba_controller *c)
+{
+	tell_decided(c);
+	if (c->tmf.current)
+		turn_current(c);
+	if (!c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head) {
+		struct list *first = c->tmf.waiting.next;
+
+		list_remove(first);
+		start(c, management_of(first));
+	}
+	expire_waiting(c);
+}
+
+uint64_t manage_next(const struct hba_controller *c)
+{
+	uint64_t at = c->tmf.current ? managing_of(c->tmf.current)->deadline : NEVER;
+
+	for (struct list *l = c->tmf.waiting.next; l != &c->tmf.waiting; l = l->next)
+		if (managing_of(management_of(l))->deadline < at)
+			at = managing_of(management_of(l))->deadline;
+	return c->tmf.answered || !list_is_empty(&c->tmf.decided) ? c->now : at;
+}
+
+void manage_cancel_all(struct hba_controller *c)
+{
+	if (c->tmf.current)
+		tell(c, HBA_DELIVERY_FAILURE);
+	while (!list_is_empty(&c->tmf.waiting)) {
+		struct list *first = c->tmf.waiting.next;
+		struct hba_management *m = management_of(first);
+
+		list_remove(first);
+		m->done(m, HBA_DELIVERY_FAILURE);
+	}
+	tell_decided(c);
+}
+
+bool manage_possible(const struct hba_controller *c, enum hba_tmf function)
+{
+	return c->driver->manage && (c->report.tmfs & HBA_TMF_BIT(function));
+}
+
+void manage_post(struct hba_controller *c, struct hba_management *m, bool first)
+{
+	struct managing *g = managing_of(m);
+
+	g->deadline = c->now + (m->timeout_ms ? m->timeout_ms : DEFAULT_MS) * (uint64_t)NS_PER_MS;
+	if (first)
+		list_prepend(&c->tmf.waiting, &g->link);
+	else
+		list_append(&c->tmf.waiting, &g->link);
+}
+
+static int check_victim(const struct hba_management *m)
+{
+	const struct task *t = m->victim ? task_of(m->victim) : NULL;
+
+	if (m->function != HBA_ABORT_TASK)
+		return m->victim ? fail(-EINVAL, "hba_manage: only ABORT TASK has a victim") : 0;
+	if (!t)
+		return fail(-EINVAL, "hba_manage: ABORT TASK needs a victim");
+	if (t->lun != m->lun || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER))
+		return fail(-EINVAL, "hba_manage: the victim of ABORT TASK is not out, or of another unit");
+	return 0;
+}
+
+static void decide(struct hba_controller *c, struct hba_management *m, enum hba_service_response response)
+{
+	managing_of(m)->response = response;
+	list_append(&c->tmf.decided, &managing_of(m)->link);
+}
+
+int hba_manage(struct hba_management *m)
+{
+	struct hba_controller *c = m->lun ? m->lun->controller : NULL;
+	int r;
+
+	if (!c || !m->done || m->function > HBA_TARGET_RESET)
+		return fail(-EINVAL, "hba_manage: unit, function or done is missing");
+	if (!c->accepting)
+		return fail(-ENODEV, "%s: the controller takes no requests, it is %s", c->uri, hba_state_name(c->state));
+	r = check_victim(m);
+	if (r < 0)
+		return r;
+	if (m->victim && task_of(m->victim)->state == TASK_QUEUED) {
+		/* The target has never heard of it. */
+		hba_cancel(m->victim);
+		decide(c, m, HBA_FUNCTION_COMPLETE);
+	} else if (!manage_possible(c, m->function)) {
+		decide(c, m, HBA_FUNCTION_REJECTED);
+	} else {
+		manage_post(c, m, false);
+	}
+	return 0;
+}
+
+/* ---- a wish to end */
+
+static void unqueue(struct task *t)
+{
+	struct unit_queue *u = &t->lun->queues[t->head.queue];
+	struct task *before = NULL;
+
+	for (struct task *i = u->unsent.head; i != t; i = i->next)
+		before = i;
+	if (before)
+		before->next = t->next;
+	else
+		u->unsent.head = t->next;
+	if (u->unsent.tail == t)
+		u->unsent.tail = before;
+	if (!u->unsent.head)
+		list_remove(&u->link);
+}
+
+void hba_cancel(struct hba_task *head)
+{
+	struct task *t = task_of(head);
+
+	t->final = true;
+	if (t->state == TASK_QUEUED) {
+		unqueue(t);
+		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	} else if (t->state == TASK_WITH_DRIVER) {
+		/* From here on it is one whose time is over; the ladder does the rest. */
+		t->cancelled = true;
+		t->deadline = 0;
+		t->queue->next_expiry = 0;
+	}
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * notice.c: what a driver has to say of its bus: targets come, leave and are cut off, units and media change.
+ *
+ * A driver says it from any op and goes on; here it is only written down. The loop acts on it between ops, so nothing can deadlock,
+ * and a create that is answered by initialize_target never runs inside the op that asked.
+ */
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum notice_kind {
+	TARGET_CREATE,
+	TARGET_DESTROY,
+	TARGET_BLOCK,
+	TARGET_UNBLOCK,
+	DISCOVERY_DONE,
+	LUNS_CHANGED,
+	BUS_RESET,
+	PORT_STATUS
+};
+
+struct notice {
+	struct list link;
+	enum notice_kind kind;
+	uint64_t target;
+	enum hba_port_status status;
+	struct properties properties;
+};
+
+/* ---- from the driver */
+
+static int post(struct hba_controller *c, struct notice *n)
+{
+	pthread_mutex_lock(&c->notices.lock);
+	list_append(&c->notices.list, &n->link);
+	__atomic_store_n(&c->notices.any, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&c->notices.lock);
+	loop_wake(c);
+	return 0;
+}
+
+static struct notice *notice_new(enum notice_kind kind, uint64_t target)
+{
+	struct notice *n = calloc(1, sizeof(*n));
+
+	if (n)
+		*n = (struct notice) { .kind = kind, .target = target };
+	return n;
+}
+
+static int note(struct hba_controller *c, enum notice_kind kind, uint64_t target)
+{
+	struct notice *n = notice_new(kind, target);
+
+	return n ? post(c, n) : -ENOMEM;
+}
+
+static void notice_free(struct notice *n)
+{
+	properties_clear(&n->properties);
+	free(n);
+}
+
+int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_property *properties)
+{
+	struct notice *n;
+	int r = 0;
+
+	if (id == c->report.initiator_id)
+		return violation(c, "hba_target_create of %llu, which is the initiator's own id", (unsigned long long)id), -EINVAL;
+	if (id > c->report.highest_target_id)
+		return violation(c, "hba_target_create of %llu, above the highest target id %llu", (unsigned long long)id,
+				 (unsigned long long)c->report.highest_target_id),
+		       -EINVAL;
+	n = notice_new(TARGET_CREATE, id);
+	if (!n)
+		return -ENOMEM;
+	for (const struct hba_property *p = properties; p && p->key && r == 0; p++)
+		r = properties_set(&n->properties, p);
+	if (r < 0) {
+		notice_free(n);
+		return r == -EINVAL ? (violation(c, "hba_target_create of %llu with a property of the wrong type or length",
+						 (unsigned long long)id),
+				       r)
+				    : r;
+	}
+	post(c, n);
+	return hba_target_find(c, id) != NULL;
+}
+
+static int about_existing(struct hba_controller *c, enum notice_kind kind, uint64_t id)
+{
+	return hba_target_find(c, id) ? note(c, kind, id) : -ENOENT;
+}
+
+int hba_target_destroy(struct hba_controller *c, uint64_t id)
+{
+	/* One that is only asked for yet is found when its turn comes. */
+	int r = about_existing(c, TARGET_DESTROY, id);
+
+	return r == -ENOENT && !list_is_empty(&c->notices.list) ? note(c, TARGET_DESTROY, id) : r;
+}
+
+int hba_target_block(struct hba_controller *c, uint64_t id, bool blocked)
+{
+	return about_existing(c, blocked ? TARGET_BLOCK : TARGET_UNBLOCK, id);
+}
+
+void hba_discovery_done(struct hba_controller *c)
+{
+	note(c, DISCOVERY_DONE, HBA_ANY_TARGET);
+}
+
+void hba_luns_changed(struct hba_controller *c, uint64_t target)
+{
+	note(c, LUNS_CHANGED, target);
+}
+
+void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)
+{
+	/* Reading a target's capacities anew is one walk through it, whichever unit it was. */
+	(void)lun;
+	note(c, LUNS_CHANGED, target);
+}
+
+void hba_bus_reset_seen(struct hba_controller *c)
+{
+	note(c, BUS_RESET, HBA_ANY_TARGET);
+}
+
+void hba_port_status(struct hba_controller *c, enum hba_port_status status)
+{
+	struct notice *n = notice_new(PORT_STATUS, HBA_ANY_TARGET);
+
+	if (!n)
+		return;
+	n->status = status;
+	post(c, n);
+}
+
+/* ---- in the loop */
+
+static void create(struct hba_controller *c, struct notice *n)
+{
+	struct hba_target *tgt = target_add(c, n->target);
+
+	if (!tgt)
+		return;
+	for (unsigned i = 0; i < n->properties.n; i++)
+		(void)properties_set(&tgt->properties, &n->properties.items[i]);
+	tgt->seen = true;
+	tgt->leaving = false;
+	if (!tgt->present)
+		scan_want(tgt);
+}
+
+static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked)
+{
+	if (!tgt || tgt->blocked == blocked)
+		return;
+	tgt->blocked = blocked;
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+
+		/* While the link is lost a task's time stands still: what is left of it is kept, and runs again afterwards. */
+		if (t->state != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired)
+			continue;
+		t->deadline = blocked ? t->deadline + HALTED - c->now : t->deadline - HALTED + c->now;
+		if (t->deadline < t->queue->next_expiry)
+			t->queue->next_expiry = t->deadline;
+	}
+}
+
+static void want_scan(struct hba_controller *c, uint64_t target)
+{
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		if (target == HBA_ANY_TARGET || tgt->id == target)
+			scan_want(tgt);
+	}
+}
+
+static void bus_reset(struct hba_controller *c)
+{
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
+		struct hba_target *tgt = container_of(l, struct hba_target, link);
+
+		tgt->to_negotiate = tgt->claimed;
+	}
+	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0, "the bus was reset by somebody else");
+}
+
+static void port_status(struct hba_controller *c, enum hba_port_status status)
+{
+	/* The contract's words (9.14). */
+	static const char *const words[] = { "Link Established", "No Link Established", "Link Failed" };
+	struct hba_property p = { .key = "Port Status", .type = HBA_STRING };
+
+	if ((size_t)status >= ARRAY_SIZE(words))
+		return;
+	p.value.string = words[status];
+	(void)properties_set(&c->properties, &p);
+	event_put(c, HBA_EVENT_PORT, HBA_NO_TARGET, NULL, status, "%s", words[status]);
+}
+
+static void act(struct hba_controller *c, struct notice *n)
+{
+	struct hba_target *tgt = target_find(c, n->target);
+
+	switch (n->kind) {
+	case TARGET_CREATE:
+		create(c, n);
+		break;
+	case TARGET_DESTROY:
+		if (tgt)
+			target_leave(tgt);
+		break;
+	case TARGET_BLOCK:
+	case TARGET_UNBLOCK:
+		block(c, tgt, n->kind == TARGET_BLOCK);
+		break;
+	case DISCOVERY_DONE:
+		scan_discovered(c);
+		break;
+	case LUNS_CHANGED:
+		want_scan(c, n->target);
+		break;
+	case BUS_RESET:
+		bus_reset(c);
+		break;
+	case PORT_STATUS:
+		port_status(c, n->status);
+		break;
+	}
+}
+
+static struct notice *take(struct hba_controller *c)
+{
+	struct notice *n = NULL;
+
+	pthread_mutex_lock(&c->notices.lock);
+	if (list_is_empty(&c->notices.list)) {
+		__atomic_store_n(&c->notices.any, false, __ATOMIC_SEQ_CST);
+	} else {
+		n = container_of(c->notices.list.next, struct notice, link);
+		list_remove(&n->link);
+	}
+	pthread_mutex_unlock(&c->notices.lock);
+	return n;
+}
+
+void notice_turn(struct hba_controller *c)
+{
+	struct notice *n;
+
+	if (!__atomic_load_n(&c->notices.any, __ATOMIC_RELAXED))
+		return;
+	while ((n = take(c))) {
+		act(c, n);
+		notice_free(n);
+	}
+}
+
+void notices_free(struct hba_controller *c)
+{
+	struct notice *n;
+
+	while ((n = take(c)))
+		notice_free(n);
+}

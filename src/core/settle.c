@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settle.c: a task has come back from the driver. Is it over, or is there more to do before its client hears of it?
+ *
+ *	CHECK CONDITION without sense     the unit freezes, REQUEST SENSE goes first, then the answer is complete
+ *	a stage of a larger transfer      the next one is sent
+ *	not now (the rules below)         it is sent again, at the head of its unit
+ *
+ * Rules send again what the target has refused to begin, and what it has never got. Commands of a pass-through client are told as
+ * they ended; block commands, which every client of a disk sends, are repeated. All that is certain in it is that nothing is sent
+ * twice that may have had an effect (design 2, rule 5).
+ */
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	SENSE_MS = 10 * MS_PER_S,
+	ATTENTION_TRIES = 8,
+	UNSENT_TRIES = 3,
+	BUSY_MS = 100,
+	READY_MS = 500,
+	BUSY_FOR_MS = 30 * MS_PER_S,  /* from the first refusal on */
+	READY_FOR_MS = 60 * MS_PER_S, /* what a disk may need to spin up */
+	RAMP_AFTER = 64,              /* good completions per step back up */
+};
+
+/* ---- rules for sending again */
+
+static bool is_attention(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+{
+	(void)t;
+	return o == HBA_CHECK_CONDITION && s->key == SCSI_UNIT_ATTENTION;
+}
+
+static bool is_becoming_ready(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+{
+	(void)t;
+	return o == HBA_CHECK_CONDITION && s->key == SCSI_NOT_READY && s->asc == SCSI_ASC_BECOMING_READY;
+}
+
+static bool is_busy(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+{
+	(void)t;
+	(void)s;
+	return o == HBA_BUSY;
+}
+
+static bool is_full(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+{
+	(void)t;
+	(void)s;
+	return o == HBA_TASK_SET_FULL;
+}
+
+static bool was_never_sent(const struct hba_task *head, const struct scsi_sense *s, enum hba_outcome o)
+{
+	const struct task *t = task_of((struct hba_task *)(uintptr_t)head);
+
+	(void)s;
+	return t->sent == HBA_SENT_NO && (o == HBA_NOT_DELIVERED || o == HBA_PROTOCOL_TIMEOUT || o == HBA_NO_STATUS);
+}
+
+/** struct rule - When to send again. */
+static const struct rule {
+	bool (*applies)(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o);
+	unsigned delay_ms; /* before the next try */
+	unsigned for_ms;   /* from the first refusal on; 0 = by tries alone */
+	unsigned tries;    /* 0 = by time alone */
+	bool any_command;  /* else block commands only */
+} rules[] = {
+	{ is_attention, 0, 0, ATTENTION_TRIES, false },     { is_becoming_ready, READY_MS, READY_FOR_MS, 0, false },
+	{ is_busy, BUSY_MS, BUSY_FOR_MS, 0, false },        { is_full, BUSY_MS, BUSY_FOR_MS, 0, true },
+	{ was_never_sent, BUSY_MS, 0, UNSENT_TRIES, true },
+};
+
+static const struct rule *rule_for(const struct task *t, const struct scsi_sense *sense)
+{
+	bool block = scsi_cdb_is_block_command(t->head.cdb);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if ((block || rules[i].any_command) && rules[i].applies(&t->head, sense, (enum hba_outcome)t->outcome))
+			return &rules[i];
+	return NULL;
+}
+
+static bool may_try(struct task *t, const struct rule *rule)
+{
+	uint64_t now = t->lun->controller->now;
+
+	if (!t->tries)
+		t->first_refusal = now;
+	if (t->tries == UINT8_MAX || (rule->tries && t->tries >= rule->tries))
+		return false;
+	if (rule->for_ms && now - t->first_refusal > rule->for_ms * (uint64_t)NS_PER_MS)
+		return false;
+	if (rule->tries)
+		t->tries++;
+	else
+		t->tries = t->tries ? t->tries : 1;
+	return true;
+}
+
+/* The target's task set is smaller than we thought: no more than it has now. What is out makes room when it ends. */
+static unsigned shrink(struct hba_lun *lun, unsigned delay_ms)
+{
+	lun->limit = lun->out ? lun->out : 1;
+	lun->good_in_a_row = 0;
+	return lun->out ? 0 : delay_ms;
+}
+
+static bool send_again(struct task *t, const struct scsi_sense *sense)
+{
+	struct hba_lun *lun = t->lun;
+	struct hba_controller *c = lun->controller;
+	const struct rule *rule = t->final || !c->accepting ? NULL : rule_for(t, sense);
+	unsigned delay;
+
+	if (!rule || !may_try(t, rule))
+		return false;
+	delay = rule->applies == is_full ? shrink(lun, rule->delay_ms) : rule->delay_ms;
+	if (delay)
+		lun->held_until = c->now + delay * (uint64_t)NS_PER_MS;
+	queue_add(t, true);
+	return true;
+}
+
+void settle_good(struct hba_lun *lun)
+{
+	if (++lun->good_in_a_row < RAMP_AFTER)
+		return;
+	lun->good_in_a_row = 0;
+	lun->limit++;
+}
+
+/* ---- what a unit attention says to us */
+
+static void heed(struct task *t, const struct scsi_sense *sense)
+{
+	struct hba_target *tgt = t->lun->target;
+
+	if (sense->key != SCSI_UNIT_ATTENTION)
+		return;
+	switch (sense->asc) {
+	case SCSI_ASC_REPORTED_LUNS_CHANGED:
+	case SCSI_ASC_INQUIRY_CHANGED:
+	case SCSI_ASC_CAPACITY_CHANGED:
+	case SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED:
+		scan_want(tgt);
+		break;
+	case SCSI_ASC_POWER_ON_OR_RESET:
+		tgt->to_negotiate = tgt->claimed;
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- sense that the driver did not bring */
+
+static bool lacks_sense(const struct task *t)
+{
+	return t->outcome == HBA_CHECK_CONDITION && !t->sense_len && !t->sense_asked &&
+	       !t->lun->target->report.performs_autosense && t->lun->controller->accepting;
+}
+
+static void thaw(struct hba_lun *lun)
+{
+	lun->frozen--;
+}
+
+static void sense_came(struct hba_task *head, const struct hba_result *r, void *arg)
+{
+	struct task *t = arg, *asked = task_of(head);
+
+	if (r->outcome == HBA_GOOD && r->bytes) {
+		t->sense_len = (uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE);
+		memcpy(t->sense, asked->memory, t->sense_len);
+	}
+	thaw(t->lun);
+	hba_task_put(head);
+	task_list_append(&t->queue->ended, t);
+}
+
+static bool ask_sense(struct task *t)
+{
+	struct task *asked = internal_get(t->lun);
+	struct scsi_cdb cdb = scsi_cdb_request_sense(HBA_MAX_SENSE);
+
+	if (!asked)
+		return false;
+	memcpy(asked->head.cdb, cdb.bytes, sizeof(cdb.bytes));
+	asked->head.cdb_len = cdb.length;
+	asked->head.timeout_ms = SENSE_MS;
+	asked->head.direction = HBA_FROM_TARGET;
+	asked->head.length = HBA_MAX_SENSE;
+	asked->head.data.buffer = asked->memory;
+	asked->urgent = true;
+	if (task_submit(asked, sense_came, t) == 0)
+		return true;
+	hba_task_put(&asked->head);
+	return false;
+}
+
+/* The unit keeps its sense only until the next command, so there must not be one. */
+static void fetch_sense(struct task *t)
+{
+	t->sense_asked = true;
+	t->lun->frozen++;
+	if (!ask_sense(t))
+		task_list_append(&t->lun->controller->senseless, t);
+}
+
+void settle_turn(struct hba_controller *c)
+{
+	struct task *t;
+
+	while ((t = task_list_pop(&c->senseless)))
+		if (!ask_sense(t)) {
+			task_list_push(&c->senseless, t);
+			return;
+		}
+}
+
+/* ---- the whole */
+
+bool settle(struct task *t)
+{
+	struct scsi_sense sense = { 0 };
+
+	if (lacks_sense(t)) {
+		fetch_sense(t);
+		return true;
+	}
+	if (t->outcome == HBA_CHECK_CONDITION)
+		(void)scsi_sense_read(t->sense, t->sense_len, &sense);
+	if (t->head.kind == HBA_TASK_CLIENT) {
+		heed(t, &sense);
+		if (t->outcome != HBA_GOOD && send_again(t, &sense))
+			return true;
+	}
+	if (t->view != HEAD_STAGED || !data_settle(t))
+		return false;
+	queue_add(t, true);
+	return true;
+}
