@@ -33,7 +33,9 @@ enum hba_disk_flags {
  *
  * `error` at the end: 0; -EIO medium or target, -ENODEV absent, -ENOMEDIUM, -EROFS protected, -ENOSPC a thin pool is full,
  * -ERANGE beyond the end, -EINVAL not whole blocks, -ETIMEDOUT, -ECANCELED, -EBADE reserved by somebody,
- * -EAGAIN may be tried again (a `maybe` that could not be replayed).
+ * -EAGAIN may be tried again (a `maybe` that could not be replayed), -EOPNOTSUPP a command that the unit does not know.
+ *
+ * READ and WRITE are one list of data and one command, of at most 2^32 - 1 blocks. UNMAP, ZERO and VERIFY have no such limit.
  */
 struct hba_disk_io {
 	struct hba_lun *lun;
@@ -53,11 +55,17 @@ struct hba_disk_io {
 	uint64_t core[8];
 };
 
-/** hba_disk_submit() - Any thread; never waits. -EINVAL, -ENODEV: `done` will not run. Else it does, once. */
+/**
+ * hba_disk_submit() - Any thread; never waits. 0: `done` runs, once.
+ *
+ * On an error it will not run: -EINVAL, -ERANGE, -ENOMEDIUM and -ENODEV as above, found out before anything was sent;
+ * -EOPNOTSUPP: ZERO with blocks above 4,224 bytes; -EMSGSIZE: more data outside mappings than the controller can bounce.
+ */
 int hba_disk_submit(struct hba_disk_io *io);
 
 /**
- * hba_disk_do() - The same and wait for it, running the loop meanwhile. Returns the error. Not from a callback.
+ * hba_disk_do() - The same and wait for it, running the loop meanwhile: own loop only. Returns the error; `done` is not used.
+ * Not from a callback.
  */
 int hba_disk_do(struct hba_disk_io *io);
 

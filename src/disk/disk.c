@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.c: a request's way: submit, a task (now or when there is one), command after command on that task, done.
+ *
+ *	READ, WRITE, FLUSH    one command; what is above the controller's limits, the core splits
+ *	UNMAP, VERIFY         command after command until the range is through
+ *	ZERO                  READ CAPACITY(16) first, to learn whether unmapped blocks read as zeros; then the same
+ *
+ * A unit limits the length of the last three, and says how in a VPD page that many do not have. So the limit is found by asking:
+ * refused because of a field, the same is tried with half the blocks. The request itself is all the memory there is.
+ *
+ * One thread has a request at any time: who submits, then the loop. No locks.
+ */
+#include "disk/disk.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <hbakit/controller.h>
+#include <poll.h>
+#include <string.h>
+
+/* Pieces of a dataless command begin with a power of two, so that halves of it stay aligned. */
+#define FIRST_PIECE (UINT32_C(1) << 31)
+
+enum { RUN_BUDGET = 32 };
+
+enum step { STEP_CAPACITY, STEP_RANGE };
+
+/* What a request knows of itself while it is ours, kept in hba_disk_io::core. */
+struct __attribute__((may_alias)) state {
+	uint64_t block, left; /* blocks, still to do */
+	uint32_t piece;       /* blocks, at most, per command */
+	uint32_t block_bytes;
+	uint32_t count; /* blocks of the command that is out */
+	uint8_t step;   /* enum step */
+	bool unmap;     /* ZERO may unmap */
+	bool finished;  /* hba_disk_do() looks here */
+	uint8_t reserved;
+	uint8_t bytes[DISK_CAPACITY_BYTES]; /* a parameter list, or the capacity */
+};
+
+static_assert(sizeof(struct state) <= sizeof(((struct hba_disk_io *)0)->core), "fits the room that the header gives it");
+
+static const uint8_t zeros[DISK_MAX_BLOCK_BYTES];
+
+static struct state *state_of(struct hba_disk_io *io)
+{
+	return (struct state *)(void *)io->core;
+}
+
+static void keep_result(struct hba_disk_io *io, const struct hba_result *r)
+{
+	size_t n = r->sense_len < sizeof(io->sense_bytes) ? r->sense_len : sizeof(io->sense_bytes);
+
+	if (!r->sense)
+		n = 0;
+	io->result = *r;
+	if (n)
+		memcpy(io->sense_bytes, r->sense, n);
+	io->result.sense = n ? io->sense_bytes : NULL;
+	io->result.sense_len = (uint8_t)n;
+}
+
+static void finish(struct hba_disk_io *io, struct hba_task *t, int error)
+{
+	/* The task first: a done that submits again finds it in the pool. */
+	hba_task_put(t);
+	io->error = error;
+	io->done(io);
+}
+
+/* ---- one command ---------------------------------------------------------------------------------------------------- */
+
+static void set_data(struct hba_task *t, enum hba_direction direction, void *buffer, uint64_t length)
+{
+	t->direction = (uint8_t)direction;
+	t->mode = HBA_DATA_CPU;
+	t->data.buffer = buffer;
+	t->n_data = 0;
+	t->length = length;
+}
+
+static void set_callers_data(struct hba_task *t, const struct hba_disk_io *io)
+{
+	t->direction = io->op == HBA_DISK_READ ? HBA_FROM_TARGET : HBA_TO_TARGET;
+	t->mode = (uint8_t)io->mode;
+	t->data = io->data;
+	t->n_data = io->n_data;
+	t->length = io->length;
+}
+
+static void set_command(struct hba_task *t, const struct scsi_cdb *cdb)
+{
+	memcpy(t->cdb, cdb->bytes, sizeof(t->cdb));
+	t->cdb_len = cdb->length;
+}
+
+static void fill_capacity(struct hba_disk_io *io, struct hba_task *t)
+{
+	struct state *s = state_of(io);
+	struct scsi_cdb cdb = scsi_cdb_read_capacity_16(sizeof(s->bytes));
+
+	set_command(t, &cdb);
+	set_data(t, HBA_FROM_TARGET, s->bytes, sizeof(s->bytes));
+}
+
+static void fill_range(struct hba_disk_io *io, struct hba_task *t)
+{
+	struct state *s = state_of(io);
+	struct disk_range range = { s->block, s->left < s->piece ? (uint32_t)s->left : s->piece };
+	struct scsi_cdb cdb = disk_command(io->op, io->flags, range, s->unmap);
+
+	s->count = range.count;
+	set_command(t, &cdb);
+	if (disk_has_data(io->op)) {
+		set_callers_data(t, io);
+	} else if (io->op == HBA_DISK_UNMAP) {
+		disk_unmap_list(range, s->bytes);
+		set_data(t, HBA_TO_TARGET, s->bytes, DISK_UNMAP_LIST_BYTES);
+	} else if (io->op == HBA_DISK_ZERO) {
+		/* Only read from: the direction says so. */
+		set_data(t, HBA_TO_TARGET, (void *)(uintptr_t)zeros, s->block_bytes);
+	} else {
+		set_data(t, HBA_NO_DATA, NULL, 0);
+	}
+}
+
+static void command_done(struct hba_task *t, const struct hba_result *r, void *arg);
+
+static int send_command(struct hba_disk_io *io, struct hba_task *t)
+{
+	if (state_of(io)->step == STEP_CAPACITY)
+		fill_capacity(io, t);
+	else
+		fill_range(io, t);
+	return hba_submit(t, command_done, io);
+}
+
+static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
+{
+	int r = send_command(io, t);
+
+	if (r < 0)
+		finish(io, t, r);
+}
+
+/* ---- its answer ----------------------------------------------------------------------------------------------------- */
+
+/* A unit that does not know the command promises nothing: zeros are written then. */
+static void learn_capacity(struct state *s, const struct hba_result *r)
+{
+	struct scsi_capacity c;
+
+	if (r->outcome == HBA_GOOD && scsi_capacity_read_16(s->bytes, r->bytes, &c) == 0)
+		s->unmap = c.provisioned && c.reads_zero;
+	s->step = STEP_RANGE;
+}
+
+/* Whether there is a smaller or plainer command to try instead of the one refused. */
+static bool make_modest(struct hba_disk_io *io)
+{
+	struct state *s = state_of(io);
+
+	if (disk_has_data(io->op) || io->op == HBA_DISK_FLUSH)
+		return false;
+	if (s->count > 1) {
+		while (s->piece >= s->count)
+			s->piece /= 2;
+		return true;
+	}
+	if (!s->unmap)
+		return false;
+	s->unmap = false;
+	s->piece = FIRST_PIECE;
+	return true;
+}
+
+static int range_error(const struct hba_disk_io *io, const struct hba_result *r)
+{
+	int error = disk_error(r);
+
+	if (error == 0 && disk_has_data(io->op) && r->bytes != io->length)
+		return -EIO; /* the target says good and moved less */
+	return error;
+}
+
+static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct hba_result *r)
+{
+	struct state *s = state_of(io);
+	int error = range_error(io, r);
+
+	keep_result(io, r);
+	if (error == -EINVAL && disk_too_long(r) && make_modest(io)) {
+		send_or_finish(io, t);
+		return;
+	}
+	if (error < 0) {
+		finish(io, t, error);
+		return;
+	}
+	s->block += s->count;
+	s->left -= s->count;
+	if (s->left)
+		send_or_finish(io, t);
+	else
+		finish(io, t, 0);
+}
+
+static void command_done(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct hba_disk_io *io = arg;
+
+	if (state_of(io)->step == STEP_RANGE) {
+		range_done(io, t, r);
+	} else {
+		learn_capacity(state_of(io), r);
+		send_or_finish(io, t);
+	}
+}
+
+/* ---- the way in ----------------------------------------------------------------------------------------------------- */
+
+static void task_ready(struct hba_waiter *w, struct hba_task *t)
+{
+	struct hba_disk_io *io = container_of(w, struct hba_disk_io, waiter);
+
+	if (t)
+		send_or_finish(io, t);
+	else
+		finish(io, NULL, -ENODEV);
+}
+
+static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info)
+{
+	bool flush = io->op == HBA_DISK_FLUSH;
+
+	*state_of(io) = (struct state) {
+		.block = flush ? 0 : io->offset / info->block_bytes,
+		.left = flush ? 0 : io->length / info->block_bytes,
+		.piece = disk_has_data(io->op) ? UINT32_MAX : FIRST_PIECE,
+		.block_bytes = info->block_bytes,
+		.step = io->op == HBA_DISK_ZERO ? STEP_CAPACITY : STEP_RANGE,
+	};
+	io->error = 0;
+	io->result = (struct hba_result) { .sense = NULL };
+	io->waiter = (struct hba_waiter) { .ready = task_ready };
+}
+
+/* Data outside the controller's mappings, of the largest command that this request becomes. */
+static size_t bounce_bytes(const struct hba_disk_io *io)
+{
+	if (disk_has_data(io->op))
+		return io->mode == HBA_DATA_REGION ? 0 : io->length;
+	if (io->op == HBA_DISK_ZERO)
+		return DISK_MAX_BLOCK_BYTES;
+	return io->op == HBA_DISK_UNMAP ? DISK_UNMAP_LIST_BYTES : 0;
+}
+
+int hba_disk_submit(struct hba_disk_io *io)
+{
+	struct hba_lun_info info;
+	struct hba_task *t;
+	int r;
+
+	if (!io->lun)
+		return -EINVAL;
+	hba_lun_get_info(io->lun, &info);
+	r = disk_check(io, &info);
+	if (r < 0)
+		return r;
+	set_up(io, &info);
+	r = hba_task_get(io->lun, bounce_bytes(io), &io->waiter, &t);
+	if (r != 0)
+		return r < 0 ? r : 0; /* 1: task_ready() goes on */
+	r = send_command(io, t);
+	if (r < 0)
+		hba_task_put(t);
+	return r;
+}
+
+static void do_finished(struct hba_disk_io *io)
+{
+	state_of(io)->finished = true;
+}
+
+static int run_until_finished(struct hba_controller *c, struct hba_disk_io *io)
+{
+	struct pollfd fd = { .fd = hba_controller_fd(c), .events = POLLIN };
+
+	while (!state_of(io)->finished) {
+		if (hba_controller_arm(c) == 0)
+			poll(&fd, 1, -1);
+		if (hba_controller_run(c, RUN_BUDGET) < 0 && !state_of(io)->finished)
+			return -ENODEV;
+	}
+	return io->error;
+}
+
+int hba_disk_do(struct hba_disk_io *io)
+{
+	void (*callers_done)(struct hba_disk_io * io) = io->done;
+	int r;
+
+	io->done = do_finished;
+	r = hba_disk_submit(io);
+	if (r == 0)
+		r = run_until_finished(hba_lun_controller(io->lun), io);
+	io->done = callers_done;
+	io->error = r;
+	return r;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.h: the pure parts of the disk layer: what to send for a request, and what an answer means. One block per file.
+ */
+#ifndef DISK_DISK_H
+#define DISK_DISK_H
+
+#include "scsi/scsi.h"
+
+#include <hbakit/disk.h>
+
+/* ---- command.c ------------------------------------------------------------------------------------------------------ */
+
+enum {
+	DISK_UNMAP_LIST_BYTES = 24,  /* header and one descriptor (SBC-3 5.28) */
+	DISK_CAPACITY_BYTES = 32,    /* READ CAPACITY(16) */
+	DISK_MAX_BLOCK_BYTES = 4224, /* of ZERO: the largest block that is made, 4 KiB with 128 bytes of its owner's */
+};
+
+/** struct disk_range - The blocks of one command. `count` is 0 only for FLUSH, where it means all. */
+struct disk_range {
+	uint64_t block;
+	uint32_t count;
+};
+
+/** disk_command() - The CDB for a range. unmap: ZERO may be done by unmapping. Total: any `op` of the enum has one. */
+struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap);
+
+/** disk_unmap_list() - The parameter list that UNMAP's CDB announces. */
+void disk_unmap_list(struct disk_range range, uint8_t bytes[DISK_UNMAP_LIST_BYTES]);
+
+/** disk_has_data() - READ and WRITE: the caller's data go with it. */
+static inline bool disk_has_data(enum hba_disk_op op)
+{
+	return op == HBA_DISK_READ || op == HBA_DISK_WRITE;
+}
+
+/* ---- request.c ------------------------------------------------------------------------------------------------------ */
+
+/** disk_check() - Is this a request for that unit at all? What hba_disk_submit() returns. */
+int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info);
+
+/* ---- error.c -------------------------------------------------------------------------------------------------------- */
+
+/** disk_error() - What struct hba_disk_io::error says of a result. The bytes that moved are not looked at. */
+int disk_error(const struct hba_result *result);
+
+/** disk_too_long() - Did the unit refuse a command because of a field: perhaps of its length, which a shorter one would not have? */
+bool disk_too_long(const struct hba_result *result);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.c: the disk layer against a unit of a few lines that keeps the commands it was sent.
+ *
+ * It stands where the core would: a task is always there unless the test says "later", and ends when hba_submit() returns.
+ */
+#include "disk/disk.h"
+#include "base/base.h"
+#include "base/endian.h"
+
+#include <errno.h>
+#include <hbakit/controller.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BLOCK = 512, MAX_SENT = 64 };
+#define BLOCKS (UINT64_C(1) << 34)
+
+struct sent {
+	uint8_t cdb[HBA_MAX_CDB];
+	uint8_t data[32];
+	uint64_t length;
+	uint8_t direction;
+};
+
+struct hba_lun {
+	struct hba_lun_info info;
+	struct hba_task task;
+	struct sent sent[MAX_SENT];
+	unsigned n_sent, n_dones;
+	uint32_t max_count; /* blocks per dataless command; refused above */
+	bool provisioned, no_capacity, refuse_unmap, later, short_data;
+	unsigned puts, gets;
+	struct hba_waiter *waiter;
+	struct hba_result answer; /* to READ, WRITE and FLUSH */
+	int submit_error;
+};
+
+/* ---- in the core's place -------------------------------------------------------------------------------------------- */
+
+void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
+{
+	*ret_info = lun->info;
+}
+
+struct hba_controller *hba_lun_controller(const struct hba_lun *lun)
+{
+	return (struct hba_controller *)(uintptr_t)lun;
+}
+
+int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
+{
+	(void)bounce;
+	lun->gets++;
+	if (lun->later) {
+		lun->waiter = w;
+		return 1;
+	}
+	lun->task = (struct hba_task) { .priv = lun };
+	*ret_task = &lun->task;
+	return 0;
+}
+
+void hba_task_put(struct hba_task *t)
+{
+	if (t)
+		((struct hba_lun *)t->priv)->puts++;
+}
+
+static const uint8_t invalid_field[18] = { 0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24 };
+
+static struct hba_result dataless_answer(const struct hba_lun *lun, const struct hba_task *t)
+{
+	uint32_t count = t->cdb[0] == SCSI_UNMAP ? get_be32((const uint8_t *)t->data.buffer + 16) : get_be32(&t->cdb[10]);
+	struct hba_result refused = { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = sizeof(invalid_field) };
+
+	if (count > lun->max_count || (t->cdb[0] == SCSI_WRITE_SAME_16 && t->cdb[1] && lun->refuse_unmap))
+		return refused;
+	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = t->length };
+}
+
+static struct hba_result capacity_answer(const struct hba_lun *lun, const struct hba_task *t)
+{
+	struct scsi_capacity c = {
+		.blocks = BLOCKS, .block_bytes = BLOCK, .provisioned = lun->provisioned, .reads_zero = lun->provisioned
+	};
+
+	if (lun->no_capacity)
+		return (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = 18 };
+	scsi_capacity_write_16(&c, t->data.buffer);
+	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = t->length };
+}
+
+int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
+{
+	struct hba_lun *lun = t->priv;
+	struct sent *s = &lun->sent[lun->n_sent++];
+	struct hba_result r = lun->answer;
+
+	if (lun->submit_error)
+		return lun->submit_error;
+	assert_true(lun->n_sent < MAX_SENT);
+	memcpy(s->cdb, t->cdb, sizeof(s->cdb));
+	s->length = t->length;
+	s->direction = t->direction;
+	if (t->direction == HBA_TO_TARGET && t->mode == HBA_DATA_CPU && !t->n_data)
+		memcpy(s->data, t->data.buffer, t->length < sizeof(s->data) ? t->length : sizeof(s->data));
+	if (t->cdb[0] == SCSI_SERVICE_ACTION_IN_16)
+		r = capacity_answer(lun, t);
+	else if (t->cdb[0] == SCSI_UNMAP || t->cdb[0] == SCSI_WRITE_SAME_16 || t->cdb[0] == SCSI_VERIFY_16)
+		r = dataless_answer(lun, t);
+	else
+		r.bytes = lun->short_data ? t->length - BLOCK : t->length;
+	done(t, &r, arg);
+	return 0;
+}
+
+int hba_controller_arm(struct hba_controller *c)
+{
+	(void)c;
+	return 1;
+}
+
+int hba_controller_fd(const struct hba_controller *c)
+{
+	(void)c;
+	return -1;
+}
+
+/* The loop's turn: the task that a request waits for. */
+int hba_controller_run(struct hba_controller *c, unsigned budget)
+{
+	struct hba_lun *lun = (struct hba_lun *)(void *)c;
+	struct hba_waiter *w = lun->waiter;
+
+	(void)budget;
+	lun->waiter = NULL;
+	if (!w)
+		return -ENODEV;
+	lun->task = (struct hba_task) { .priv = lun };
+	w->ready(w, lun->info.present ? &lun->task : NULL);
+	return 1;
+}
+
+/* ---- the tests ------------------------------------------------------------------------------------------------------ */
+
+static struct hba_lun a_lun(void)
+{
+	return (struct hba_lun) {
+		.info = { .present = true, .block_bytes = BLOCK, .blocks = BLOCKS },
+		.max_count = UINT32_MAX,
+		.answer = { .outcome = HBA_GOOD },
+	};
+}
+
+static char buffer[8 * BLOCK];
+
+static struct hba_disk_io an_io(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset, uint64_t length)
+{
+	return (struct hba_disk_io) {
+		.lun = lun, .op = op, .offset = offset, .length = length, .mode = HBA_DATA_CPU, .data = { .buffer = buffer }
+	};
+}
+
+static int run(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset, uint64_t length)
+{
+	struct hba_disk_io io = an_io(lun, op, offset, length);
+
+	return hba_disk_do(&io);
+}
+
+static void reads_and_writes_are_one_command(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	assert_int_equal(run(&lun, HBA_DISK_READ, 16 * BLOCK, 8 * BLOCK), 0);
+	assert_int_equal(run(&lun, HBA_DISK_WRITE, (BLOCKS - 8) * BLOCK, 8 * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 2);
+	assert_int_equal(lun.sent[0].cdb[0], SCSI_READ_10);
+	assert_int_equal(get_be32(&lun.sent[0].cdb[2]), 16);
+	assert_int_equal(get_be16(&lun.sent[0].cdb[7]), 8);
+	assert_int_equal(lun.sent[0].direction, HBA_FROM_TARGET);
+	assert_int_equal(lun.sent[1].cdb[0], SCSI_WRITE_16);
+	assert_int_equal(get_be64(&lun.sent[1].cdb[2]), BLOCKS - 8);
+	assert_int_equal(lun.sent[1].direction, HBA_TO_TARGET);
+	assert_int_equal(lun.puts, 2);
+}
+
+static void fua_is_in_the_command(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_WRITE, 0, BLOCK);
+
+	(void)state;
+	io.flags = HBA_DISK_FUA;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.sent[0].cdb[1], 0x08);
+}
+
+static void flush_is_of_the_whole_unit(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	assert_int_equal(run(&lun, HBA_DISK_FLUSH, 1, 1), 0);
+	assert_int_equal(lun.n_sent, 1);
+	assert_int_equal(lun.sent[0].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	assert_int_equal(get_be32(&lun.sent[0].cdb[2]), 0);
+	assert_int_equal(get_be16(&lun.sent[0].cdb[7]), 0);
+}
+
+static void what_cannot_be_is_refused_unsent(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
+
+	(void)state;
+	assert_int_equal(hba_disk_submit(&io), -EINVAL); /* no done */
+	assert_int_equal(run(&lun, HBA_DISK_READ, 1, BLOCK), -EINVAL);
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK + 1), -EINVAL);
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, 0), -EINVAL);
+	assert_int_equal(run(&lun, HBA_DISK_READ, BLOCKS * BLOCK, BLOCK), -ERANGE);
+	assert_int_equal(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE);
+	assert_int_equal(run(&lun, HBA_DISK_READ, UINT64_MAX - BLOCK + 1, BLOCK), -ERANGE);
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK * (UINT64_C(1) << 32)), -EINVAL);
+	assert_int_equal(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL);
+	lun.info.block_bytes = 0;
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM);
+	lun.info.present = false;
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENODEV);
+	assert_int_equal(lun.n_sent, 0);
+	assert_int_equal(lun.gets, 0);
+}
+
+/* Every block exactly once, in order, none above the limit. */
+static void check_cover(const struct hba_lun *lun, uint8_t opcode, uint64_t block, uint64_t count)
+{
+	for (unsigned i = 0; i < lun->n_sent; i++) {
+		const struct sent *s = &lun->sent[i];
+		bool list = opcode == SCSI_UNMAP;
+		uint32_t n = list ? get_be32(&s->data[16]) : get_be32(&s->cdb[10]);
+
+		if (s->cdb[0] != opcode || n > lun->max_count || (lun->refuse_unmap && s->cdb[1]))
+			continue;
+		assert_int_equal(list ? get_be64(&s->data[8]) : get_be64(&s->cdb[2]), block);
+		block += n;
+		count -= n;
+	}
+	assert_int_equal(count, 0);
+}
+
+static void long_ranges_become_several_commands(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	assert_int_equal(run(&lun, HBA_DISK_UNMAP, 3 * BLOCK, (BLOCKS - 3) * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 8);
+	check_cover(&lun, SCSI_UNMAP, 3, BLOCKS - 3);
+	assert_int_equal(lun.puts, 1);
+}
+
+static void a_units_limit_is_found_by_halving(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.max_count = 100;
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 7 * BLOCK, 1000 * BLOCK), 0);
+	check_cover(&lun, SCSI_VERIFY_16, 7, 1000);
+	assert_int_equal(lun.puts, 1);
+}
+
+static void a_unit_that_refuses_all_lengths_ends_it(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.max_count = 0;
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 0, BLOCKS * BLOCK), -EINVAL);
+	assert_int_equal(lun.n_sent, 32);
+	assert_int_equal(lun.puts, 1);
+}
+
+static void zero_unmaps_only_where_that_reads_as_zeros(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 2);
+	assert_int_equal(lun.sent[1].cdb[1], 0);
+	assert_int_equal(lun.sent[1].length, BLOCK);
+	lun = a_lun();
+	lun.provisioned = true;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
+	assert_int_equal(lun.sent[1].cdb[1], 0x08);
+	lun = a_lun();
+	lun.no_capacity = true;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
+	assert_int_equal(lun.sent[1].cdb[1], 0);
+}
+
+static void zero_is_written_where_unmapping_is_refused(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.provisioned = lun.refuse_unmap = true;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 5 * BLOCK, 64 * BLOCK), 0);
+	check_cover(&lun, SCSI_WRITE_SAME_16, 5, 64);
+}
+
+static void a_short_transfer_is_an_error(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.short_data = true;
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, 8 * BLOCK), -EIO);
+}
+
+static void sense_is_kept(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
+
+	(void)state;
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = 18 };
+	assert_int_equal(hba_disk_do(&io), -EINVAL);
+	assert_ptr_equal(io.result.sense, io.sense_bytes);
+	assert_int_equal(io.result.sense_len, 18);
+	assert_memory_equal(io.sense_bytes, invalid_field, 18);
+	assert_int_equal(io.result.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(lun.n_sent, 1);
+}
+
+static void it_waits_for_a_task(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.later = true;
+	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK), 0);
+	assert_int_equal(lun.n_sent, 1);
+	lun = a_lun();
+	lun.later = true;
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
+	lun.submit_error = -EMSGSIZE;
+	assert_int_equal(hba_disk_do(&io), -EMSGSIZE);
+	assert_int_equal(lun.puts, 1);
+}
+
+static int error_of(enum hba_outcome outcome, uint8_t key, uint8_t code, uint8_t qualifier)
+{
+	uint8_t sense[18];
+	struct hba_result r = { .outcome = outcome, .sense = sense, .sense_len = sizeof(sense) };
+
+	hba_sense(sense, key, code, qualifier);
+	return disk_error(&r);
+}
+
+static void answers_become_errno(void **state)
+{
+	static const struct {
+		uint8_t key, code, qualifier;
+		int error;
+	} cases[] = {
+		{ SCSI_NO_SENSE, 0, 0, 0 },
+		{ SCSI_RECOVERED_ERROR, 0x17, 1, 0 },
+		{ SCSI_NOT_READY, 0x3a, 2, -ENOMEDIUM },
+		{ SCSI_NOT_READY, 4, 1, -EAGAIN },
+		{ SCSI_NOT_READY, 4, 2, -EIO },
+		{ SCSI_MEDIUM_ERROR, 0x11, 0, -EIO },
+		{ SCSI_HARDWARE_ERROR, 0x44, 0, -EIO },
+		{ SCSI_ILLEGAL_REQUEST, 0x21, 0, -ERANGE },
+		{ SCSI_ILLEGAL_REQUEST, 0x20, 0, -EOPNOTSUPP },
+		{ SCSI_ILLEGAL_REQUEST, 0x24, 0, -EINVAL },
+		{ SCSI_ILLEGAL_REQUEST, 0x25, 0, -ENODEV },
+		{ SCSI_UNIT_ATTENTION, 0x29, 0, -EAGAIN },
+		{ SCSI_DATA_PROTECT, 0x27, 0, -EROFS },
+		{ SCSI_DATA_PROTECT, 0x27, 7, -ENOSPC },
+		{ SCSI_ABORTED_COMMAND, 0x10, 1, -EIO },
+		{ SCSI_ABORTED_COMMAND, 0, 0, -EAGAIN },
+		{ SCSI_MISCOMPARE, 0x1d, 0, -EIO },
+		{ SCSI_VOLUME_OVERFLOW, 0, 0, -ENOSPC },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(error_of(HBA_CHECK_CONDITION, cases[i].key, cases[i].code, cases[i].qualifier), cases[i].error);
+	assert_int_equal(error_of(HBA_RESERVATION_CONFLICT, 0, 0, 0), -EBADE);
+	assert_int_equal(error_of(HBA_NOT_PRESENT, 0, 0, 0), -ENODEV);
+	assert_int_equal(error_of(HBA_TASK_TIMEOUT, 0, 0, 0), -ETIMEDOUT);
+	assert_int_equal(error_of(HBA_NO_STATUS, 0, 0, 0), -EIO);
+	assert_int_equal(error_of(HBA_OUTCOME(2, 0x77), 0, 0, 0), -EIO);
+}
+
+static void bad_sense_is_an_error(void **state)
+{
+	struct hba_result none = { .outcome = HBA_CHECK_CONDITION };
+	uint8_t deferred[18] = { 0x71, 0, SCSI_RECOVERED_ERROR };
+	struct hba_result late = { .outcome = HBA_CHECK_CONDITION, .sense = deferred, .sense_len = 18 };
+	struct hba_result cut = { .outcome = HBA_CHECK_CONDITION, .sense = deferred, .sense_len = 1 };
+
+	(void)state;
+	assert_int_equal(disk_error(&none), -EIO);
+	assert_int_equal(disk_error(&late), -EIO);
+	assert_int_equal(disk_error(&cut), -EIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_and_writes_are_one_command),
+		cmocka_unit_test(fua_is_in_the_command),
+		cmocka_unit_test(flush_is_of_the_whole_unit),
+		cmocka_unit_test(what_cannot_be_is_refused_unsent),
+		cmocka_unit_test(long_ranges_become_several_commands),
+		cmocka_unit_test(a_units_limit_is_found_by_halving),
+		cmocka_unit_test(a_unit_that_refuses_all_lengths_ends_it),
+		cmocka_unit_test(zero_unmaps_only_where_that_reads_as_zeros),
+		cmocka_unit_test(zero_is_written_where_unmapping_is_refused),
+		cmocka_unit_test(a_short_transfer_is_an_error),
+		cmocka_unit_test(sense_is_kept),
+		cmocka_unit_test(it_waits_for_a_task),
+		cmocka_unit_test(answers_become_errno),
+		cmocka_unit_test(bad_sense_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
