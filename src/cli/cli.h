@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli.h: the hbakit command, inside. One block per file; a subcommand is a file cmd-*.c with one function.
+ *
+ * Everybody returns an exit status or passes one on; who finds a fault says it, once, by cli_fail() or cli_usage().
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <argp.h>
+#include <hbakit/hbakit.h>
+#include <json-c/json.h>
+#include <stdio.h>
+
+enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/** struct cli_command - A row of the table in main.c. argv[0] is "hbakit NAME". Returns enum cli_exit. */
+struct cli_command {
+	const char *name, *summary;
+	int (*run)(int argc, char **argv);
+};
+
+int cmd_bench(int argc, char **argv);
+int cmd_cdb(int argc, char **argv);
+int cmd_drivers(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_inquiry(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_scan(int argc, char **argv);
+int cmd_write(int argc, char **argv);
+
+/* ---- say.c: words for the person at the terminal -------------------------------------------------------------------- */
+
+/** cli_fail() - "hbakit: ..." as one line on stderr, whatever the text holds. Returns CLI_FAILED. */
+int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** cli_usage() - The same for a command line that cannot be understood. Returns CLI_USAGE. */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** cli_finish_output() - Flush stdout; a reader that went away is no news, a full disk is. Returns enum cli_exit. */
+int cli_finish_output(void);
+
+/** cli_printable() - A copy with all but printable ASCII as '?', so that no device writes to a terminal. The caller frees. */
+char *cli_printable(const char *text);
+/** cli_format_time() - "850 ns", "12.3 us", "1.50 ms", "2.00 s". */
+void cli_format_time(uint64_t ns, char text[16]);
+/** cli_print_hex() - Sixteen bytes to a line, offset and ASCII beside them. */
+void cli_print_hex(const uint8_t *bytes, size_t length);
+
+/* ---- options.c: what many commands are asked ------------------------------------------------------------------------ */
+
+/** struct cli_common - Options of all commands that take a URI. */
+struct cli_common {
+	const char *uri;
+	const char *plugin;
+	bool json, verbose;
+	bool read_only; /* set by the command, not by an option */
+	int bad_word;   /* where in argv the parser stumbled */
+};
+
+/** struct cli_where - Which unit. */
+struct cli_where {
+	bool has_target, has_lun;
+	uint64_t target, lun;
+};
+
+extern const struct argp cli_common_argp; /* input: struct cli_common */
+extern const struct argp cli_where_argp;  /* input: struct cli_where */
+
+/** CLI_TOLD - What an argp parser returns when it has said what is wrong. */
+#define CLI_TOLD ECANCELED
+
+/**
+ * cli_parse() - argp_parse() with one-line errors. 0, or an exit status. *bad_word: where a parser of it puts, on ARGP_KEY_ERROR,
+ * state->next; cli_common_argp does so.
+ */
+int cli_parse(const struct argp *argp, int argc, char **argv, void *input, const int *bad_word);
+/** cli_take_uri() - ARGP_KEY_ARG and ARGP_KEY_END of a command whose one argument is the URI. */
+error_t cli_take_uri(struct cli_common *common, int key, const char *arg, const struct argp_state *state);
+/* For parsers: text to number, or a sentence that names the option and CLI_TOLD. */
+error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number);
+error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes);
+
+/* ---- session.c: a controller for as long as a command lasts ---------------------------------------------------------- */
+
+/** struct cli_session - Zeroed it is closed. One thread. */
+struct cli_session {
+	struct hba_controller *controller;
+	const char *uri;
+	int signal_fd; /* SIGINT, SIGTERM, SIGHUP: they end the work, not the program */
+	int signal;    /* the one that came, or 0 */
+	bool own_fd;   /* signal_fd is open */
+	bool over;     /* run() says that nothing will come any more */
+};
+
+/** cli_open() - Open and start. 0, or CLI_FAILED, told. */
+int cli_open(struct cli_session *s, const struct cli_common *common);
+/** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */
+int cli_library_failed(const struct cli_session *s, const char *what);
+/** cli_stop() - Every task comes back through its done, now. Harmless twice. 0, or CLI_FAILED, told. */
+int cli_stop(struct cli_session *s);
+/** cli_close() - Stop (all tasks end through their done), close. Harmless twice. 0, or CLI_FAILED, told. */
+int cli_close(struct cli_session *s);
+/** cli_interrupted() - Has a signal come? Looks for one (a system call). */
+bool cli_interrupted(struct cli_session *s);
+/** cli_wait() - One turn of the loop, sleeping until there is something: a completion, a signal, or `fd` (-1: none). */
+void cli_wait(struct cli_session *s, int fd, short events);
+/** cli_say_interrupted() - The one line for it. Returns CLI_FAILED. */
+int cli_say_interrupted(const struct cli_session *s, const char *what);
+/** cli_find_unit() - 0 and the unit with its info; or CLI_FAILED, told. */
+int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun, struct hba_lun_info *ret_info);
+enum { CLI_UNIT_NAME = 48 }; /* twenty digits, a colon, sixteen hex digits, and room */
+/** cli_unit_name() - "0:1" */
+void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME]);
+/** cli_unit_max_transfer() - Bytes that surely fit one command, at most `wish`; whole blocks, at least one. */
+uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info, uint64_t wish);
+
+/* ---- exchange.c: one CDB, there and back ----------------------------------------------------------------------------- */
+
+/** struct cli_exchange - Fill the first part. */
+struct cli_exchange {
+	uint8_t cdb[HBA_MAX_CDB];
+	uint8_t cdb_len;
+	enum hba_direction direction;
+	void *data;
+	size_t length;
+
+	enum hba_outcome outcome;
+	size_t bytes; /* that really moved */
+	uint8_t sense[HBA_MAX_SENSE];
+	uint8_t sense_len;
+	bool done;
+};
+
+/** cli_exchange() - 0: there is an outcome, whichever; or CLI_FAILED, told. */
+int cli_exchange(struct cli_session *s, struct hba_lun *lun, struct cli_exchange *x);
+
+/* ---- words.c: numbers of the standards as words ---------------------------------------------------------------------- */
+
+enum { CLI_WORDS = 256 };
+
+void cli_command_name(const uint8_t *cdb, size_t length, char text[CLI_WORDS]);
+void cli_outcome_name(enum hba_outcome outcome, char text[CLI_WORDS]);
+const char *cli_type_name(uint8_t type);
+/** cli_sense_words() - "Illegal Request: Invalid field in cdb, byte 2 bit 3 of the CDB"; what is unreadable is said to be. */
+void cli_sense_words(const uint8_t *sense, size_t length, char text[CLI_WORDS]);
+struct json_object *cli_sense_json(const uint8_t *sense, size_t length);
+
+/* ---- hex.c ----------------------------------------------------------------------------------------------------------- */
+
+/** cli_parse_cdb() - "12 00 …" or "1200…", in as many words as one likes. 0; or CLI_USAGE, told. */
+int cli_parse_cdb(char *const *words, size_t n_words, uint8_t cdb[HBA_MAX_CDB], uint8_t *ret_length);
+
+/* ---- json.c ---------------------------------------------------------------------------------------------------------- */
+
+void cli_json_text(struct json_object *o, const char *key, const char *text);
+void cli_json_number(struct json_object *o, const char *key, uint64_t n);
+void cli_json_double(struct json_object *o, const char *key, double d);
+void cli_json_hex(struct json_object *o, const char *key, const uint8_t *bytes, size_t length);
+/** cli_json_print() - The one object of --json, to stdout; takes it. Returns enum cli_exit. */
+int cli_json_print(struct json_object *o);
+
+/* ---- report.c: a controller described ---------------------------------------------------------------------------------- */
+
+struct json_object *cli_controller_json(const struct hba_controller *c);
+struct json_object *cli_properties_json(const struct hba_controller *c, uint64_t target);
+void cli_print_controller(const struct hba_controller *c); /* driver, state, steps, the pool */
+void cli_print_report(const struct hba_report *r);
+void cli_print_properties(const struct hba_controller *c, uint64_t target, const char *indent);
+
+/* ---- progress.c: a bar on stderr, if that is a terminal ---------------------------------------------------------------- */
+
+/** struct cli_progress - Set up by cli_progress_begin(). `total` 0: not known. */
+struct cli_progress {
+	const char *verb;
+	uint64_t total, begun_ns, shown_ns;
+	bool on;
+};
+
+void cli_progress_begin(struct cli_progress *p, const char *verb, uint64_t total);
+void cli_progress_show(struct cli_progress *p, uint64_t bytes); /* now and then; cheap in between */
+void cli_progress_end(struct cli_progress *p);
+
+/* ---- stream.c: a ring of disk requests, oldest first ------------------------------------------------------------------- */
+
+enum { CLI_STREAM_DEPTH = 32, CLI_STREAM_CHUNK = 256 * 1024 };
+
+enum cli_slot_state { CLI_SLOT_FREE, CLI_SLOT_OUT, CLI_SLOT_BACK };
+
+struct cli_slot {
+	struct hba_disk_io io;
+	uint8_t *data;
+	enum cli_slot_state state;
+	struct cli_stream *stream;
+};
+
+/** struct cli_stream - Slots are taken at `head` and come back at `tail`, in order. It owns their memory. */
+struct cli_stream {
+	struct cli_session *session;
+	struct hba_lun *lun;
+	struct cli_slot slots[CLI_STREAM_DEPTH];
+	uint8_t *memory;
+	uint64_t head, tail; /* slots ever taken, ever given back; head - tail ≤ CLI_STREAM_DEPTH */
+	size_t chunk;        /* bytes of each slot's data */
+	uint64_t commands, bytes;
+};
+
+/** cli_stream_begin() - 0, or CLI_FAILED, told. */
+int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, size_t chunk);
+/** cli_stream_end() - Waits for what is out, then frees. */
+void cli_stream_end(struct cli_stream *st);
+/** cli_stream_free_slot() - The slot at the head, or NULL if all are taken. */
+struct cli_slot *cli_stream_free_slot(struct cli_stream *st);
+/** cli_stream_send() - Send the slot at the head. Negative errno: it is still free. */
+int cli_stream_send(struct cli_stream *st, struct cli_slot *slot, enum hba_disk_op op, uint64_t offset, size_t length);
+/** cli_stream_oldest() - The slot at the tail if it has come back; NULL: none, or not yet. */
+struct cli_slot *cli_stream_oldest(struct cli_stream *st);
+void cli_stream_give_back(struct cli_stream *st);
+bool cli_stream_is_empty(const struct cli_stream *st);
+/** cli_disk_error() - One line for a request that failed. Returns CLI_FAILED. */
+int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what, int error);
+
+/* ---- files.c: the other end of read and write ---------------------------------------------------------------------------- */
+
+/** struct cli_file - A file, a pipe, a terminal. */
+struct cli_file {
+	int fd;
+	const char *name; /* as said to people */
+	bool own;         /* to be closed */
+	bool regular;
+	uint64_t size; /* of a regular one, from where it stands */
+};
+
+int cli_open_input(const char *path, struct cli_file *ret_file); /* NULL or "-": stdin. Told */
+/** cli_open_output() - NULL or "-": stdout. Refuses a terminal, and the very file that `uri` reads. Told. */
+int cli_open_output(const char *path, const char *uri, struct cli_file *ret_file);
+int cli_close_file(struct cli_file *f); /* told */
+/** cli_write_all() - 0; -EINTR when a signal ended it; or negative errno. Waits for slow readers without missing signals. */
+int cli_write_all(struct cli_session *s, const struct cli_file *f, const uint8_t *data, size_t length);
+/** cli_read_some() - Bytes, fewer than `length` only at the end; -EINTR as above. */
+ssize_t cli_read_full(struct cli_session *s, const struct cli_file *f, uint8_t *data, size_t length);
+
+/* ---- plot.c ---------------------------------------------------------------------------------------------------------------- */
+
+struct histogram;
+/** cli_plot_begin() - Is there gnuplot, and can the file be made? 0 and the file; or CLI_FAILED, told. */
+int cli_plot_begin(const char *path, int *ret_fd);
+/** cli_plot() - Draw into `fd`, the file that cli_plot_begin() made. 0, or CLI_FAILED, told. */
+int cli_plot(const struct histogram *h, const char *title, int fd);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* cmd-drivers.c: `hbakit drivers [NAME]`. */
+#include "cli/cli.h"
+
+#include <hbakit/driver.h>
+#include <string.h>
+
+enum { KEY_JSON = 0x100, NAME_COLUMN = -12, REACHED_COLUMN = -16, OPTION_COLUMN = -24 };
+
+struct arguments {
+	const char *name;
+	bool json;
+	int bad_word;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+
+	if (key == KEY_JSON) {
+		a->json = true;
+		return 0;
+	}
+	if (key == ARGP_KEY_ERROR)
+		a->bad_word = state->next;
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (a->name) {
+		cli_usage("%s: one argument too many: one driver's name, or none", arg);
+		return CLI_TOLD;
+	}
+	a->name = arg;
+	return 0;
+}
+
+static struct json_object *ids_json(const struct hba_pci_id *ids)
+{
+	struct json_object *list = json_object_new_array();
+	char text[5];
+
+	for (; ids && ids->vendor; ids++) {
+		struct json_object *o = json_object_new_object();
+
+		snprintf(text, sizeof(text), "%04x", ids->vendor);
+		cli_json_text(o, "vendor", text);
+		snprintf(text, sizeof(text), "%04x", ids->device);
+		cli_json_text(o, "device", text);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *options_json(const struct hba_option *option)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (; option && option->name; option++) {
+		struct json_object *o = json_object_new_object();
+
+		cli_json_text(o, "name", option->name);
+		json_object_object_add(o, "default", option->value ? json_object_new_string(option->value) : NULL);
+		cli_json_text(o, "help", option->help);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *driver_json(const struct hba_driver *d)
+{
+	struct json_object *o = json_object_new_object();
+
+	cli_json_text(o, "name", d->name);
+	cli_json_text(o, "summary", d->summary);
+	json_object_object_add(o, "scheme", d->scheme ? json_object_new_string(d->scheme) : NULL);
+	json_object_object_add(o, "ids", ids_json(d->ids));
+	json_object_object_add(o, "options", options_json(d->options));
+	return o;
+}
+
+static void print_row(const struct hba_driver *d)
+{
+	char reached[32];
+
+	if (d->scheme)
+		snprintf(reached, sizeof(reached), "%s:", d->scheme);
+	else if (d->ids)
+		snprintf(reached, sizeof(reached), "pci %04x:%04x%s", d->ids->vendor, d->ids->device,
+			 d->ids[1].vendor ? " ..." : "");
+	else
+		snprintf(reached, sizeof(reached), "-");
+	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached, d->summary ? d->summary : "");
+}
+
+static void print_driver(const struct hba_driver *d)
+{
+	char option[64];
+
+	printf("%s: %s\n", d->name, d->summary ? d->summary : "");
+	if (d->scheme)
+		printf("\nURI: %s:...\n", d->scheme);
+	for (const struct hba_pci_id *id = d->ids; id && id->vendor; id++)
+		printf("%s  %04x:%04x\n", id == d->ids ? "\nPCI ids:\n" : "", id->vendor, id->device);
+	for (const struct hba_option *o = d->options; o && o->name; o++) {
+		snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
+		printf("%s  %*s %s\n", o == d->options ? "\nOptions, after the URI's `?', joined by `&':\n" : "", OPTION_COLUMN,
+		       option, o->help ? o->help : "");
+	}
+}
+
+static int show_one(const struct arguments *a)
+{
+	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
+		if (strcmp(d->name, a->name))
+			continue;
+		if (a->json)
+			return cli_json_print(driver_json(d));
+		print_driver(d);
+		return cli_finish_output();
+	}
+	return cli_fail("%s: no such driver; `hbakit drivers' lists those there are", a->name);
+}
+
+static int show_all(const struct arguments *a)
+{
+	struct json_object *o, *list = json_object_new_array();
+
+	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
+		if (a->json)
+			json_object_array_add(list, driver_json(d));
+		else
+			print_row(d);
+	}
+	if (!a->json) {
+		json_object_put(list);
+		return cli_finish_output();
+	}
+	o = json_object_new_object();
+	json_object_object_add(o, "drivers", list);
+	return cli_json_print(o);
+}
+
+static const struct argp_option options[] = {
+	{ "json", KEY_JSON, NULL, 0, "Print one JSON object instead of text", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "[NAME]",
+	.doc = "List the drivers, or show one with its chips and options.",
+};
+
+int cmd_drivers(int argc, char **argv)
+{
+	struct arguments a = { .name = NULL };
+	int r = cli_parse(&argp, argc, argv, &a, &a.bad_word);
+
+	if (r)
+		return r;
+	return a.name ? show_one(&a) : show_all(&a);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c: the table of subcommands, and nothing else. */
+#include "cli/cli.h"
+
+#include "base/base.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
+
+static const struct cli_command commands[] = {
+	{ "drivers", "list the drivers, or one with its options", cmd_drivers },
+	{ "scan", "start a controller, list its targets and units", cmd_scan },
+	{ "info", "start a controller, show all that it reports", cmd_info },
+	{ "inquiry", "show a unit's INQUIRY data or a VPD page", cmd_inquiry },
+	{ "cdb", "send any SCSI command", cmd_cdb },
+};
+
+static int print_help(void)
+{
+	puts("Usage: hbakit COMMAND [OPTION...] [ARGUMENT...]\n"
+	     "SCSI host bus adapters, driven in user space.\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %*s %s\n", NAME_COLUMN, commands[i].name, commands[i].summary);
+	puts("\n`hbakit COMMAND --help' tells more. Controllers are named by URIs: soft:disk.img, pci:0000:03:00.0");
+	return cli_finish_output();
+}
+
+static int print_version(void)
+{
+	printf("hbakit %s\n", hba_version());
+	return cli_finish_output();
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof(name), "hbakit %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	signal(SIGPIPE, SIG_IGN); /* EPIPE says it too, and lets the controller be stopped first */
+	if (!word)
+		return cli_usage("no command given: see `hbakit --help'");
+	if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0)
+		return print_help();
+	if (strcmp(word, "--version") == 0)
+		return print_version();
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(word, commands[i].name) == 0)
+			return run(&commands[i], argc - 1, argv + 1);
+	return cli_usage("%s: no such command: see `hbakit --help'", word);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* say.c: words for the person at the terminal. Errors are one line each, whatever was in the text that a device or driver gave. */
+#include "cli/cli.h"
+
+#include "base/base.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_LINE = 1024, HEX_COLUMNS = 16 };
+
+static bool is_printable(unsigned char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
+static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+static void say(const char *format, va_list args)
+{
+	char line[MAX_LINE];
+
+	vsnprintf(line, sizeof(line), format, args);
+	for (char *p = line; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = ' ';
+	/* On a terminal a progress bar may stand in this line. */
+	fprintf(stderr, "%shbakit: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
+}
+
+int cli_fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	return CLI_FAILED;
+}
+
+int cli_usage(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	return CLI_USAGE;
+}
+
+int cli_finish_output(void)
+{
+	bool bad = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !bad)
+		return CLI_OK;
+	if (errno == EPIPE)
+		return CLI_FAILED;
+	return cli_fail("standard output: %s; the output is not complete", errno ? strerror(errno) : "a write failed");
+}
+
+char *cli_printable(const char *text)
+{
+	char *copy = strdup(text ? text : "");
+
+	for (char *p = copy; p && *p; p++)
+		if (!is_printable((unsigned char)*p))
+			*p = '?';
+	return copy;
+}
+
+void cli_format_time(uint64_t ns, char text[16])
+{
+	static const struct {
+		uint64_t below;
+		double per;
+		const char *unit;
+	} units[] = {
+		{ 10 * UINT64_C(1000), 1, "ns" },
+		{ 10 * UINT64_C(1000000), 1e3, "us" },
+		{ 10 * NS_PER_S, 1e6, "ms" },
+		{ UINT64_MAX, 1e9, "s" },
+	};
+	size_t u = 0;
+
+	while (u + 1 < ARRAY_SIZE(units) && ns >= units[u].below)
+		u++;
+	snprintf(text, 16, "%.*f %s", u && (double)ns / units[u].per < 100 ? 1 : 0, (double)ns / units[u].per, units[u].unit);
+}
+
+static void print_hex_line(const uint8_t *bytes, size_t offset, size_t n)
+{
+	printf("%04zx ", offset);
+	for (size_t i = 0; i < HEX_COLUMNS; i++) {
+		if (i < n)
+			printf(" %02x", bytes[offset + i]);
+		else
+			fputs("   ", stdout);
+	}
+	fputs("  ", stdout);
+	for (size_t i = 0; i < n; i++)
+		putchar(is_printable(bytes[offset + i]) ? bytes[offset + i] : '.');
+	putchar('\n');
+}
+
+void cli_print_hex(const uint8_t *bytes, size_t length)
+{
+	for (size_t at = 0; at < length; at += HEX_COLUMNS)
+		print_hex_line(bytes, at, length - at < HEX_COLUMNS ? length - at : HEX_COLUMNS);
+}

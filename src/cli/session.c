@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.c: a controller for as long as a command lasts.
+ *
+ * Signals are blocked before the library makes its threads, which inherit that, and read from a descriptor beside the
+ * controller's: so a controller is always stopped in order, with every task back, before the program ends.
+ */
+#include "cli/cli.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <hbakit/driver.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { RUN_BUDGET = 32 };
+
+static void print_log(enum hba_log_level level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	fprintf(stderr, "%s\n", line);
+}
+
+static int catch_signals(struct cli_session *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (s->signal_fd < 0)
+		return -errno;
+	s->own_fd = true;
+	return 0;
+}
+
+static int open_and_start(struct cli_session *s, const struct cli_common *common)
+{
+	struct hba_options options = {
+		.size = sizeof(options),
+		.plugin = common->plugin,
+		.read_only = common->read_only,
+		.log = common->verbose ? print_log : NULL,
+		.log_level = HBA_LOG_DEBUG,
+	};
+
+	if (hba_controller_open(common->uri, &options, &s->controller) < 0)
+		return cli_library_failed(s, NULL);
+	if (hba_controller_start(s->controller) < 0)
+		return cli_library_failed(s, NULL);
+	if (cli_interrupted(s))
+		return cli_say_interrupted(s, "start");
+	return 0;
+}
+
+/* Most sentences begin with the URI already. */
+int cli_library_failed(const struct cli_session *s, const char *what)
+{
+	const char *sentence = hba_error();
+	bool named = strncmp(sentence, s->uri, strlen(s->uri)) == 0;
+
+	return cli_fail("%s%s%s%s%s", named ? "" : s->uri, named ? "" : ": ", what ? what : "", what ? ": " : "", sentence);
+}
+
+int cli_open(struct cli_session *s, const struct cli_common *common)
+{
+	int r;
+
+	*s = (struct cli_session) { .uri = common->uri };
+	r = catch_signals(s);
+	if (r < 0)
+		return cli_fail("signals cannot be caught: %s", strerror(-r));
+	r = open_and_start(s, common);
+	if (r)
+		cli_close(s);
+	return r;
+}
+
+int cli_stop(struct cli_session *s)
+{
+	if (!s->controller || s->over)
+		return 0;
+	s->over = true;
+	return hba_controller_stop(s->controller) < 0 ? cli_library_failed(s, "stop") : 0;
+}
+
+int cli_close(struct cli_session *s)
+{
+	int r = cli_stop(s);
+
+	hba_controller_close(s->controller);
+	s->controller = NULL;
+	if (s->own_fd)
+		close(s->signal_fd);
+	s->own_fd = false;
+	return r;
+}
+
+bool cli_interrupted(struct cli_session *s)
+{
+	struct signalfd_siginfo info;
+
+	if (s->signal == 0 && read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		s->signal = (int)info.ssi_signo;
+	return s->signal != 0;
+}
+
+void cli_wait(struct cli_session *s, int fd, short events)
+{
+	struct pollfd fds[] = {
+		{ .fd = hba_controller_fd(s->controller), .events = POLLIN },
+		{ .fd = s->signal ? -1 : s->signal_fd, .events = POLLIN }, /* it came already: nothing new to hear */
+		{ .fd = fd, .events = events },
+	};
+
+	if (hba_controller_arm(s->controller) == 0)
+		poll(fds, ARRAY_SIZE(fds), -1);
+	if (fds[1].revents)
+		cli_interrupted(s);
+	if (hba_controller_run(s->controller, RUN_BUDGET) < 0)
+		s->over = true;
+}
+
+int cli_say_interrupted(const struct cli_session *s, const char *what)
+{
+	return cli_fail("%s: %s: stopped by %s; the controller was stopped in order", s->uri, what, strsignal(s->signal));
+}
+
+static bool fits(const struct cli_where *where, const struct hba_lun_info *info)
+{
+	return (!where->has_target || info->target == where->target) && (!where->has_lun || info->number == where->lun);
+}
+
+static int no_such_unit(const struct cli_session *s, const struct cli_where *where)
+{
+	char target[32] = "", lun[32] = "";
+
+	if (where->has_target)
+		snprintf(target, sizeof(target), " at target %ju", (uintmax_t)where->target);
+	if (where->has_lun)
+		snprintf(lun, sizeof(lun), " with LUN %ju", (uintmax_t)where->lun);
+	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists those there are", s->uri, target, lun, s->uri);
+}
+
+int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun, struct hba_lun_info *ret_info)
+{
+	struct hba_lun_info info;
+
+	for (struct hba_lun *lun = hba_lun_next(s->controller, NULL); lun; lun = hba_lun_next(s->controller, lun)) {
+		hba_lun_get_info(lun, &info);
+		if (!fits(where, &info))
+			continue;
+		*ret_lun = lun;
+		*ret_info = info;
+		return 0;
+	}
+	return no_such_unit(s, where);
+}
+
+void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME])
+{
+	if (info->number != UINT64_MAX) {
+		snprintf(text, CLI_UNIT_NAME, "%ju:%ju", (uintmax_t)info->target, (uintmax_t)info->number);
+		return;
+	}
+	snprintf(text, CLI_UNIT_NAME, "%ju:", (uintmax_t)info->target);
+	for (size_t i = 0, at = strlen(text); i < sizeof(info->lun.bytes); i++, at += 2)
+		snprintf(text + at, CLI_UNIT_NAME - at, "%02x", info->lun.bytes[i]);
+}
+
+uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info, uint64_t wish)
+{
+	uint64_t limit = hba_controller_report(s->controller)->constraints.max_transfer;
+
+	if (limit == 0 || limit > wish) /* HBA_UNSET is above every wish */
+		limit = wish;
+	limit -= limit % info->block_bytes;
+	return limit ? limit : info->block_bytes;
+}
