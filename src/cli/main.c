@@ -15,6 +15,8 @@ static const struct cli_command commands[] = {
 	{ "scan", "start a controller, list its targets and units", cmd_scan },
 	{ "info", "start a controller, show all that it reports", cmd_info },
 	{ "inquiry", "show a unit's INQUIRY data or a VPD page", cmd_inquiry },
+	{ "read", "copy from a unit to a file or a pipe", cmd_read },
+	{ "write", "copy from a file or a pipe to a unit", cmd_write },
 	{ "cdb", "send any SCSI command", cmd_cdb },
 };
 

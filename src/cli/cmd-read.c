@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* cmd-read.c: `hbakit read URI`: from a unit to a file or a pipe, 32 requests ahead of the writer. */
+#include "cli/cli.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_OFFSET = 0x100, KEY_LENGTH };
+
+struct arguments {
+	struct cli_common common;
+	struct cli_where where;
+	bool has_length;
+	uint64_t offset, length;
+	const char *output;
+};
+
+static error_t check(const struct arguments *a)
+{
+	bool standard = !a->output || strcmp(a->output, "-") == 0;
+
+	if (a->common.json && standard) {
+		cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
+		return CLI_TOLD;
+	}
+	if (standard && isatty(STDOUT_FILENO)) {
+		cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
+		return CLI_TOLD;
+	}
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+	error_t r;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &a->common;
+		state->child_inputs[1] = &a->where;
+		return 0;
+	case KEY_OFFSET:
+		return cli_take_size("--offset", arg, &a->offset);
+	case KEY_LENGTH:
+		a->has_length = true;
+		return cli_take_size("--length", arg, &a->length);
+	case 'o':
+		a->output = arg;
+		return 0;
+	default:
+		r = cli_take_uri(&a->common, key, arg, state);
+		return r == 0 && key == ARGP_KEY_END ? check(a) : r;
+	}
+}
+
+/* ---- */
+
+struct job {
+	struct cli_session *session;
+	struct cli_stream stream;
+	struct cli_file output;
+	struct cli_progress progress;
+	uint64_t begin, next, end, written;
+};
+
+static int send_more(struct job *j)
+{
+	struct cli_slot *slot;
+	uint64_t n;
+	int r;
+
+	while (j->next < j->end && (slot = cli_stream_free_slot(&j->stream))) {
+		n = j->end - j->next < j->stream.chunk ? j->end - j->next : j->stream.chunk;
+		r = cli_stream_send(&j->stream, slot, HBA_DISK_READ, j->next, n);
+		if (r < 0)
+			return cli_disk_error(j->session, &slot->io, "READ", r);
+		j->next += n;
+	}
+	return 0;
+}
+
+static int output_error(const struct job *j, int error)
+{
+	if (error == -EINTR)
+		return cli_say_interrupted(j->session, "read");
+	return cli_fail("%s: %s after %ju bytes; the copy is not complete", j->output.name, strerror(-error),
+			(uintmax_t)j->written);
+}
+
+static int write_out(struct job *j, const struct cli_slot *slot)
+{
+	int r;
+
+	if (slot->io.error < 0)
+		return cli_disk_error(j->session, &slot->io, "READ", slot->io.error);
+	r = cli_write_all(j->session, &j->output, slot->data, slot->io.length);
+	if (r < 0)
+		return output_error(j, r);
+	j->written += slot->io.length;
+	cli_progress_show(&j->progress, j->written);
+	cli_stream_give_back(&j->stream);
+	return 0;
+}
+
+static int copy(struct job *j)
+{
+	struct cli_slot *slot;
+	int r = 0;
+
+	while (r == 0 && j->written < j->end - j->begin) {
+		r = send_more(j);
+		if (r)
+			break;
+		slot = cli_stream_oldest(&j->stream);
+		if (slot)
+			r = write_out(j, slot);
+		else if (cli_interrupted(j->session))
+			r = cli_say_interrupted(j->session, "read");
+		else if (j->session->over)
+			r = cli_fail("%s: the controller went away after %ju bytes", j->session->uri, (uintmax_t)j->written);
+		else
+			cli_wait(j->session, -1, 0);
+	}
+	return r;
+}
+
+static int print_json(const struct job *j, const struct hba_lun_info *info, uint64_t ns)
+{
+	struct json_object *o = json_object_new_object();
+
+	cli_json_number(o, "target", info->target);
+	cli_json_number(o, "lun", info->number);
+	cli_json_number(o, "offset", j->begin);
+	cli_json_number(o, "bytes", j->written);
+	cli_json_number(o, "commands", j->stream.commands);
+	cli_json_double(o, "seconds", (double)ns / (double)NS_PER_S);
+	cli_json_double(o, "bytes_per_s", ns ? (double)j->written * (double)NS_PER_S / (double)ns : 0);
+	return cli_json_print(o);
+}
+
+static int run(struct job *j, const struct arguments *a, const struct hba_lun_info *info)
+{
+	uint64_t begun;
+	int r = cli_open_output(a->output, a->common.uri, &j->output), closed;
+
+	if (r)
+		return r;
+	cli_progress_begin(&j->progress, "reading", j->end - j->begin);
+	begun = j->progress.begun_ns;
+	r = copy(j);
+	cli_progress_end(&j->progress);
+	closed = cli_close_file(&j->output);
+	if (r || closed)
+		return r ? r : closed;
+	return a->common.json ? print_json(j, info, clock_monotonic.now(&clock_monotonic) - begun) : 0;
+}
+
+/* ---- */
+
+static int take_range(const struct arguments *a, const struct hba_lun_info *info, struct job *j)
+{
+	uint64_t size = info->blocks * info->block_bytes, length;
+	char unit[CLI_UNIT_NAME];
+
+	cli_unit_name(info, unit);
+	if (info->block_bytes == 0)
+		return cli_fail("%s: unit %s has no medium that could be read", a->common.uri, unit);
+	length = a->has_length || a->offset > size ? a->length : size - a->offset;
+	if (a->offset % info->block_bytes || length % info->block_bytes)
+		return cli_fail("%s: unit %s has blocks of %u bytes; --offset and --length must be multiples of that",
+				a->common.uri, unit, info->block_bytes);
+	if (a->offset > size || length > size - a->offset)
+		return cli_fail("%s: unit %s ends at %ju bytes; --offset %ju and --length %ju go past it", a->common.uri, unit,
+				(uintmax_t)size, (uintmax_t)a->offset, (uintmax_t)length);
+	j->begin = j->next = a->offset;
+	j->end = a->offset + length;
+	return 0;
+}
+
+static int read_unit(const struct arguments *a, struct cli_session *s)
+{
+	struct job j = { .session = s };
+	struct hba_lun_info info;
+	struct hba_lun *lun;
+	int r = cli_find_unit(s, &a->where, &lun, &info);
+
+	if (r == 0)
+		r = take_range(a, &info, &j);
+	if (r == 0)
+		r = cli_stream_begin(&j.stream, s, lun, cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
+	if (r)
+		return r;
+	r = run(&j, a, &info);
+	cli_stream_end(&j.stream);
+	return r;
+}
+
+static const struct argp_option options[] = {
+	{ "offset", KEY_OFFSET, "N", 0, "Begin at byte N (default: 0)", 0 },
+	{ "length", KEY_LENGTH, "N", 0, "Read N bytes (default: to the end)", 0 },
+	{ "output", 'o', "FILE", 0, "Write to FILE (default, and -: standard output)", 0 },
+	{ 0 },
+};
+
+static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "URI",
+	.doc = "Copy from a logical unit to a file or a pipe. Offsets and lengths are in bytes and take k, M, G and T.",
+	.children = children,
+};
+
+int cmd_read(int argc, char **argv)
+{
+	struct arguments a = { .common = { .read_only = true } };
+	struct cli_session s;
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word), closed;
+
+	if (r == 0)
+		r = cli_open(&s, &a.common);
+	if (r)
+		return r;
+	r = read_unit(&a, &s);
+	closed = cli_close(&s);
+	return r ? r : closed;
+}
