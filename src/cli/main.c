@@ -18,6 +18,7 @@ static const struct cli_command commands[] = {
 	{ "read", "copy from a unit to a file or a pipe", cmd_read },
 	{ "write", "copy from a file or a pipe to a unit", cmd_write },
 	{ "cdb", "send any SCSI command", cmd_cdb },
+	{ "bench", "measure commands per second and latency", cmd_bench },
 };
 
 static int print_help(void)
