@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# commands.py HBAKIT: what the subcommands do when all goes well, and when a signal or a closed pipe ends them.
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HBAKIT = os.path.abspath(sys.argv.pop(1))
+TIMEOUT_S = 120
+MIB = 1 << 20
+RAM = 'soft:ram?size=64M&luns=2'
+
+
+def run(*arguments, stdin=None, status=0):
+    r = subprocess.run([HBAKIT, *arguments], input=stdin or b'', stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT_S)
+    assert r.returncode == status, f'{arguments}: exit status {r.returncode}: {r.stderr.decode()}'
+    return r
+
+
+def run_json(*arguments, **named):
+    return json.loads(run(*arguments, '--json', **named).stdout)
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        os.chdir(self.folder.name)
+
+    def tearDown(self):
+        os.chdir('/')
+        self.folder.cleanup()
+
+    def make(self, name, data):
+        with open(name, 'wb') as f:
+            f.write(data)
+        return name
+
+    def test_drivers(self):
+        self.assertIn('soft', [d['name'] for d in run_json('drivers')['drivers']])
+        self.assertEqual(run_json('drivers', 'soft')['scheme'], 'soft')
+        self.assertIn(b'soft:', run('drivers').stdout)
+        self.assertIn(b'luns', run('drivers', 'soft').stdout)
+
+    def test_help_and_version(self):
+        self.assertIn(b'bench', run('--help').stdout)
+        self.assertRegex(run('--version').stdout, rb'^hbakit \d+\.\d+\.\d+\n$')
+        for command in 'drivers', 'scan', 'info', 'inquiry', 'read', 'write', 'cdb', 'bench':
+            self.assertIn(b'Usage: hbakit ' + command.encode(), run(command, '--help').stdout)
+        self.assertIn(b'DESTROY', run('bench', '--help').stdout)
+
+    def test_scan_json(self):
+        o = run_json('scan', RAM)
+        c = o['controller']
+        self.assertEqual((c['uri'], c['driver'], c['state'], c['io_path_mappings']), (RAM, 'soft', 'started', 0))
+        names = [s['name'] for s in c['steps']]
+        self.assertLess(names.index('initialize'), names.index('map_hba_data'))
+        self.assertLess(names.index('map_hba_data'), names.index('start'))
+        self.assertTrue(all(s['us'] >= 0 for s in c['steps']))
+        self.assertEqual(c['hba_data']['mapped'], sum(c['tasks'][k] for k in ('client', 'internal', 'tmf')))
+        self.assertEqual(c['report']['max_tasks'], c['tasks']['client'])
+        self.assertGreater(c['hba_data']['bytes'], 0)
+        self.assertIn('properties', c)
+        self.assertEqual(len(o['targets']), 1)
+        luns = o['targets'][0]['luns']
+        self.assertEqual([u['lun'] for u in luns], [0, 1])
+        for u in luns:
+            self.assertEqual((u['type'], u['block_size'] * u['blocks']), ('disk', 64 * MIB))
+            self.assertEqual(set(u), {'lun', 'type', 'vendor', 'product', 'revision', 'serial', 'id', 'block_size', 'blocks'})
+        self.assertNotEqual(luns[0]['id'], luns[1]['id'])
+
+    def test_scan_text(self):
+        text = run('scan', RAM).stdout.decode()
+        n = run_json('scan', RAM)['controller']['tasks']
+        self.assertIn(f"{sum(n.values())} tasks mapped and named ({n['client']}+{n['internal']}+{n['tmf']}), ", text)
+        self.assertIn('the I/O path mapped nothing', text)
+        self.assertEqual(text.count('64 MiB'), 2)
+
+    def test_info(self):
+        self.assertEqual(run_json('info', 'soft:ram?tasks=17')['controller']['report']['max_tasks'], 17)
+        self.assertIn(b'max_tasks', run('info', 'soft:ram').stdout)
+
+    def test_inquiry(self):
+        unit = run_json('scan', RAM)['targets'][0]['luns'][1]
+        o = run_json('inquiry', RAM, '-l', '1')
+        self.assertEqual((o['vendor'], o['product'], o['page']), (unit['vendor'], unit['product'], None))
+        self.assertEqual(run_json('inquiry', RAM, '-l', '1', '--page', '0x80')['serial'], unit['serial'])
+        page = run_json('inquiry', RAM, '-l', '1', '--page', '0x83')
+        self.assertEqual(page['id'], unit['id'])
+        self.assertEqual(page['bytes'][2:4], '83')
+        self.assertIn('0x83', run_json('inquiry', RAM, '--page', '0')['pages'].split())
+
+    def test_cdb(self):
+        o = run_json('cdb', RAM, '--in', '36', '12 00', '00', '002400')
+        self.assertEqual((o['command'], o['status'], o['bytes'], o['sense']), ('INQUIRY', 0, 36, None))
+        self.assertEqual(bytes.fromhex(o['data'])[8:14], b'HBAKIT')
+        o = run_json('cdb', RAM, '--in', '36', '120001002400', status=1)
+        self.assertEqual((o['status'], o['sense']['key'], o['sense']['asc'], o['sense']['ascq']), (2, 5, 0x24, 0))
+        self.assertEqual((o['sense']['field']['in'], o['sense']['field']['byte']), ('cdb', 2))
+        text = run('cdb', RAM, '--in', '36', '120001002400', status=1).stdout
+        self.assertIn(b'byte 2', text)
+
+    def test_cdb_writes_what_it_is_given(self):
+        disk = self.make('disk.img', bytes(MIB))
+        data = self.make('data', os.urandom(1024))
+        o = run_json('cdb', f'soft:{disk}', '--out', data, '2a 00 00 00 00 03 00 00 02 00')
+        self.assertEqual((o['status'], o['bytes']), (0, 1024))
+        with open(disk, 'rb') as f, open(data, 'rb') as d:
+            self.assertEqual(f.read(), bytes(3 * 512) + d.read() + bytes(MIB - 5 * 512))
+
+    def test_write_and_read_come_round(self):
+        data = os.urandom(10 * MIB + 512)
+        self.make('data', data)
+        disk = 'soft:' + self.make('disk.img', bytes(16 * MIB))
+        o = run_json('write', disk, '-i', 'data', '--offset', '512', '--verify')
+        self.assertEqual((o['bytes'], o['verified_bytes']), (len(data), len(data)))
+        with open('disk.img', 'rb') as f:
+            self.assertEqual(f.read(), bytes(512) + data + bytes(16 * MIB - len(data) - 512))
+        o = run_json('read', disk, '--offset', '512', '--length', str(len(data)), '-o', 'back')
+        self.assertEqual(o['bytes'], len(data))
+        self.assertEqual(o['commands'], -(-len(data) // (256 * 1024)))
+        with open('back', 'rb') as f:
+            self.assertEqual(f.read(), data)
+        self.assertEqual(run('read', disk).stdout, bytes(512) + data + bytes(16 * MIB - len(data) - 512))
+
+    def test_pipes(self):
+        disk = 'soft:' + self.make('disk.img', bytes(16 * MIB))
+        data = os.urandom(3 * MIB)
+        run('write', disk, stdin=data)
+        self.assertEqual(run('read', disk, '--length', '3M').stdout, data)
+        r = run('write', disk, stdin=data[:512] + b'x', status=1)
+        self.assertIn(b'the last 1 bytes are not written', r.stderr)
+        self.assertEqual(run('read', disk, '--length', '512').stdout, data[:512])
+        self.assertEqual(run('read', disk, '--length', '0').stdout, b'')
+        self.assertEqual(run_json('write', disk, stdin=b'')['bytes'], 0)
+
+    def test_read_from_the_second_unit(self):
+        run('write', 'soft:disk.img?scratch=1M', '-i', self.make('disk.img', os.urandom(MIB)), '-l', '1')
+        self.assertEqual(run('read', 'soft:disk.img?scratch=1M', '-l', '1').stdout, bytes(MIB))
+
+    def test_nothing_is_said_in_a_pipe(self):
+        self.assertEqual(run('read', 'soft:null?size=2G', '-o', '/dev/null').stderr, b'')
+
+    def test_bench(self):
+        for load in 'randread', 'randwrite', 'randrw', 'read', 'write':
+            o = run_json('bench', RAM, '--rw', load, '--time', '1', '--verify')
+            self.assertEqual(o['errors'], 0)
+            self.assertGreater(o['verified'], 1000)
+            self.assertGreater(o['iops'], 1000)
+            self.assertAlmostEqual(o['bytes_per_s'] / o['iops'], 4096, delta=1)
+            t = o['latency_us']
+            self.assertTrue(0 < t['p50'] <= t['p99'] <= t['p999'] <= t['max'])
+            # Little's law: what is out is rate times mean latency
+            self.assertAlmostEqual(o['iops'] * t['mean'] / 1e6, 32, delta=1.6)
+
+    def test_bench_text(self):
+        text = run('bench', 'soft:null?size=1G', '--time', '1', '--depth', '1', '--bs', '64k').stdout
+        self.assertIn(b'errors    0', text)
+        self.assertIn(b'p999', text)
+
+    def test_bench_wants_gnuplot(self):
+        r = subprocess.run([HBAKIT, 'bench', RAM, '--plot', 'x.svg'], env={**os.environ, 'PATH': '/none'}, stderr=subprocess.PIPE)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(b'needs gnuplot', r.stderr)
+        self.assertFalse(os.path.exists('x.svg'))
+
+    def interrupt(self, *arguments, after=0.7, which=signal.SIGINT, **named):
+        p = subprocess.Popen([HBAKIT, *arguments], stderr=subprocess.PIPE, **named)
+        time.sleep(after)
+        self.assertIsNone(p.poll(), 'it ended by itself')
+        p.send_signal(which)
+        begun = time.monotonic()
+        stderr = p.stderr.read().decode()
+        self.assertEqual(p.wait(TIMEOUT_S), 1)
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(stderr.count('\n'), 1, stderr)
+        self.assertIn('stopped by ' + signal.strsignal(which), stderr)
+        for stream in p.stdin, p.stdout, p.stderr:
+            if stream:
+                stream.close()
+
+    def test_signals(self):
+        self.interrupt('bench', RAM, '--time', '60', stdout=subprocess.DEVNULL)
+        self.interrupt('read', 'soft:null?size=1T', '-o', '/dev/null')
+        self.interrupt('read', 'soft:null?size=1T', stdout=subprocess.PIPE)  # into a pipe that nobody empties
+        self.interrupt('write', RAM, stdin=subprocess.PIPE, which=signal.SIGTERM)  # from a pipe that nobody fills
+        self.interrupt('cdb', RAM, '--out', '-', '2a000000000000000100', stdin=subprocess.PIPE)
+
+    def test_closed_pipe(self):
+        p = subprocess.Popen([HBAKIT, 'read', 'soft:null?size=1T'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdout.read(100)
+        p.stdout.close()
+        stderr = p.stderr.read()
+        self.assertEqual(p.wait(TIMEOUT_S), 1)
+        self.assertEqual(stderr.count(b'\n'), 1)
+        self.assertIn(b'Broken pipe', stderr)
+        p.stderr.close()
+
+    def test_full_output(self):
+        with open('/dev/full', 'wb') as full:
+            r = subprocess.run([HBAKIT, 'scan', RAM], stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(r.returncode, 1)
+        self.assertEqual(r.stderr, b'hbakit: standard output: No space left on device; the output is not complete\n')
+
+    def on_terminal(self, *arguments):
+        master, slave = pty.openpty()
+        p = subprocess.Popen([HBAKIT, *arguments], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+        os.close(slave)
+        text = b''
+        try:
+            while chunk := os.read(master, 4096):
+                text += chunk
+        except OSError:
+            pass
+        os.close(master)
+        return p.wait(TIMEOUT_S), text
+
+    def test_terminal(self):
+        status, text = self.on_terminal('read', RAM)
+        self.assertEqual(status, 2)
+        self.assertIn(b'to a terminal', text)
+        status, text = self.on_terminal('read', 'soft:null?size=64G', '--length', '24G', '-o', '/dev/null')
+        self.assertEqual(status, 0)
+        self.assertRegex(text, rb'reading +\d+ % \[#*\.*\]')
+        self.assertTrue(text.endswith(b'\r\x1b[K'), 'the bar is taken away at the end')
+
+
+unittest.main()

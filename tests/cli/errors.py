@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# errors.py HBAKIT: every way to be wrong that we know of: one line on stderr, this line, this exit status, nothing hangs.
+import os
+import subprocess
+import sys
+import tempfile
+
+HBAKIT = os.path.abspath(sys.argv[1])
+OK, FAILED, USAGE = 0, 1, 2
+TIMEOUT_S = 60
+
+# arguments, exit status, the line without "hbakit: "
+CASES = [
+    ('', USAGE, "no command given: see `hbakit --help'"),
+    ('nope', USAGE, "nope: no such command: see `hbakit --help'"),
+    ('scan', USAGE, "which controller? Give its URI, as in `hbakit scan soft:disk.img'"),
+    ('scan --foo soft:ram', USAGE, "--foo: no such option, or its value is missing: see `hbakit scan --help'"),
+    ('scan soft:ram -x', USAGE, "-x: no such option, or its value is missing: see `hbakit scan --help'"),
+    ('scan soft:ram extra', USAGE, "extra: one argument too many: see `hbakit scan --help'"),
+    ('read --offset', USAGE, "--offset: no such option, or its value is missing: see `hbakit read --help'"),
+    ('drivers nope', FAILED, "nope: no such driver; `hbakit drivers' lists those there are"),
+    ('drivers a b', USAGE, "b: one argument too many: one driver's name, or none"),
+    # controllers that are not there; the sentences are the library's, so only their subject is fixed here
+    ('scan ram', FAILED, ['ram', 'names no controller']),
+    ('scan floppy:a', FAILED, ['floppy:', 'no driver', 'soft:']),
+    ('scan soft:none.img', FAILED, ['none.img', 'No such file']),
+    ('scan soft:small.img', FAILED, ['small.img', 'less than one block']),
+    ('scan soft:folder', FAILED, ['folder', 'directory']),
+    ('scan soft:ram?color=red', FAILED, ['color', 'knows no option']),
+    ('scan soft:ram?size=xyz', FAILED, ['size=xyz', 'not a number']),
+    # units
+    ('inquiry soft:ram -l 7', FAILED, "soft:ram: there is no unit with LUN 7; `hbakit scan soft:ram' lists those there are"),
+    ('read soft:ram -t 3 -o out', FAILED, "soft:ram: there is no unit at target 3; `hbakit scan soft:ram' lists those there are"),
+    ('inquiry soft:ram -l x', USAGE, '--lun x: not a number; write it in decimal, or in hex with 0x'),
+    ('inquiry soft:ram --page 256', USAGE, '--page 256: pages are 0 to 0xff'),
+    ('inquiry soft:ram --page 0xc9', FAILED, ['page 0xc9', 'Invalid field in cdb', 'byte 2', 'page 0 lists']),
+    # CDBs
+    ('cdb soft:ram', USAGE, ['which command?', 'in hex']),
+    ('cdb soft:ram 12 0', USAGE, '0: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
+    ('cdb soft:ram 120', USAGE, '120: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
+    ('cdb soft:ram 12 00 0g 00 00 00', USAGE, '0g: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
+    ('cdb soft:ram 28 00 00 00 00 00', USAGE, 'READ(10) has a CDB of 10 bytes; 6 are given'),
+    ('cdb soft:ram ff 00 00', USAGE, 'a CDB has 6, 10, 12, 16 or 32 bytes; 3 are given'),
+    ('cdb soft:ram ' + '00 ' * 40, USAGE, 'the CDB is longer than 32 bytes, the longest there is here'),
+    ('cdb soft:ram ' + '00 ' * 80, USAGE, ['longer than 32 bytes']),
+    ('cdb soft:ram --in 0 000000000000', USAGE, '--in 0: from 1 byte to 16 MiB'),
+    ('cdb soft:ram --in 8 --out f 000000000000', USAGE, '--in and --out: a command moves data one way; give one of them'),
+    ('cdb soft:ram --out none 150000002400', FAILED, 'none: No such file or directory'),
+    ('cdb soft:ram ff0000000000', FAILED, ['Check Condition', 'Illegal Request', 'Invalid command operation code']),
+    ('cdb soft:ram --in 512 28 00 ff ff ff ff 00 00 01 00', FAILED,
+     'soft:ram: READ(10): Check Condition: Illegal Request: Logical block address out of range, information 0xffffffff'),
+    # reading
+    ('read soft:ram --offset 64M --length 512 -o out', FAILED,
+     'soft:ram: unit 0:0 ends at 67108864 bytes; --offset 67108864 and --length 512 go past it'),
+    ('read soft:ram --offset 18446744073709551104 --length 1024 -o out', FAILED, ['ends at 67108864']),
+    ('read soft:ram --offset 1 -o out', FAILED,
+     'soft:ram: unit 0:0 has blocks of 512 bytes; --offset and --length must be multiples of that'),
+    ('read soft:ram --length 5x -o out', USAGE, ['--length 5x', 'not a number of bytes']),
+    ('read soft:ram --length 99999999999T -o out', USAGE, ['--length 99999999999T']),
+    ('read soft:ram --json', USAGE, ['add -o FILE']),
+    ('read soft:ram -o /dev/full', FAILED, '/dev/full: No space left on device after 0 bytes; the copy is not complete'),
+    ('read soft:ram -o none/out', FAILED, 'none/out: No such file or directory'),
+    ('read soft:disk.img -o disk.img', FAILED, 'disk.img: is the very file that soft:disk.img reads; name another for the output'),
+    # writing
+    ('write soft:ram -i none', FAILED, 'none: No such file or directory'),
+    ('write soft:ram -i folder', FAILED, 'folder: is a directory; a file or a pipe is needed'),
+    ('write soft:ram -i odd.bin', FAILED,
+     "odd.bin: its 700 bytes are no multiple of 512, the unit's block; pad it; nothing was written"),
+    ('write soft:ram -i /dev/zero', FAILED, 'soft:ram: unit 0:0 ends at 67108864 bytes, and /dev/zero goes on; what fitted is written'),
+    ('write soft:ram --offset 64M -i disk.img', FAILED,
+     'soft:ram: unit 0:0 ends at 67108864 bytes; 1048576 bytes at --offset 67108864 go past it; nothing was written'),
+    ('write soft:ram?readonly=1 -i disk.img', FAILED, 'soft:ram?readonly=1: unit 0:0 is read-only; nothing was written'),
+    ('write soft:null -i ones.bin --verify', FAILED,
+     'soft:null: byte 0 does not read back as it was written; the unit or its path is broken'),
+    # measuring
+    ('bench soft:ram --rw foo', USAGE, '--rw foo: give randread, randwrite, randrw, read or write'),
+    ('bench soft:ram --depth 0', USAGE, '--depth 0: from 1 to 65533'),
+    ('bench soft:ram?tasks=16 --depth 17', FAILED,
+     'soft:ram?tasks=16: the unit takes 16 commands at a time; give --depth 16 or less'),
+    ('bench soft:ram --bs 1000', FAILED, 'soft:ram: unit 0:0 has blocks of 512 bytes; --bs must be a multiple of that'),
+    ('bench soft:ram?size=64k --bs 128k', FAILED, 'soft:ram?size=64k: unit 0:0 is smaller than one command of --bs 131072'),
+    ('bench soft:ram?size=64k --verify', FAILED, ['--verify needs a chunk for each command']),
+    ('bench soft:ram?readonly=1 --rw write', FAILED, 'soft:ram?readonly=1: unit 0:0 is read-only; --rw write cannot be done'),
+    ('bench soft:null?size=1M --rw randwrite --verify --time 1', FAILED, ['the first: READ: other data than were there before']),
+]
+
+
+def prepare():
+    os.mkdir('folder')
+    for name, data in ('small.img', b'abc'), ('odd.bin', b'1' * 700), ('ones.bin', b'1' * 4096), ('disk.img', bytes(1 << 20)):
+        with open(name, 'wb') as f:
+            f.write(data)
+
+
+def complaint(case, result):
+    arguments, status, wanted = case
+    if result.returncode != status:
+        return f'exit status {result.returncode}, not {status}'
+    if not result.stderr.startswith('hbakit: ') or result.stderr.count('\n') != 1 or not result.stderr.endswith('\n'):
+        return 'not one line that begins with "hbakit: "'
+    line = result.stderr[len('hbakit: '):-1]
+    if isinstance(wanted, str):
+        return None if line == wanted else f'the line is not {wanted!r}'
+    missing = [w for w in wanted if w not in line]
+    return f'{missing} not in the line' if missing else None
+
+
+def main():
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        prepare()
+        for case in CASES:
+            result = subprocess.run([HBAKIT] + case[0].split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, timeout=TIMEOUT_S, text=True, errors='replace')
+            why = complaint(case, result)
+            if why:
+                bad += 1
+                print(f'hbakit {case[0]}: {why}\n  stderr: {result.stderr!r}')
+        with open('disk.img', 'rb') as f:
+            if f.read() != bytes(1 << 20):
+                bad += 1
+                print('disk.img was changed')
+        os.chdir('/')
+    print(f'{len(CASES)} cases, {bad} bad')
+    return bad != 0
+
+
+sys.exit(main())
