@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,16 @@ class Commands(unittest.TestCase):
         self.assertEqual(r.returncode, 1)
         self.assertIn(b'needs gnuplot', r.stderr)
         self.assertFalse(os.path.exists('x.svg'))
+
+    @unittest.skipUnless(shutil.which('gnuplot'), 'gnuplot is not installed')
+    def test_bench_plots(self):
+        run('bench', RAM, '--time', '1', '--plot', 'x.svg')
+        with open('x.svg') as f:
+            text = f.read()
+        self.assertTrue(text.rstrip().endswith('</svg>'))
+        self.assertIn('latency (us)', text)
+        r = run('bench', RAM, '--time', '1', '--plot', 'none/x.svg', status=1)
+        self.assertEqual(r.stderr, b'hbakit: none/x.svg: No such file or directory\n')
 
     def interrupt(self, *arguments, after=0.7, which=signal.SIGINT, **named):
         p = subprocess.Popen([HBAKIT, *arguments], stderr=subprocess.PIPE, **named)

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* soft.c: every operation of the disk layer on a real controller, a software one. */
+#include <errno.h>
+#include <hbakit/hbakit.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BLOCK = 512, PIECE = 64 * 1024, MANY = 300, SIZE = 64 << 20 };
+
+static int set_up(void **state)
+{
+	struct hba_controller *c;
+
+	/* Fewer tasks than requests: most of them wait inside. */
+	if (hba_controller_open("soft:ram?size=64M&tasks=8", NULL, &c) < 0 || hba_controller_start(c) < 0)
+		return -1;
+	*state = c;
+	return 0;
+}
+
+static int take_down(void **state)
+{
+	hba_controller_close(*state);
+	return 0;
+}
+
+static int run(struct hba_controller *c, enum hba_disk_op op, uint64_t offset, uint64_t length, void *buffer)
+{
+	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL),
+				  .op = op,
+				  .offset = offset,
+				  .length = length,
+				  .mode = HBA_DATA_CPU,
+				  .data = { .buffer = buffer } };
+
+	return hba_disk_do(&io);
+}
+
+static bool is_all(const uint8_t *data, size_t n, uint8_t value)
+{
+	for (size_t i = 0; i < n; i++)
+		if (data[i] != value)
+			return false;
+	return true;
+}
+
+/* A disk without WRITE SAME says so, and has not been touched. */
+static void what_is_zeroed_reads_as_zeros(void **state)
+{
+	struct hba_controller *c = *state;
+	uint8_t *data = malloc(PIECE);
+	int r;
+
+	assert_non_null(data);
+	memset(data, 0xa5, PIECE);
+	assert_int_equal(run(c, HBA_DISK_WRITE, 0, PIECE, data), 0);
+	r = run(c, HBA_DISK_ZERO, BLOCK, PIECE - 2 * BLOCK, NULL);
+	assert_true(r == 0 || r == -EOPNOTSUPP);
+	memset(data, 1, PIECE);
+	assert_int_equal(run(c, HBA_DISK_READ, 0, PIECE, data), 0);
+	assert_true(is_all(data, BLOCK, 0xa5));
+	assert_true(is_all(data + BLOCK, PIECE - 2 * BLOCK, r == 0 ? 0 : 0xa5));
+	assert_true(is_all(data + PIECE - BLOCK, BLOCK, 0xa5));
+	free(data);
+}
+
+static void the_others_end(void **state)
+{
+	static const enum hba_disk_op optional[] = { HBA_DISK_VERIFY, HBA_DISK_UNMAP, HBA_DISK_ZERO };
+	struct hba_controller *c = *state;
+
+	assert_int_equal(run(c, HBA_DISK_FLUSH, 0, 0, NULL), 0);
+	for (unsigned i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		int r = run(c, optional[i], 0, SIZE, NULL);
+
+		assert_true(r == 0 || r == -EOPNOTSUPP);
+		assert_int_equal(run(c, optional[i], SIZE - BLOCK, 2 * BLOCK, NULL), -ERANGE);
+	}
+}
+
+static unsigned dones;
+
+static void count(struct hba_disk_io *io)
+{
+	assert_int_equal(io->error, 0);
+	dones++;
+}
+
+static void requests_wait_for_their_task(void **state)
+{
+	struct hba_controller *c = *state;
+	struct hba_disk_io *ios = calloc(MANY, sizeof(*ios));
+	uint8_t *data = calloc(MANY, BLOCK);
+
+	assert_non_null(ios);
+	assert_non_null(data);
+	dones = 0;
+	for (unsigned i = 0; i < MANY; i++) {
+		ios[i] = (struct hba_disk_io) {
+			.lun = hba_lun_next(c, NULL),
+			.op = HBA_DISK_WRITE,
+			.offset = (uint64_t)i * BLOCK,
+			.length = BLOCK,
+			.mode = HBA_DATA_CPU,
+			.data = { .buffer = data + (size_t)i * BLOCK },
+			.done = count,
+		};
+		memset(data + (size_t)i * BLOCK, (int)i, BLOCK);
+		assert_int_equal(hba_disk_submit(&ios[i]), 0);
+	}
+	while (dones < MANY)
+		assert_true(hba_controller_run(c, 1) >= 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(run(c, HBA_DISK_READ, (uint64_t)i * BLOCK, BLOCK, data), 0);
+		assert_true(is_all(data, BLOCK, (uint8_t)i));
+	}
+	free(data);
+	free(ios);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_zeroed_reads_as_zeros),
+		cmocka_unit_test(the_others_end),
+		cmocka_unit_test(requests_wait_for_their_task),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, take_down);
+}
