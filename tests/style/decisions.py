@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""decisions: docs/decisions/ decides each of the contract's 35 open points (its section 10.1) on exactly one page, and each page has
+its parts, names files that exist, and is shown by tests that exist or are waited for. `decisions.py ROOT`"""
+import collections
+import os
+import re
+import sys
+
+import proof
+import tree
+
+FOLDER = "docs/decisions"
+POINTS = range(1, 36)
+PARTS = ("Decides:", "## Context", "## Decision", "## Consequences", "Where:")
+MOST_LINES = 60
+PLACE = re.compile(r"`((?:src|include|tests|docs)/[\w./-]+)`")
+
+
+def pages(root):
+  return [p for p in tree.files(root, ".md") if p.startswith(FOLDER + "/") and os.path.basename(p) != "README.md"]
+
+
+def paragraph(text, begin):
+  """The lines from one that begins so to the next empty one or the next part."""
+  found = re.search(r"^%s(.*?)(?:\n\n|\n(?=[A-Z][a-z ]+: )|\Z)" % re.escape(begin), text, re.S | re.M)
+  return found.group(1) if found else ""
+
+
+def points_wrong(decided_by):
+  for point in POINTS:
+    where = decided_by.pop(point, [])
+    if not where:
+      yield f"10.1/{point} is decided nowhere"
+    elif len(where) > 1:
+      yield f"10.1/{point} is decided {len(where)} times: {', '.join(where)}"
+  for point, where in sorted(decided_by.items()):
+    yield f"{where[0]}: there is no 10.1/{point}"
+
+
+def page_wrong(root, path, text, waiting):
+  lines = text.splitlines()
+  if not re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", os.path.basename(path)):
+    yield "is not called NNNN-short-name.md"
+  if not lines or not lines[0].startswith("# "):
+    yield "does not begin with its title"
+  yield from (f"lacks its part '{part}'" for part in PARTS if not re.search("^" + re.escape(part), text, re.M))
+  if len(lines) > MOST_LINES:
+    yield f"has {len(lines)} lines; {MOST_LINES} are the most"
+  yield from (f"names {place}, which does not exist" for place in PLACE.findall(paragraph(text, "Where:"))
+              if not os.path.exists(os.path.join(root, place)))
+  for pending, test in re.findall(r"(pending: )?`([^`]+:\w+)`", paragraph(text, "Shown by:")):
+    complaint = proof.complaint(root, test, bool(pending), waiting)
+    if complaint:
+      yield complaint
+
+
+def numbers_wrong(paths):
+  numbers = collections.Counter(os.path.basename(p)[:4] for p in paths)
+  yield from (f"{FOLDER}: {n} pages have the number {number}" for number, n in numbers.items() if n > 1)
+
+
+def violations(root, paths):
+  decided_by, waiting = collections.defaultdict(list), proof.waited_for(root)
+  for path in paths:
+    text = tree.read(root, path)
+    for point in re.findall(r"10\.1/(\d+)", paragraph(text, "Decides:")):
+      decided_by[int(point)].append(path)
+    yield from (f"{path}: {complaint}" for complaint in page_wrong(root, path, text, waiting))
+  yield from numbers_wrong(paths)
+  yield from points_wrong(decided_by)
+
+
+def main(root):
+  paths = pages(root)
+  pending = sum(tree.read(root, p).count("pending: `") for p in paths)
+  tree.finish("decisions", list(violations(root, paths)),
+              f"{len(paths)} pages decide each of the {len(POINTS)} points once; {pending} of their proofs are pending")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""proof.py: tests that a text names as its proof, written `path:function`, and those that are still to be written.
+
+A text that says "pending: `path:function`" names a test that PENDING waits for. The list is for the time until issue 3 ends:
+without the file nothing may be pending."""
+import os
+import re
+
+import tree
+
+PENDING = "tests/style/pending-tests.txt"
+TEXTS = ("docs/from-driverkit.md", "docs/decisions/")
+
+
+def exists(root, test):
+  path, _, function = test.partition(":")
+  if not function or not os.path.exists(os.path.join(root, path)):
+    return False
+  definition = r"^def %s\(" if path.endswith(".py") else r"^(?:static )?(?:void|int) %s\("
+  return re.search(definition % re.escape(function), tree.read(root, path), re.M) is not None
+
+
+def waited_for(root):
+  if not os.path.exists(os.path.join(root, PENDING)):
+    return set()
+  return {words[0] for words in tree.table(root, PENDING)}
+
+
+def complaint(root, test, pending, waiting):
+  """What is wrong with naming this test; None: nothing."""
+  there = exists(root, test)
+  if pending and there:
+    return f"waits for {test}, which exists: take `pending` away, and the test from {PENDING}"
+  if pending and test not in waiting:
+    return f"waits for {test}, which is not in {PENDING}"
+  if not pending and not there:
+    return f"is shown by {test}, which does not exist"
+  return None
+
+
+def unused(root):
+  """Tests on the list that no text waits for."""
+  texts = "".join(tree.read(root, path) for path in tree.files(root, ".md") if path.startswith(TEXTS))
+  return sorted(waited_for(root) - set(re.findall(r"pending: `([^`]+)`", texts)))
