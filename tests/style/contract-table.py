@@ -4,7 +4,8 @@
 
 Each name of the contract stands in the table exactly once and in its section. A row that is *ours* names something of
 include/hbakit/ and a test that exists, or one that pending-tests.txt waits for. Numbers are compared by the compiler.
-`contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews the table's second half, from our names to theirs."""
+`contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews the table's second half, from our names to theirs, and takes
+`pending` away where the test has come."""
 import collections
 import os
 import re
@@ -158,10 +159,11 @@ def violations(root, names, rows, headers):
 
 
 def main(root, *arguments):
-  names, rows, headers = list(read_names(root)), list(read_rows(root)), Headers(root)
   if arguments == ("--write",):
-    write(root, rows, headers)
+    proof.settle(root)
+    write(root, list(read_rows(root)), Headers(root))
     return
+  names, rows, headers = list(read_names(root)), list(read_rows(root)), Headers(root)
   counts = collections.Counter("pending" if row.pending else row.kind for row in rows)
   tree.finish("contract-table", list(violations(root, names, rows, headers)),
               f"{len(rows)} names: {counts['ours']} ours and shown, {counts['pending']} ours and pending "

@@ -30,7 +30,7 @@ def complaint(root, test, pending, waiting):
   """What is wrong with naming this test; None: nothing."""
   there = exists(root, test)
   if pending and there:
-    return f"waits for {test}, which exists: take `pending` away, and the test from {PENDING}"
+    return f"waits for {test}, which exists: tests/style/contract-table.py ROOT --write takes `pending` away, everywhere"
   if pending and test not in waiting:
     return f"waits for {test}, which is not in {PENDING}"
   if not pending and not there:
@@ -38,7 +38,23 @@ def complaint(root, test, pending, waiting):
   return None
 
 
+def texts(root):
+  return [path for path in tree.files(root, ".md") if path.startswith(TEXTS)]
+
+
 def unused(root):
   """Tests on the list that no text waits for."""
-  texts = "".join(tree.read(root, path) for path in tree.files(root, ".md") if path.startswith(TEXTS))
-  return sorted(waited_for(root) - set(re.findall(r"pending: `([^`]+)`", texts)))
+  text = "".join(tree.read(root, path) for path in texts(root))
+  return sorted(waited_for(root) - set(re.findall(r"pending: `([^`]+)`", text)))
+
+
+def settle(root):
+  """Take `pending` away from tests that exist, in the texts and on the list."""
+  written = [test for test in waited_for(root) if exists(root, test)]
+  for path in [*texts(root), PENDING] if written else ():
+    text = after = tree.read(root, path)
+    for test in written:
+      after = after.replace(test + "\n", "") if path == PENDING else after.replace(f"pending: `{test}`", f"`{test}`")
+    if after != text:
+      with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+        f.write(after)
