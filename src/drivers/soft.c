@@ -8,7 +8,7 @@
  * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on the way. Memory and null units
  * end a task inside process_task; a file's tasks end in poll, by the io_uring of the task's queue.
  *
- * Not done: hot changes of size; CLEAR ACA (there is no ACA).
+ * Not done: hot changes of size.
  */
 #include "drivers/drivers.h"
 
@@ -31,10 +31,12 @@ enum { DRAIN_MS = 5000, RETRY_MS = 1 };
 
 static_assert(MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
 
-/* Nothing here depends on CLEAR ACA: NACA is refused, so there never is one. */
 #define TMFS                                                                                               \
 	(HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) | HBA_TMF_BIT(HBA_CLEAR_TASK_SET) | \
-	 HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET))
+	 HBA_TMF_BIT(HBA_CLEAR_ACA) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET))
+
+/* A controller is one initiator: to its units it is always the same nexus. */
+enum { NEXUS = 0 };
 
 struct soft {
 	struct target_device device;
@@ -345,6 +347,7 @@ static int soft_map_hba_data(struct hba_controller *c, struct hba_task *t, uint3
 	st->command.cdb = t->cdb;
 	st->command.engine = soft->engines ? soft->engines[t->queue] : NULL;
 	st->command.done = soft_ended;
+	st->command.nexus = NEXUS;
 	*ret_id = t->slot + 1U;
 	return 0;
 }
@@ -402,6 +405,7 @@ static void soft_process_task(struct hba_queue *q, struct hba_task *t)
 	st->manager = NULL;
 	command->cdb_len = t->cdb_len;
 	command->direction = t->direction;
+	command->attribute = t->attribute;
 	command->length = t->length;
 	command->iov = t->data.iov;
 	command->n_iov = t->n_data;
@@ -460,6 +464,8 @@ static bool is_victim(const struct soft_tmf *tmf, const struct hba_task *t)
 		return t == tmf->manager->data.victim;
 	case HBA_TARGET_RESET:
 		return true;
+	case HBA_CLEAR_ACA:
+		return false;
 	default:
 		return target_device_unit(tmf->device, &t->lun) == tmf->unit;
 	}
@@ -489,6 +495,15 @@ static void tell_units_of_reset(struct soft_tmf *tmf)
 		target_unit_was_reset(&tmf->device->units[i]);
 }
 
+/* What an aborted command or an ACA held back goes on, and into the kernel: the other queues are fenced, none would send it. */
+static void let_others_go_on(struct hba_queue *q, const struct soft *soft)
+{
+	for (unsigned i = 0; soft->engines && i < soft->n_queues; i++) {
+		target_go_on(soft->engines[i]);
+		submit_batch(q, soft->engines[i]);
+	}
+}
+
 static void soft_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf function)
 {
 	struct hba_controller *c = hba_queue_controller(q);
@@ -505,6 +520,9 @@ static void soft_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fu
 	__atomic_store_n(&waiting->victims, 1, __ATOMIC_RELAXED);
 	hba_for_each_task(c, NULL, take_victim, &tmf);
 	tell_units_of_reset(&tmf);
+	if (function == HBA_CLEAR_ACA)
+		target_clear_aca(tmf.unit, NEXUS);
+	let_others_go_on(q, soft);
 	victim_ended(t);
 }
 
@@ -534,7 +552,7 @@ static int forget_all(struct hba_controller *c)
 
 	for (unsigned i = 0; soft->engines && i < soft->n_queues; i++)
 		if (soft->engines[i])
-			engine_forget(soft->engines[i]);
+			target_forget_commands(soft->engines[i]);
 	return drain(c);
 }
 

@@ -110,12 +110,12 @@ static void step_done(struct store_io *io, int error)
 	if (error < 0) {
 		c->bytes = io->moved;
 		fail_step(c, error);
-		c->done(c);
+		target_end(c);
 		return;
 	}
 	c->steps &= (uint8_t)(c->steps - 1);
 	if (run_steps(c) == 0)
-		c->done(c);
+		target_end(c);
 }
 
 static int start_steps(struct target_command *c, uint8_t steps, uint64_t offset, uint64_t length)
@@ -145,11 +145,11 @@ static int refuse_range(struct target_command *c, uint64_t block)
 						      .information = block > c->unit->blocks ? block : c->unit->blocks });
 }
 
-static uint8_t steps_for(const struct scsi_rw *rw, uint64_t length)
+static uint8_t steps_for(const struct scsi_rw *rw, uint64_t length, bool write_through)
 {
 	uint8_t steps = length > 0 ? MOVE : 0;
 
-	if (!rw->fua)
+	if (!rw->fua && !(rw->direction == HBA_TO_TARGET && write_through))
 		return steps;
 	return steps | (rw->direction == HBA_TO_TARGET ? FLUSH_LAST : FLUSH_FIRST);
 }
@@ -187,7 +187,7 @@ int target_read_write(struct target_command *c)
 			return target_refuse_field(c, transfer_length_byte(c->cdb[0]), 7);
 		length = c->room;
 	}
-	return start_steps(c, steps_for(&rw, length), rw.block * c->unit->block_bytes, length);
+	return start_steps(c, steps_for(&rw, length, c->unit->write_through), rw.block * c->unit->block_bytes, length);
 }
 
 /* Count 0 is "to the end". The store flushes all of itself, which is more than was asked, and allowed. */

@@ -5,6 +5,44 @@
 
 #include "target/target.h"
 
+#include <pthread.h>
+
+/* ---- rows of the command table (execute.c) ---------------------------------------------------------------------------- */
+
+enum row_flags {
+	WITHOUT_UNIT = 1,      /* answered whether or not there is a unit */
+	DESPITE_ATTENTION = 2, /* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
+	WITHOUT_MEDIUM = 4,    /* answered while the medium is out, or stopped */
+};
+
+/* What a reservation of another nexus does to a command (SPC-4 table 65, SBC-3 table 14). A row that does not say is a writer. */
+enum access {
+	ACCESS_WRITE, /* conflicts with all of them */
+	ACCESS_READ,  /* with exclusive access */
+	ACCESS_ALWAYS /* with none; or the handler, or a field of the CDB, decides */
+};
+
+struct row {
+	int (*run)(struct target_command *c);
+	const struct row *actions; /* instead of `run`: rows by service action, ended by one without a name */
+	const char *name;
+	uint8_t length; /* of the CDB */
+	uint8_t direction;
+	uint8_t flags;
+	uint8_t access;
+	uint8_t action;
+	uint8_t usage[TARGET_CDB_BYTES];
+};
+
+enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7, NACA = 0x04 };
+
+/* The row of an opcode; its `run` and `actions` are NULL if there is no such command. */
+const struct row *target_row(uint8_t opcode);
+/* The bits of byte `i` that a row's command understands, NACA of its control byte included. */
+uint8_t target_row_usage(const struct row *row, unsigned i);
+
+/* ---- handlers --------------------------------------------------------------------------------------------------------- */
+
 /* A handler: 0 = ended, 1 = later. Before it is called: the CDB is whole, and no bit is set that the row does not list. */
 
 /* execute.c: how a command ends other than well. Each returns 0, what a handler returns for "ended". */
@@ -12,11 +50,82 @@ int target_check(struct target_command *c, const struct scsi_sense *sense);
 int target_refuse(struct target_command *c, uint8_t key, uint16_t asc);
 /* INVALID FIELD IN CDB, and which one: byte, and its highest bit. */
 int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit);
+/* INVALID FIELD IN PARAMETER LIST, likewise. */
+int target_refuse_parameter(struct target_command *c, uint16_t byte, uint8_t bit);
 /* The answer to a command that returns parameter data: cut to the allocation length and to the buffer. */
 int target_answer(struct target_command *c, const uint8_t *bytes, size_t length, uint64_t allocation);
+/* A parameter list of at most `size` bytes: 0, and it is in `list`; 1: PARAMETER LIST LENGTH ERROR was told. */
+int target_take_list(struct target_command *c, uint8_t *list, size_t length, size_t size);
+/* The end of a command whose handler had said "later". Nothing else calls `done`. */
+void target_end(struct target_command *c);
+/* What a handler needs to run: attention, reservations, the medium, the row. Returns as a handler does. */
+int target_run(struct target_command *c);
 
-/** target_take_attention() - The unit attention that waits here, if any, which is then told and gone. */
-uint16_t target_take_attention(struct target_unit *unit);
+/* ---- what commands leave behind --------------------------------------------------------------------------------------- */
+
+/*
+ * unit->gate: UNUSUAL is set while anything in the state may stop a command; each ORDERED or HEAD OF QUEUE command in a task set
+ * adds IN_ORDER. While it is 0, a SIMPLE command takes no lock and looks at nothing here.
+ */
+enum { GATE_UNUSUAL = 1, GATE_IN_ORDER = 2 };
+
+enum { SELF_TEST_RESULTS = 20 };
+
+/** struct self_test - One line of the log of self-tests (SPC-4 7.3.15). */
+struct self_test {
+	uint8_t code, result;
+	uint64_t first_failure; /* block; UINT64_MAX: none */
+};
+
+/** struct registrations - Persistent reservations (SPC-4 5.12). */
+struct registrations {
+	uint64_t keys[TARGET_NEXUSES]; /* 0: not registered */
+	uint32_t generation;
+	uint8_t type;  /* enum reservation_type; 0: none is held */
+	int8_t holder; /* who made it; of the two types of all registrants each is a holder */
+	bool through_power_loss;
+	char *path; /* the file they are kept in; NULL: nowhere */
+};
+
+/** struct target_state - Behind the lock, but for the two counters. */
+struct target_state {
+	pthread_mutex_t lock;
+	uint16_t attention[TARGET_NEXUSES]; /* a bit per enum target_condition */
+	int8_t aca;                         /* the nexus whose error all wait for; TARGET_NO_NEXUS */
+	int8_t reserver;                    /* by RESERVE(6) or (10); TARGET_NO_NEXUS */
+	uint8_t kept;                       /* nexuses for which `sense` is kept: a bit each */
+	uint8_t prevented;                  /* nexuses that keep the medium in: a bit each */
+	bool ejected, stopped;
+	bool software_protected; /* SWP */
+	bool no_read_ahead;      /* DRA */
+	struct scsi_sense sense[TARGET_NEXUSES];
+	struct registrations registrations;
+	struct self_test tests[SELF_TEST_RESULTS]; /* the latest first */
+	unsigned n_tests;
+	uint64_t unrecovered_reads, unrecovered_writes; /* atomic */
+};
+
+int target_state_create(struct target_state **ret_state);
+void target_state_free(struct target_state *s);
+
+/* Both take and give the lock; the second looks again whether anything is unusual. */
+struct target_state *target_lock(struct target_unit *unit);
+void target_unlock(struct target_unit *unit);
+
+/* attention.c. With the lock: */
+void target_attention_locked(struct target_unit *unit, enum target_condition condition, int except);
+void target_attention_one(struct target_state *s, enum target_condition condition, unsigned nexus);
+/* The first condition of those in `which` that waits for this nexus, which is then told and gone; enum scsi_asc. */
+uint16_t target_take_attention(struct target_state *s, unsigned nexus, uint16_t which);
+enum { TARGET_RESETS = 1 << TARGET_WAS_RESET, TARGET_ANY_CONDITION = (1 << TARGET_CONDITIONS) - 1 };
+/* Without: */
+void target_forget_attention(struct target_unit *unit);
+/* After CHECK CONDITION: ACA, kept sense, counters. */
+void target_note_check(struct target_command *c);
+
+/* taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns as a handler does. */
+int taskset_enter(struct target_command *c);
+void taskset_leave(struct target_command *c);
 
 /* primary.c */
 int target_test_unit_ready(struct target_command *c);

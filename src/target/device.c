@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* device.c: one target and its logical units: what they are, before any command comes. */
-#include "target/target.h"
+#include "target/commands.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,14 +15,16 @@ int target_device_init(struct target_device *d, unsigned capacity)
 
 	if (!units)
 		return -ENOMEM;
-	*d = (struct target_device) { .units = units, .capacity = capacity };
+	*d = (struct target_device) { .units = units, .capacity = capacity, .autosense = true };
 	return 0;
 }
 
 void target_device_clear(struct target_device *d)
 {
-	for (unsigned i = 0; i < d->n_units; i++)
+	for (unsigned i = 0; i < d->n_units; i++) {
 		store_free(d->units[i].store);
+		target_state_free(d->units[i].state);
+	}
 	free(d->units);
 	*d = (struct target_device) { 0 };
 }
@@ -63,7 +65,9 @@ static void name_unit(struct target_unit *unit, const char *identity, unsigned l
 int target_device_add(struct target_device *d, const struct target_unit_options *options, char *message)
 {
 	uint64_t bytes = options->store->bytes;
+	struct target_state *state;
 	struct target_unit *unit;
+	int r;
 
 	if (d->n_units == d->capacity)
 		return target_fail(message, -ENOSPC, "no room for one more than %u units", d->capacity);
@@ -72,12 +76,16 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 	if (bytes < options->block_bytes)
 		return target_fail(message, -EINVAL, "%" PRIu64 " bytes are less than one block of %" PRIu32 ": make it larger",
 				   bytes, options->block_bytes);
+	r = target_state_create(&state);
+	if (r < 0)
+		return target_fail(message, r, "no memory for one more unit");
 	unit = &d->units[d->n_units];
 	*unit = (struct target_unit) {
 		.store = options->store,
 		.blocks = bytes / options->block_bytes,
 		.block_bytes = options->block_bytes,
 		.read_only = options->read_only || options->store->read_only,
+		.state = state,
 	};
 	name_unit(unit, options->identity, d->n_units);
 	target_unit_was_reset(unit);
@@ -90,9 +98,4 @@ struct target_unit *target_device_unit(const struct target_device *d, const stru
 	uint64_t number = scsi_lun_number(lun);
 
 	return number < d->n_units ? &d->units[number] : NULL;
-}
-
-void target_unit_was_reset(struct target_unit *unit)
-{
-	__atomic_store_n(&unit->attention, SCSI_ASC_POWER_ON_OR_RESET, __ATOMIC_RELAXED);
 }

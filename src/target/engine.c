@@ -14,6 +14,7 @@
 
 struct engine {
 	struct io_uring ring;
+	struct list commands;
 	unsigned out;    /* requests whose completion is still owed */
 	bool forgetting; /* between engine_forget() and all of them being back */
 };
@@ -35,8 +36,14 @@ int engine_create(unsigned depth, struct engine **ret_engine)
 		free(e);
 		return r;
 	}
+	list_init(&e->commands);
 	*ret_engine = e;
 	return 0;
+}
+
+struct list *engine_commands(struct engine *e)
+{
+	return &e->commands;
 }
 
 void engine_free(struct engine *e)

@@ -12,28 +12,13 @@
 #include <assert.h>
 #include <string.h>
 
-enum row_flags {
-	WITHOUT_UNIT = 1,     /* answered whether or not there is a unit */
-	DESPITE_ATTENTION = 2 /* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
-};
-
-struct row {
-	int (*run)(struct target_command *c);
-	const struct row *actions; /* instead of `run`: rows by service action, ended by one without a name */
-	const char *name;
-	uint8_t length; /* of the CDB */
-	uint8_t direction;
-	uint8_t flags;
-	uint8_t action;
-	uint8_t usage[TARGET_CDB_BYTES];
-};
-
-enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7 };
-
 int target_check(struct target_command *c, const struct scsi_sense *sense)
 {
 	c->outcome = HBA_CHECK_CONDITION;
-	c->sense_len = (uint8_t)scsi_sense_write_fixed(sense, c->sense);
+	if (c->unit && c->unit->descriptor_sense)
+		c->sense_len = (uint8_t)scsi_sense_write_descriptor(sense, c->sense);
+	else
+		c->sense_len = (uint8_t)scsi_sense_write_fixed(sense, c->sense);
 	return 0;
 }
 
@@ -42,15 +27,25 @@ int target_refuse(struct target_command *c, uint8_t key, uint16_t asc)
 	return target_check(c, &(struct scsi_sense) { .key = key, .asc = asc });
 }
 
-int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit)
+static int refuse_at(struct target_command *c, uint16_t asc, uint16_t byte, uint8_t bit)
 {
 	return target_check(c, &(struct scsi_sense) { .key = SCSI_ILLEGAL_REQUEST,
-						      .asc = SCSI_ASC_INVALID_FIELD_IN_CDB,
+						      .asc = asc,
 						      .has_field = true,
-						      .field_in_cdb = true,
+						      .field_in_cdb = asc == SCSI_ASC_INVALID_FIELD_IN_CDB,
 						      .has_bit = true,
 						      .field_byte = byte,
 						      .field_bit = bit });
+}
+
+int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit)
+{
+	return refuse_at(c, SCSI_ASC_INVALID_FIELD_IN_CDB, byte, bit);
+}
+
+int target_refuse_parameter(struct target_command *c, uint16_t byte, uint8_t bit)
+{
+	return refuse_at(c, SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST, byte, bit);
 }
 
 int target_answer(struct target_command *c, const uint8_t *bytes, size_t length, uint64_t allocation)
@@ -62,21 +57,35 @@ int target_answer(struct target_command *c, const uint8_t *bytes, size_t length,
 	return 0;
 }
 
-uint16_t target_take_attention(struct target_unit *unit)
+int target_take_list(struct target_command *c, uint8_t *list, size_t length, size_t size)
 {
-	/* Looked at first, so that the line is not written, and fought for, by every command. */
-	if (__atomic_load_n(&unit->attention, __ATOMIC_RELAXED) == SCSI_ASC_NONE)
-		return SCSI_ASC_NONE;
-	return __atomic_exchange_n(&unit->attention, SCSI_ASC_NONE, __ATOMIC_RELAXED);
+	struct cursor from = { .iov = c->iov, .n = c->n_iov };
+
+	if (length > size || length > c->room || cursor_copy_from(&from, list, length) != length) {
+		target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR);
+		return 1;
+	}
+	c->bytes = length;
+	return 0;
 }
 
+/* ---- the row ------------------------------------------------------------------------------------------------------------ */
+
+uint8_t target_row_usage(const struct row *row, unsigned i)
+{
+	return row->usage[i] | (i == row->length - 1U ? NACA : 0);
+}
+
+/* 0: what looked unused is NACA. 1: refused. */
 static int refuse_unused_bits(struct target_command *c, const struct row *row)
 {
 	for (unsigned i = 0; i < TARGET_CDB_BYTES; i++) {
-		unsigned bad = c->cdb[i] & ~row->usage[i] & 0xffU;
+		unsigned bad = c->cdb[i] & ~target_row_usage(row, i) & 0xffU;
 
-		if (bad)
-			return target_refuse_field(c, (uint16_t)i, (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
+		if (bad) {
+			target_refuse_field(c, (uint16_t)i, (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
+			return 1;
+		}
 	}
 	return 0;
 }
@@ -106,19 +115,18 @@ static bool wrong_way(const struct target_command *c, const struct row *row)
 	return c->length > 0 && c->direction != HBA_NO_DATA && row->direction != HBA_NO_DATA && c->direction != row->direction;
 }
 
-static int run_row(struct target_command *c, const struct row *row)
+static int run_row(struct target_command *c)
 {
+	const struct row *row = c->row;
+
 	if (!row->name)
 		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
 	if (c->cdb_len < row->length)
 		return target_refuse_field(c, c->cdb_len, BYTE_HIGH_BIT);
-	if (row->actions) {
-		row = find_action(row->actions, c->cdb[ACTION_BYTE] & ACTION_MASK);
-		if (!row)
-			return target_refuse_field(c, ACTION_BYTE, ACTION_HIGH_BIT);
-	}
-	if (has_unused_bits(c->cdb, row))
-		return refuse_unused_bits(c, row);
+	if (row->actions)
+		return target_refuse_field(c, ACTION_BYTE, ACTION_HIGH_BIT); /* none of them */
+	if (has_unused_bits(c->cdb, row) && refuse_unused_bits(c, row))
+		return 0;
 	if (wrong_way(c, row))
 		return target_refuse_field(c, 0, BYTE_HIGH_BIT);
 	c->room = c->direction == row->direction ? c->length : 0;
@@ -127,29 +135,119 @@ static int run_row(struct target_command *c, const struct row *row)
 
 static const struct row rows[256];
 
+const struct row *target_row(uint8_t opcode)
+{
+	return &rows[opcode];
+}
+
+static const struct row *row_of(const struct target_command *c)
+{
+	const struct row *row = &rows[c->cdb[0]], *action;
+
+	if (!row->actions)
+		return row;
+	action = find_action(row->actions, c->cdb[ACTION_BYTE] & ACTION_MASK);
+	return action ? action : row;
+}
+
+/* ---- the order of refusals (SAM-5 5.3.3, 5.14) -------------------------------------------------------------------------- */
+
+/* Sense that was not fetched by now will not be: the next command of its nexus ends it (SAM-5 5.13). */
+static void drop_kept_sense(struct target_command *c, struct target_state *s)
+{
+	if (c->cdb[0] != SCSI_REQUEST_SENSE)
+		s->kept &= (uint8_t) ~(1U << c->nexus);
+}
+
+static uint16_t attention_before(struct target_command *c, struct target_state *s, uint16_t which)
+{
+	return c->row->flags & DESPITE_ATTENTION ? SCSI_ASC_NONE : target_take_attention(s, c->nexus, which);
+}
+
+/* 0: nothing stands in the way. 1: refused. */
+static int pass_state(struct target_command *c, struct target_state *s)
+{
+	uint16_t asc;
+
+	drop_kept_sense(c, s);
+	asc = attention_before(c, s, TARGET_RESETS);
+	if (asc) {
+		target_refuse(c, SCSI_UNIT_ATTENTION, asc);
+		return 1;
+	}
+	asc = attention_before(c, s, TARGET_ANY_CONDITION);
+	if (asc) {
+		target_refuse(c, SCSI_UNIT_ATTENTION, asc);
+		return 1;
+	}
+	return 0;
+}
+
+int target_run(struct target_command *c)
+{
+	int refused = 0;
+
+	if (__atomic_load_n(&c->unit->gate, __ATOMIC_ACQUIRE) & GATE_UNUSUAL) {
+		refused = pass_state(c, target_lock(c->unit));
+		target_unlock(c->unit);
+	}
+	return refused ? 0 : run_row(c);
+}
+
+/* A command that may end later is listed, so that others can find what stands before them. */
+static int enter_plainly(struct target_command *c)
+{
+	if (c->unit->store->needs_engine && c->engine) {
+		list_append(engine_commands(c->engine), &c->node);
+		c->listed = true;
+	}
+	return run_row(c);
+}
+
+static bool is_plain(const struct target_command *c)
+{
+	return (c->attribute | __atomic_load_n(&c->unit->gate, __ATOMIC_ACQUIRE)) == 0;
+}
+
+static void end_at_once(struct target_command *c)
+{
+	if (!c->listed && c->outcome != HBA_CHECK_CONDITION)
+		return;
+	taskset_leave(c);
+	if (c->engine && __atomic_load_n(&c->unit->gate, __ATOMIC_RELAXED))
+		target_go_on(c->engine);
+}
+
 int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c)
 {
-	const struct row *row = &rows[c->cdb[0]];
-	uint16_t attention;
+	int r;
 
 	c->outcome = HBA_GOOD;
 	c->bytes = 0;
 	c->sense_len = 0;
+	c->listed = c->waiting = c->counted = false;
 	c->device = d;
 	c->unit = target_device_unit(d, lun);
-	if (!c->unit && !(row->flags & WITHOUT_UNIT))
-		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
-	if (c->unit && !(row->flags & DESPITE_ATTENTION)) {
-		attention = target_take_attention(c->unit);
-		if (attention)
-			return target_refuse(c, SCSI_UNIT_ATTENTION, attention);
-	}
-	return run_row(c, row);
+	c->row = row_of(c);
+	if (!c->unit)
+		return c->row->flags & WITHOUT_UNIT ? run_row(c)
+						    : target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+	r = is_plain(c) && c->nexus < TARGET_NEXUSES ? enter_plainly(c) : taskset_enter(c);
+	if (r == 0)
+		end_at_once(c);
+	return r;
 }
 
-void target_abort(struct target_command *c)
+void target_end(struct target_command *c)
 {
-	store_cancel(&c->io);
+	struct target_unit *unit = c->unit;
+	struct engine *e = c->engine;
+
+	taskset_leave(c);
+	c->done(c);
+	/* What follows belongs to others: the command is its owner's again. */
+	if (e && __atomic_load_n(&unit->gate, __ATOMIC_RELAXED))
+		target_go_on(e);
 }
 
 /* Bytes of which every bit is used, by the number. */
@@ -188,6 +286,7 @@ enum {
 static const struct row service_action_in_16[] = {
 	{ .name = "READ CAPACITY(16)",
 	  .action = SCSI_SAI_READ_CAPACITY_16,
+	  .access = ACCESS_ALWAYS,
 	  .length = 16,
 	  .direction = HBA_FROM_TARGET,
 	  .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, 0, 0, 0, X4 },
@@ -196,32 +295,47 @@ static const struct row service_action_in_16[] = {
 };
 
 static const struct row rows[256] = {
-	[SCSI_TEST_UNIT_READY] = { .name = "TEST UNIT READY", .length = 6, .usage = { OPCODE }, .run = target_test_unit_ready },
+	[SCSI_TEST_UNIT_READY] = { .name = "TEST UNIT READY",
+				   .access = ACCESS_ALWAYS,
+				   .length = 6,
+				   .usage = { OPCODE },
+				   .run = target_test_unit_ready },
 	[SCSI_REQUEST_SENSE] = { .name = "REQUEST SENSE",
+				 .access = ACCESS_ALWAYS,
 				 .length = 6,
 				 .direction = HBA_FROM_TARGET,
-				 .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+				 .flags = WITHOUT_UNIT | DESPITE_ATTENTION | WITHOUT_MEDIUM,
 				 .usage = { OPCODE, DESC, 0, 0, 0xff },
 				 .run = target_request_sense },
-	[SCSI_READ_6] = { .name = "READ(6)", .length = 6, .direction = HBA_FROM_TARGET, .usage = RW_6, .run = target_read_write },
+	[SCSI_READ_6] = { .name = "READ(6)",
+			  .access = ACCESS_READ,
+			  .length = 6,
+			  .direction = HBA_FROM_TARGET,
+			  .usage = RW_6,
+			  .run = target_read_write },
 	[SCSI_WRITE_6] = { .name = "WRITE(6)", .length = 6, .direction = HBA_TO_TARGET, .usage = RW_6, .run = target_read_write },
 	[SCSI_INQUIRY] = { .name = "INQUIRY",
+			   .access = ACCESS_ALWAYS,
 			   .length = 6,
 			   .direction = HBA_FROM_TARGET,
-			   .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+			   .flags = WITHOUT_UNIT | DESPITE_ATTENTION | WITHOUT_MEDIUM,
 			   .usage = { OPCODE, EVPD, 0xff, X2 },
 			   .run = target_inquiry },
 	[SCSI_MODE_SENSE_6] = { .name = "MODE SENSE(6)",
+				.access = ACCESS_READ,
+				.flags = WITHOUT_MEDIUM,
 				.length = 6,
 				.direction = HBA_FROM_TARGET,
 				.usage = { OPCODE, DBD, X2, 0xff },
 				.run = target_mode_sense_6 },
 	[SCSI_READ_CAPACITY_10] = { .name = "READ CAPACITY(10)",
+				    .access = ACCESS_ALWAYS,
 				    .length = 10,
 				    .direction = HBA_FROM_TARGET,
 				    .usage = { OPCODE },
 				    .run = target_read_capacity_10 },
 	[SCSI_READ_10] = { .name = "READ(10)",
+			   .access = ACCESS_READ,
 			   .length = 10,
 			   .direction = HBA_FROM_TARGET,
 			   .usage = RW_10,
@@ -236,11 +350,14 @@ static const struct row rows[256] = {
 					.usage = { OPCODE, IMMED, X4, 0, X2 },
 					.run = target_synchronize_cache_10 },
 	[SCSI_MODE_SENSE_10] = { .name = "MODE SENSE(10)",
+				 .access = ACCESS_READ,
+				 .flags = WITHOUT_MEDIUM,
 				 .length = 10,
 				 .direction = HBA_FROM_TARGET,
 				 .usage = { OPCODE, DBD | LLBAA, X2, 0, 0, 0, X2 },
 				 .run = target_mode_sense_10 },
 	[SCSI_READ_16] = { .name = "READ(16)",
+			   .access = ACCESS_READ,
 			   .length = 16,
 			   .direction = HBA_FROM_TARGET,
 			   .usage = RW_16,
@@ -256,12 +373,14 @@ static const struct row rows[256] = {
 					.run = target_synchronize_cache_16 },
 	[SCSI_SERVICE_ACTION_IN_16] = { .name = "SERVICE ACTION IN(16)", .length = 16, .actions = service_action_in_16 },
 	[SCSI_REPORT_LUNS] = { .name = "REPORT LUNS",
+			       .access = ACCESS_ALWAYS,
 			       .length = 12,
 			       .direction = HBA_FROM_TARGET,
-			       .flags = WITHOUT_UNIT | DESPITE_ATTENTION,
+			       .flags = WITHOUT_UNIT | DESPITE_ATTENTION | WITHOUT_MEDIUM,
 			       .usage = { OPCODE, 0, 0xff, 0, 0, 0, X4 },
 			       .run = target_report_luns },
 	[SCSI_READ_12] = { .name = "READ(12)",
+			   .access = ACCESS_READ,
 			   .length = 12,
 			   .direction = HBA_FROM_TARGET,
 			   .usage = RW_12,

@@ -17,19 +17,29 @@ int target_test_unit_ready(struct target_command *c)
 
 /* ---- REQUEST SENSE (SPC-4 6.39) ------------------------------------------------------------------------------------- */
 
-/* Sense goes with each status, so all there is to tell here is what no command has been told yet. */
+static struct scsi_sense take_kept_sense(struct target_command *c, struct target_state *s)
+{
+	s->kept &= (uint8_t) ~(1U << c->nexus);
+	return s->sense[c->nexus];
+}
+
+/* Sense that went with its status has been told. What is left: sense that was kept back, then what no command was told yet. */
 static struct scsi_sense pending_sense(struct target_command *c)
 {
 	struct scsi_sense sense = { .key = SCSI_NO_SENSE };
+	struct target_state *s;
 
 	if (!c->unit) {
 		sense.key = SCSI_ILLEGAL_REQUEST;
 		sense.asc = SCSI_ASC_LUN_NOT_SUPPORTED;
 		return sense;
 	}
-	sense.asc = target_take_attention(c->unit);
-	if (sense.asc)
+	s = target_lock(c->unit);
+	if (s->kept & 1U << c->nexus)
+		sense = take_kept_sense(c, s);
+	else if ((sense.asc = target_take_attention(s, c->nexus, TARGET_ANY_CONDITION)))
 		sense.key = SCSI_UNIT_ATTENTION;
+	target_unlock(c->unit);
 	return sense;
 }
 

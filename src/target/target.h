@@ -10,6 +10,7 @@
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
 
+#include "base/base.h"
 #include "scsi/scsi.h"
 
 #include <stdbool.h>
@@ -83,6 +84,8 @@ void engine_cancel(struct engine *e, struct engine_op *op);
 void engine_forget(struct engine *e);
 /** engine_drained() - After engine_forget(): has the kernel let go of everything? Then the engine is as new. */
 bool engine_drained(struct engine *e);
+/** engine_commands() - The commands that use it, in the order of their task sets (taskset.c). Of the engine's thread. */
+struct list *engine_commands(struct engine *e);
 
 /* ---- stores: where the blocks are ------------------------------------------------------------------------------------- */
 
@@ -142,13 +145,22 @@ void store_cancel(struct store_io *io);
 
 enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_EXTENDED_FLAT + 1 };
 
+/* Initiators that a unit tells apart: a nexus is a number below this. */
+enum { TARGET_NEXUSES = 8, TARGET_NO_NEXUS = -1 };
+
+struct target_state;
+
 /** struct target_unit - One logical unit. */
 struct target_unit {
 	struct store *store; /* its own; freed with it */
 	uint64_t blocks;
 	uint32_t block_bytes; /* 512 or 4096 */
 	bool read_only;
-	uint16_t attention; /* enum scsi_asc to report as UNIT ATTENTION, 0 = none. Atomic: any thread may set it */
+	bool removable;
+	bool descriptor_sense;      /* D_SENSE of the control mode page */
+	bool write_through;         /* WCE was turned off: each write is flushed before it ends */
+	unsigned gate;              /* atomic; 0: nothing but the CDB decides what becomes of a SIMPLE command. See commands.h */
+	struct target_state *state; /* all that commands leave behind: see commands.h */
 	uint64_t naa;
 	char serial[TARGET_SERIAL_BYTES];
 };
@@ -157,6 +169,7 @@ struct target_unit {
 struct target_device {
 	struct target_unit *units;
 	unsigned n_units, capacity;
+	bool autosense; /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
 };
 
 /** target_device_init() - With room for so many units. -ENOMEM. */
@@ -178,8 +191,25 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 /** target_device_unit() - By its LUN. NULL: there is none. */
 struct target_unit *target_device_unit(const struct target_device *d, const struct hba_lun_id *lun);
 
-/** target_unit_was_reset() - Power on or a reset: the next command hears of it. */
+/** target_unit_was_reset() - Power on or a reset: what commands left behind goes, and each nexus hears of it. Any thread. */
 void target_unit_was_reset(struct target_unit *unit);
+
+/** enum target_condition - What a nexus is told of by UNIT ATTENTION, in the order in which several are told (SAM-5 5.14). */
+enum target_condition {
+	TARGET_WAS_RESET,
+	TARGET_MEDIUM_CHANGED,
+	TARGET_CAPACITY_CHANGED,
+	TARGET_MODE_CHANGED,
+	TARGET_RESERVATIONS_PREEMPTED,
+	TARGET_RESERVATIONS_RELEASED,
+	TARGET_REGISTRATIONS_PREEMPTED,
+	TARGET_INQUIRY_CHANGED,
+	TARGET_LUNS_CHANGED,
+	TARGET_CONDITIONS
+};
+
+/** target_attention() - Tell every nexus but `except` (TARGET_NO_NEXUS: tell all) with its next command. Any thread. */
+void target_attention(struct target_unit *unit, enum target_condition condition, int except);
 
 /* ---- execute.c: commands ---------------------------------------------------------------------------------------------- */
 
@@ -193,6 +223,8 @@ struct target_command {
 	unsigned n_iov;
 	uint8_t cdb_len;
 	uint8_t direction;     /* enum hba_direction */
+	uint8_t attribute;     /* enum hba_attribute */
+	uint8_t nexus;         /* who sent it, below TARGET_NEXUSES */
 	struct engine *engine; /* of the calling thread; NULL if no store needs one */
 	void (*done)(struct target_command *c);
 
@@ -200,9 +232,12 @@ struct target_command {
 	enum hba_outcome outcome;
 	uint64_t bytes; /* really moved */
 	uint8_t sense_len;
-	uint8_t sense[SCSI_FIXED_SENSE_BYTES];
+	uint8_t sense[SCSI_DESCRIPTOR_SENSE_BYTES];
 
 	/* private: */
+	const struct row *row;
+	struct list node; /* in engine_commands() */
+	bool listed, waiting, counted;
 	uint8_t steps;
 	bool writing;
 	uint64_t room; /* bytes of data that may be moved in the command's direction */
@@ -211,10 +246,23 @@ struct target_command {
 	struct store_io io;
 };
 
-/** target_execute() - 0: it has ended, see above. 1: it ends later, by `done`, from the engine's engine_reap(). */
+/**
+ * target_execute() - 0: it has ended, see above. 1: it ends later, by `done`, from the engine's engine_reap(), or when another
+ * command or function lets it go on.
+ *
+ * Task attributes hold among the commands of one engine, as order does everywhere: between two threads there is none. Stores
+ * without an engine end each command before the next one comes.
+ */
 int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c);
 
 /** target_abort() - Ask that a command that is out end soon, mostly as HBA_TASK_ABORTED. It still ends by `done`. */
 void target_abort(struct target_command *c);
+
+/** target_clear_aca() - CLEAR ACA (SAM-5 7.3): if the nexus is the one that met the error. target_go_on() follows. */
+void target_clear_aca(struct target_unit *unit, uint8_t nexus);
+/** target_go_on() - Start what waited in this engine's task sets and need wait no more. */
+void target_go_on(struct engine *e);
+/** target_forget_commands() - engine_forget(), and the commands that waited for their turn are forgotten too. */
+void target_forget_commands(struct engine *e);
 
 #endif

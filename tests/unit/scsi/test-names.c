@@ -108,7 +108,7 @@ static void test_additional_codes(void **state)
 		assert_memory_equal(theirs, lead, sizeof(lead) - 1);
 		assert_same_name(ours, theirs + sizeof(lead) - 1);
 	}
-	assert_int_equal(named, 27);
+	assert_int_equal(named, 33);
 }
 
 int main(void)

@@ -2,6 +2,8 @@
 /* rig.c: a software target on the bench. */
 #include "rig.h"
 
+#include "target/commands.h"
+
 #include <poll.h>
 
 enum { WAIT_MS = 10000, BUDGET = 16 };
@@ -20,7 +22,7 @@ void rig_add(struct rig *rig, struct store *store, uint32_t block_bytes, bool re
 	};
 
 	assert_int_equal(target_device_add(&rig->device, &options, rig->message), 0);
-	rig->device.units[rig->device.n_units - 1].attention = SCSI_ASC_NONE;
+	target_forget_attention(&rig->device.units[rig->device.n_units - 1]);
 }
 
 void rig_add_ram(struct rig *rig, uint64_t bytes, uint32_t block_bytes)
@@ -57,6 +59,8 @@ int rig_start(struct rig *rig, struct rig_command *rc, const struct scsi_cdb *cd
 	rc->command.cdb = rc->cdb;
 	rc->command.cdb_len = cdb->length;
 	rc->command.direction = (uint8_t)direction;
+	rc->command.attribute = rig->attribute;
+	rc->command.nexus = rig->nexus;
 	rc->command.iov = iov;
 	rc->command.n_iov = n;
 	rc->command.length = length;

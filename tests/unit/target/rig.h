@@ -34,6 +34,7 @@ struct rig {
 	struct target_device device;
 	struct engine *engine;
 	struct hba_lun_id lun; /* where commands go; LUN 0 at first */
+	uint8_t nexus, attribute;
 	struct rig_command last;
 	uint8_t data[RIG_DATA_BYTES];
 	char message[TARGET_MESSAGE_BYTES];

@@ -376,8 +376,8 @@ static void reserved_bits_are_pointed_at(void **state)
 {
 	struct rig *rig = *state;
 
-	run_plain(rig, RIG_CDB(SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0x04)); /* NACA */
-	rig_assert_field(rig, 5, 2);
+	run_plain(rig, RIG_CDB(SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0x08));
+	rig_assert_field(rig, 5, 3);
 	run_in(rig, RIG_CDB(SCSI_READ_10, 0x20, 0, 0, 0, 0, 0, 0, 1, 0), 512); /* RDPROTECT */
 	rig_assert_field(rig, 1, 5);
 	run_in(rig, RIG_CDB(SCSI_READ_16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x81, 0), 512);

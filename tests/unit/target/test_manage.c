@@ -348,7 +348,7 @@ static void what_cannot_be_is_rejected(void **state)
 {
 	struct hba_controller *c = *state;
 
-	manage(c, HBA_CLEAR_ACA, 0, NULL);
+	manage(c, HBA_CLEAR_ACA, 1, NULL);
 	assert_false(c->tmf_out);
 	assert_int_equal(c->response, HBA_FUNCTION_REJECTED);
 	manage(c, HBA_LOGICAL_UNIT_RESET, 1, NULL);
