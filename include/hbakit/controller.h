@@ -15,6 +15,7 @@
 #define HBAKIT_CONTROLLER_H
 
 #include <hbakit/log.h>
+#include <hbakit/power.h>
 #include <hbakit/property.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ struct hba_options {
 	const char *name;   /* for `hbakit top NAME`. Default: the process id */
 	const char *plugin; /* path of a driver's .so, which then comes first */
 	bool in_process;    /* no process of its own for a driver of real hardware */
-	bool threads;       /* the library's threads. Default: the caller's own loop */
+	bool threads;       /* the library runs the loop, in a thread of its own. Default: the caller's own loop */
 	bool read_only;     /* commands that change a medium end in DATA PROTECT, never sent */
 	unsigned start_ms;  /* deadline of start, scan included. 0 = 60,000 */
 	hba_log_fn log;     /* takes log lines up to log_level; NULL = nobody does */
@@ -67,6 +68,14 @@ int hba_controller_stop(struct hba_controller *c);
 
 /** hba_controller_close() - Stop if need be, and free. NULL is fine. Every pointer got from `c` ends here. */
 void hba_controller_close(struct hba_controller *c);
+
+/**
+ * hba_controller_set_power() - Off, low, pause, or on again. Waits, bounded. The loop's thread, not a callback.
+ *
+ * Tasks with the driver are awaited first; what is submitted meanwhile waits for HBA_POWER_ON, its timeout not running yet. On is
+ * a controller reset, `start` and a rescan. -ETIMEDOUT: tasks did not come back, nothing has changed; else the driver's error.
+ */
+int hba_controller_set_power(struct hba_controller *c, enum hba_power state);
 
 /* ---- own loop ------------------------------------------------------------------------------------------------------- */
 

@@ -25,6 +25,7 @@
 
 #include <hbakit/bus.h>
 #include <hbakit/log.h>
+#include <hbakit/power.h>
 #include <hbakit/property.h>
 #include <hbakit/task.h>
 
@@ -105,14 +106,6 @@ struct hba_target_report {
 enum hba_reset_level {
 	HBA_RESET_BUS = 0,
 	HBA_RESET_CONTROLLER = 1, /* `start` follows; the framework ends all tasks, the driver forgets them */
-};
-
-/** enum hba_power - The contract's power flags. */
-enum hba_power {
-	HBA_POWER_OFF = 0,
-	HBA_POWER_ON = 2,         /* after a controller reset; start and a rescan follow */
-	HBA_POWER_PAUSE = 0x1000, /* no bus traffic while bus resources move; tasks out are awaited first */
-	HBA_POWER_LOW = 0x10000,
 };
 
 /** struct hba_pci_id - One chip. A list of them ends with a zero vendor. */

@@ -75,25 +75,47 @@ static struct task *take(struct hba_lun *lun, size_t bounce)
 	return t;
 }
 
+static void wait_here(struct hba_controller *c, struct waiting *w)
+{
+	list_append(&w->lun->waiters, &w->link);
+	if (list_is_empty(&w->lun->starving))
+		list_append(&c->starving, &w->lun->starving);
+}
+
+void admit_waiting(struct list *link)
+{
+	struct waiting *w = container_of(link, struct waiting, link);
+	struct hba_controller *c = w->lun->controller;
+
+	if (c->accepting)
+		wait_here(c, w);
+	else
+		waiter_of(link)->ready(waiter_of(link), NULL);
+}
+
 int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
 {
 	struct hba_controller *c = lun->controller;
-	struct task *t;
+	struct task *t = NULL;
+	bool here = loop_is_here(c);
 
-	if (!c->accepting)
-		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(c->state));
-	/* Those who wait already come first. */
-	t = list_is_empty(&lun->waiters) ? take(lun, bounce) : NULL;
+	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
+		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
+			    hba_state_name(hba_controller_state(c)));
+	/* Those who wait already come first; and free tasks are the loop's. */
+	if (here && list_is_empty(&lun->waiters))
+		t = take(lun, bounce);
 	if (t) {
 		*ret_task = &t->head;
 		return 0;
 	}
-	if (w) {
-		*waiting_of(w) = (struct waiting) { .lun = lun, .bounce = bounce };
-		list_append(&lun->waiters, &waiting_of(w)->link);
-		if (list_is_empty(&lun->starving))
-			list_append(&c->starving, &lun->starving);
-	}
+	if (!w)
+		return 1;
+	*waiting_of(w) = (struct waiting) { .lun = lun, .bounce = bounce };
+	if (here)
+		wait_here(c, waiting_of(w));
+	else
+		guest_wait(c, &waiting_of(w)->link);
 	return 1;
 }
 
@@ -194,19 +216,10 @@ struct task *internal_get(struct hba_lun *lun)
 	return t;
 }
 
-void hba_task_put(struct hba_task *head)
+void task_return(struct task *t)
 {
-	struct task *t;
-	struct hba_controller *c;
+	struct hba_controller *c = t->queue->controller;
 
-	if (!head)
-		return;
-	t = task_of(head);
-	c = t->queue->controller;
-	if (t->state != TASK_OWNED) {
-		fail(-EINVAL, "hba_task_put: the task is not its client's to give back");
-		return;
-	}
 	t->state = TASK_FREE;
 	lun_return_tag(t->lun, t);
 	if (t->head.kind == HBA_TASK_INTERNAL) {
@@ -218,4 +231,23 @@ void hba_task_put(struct hba_task *head)
 	t->slice = NULL;
 	t->lun->taken--;
 	task_list_push(&t->queue->free, t);
+}
+
+void hba_task_put(struct hba_task *head)
+{
+	struct task *t;
+
+	if (!head)
+		return;
+	t = task_of(head);
+	if (t->state != TASK_OWNED) {
+		fail(-EINVAL, "hba_task_put: the task is not its client's to give back");
+		return;
+	}
+	if (loop_is_here(t->queue->controller)) {
+		task_return(t);
+		return;
+	}
+	t->state = TASK_RETURNED;
+	guest_push(t->queue->controller, t);
 }

@@ -139,7 +139,8 @@ enum task_state {
 	TASK_OWNED,  /* a client's: between get and submit, or after its done */
 	TASK_QUEUED, /* unsent, in its unit's queue */
 	TASK_WITH_DRIVER,
-	TASK_ENDED, /* completed; its done is owed */
+	TASK_ENDED,    /* completed; its done is owed */
+	TASK_RETURNED, /* put back by another thread, on its way to the loop */
 };
 
 /** enum head_view - Whose words the head's second line holds. */
@@ -280,6 +281,8 @@ struct hba_lun {
 	struct list link; /* hba_target::luns, by LUN */
 	struct hba_lun_id id;
 	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
+	bool present;             /* of info, atomic: other threads look at it */
+	uint32_t block_bytes;     /* likewise */
 	bool seen;                /* by the scan that is under way */
 	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched */
 	uint64_t held_until;      /* handed back by the driver; 0 = not */
@@ -388,6 +391,10 @@ void admit(struct hba_controller *c);
 bool admit_possible(const struct hba_controller *c);
 /** admit_none() - Tell everyone who waits (for `lun`, or at all if NULL) that nothing will come. */
 void admit_none(struct hba_controller *c, struct hba_lun *lun);
+/** admit_waiting() - One who asked from another thread now waits at its unit, like all others. */
+void admit_waiting(struct list *link);
+/** task_return() - hba_task_put(), in the loop. */
+void task_return(struct task *t);
 /** internal_get() - An internal task for `lun`, or NULL if all are out. Given back by hba_task_put(). */
 struct task *internal_get(struct hba_lun *lun);
 
@@ -422,6 +429,8 @@ void settle_turn(struct hba_controller *c);
 
 /* ---- submit.c -------------------------------------------------------------------------------------------------------- */
 
+/** task_dispatch() - A checked task goes where it has to go. In the loop. */
+void task_dispatch(struct task *t);
 /** task_submit() - hba_submit() for tasks of any kind. */
 int task_submit(struct task *t, hba_done_fn done, void *arg);
 
@@ -481,6 +490,8 @@ void sleeper_fini(struct sleeper *s);
 void sleeper_watch(struct hba_controller *c, int fd, uint32_t events);
 /** loop_wake() - Any thread: there is work. */
 void loop_wake(struct hba_controller *c);
+/** loop_run() - hba_controller_run(), for whoever is the loop. */
+int loop_run(struct hba_controller *c, unsigned budget);
 /** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */
 int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms);
 
@@ -498,6 +509,34 @@ void scan_turn(struct hba_controller *c);
 /** scan_next() - When it wants to be called at the latest; NEVER. */
 uint64_t scan_next(const struct hba_controller *c);
 void scan_free(struct hba_controller *c);
+
+/* ---- guest.c: other threads than the loop's ---------------------------------------------------------------------------- */
+
+struct guests {
+	struct task *inbox;   /* atomic: a stack of tasks submitted or put back */
+	pthread_mutex_t lock; /* waiting */
+	struct list waiting;
+	bool any; /* atomic */
+};
+
+bool loop_is_here(const struct hba_controller *c);
+/** guest_push() - Hand a task, submitted or returned, to the loop. Any thread; never waits. */
+void guest_push(struct hba_controller *c, struct task *t);
+/** guest_wait() - Hand a waiter to the loop. */
+void guest_wait(struct hba_controller *c, struct list *waiting);
+bool guests_knock(const struct hba_controller *c);
+void guests_turn(struct hba_controller *c);
+
+/* ---- thread.c: the library runs the loop ------------------------------------------------------------------------------- */
+
+struct runner {
+	pthread_t thread;
+	bool up;
+	bool quit; /* atomic */
+};
+
+int runner_start(struct hba_controller *c);
+void runner_stop(struct hba_controller *c);
 
 /* ---- notice.c: what a driver says of its bus --------------------------------------------------------------------------- */
 
@@ -591,6 +630,9 @@ struct hba_controller {
 	struct sleeper sleeper;
 	struct event_ring events;
 	struct notices notices;
+	struct guests guests;
+	struct runner runner;
+	pthread_t loop_thread; /* atomic */
 	struct recovery recovery;
 	struct scan *scan;
 	bool rescan_wanted; /* atomic */

@@ -303,7 +303,7 @@ void data_restore(struct task *t)
 /* May it go in stages? Only where blocks and bytes agree: then a stage is a number of blocks. */
 static void judge_split(struct task *t)
 {
-	uint32_t block = t->lun->info.block_bytes;
+	uint32_t block = __atomic_load_n(&t->lun->block_bytes, __ATOMIC_RELAXED);
 	struct scsi_rw rw;
 
 	t->splits = block && scsi_cdb_read_rw(t->head.cdb, t->head.cdb_len, &rw) && !rw.protect &&

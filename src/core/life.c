@@ -100,6 +100,7 @@ static void controller_free(struct hba_controller *c)
 	pthread_mutex_destroy(&c->info_lock);
 	pthread_mutex_destroy(&c->events.lock);
 	pthread_mutex_destroy(&c->notices.lock);
+	pthread_mutex_destroy(&c->guests.lock);
 	memory_fini(c);
 	free(c->uri);
 	free(c->path);
@@ -119,6 +120,8 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 	list_init(&c->starving);
 	list_init(&c->tmf.waiting);
 	list_init(&c->notices.list);
+	list_init(&c->guests.waiting);
+	pthread_mutex_init(&c->guests.lock, NULL);
 	pthread_mutex_init(&c->notices.lock, NULL);
 	list_init(&c->tmf.decided);
 	memory_init(&c->memory);
@@ -238,7 +241,7 @@ static int bring_up(struct hba_controller *c)
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_STARTED);
-	c->accepting = true;
+	__atomic_store_n(&c->accepting, true, __ATOMIC_RELAXED);
 	return scan_wait(c, c->given.start_ms ? c->given.start_ms : DEFAULT_START_MS);
 }
 
@@ -266,13 +269,17 @@ static int take_down(struct hba_controller *c)
 	int r;
 
 	list_init(&job.link);
-	c->accepting = false;
+	runner_stop(c);
+	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
+	guests_turn(c);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
 		loop_until(c, nothing_out, DRAIN_MS);
 	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
 	queue_end_lost(c, r < 0);
+	deliver_all(c);
+	guests_turn(c);
 	deliver_all(c);
 	manage_cancel_all(c);
 	if (r < 0) {
@@ -305,7 +312,10 @@ int hba_controller_start(struct hba_controller *c)
 	if (c->state != HBA_CREATED || c->stuck)
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
+	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
 	r = bring_up(c);
+	if (r == 0 && c->given.threads)
+		r = runner_start(c);
 	if (r == 0)
 		return 0;
 	snprintf(sentence, sizeof(sentence), "%s", hba_error());

@@ -155,13 +155,14 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	c->now = c->clock->now(c->clock);
 	if (c->sleeper.armed)
 		disarm(c);
+	guests_turn(c);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
 	chores(c);
 	return n;
 }
 
-int hba_controller_run(struct hba_controller *c, unsigned budget)
+int loop_run(struct hba_controller *c, unsigned budget)
 {
 	unsigned n;
 
@@ -176,6 +177,14 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 	n = turn(c, budget ? budget : 1);
 	turn_end(c);
 	return (int)n;
+}
+
+int hba_controller_run(struct hba_controller *c, unsigned budget)
+{
+	if (c->runner.up)
+		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
+	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
+	return loop_run(c, budget);
 }
 
 /* ---- going to sleep */
@@ -233,7 +242,8 @@ static bool wakes_by_itself(const struct hba_queue *q)
 static bool has_work(struct hba_controller *c)
 {
 	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || dones_owed(c) ||
-		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
+		    guests_knock(c) || __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) ||
+		    __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);
@@ -274,7 +284,7 @@ int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c),
 	while (!over(c)) {
 		if (c->clock->now(c->clock) >= last)
 			return -ETIMEDOUT;
-		r = hba_controller_run(c, TURN_BUDGET);
+		r = loop_run(c, TURN_BUDGET);
 		if (r < 0)
 			return r;
 		if (r == 0 && !over(c) && hba_controller_arm(c) == 0)

@@ -145,6 +145,8 @@ static void publish(struct hba_lun *lun, const struct hba_lun_info *info)
 {
 	pthread_mutex_lock(&lun->controller->info_lock);
 	lun->info = *info;
+	__atomic_store_n(&lun->present, info->present, __ATOMIC_RELAXED);
+	__atomic_store_n(&lun->block_bytes, info->block_bytes, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lun->controller->info_lock);
 }
 

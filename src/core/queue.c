@@ -254,6 +254,7 @@ static const char *const state_names[] = {
 	[TASK_QUEUED] = "not sent yet",
 	[TASK_WITH_DRIVER] = "with the driver",
 	[TASK_ENDED] = "completed already",
+	[TASK_RETURNED] = "free",
 };
 
 /* The task, if it is this controller's and with the driver; else NULL, and the violation is told. */

@@ -119,7 +119,7 @@ static void job_done(struct hba_controller *c, struct job *job)
 		return;
 	queue_end_lost(c, false);
 	if (rungs[r->rung].run == run_stop) {
-		c->accepting = false;
+		__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
 		controller_move(c, HBA_DEAD);
 		queue_flush(c, NULL, HBA_NOT_DELIVERED);
 		admit_none(c, NULL);

@@ -34,6 +34,20 @@ static void end_protected(struct task *t)
 	t->sense_len = (uint8_t)scsi_sense_write_fixed(&sense, t->sense);
 }
 
+void task_dispatch(struct task *t)
+{
+	struct hba_controller *c = t->queue->controller;
+
+	if (!t->lun->present && t->head.kind == HBA_TASK_CLIENT)
+		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
+	else if (c->given.read_only && scsi_cdb_changes_medium(t->head.cdb))
+		end_protected(t);
+	else if (!c->accepting && t->head.kind == HBA_TASK_CLIENT)
+		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	else
+		queue_add(t, false);
+}
+
 int task_submit(struct task *t, hba_done_fn done, void *arg)
 {
 	struct hba_controller *c = t->queue->controller;
@@ -48,24 +62,25 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 	t->expired = t->final = t->cancelled = t->sense_asked = false;
 	t->tries = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
-	if (!t->lun->info.present && t->head.kind == HBA_TASK_CLIENT)
-		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
-	else if (c->given.read_only && scsi_cdb_changes_medium(t->head.cdb))
-		end_protected(t);
-	else
-		queue_add(t, false);
+	if (loop_is_here(c)) {
+		task_dispatch(t);
+		return 0;
+	}
+	t->state = TASK_QUEUED;
+	guest_push(c, t);
 	return 0;
 }
 
 int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 {
 	struct task *t = task_of(head);
+	struct hba_controller *c = t->queue->controller;
 
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	if (!t->queue->controller->accepting)
-		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", t->queue->controller->uri,
-			    hba_state_name(t->queue->controller->state));
+	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
+		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
+			    hba_state_name(hba_controller_state(c)));
 	return task_submit(t, done, arg);
 }
 

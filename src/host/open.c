@@ -38,8 +38,6 @@ static int check_options(const struct hba_options *o)
 		return fail(-EINVAL, "these options are %zu bytes, newer than this library's %zu", o->size, sizeof(*o));
 	if (o->plugin)
 		return fail(-EOPNOTSUPP, "plug-ins cannot be loaded by this version");
-	if (o->threads)
-		return fail(-EOPNOTSUPP, "this version runs in the caller's loop only: leave 'threads' unset");
 	return 0;
 }
 

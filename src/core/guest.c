@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guest.c: submissions from other threads than the loop's.
+ *
+ * Tasks cross over on a stack that many push and the loop takes whole, so nobody waits and nothing can be mistaken for what it was.
+ * The right to a task is asked for in a locked list, since that is no I/O path: the answer always comes later, in the loop.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+
+bool loop_is_here(const struct hba_controller *c)
+{
+	return pthread_equal(__atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED), pthread_self());
+}
+
+void guest_push(struct hba_controller *c, struct task *t)
+{
+	struct task *head = __atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED);
+
+	do
+		t->next = head;
+	/* The task's fields, then the pointer that shows it. */
+	while (!__atomic_compare_exchange_n(&c->guests.inbox, &head, t, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	loop_wake(c);
+}
+
+void guest_wait(struct hba_controller *c, struct list *waiting)
+{
+	pthread_mutex_lock(&c->guests.lock);
+	list_append(&c->guests.waiting, waiting);
+	__atomic_store_n(&c->guests.any, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&c->guests.lock);
+	loop_wake(c);
+}
+
+static struct list *take_waiting(struct hba_controller *c)
+{
+	struct list *l = NULL;
+
+	pthread_mutex_lock(&c->guests.lock);
+	if (list_is_empty(&c->guests.waiting)) {
+		__atomic_store_n(&c->guests.any, false, __ATOMIC_SEQ_CST);
+	} else {
+		l = c->guests.waiting.next;
+		list_remove(l);
+	}
+	pthread_mutex_unlock(&c->guests.lock);
+	return l;
+}
+
+/* The stack has the newest on top; they are taken in the order in which they came. */
+static struct task *take_tasks(struct hba_controller *c)
+{
+	struct task *t = __atomic_exchange_n(&c->guests.inbox, NULL, __ATOMIC_ACQUIRE), *in_order = NULL, *next;
+
+	for (; t; t = next) {
+		next = t->next;
+		t->next = in_order;
+		in_order = t;
+	}
+	return in_order;
+}
+
+bool guests_knock(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->guests.inbox, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->guests.any, __ATOMIC_SEQ_CST);
+}
+
+void guests_turn(struct hba_controller *c)
+{
+	struct task *t, *next;
+	struct list *l;
+
+	if (__atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED))
+		for (t = take_tasks(c); t; t = next) {
+			next = t->next;
+			if (t->state == TASK_RETURNED)
+				task_return(t);
+			else
+				task_dispatch(t);
+		}
+	if (__atomic_load_n(&c->guests.any, __ATOMIC_RELAXED))
+		while ((l = take_waiting(c)))
+			admit_waiting(l);
+}

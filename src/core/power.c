@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * power.c: off, low, pause, and on again. First nothing new is sent, then what is out is awaited, then the driver is told.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { QUIET_MS = 10 * MS_PER_S };
+
+struct power_job {
+	struct job job;
+	enum hba_power state;
+};
+
+static bool nothing_with_driver(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->with_driver)
+			return false;
+	return true;
+}
+
+static int run_down(struct hba_controller *c, struct job *job)
+{
+	enum hba_power state = container_of(job, struct power_job, job)->state;
+
+	if (c->driver->set_power_state)
+		return c->driver->set_power_state(c, state);
+	if (state == HBA_POWER_OFF && c->driver->stop)
+		c->driver->stop(c);
+	return 0;
+}
+
+/* The chip may have lost everything meanwhile. One without a reset is told that it is on, and started. */
+static int run_up(struct hba_controller *c, struct job *job)
+{
+	int r = c->driver->set_power_state ? c->driver->set_power_state(c, HBA_POWER_ON) : 0;
+
+	(void)job;
+	if (r == 0 && c->driver->reset)
+		r = c->driver->reset(c, HBA_RESET_CONTROLLER);
+	if (r == 0 || r == -EOPNOTSUPP)
+		r = c->driver->start ? c->driver->start(c) : 0;
+	return r;
+}
+
+static int call(struct hba_controller *c, enum hba_power state, int (*run)(struct hba_controller *c, struct job *job))
+{
+	struct power_job p = { .job = { .name = "set_power_state", .step = true, .run = run }, .state = state };
+	int r;
+
+	list_init(&p.job.link);
+	r = service_call(c, &p.job);
+	return r < 0 && !c->stuck ? fail(r, "%s: driver %s failed in set_power_state: %s", c->uri, c->driver->name, strerror(-r))
+				  : r;
+}
+
+static int go_down(struct hba_controller *c, enum hba_power state)
+{
+	int r;
+
+	c->paused = true;
+	r = loop_until(c, nothing_with_driver, QUIET_MS);
+	if (r == -ETIMEDOUT)
+		r = fail(r, "%s: tasks are still out after %d ms; the power state is as it was", c->uri, QUIET_MS);
+	if (r == 0)
+		r = call(c, state, run_down);
+	if (r == 0)
+		r = controller_move(c, HBA_PAUSED);
+	c->paused = r == 0;
+	return r;
+}
+
+static int go_up(struct hba_controller *c)
+{
+	int r = call(c, HBA_POWER_ON, run_up);
+
+	if (r < 0)
+		return r;
+	controller_move(c, HBA_STARTED);
+	c->paused = false;
+	return scan_begin(c);
+}
+
+int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
+{
+	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
+		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
+	if (c->state == HBA_STARTED && state == HBA_POWER_ON)
+		return 0;
+	if (c->state != (state == HBA_POWER_ON ? HBA_PAUSED : HBA_STARTED))
+		return fail(-EBUSY, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	return state == HBA_POWER_ON ? go_up(c) : go_down(c, state);
+}
