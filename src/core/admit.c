@@ -65,10 +65,11 @@ static bool has_slice(const struct hba_controller *c, size_t bounce)
 static struct task *take(struct hba_lun *lun, size_t bounce)
 {
 	struct hba_controller *c = lun->controller;
-	struct task *t = lun->taken < lun->depth && has_slice(c, bounce) ? take_free(c) : NULL;
+	struct task *t = lun->taken < lun->depth && c->clients_out < c->most_clients && has_slice(c, bounce) ? take_free(c) : NULL;
 
 	if (!t)
 		return NULL;
+	c->clients_out++;
 	lun->taken++;
 	prepare(t, lun);
 	t->slice = bounce && c->bounce.n ? c->bounce.slices[--c->bounce.n_free] : NULL;
@@ -169,6 +170,8 @@ static struct hba_lun *next_starving(struct hba_controller *c)
 
 static bool any_free(const struct hba_controller *c)
 {
+	if (c->clients_out >= c->most_clients)
+		return false;
 	for (unsigned i = 0; i < c->n_queues; i++)
 		if (c->queues[i]->free.head)
 			return true;
@@ -230,6 +233,7 @@ void task_return(struct task *t)
 		c->bounce.slices[c->bounce.n_free++] = t->slice;
 	t->slice = NULL;
 	t->lun->taken--;
+	c->clients_out--;
 	task_list_push(&t->queue->free, t);
 }
 

@@ -118,6 +118,10 @@ struct memory {
 void memory_init(struct memory *m);
 /** memory_region() - The mapping with that number; NULL: none. No lock. */
 const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
+/** mapping_in_use() - Has any task data in it? The loop's to ask. */
+bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m);
+/** mapping_holds() - Does any byte of the mapping lie in `length` bytes at `address`? */
+bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length);
 /** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
 int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
 /** memory_iova() - Where the device finds `address`, and how many bytes go on from there; 0: nowhere. No lock. */
@@ -415,6 +419,8 @@ int data_setup(struct hba_controller *c);
 int data_prepare(struct task *t);
 /** data_settle() - A stage came back: take its data home. true: the next stage is written and wants to be sent. */
 bool data_settle(struct task *t);
+/** data_lies_in() - Has this task, which is not its client's now, data in the mapping? */
+bool data_lies_in(const struct task *t, const struct hba_mapping *m);
 /** data_restore() - Before its done: everything as the client wrote it. */
 void data_restore(struct task *t);
 
@@ -513,10 +519,11 @@ void scan_free(struct hba_controller *c);
 /* ---- guest.c: other threads than the loop's ---------------------------------------------------------------------------- */
 
 struct guests {
-	struct task *inbox;   /* atomic: a stack of tasks submitted or put back */
-	pthread_mutex_t lock; /* waiting */
-	struct list waiting;
-	bool any; /* atomic */
+	struct task *inbox;     /* atomic: a stack of tasks submitted or put back */
+	pthread_mutex_t lock;   /* what follows */
+	pthread_cond_t changed; /* a release is granted */
+	struct list waiting, releases;
+	bool any; /* atomic: one of the lists has something */
 };
 
 bool loop_is_here(const struct hba_controller *c);
@@ -524,8 +531,14 @@ bool loop_is_here(const struct hba_controller *c);
 void guest_push(struct hba_controller *c, struct task *t);
 /** guest_wait() - Hand a waiter to the loop. */
 void guest_wait(struct hba_controller *c, struct list *waiting);
+/** guest_release() - Wait until the loop says that no task has memory in the mapping. -ENODEV: there is no loop any more. */
+int guest_release(struct hba_controller *c, const struct hba_mapping *m);
+void guests_init(struct guests *g);
+void guests_fini(struct guests *g);
 bool guests_knock(const struct hba_controller *c);
 void guests_turn(struct hba_controller *c);
+/** guests_end() - The controller takes nothing any more: nobody waits for it either. */
+void guests_end(struct hba_controller *c);
 
 /* ---- thread.c: the library runs the loop ------------------------------------------------------------------------------- */
 
@@ -612,7 +625,8 @@ struct hba_controller {
 	struct hba_queue **queues;
 	unsigned n_queues, next_queue;
 	struct task_list internal_free, tmf_free;
-	struct task_list senseless; /* CHECK CONDITIONs that wait for an internal task to ask with */
+	unsigned clients_out, most_clients; /* clients' tasks, now and at most: the driver may lower it */
+	struct task_list senseless;         /* CHECK CONDITIONs that wait for an internal task to ask with */
 	struct tmf tmf;
 	bool paused; /* by power: what is submitted waits */
 
@@ -633,6 +647,7 @@ struct hba_controller {
 	struct guests guests;
 	struct runner runner;
 	pthread_t loop_thread; /* atomic */
+	bool in_turn;          /* the loop's: a callback may be running */
 	struct recovery recovery;
 	struct scan *scan;
 	bool rescan_wanted; /* atomic */

@@ -126,6 +126,32 @@ static int check_list(const struct hba_controller *c, const struct task *t)
 	return sum == t->given_length ? 0 : wrong_sum(sum, t->given_length);
 }
 
+static bool list_lies_in(const struct hba_controller *c, const struct hba_task *t, const struct hba_mapping *m)
+{
+	for (uint32_t i = 0; i < t->n_data; i++) {
+		if (t->mode == HBA_DATA_CPU && mapping_holds(m, t->data.iov[i].iov_base, t->data.iov[i].iov_len))
+			return true;
+		if (t->mode == HBA_DATA_REGION && memory_region(&c->memory, t->data.pieces[i].region) == m)
+			return true;
+	}
+	return false;
+}
+
+bool data_lies_in(const struct task *t, const struct hba_mapping *m)
+{
+	const struct hba_controller *c = t->lun ? t->lun->controller : NULL;
+	uint32_t n = t->given_n ? t->given_n : 1;
+
+	if (!c || !t->head.length || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_ENDED))
+		return false;
+	if (t->view != HEAD_STAGED)
+		return list_lies_in(c, &t->head, m);
+	for (uint32_t i = 0; i < n; i++)
+		if (mapping_holds(m, item_address(c, t, i), item_length(t, i)))
+			return true;
+	return false;
+}
+
 /* ---- one stage */
 
 static struct split_limits stage_limits(const struct hba_controller *c, const struct task *t)

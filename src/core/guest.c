@@ -34,18 +34,60 @@ void guest_wait(struct hba_controller *c, struct list *waiting)
 	loop_wake(c);
 }
 
+/* ---- a mapping that another thread wants to let go */
+
+struct release {
+	struct list link;
+	const struct hba_mapping *mapping;
+	bool granted;
+};
+
+int guest_release(struct hba_controller *c, const struct hba_mapping *m)
+{
+	struct guests *g = &c->guests;
+	struct release r = { .mapping = m };
+
+	pthread_mutex_lock(&g->lock);
+	list_append(&g->releases, &r.link);
+	__atomic_store_n(&g->any, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&g->lock);
+	loop_wake(c);
+	pthread_mutex_lock(&g->lock);
+	while (!r.granted && __atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
+		pthread_cond_wait(&g->changed, &g->lock);
+	list_remove(&r.link);
+	pthread_mutex_unlock(&g->lock);
+	return 0;
+}
+
+/* Under the lock. */
+static void grant(struct hba_controller *c)
+{
+	for (struct list *l = c->guests.releases.next; l != &c->guests.releases; l = l->next) {
+		struct release *r = container_of(l, struct release, link);
+
+		r->granted = r->granted || !mapping_in_use(c, r->mapping);
+		if (r->granted)
+			pthread_cond_broadcast(&c->guests.changed);
+	}
+}
+
+/* ---- the loop's side */
+
 static struct list *take_waiting(struct hba_controller *c)
 {
+	struct guests *g = &c->guests;
 	struct list *l = NULL;
 
-	pthread_mutex_lock(&c->guests.lock);
-	if (list_is_empty(&c->guests.waiting)) {
-		__atomic_store_n(&c->guests.any, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&g->lock);
+	grant(c);
+	if (list_is_empty(&g->waiting)) {
+		__atomic_store_n(&g->any, !list_is_empty(&g->releases), __ATOMIC_SEQ_CST);
 	} else {
-		l = c->guests.waiting.next;
+		l = g->waiting.next;
 		list_remove(l);
 	}
-	pthread_mutex_unlock(&c->guests.lock);
+	pthread_mutex_unlock(&g->lock);
 	return l;
 }
 
@@ -83,4 +125,26 @@ void guests_turn(struct hba_controller *c)
 	if (__atomic_load_n(&c->guests.any, __ATOMIC_RELAXED))
 		while ((l = take_waiting(c)))
 			admit_waiting(l);
+}
+
+void guests_end(struct hba_controller *c)
+{
+	guests_turn(c);
+	pthread_mutex_lock(&c->guests.lock);
+	pthread_cond_broadcast(&c->guests.changed);
+	pthread_mutex_unlock(&c->guests.lock);
+}
+
+void guests_init(struct guests *g)
+{
+	list_init(&g->waiting);
+	list_init(&g->releases);
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->changed, NULL);
+}
+
+void guests_fini(struct guests *g)
+{
+	pthread_cond_destroy(&g->changed);
+	pthread_mutex_destroy(&g->lock);
 }

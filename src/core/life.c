@@ -100,7 +100,7 @@ static void controller_free(struct hba_controller *c)
 	pthread_mutex_destroy(&c->info_lock);
 	pthread_mutex_destroy(&c->events.lock);
 	pthread_mutex_destroy(&c->notices.lock);
-	pthread_mutex_destroy(&c->guests.lock);
+	guests_fini(&c->guests);
 	memory_fini(c);
 	free(c->uri);
 	free(c->path);
@@ -120,8 +120,7 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 	list_init(&c->starving);
 	list_init(&c->tmf.waiting);
 	list_init(&c->notices.list);
-	list_init(&c->guests.waiting);
-	pthread_mutex_init(&c->guests.lock, NULL);
+	guests_init(&c->guests);
 	pthread_mutex_init(&c->notices.lock, NULL);
 	list_init(&c->tmf.decided);
 	memory_init(&c->memory);
@@ -271,7 +270,7 @@ static int take_down(struct hba_controller *c)
 	list_init(&job.link);
 	runner_stop(c);
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	guests_turn(c);
+	guests_end(c);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
@@ -393,6 +392,21 @@ unsigned hba_controller_steps(const struct hba_controller *c, const struct hba_s
 {
 	*ret_steps = c->steps;
 	return c->n_steps;
+}
+
+int hba_lower(struct hba_controller *c, uint64_t max_tasks)
+{
+	const struct op *op = op_now();
+
+	if (!op || op->hot || max_tasks == 0)
+		return violation(c, "hba_lower to %llu; it is called in a start, and one task is the least",
+				 (unsigned long long)max_tasks),
+		       -EINVAL;
+	if (max_tasks > c->most_clients)
+		return violation(c, "hba_lower to %llu from %u; it never raises", (unsigned long long)max_tasks, c->most_clients),
+		       -EINVAL;
+	c->most_clients = (unsigned)max_tasks;
+	return 0;
 }
 
 void *hba_controller_priv(const struct hba_controller *c)

@@ -174,7 +174,9 @@ int loop_run(struct hba_controller *c, unsigned budget)
 			drain(c->sleeper.wake);
 		return 0;
 	}
+	c->in_turn = true;
 	n = turn(c, budget ? budget : 1);
+	c->in_turn = false;
 	turn_end(c);
 	return (int)n;
 }

@@ -495,16 +495,46 @@ uint32_t hba_mapping_region(const struct hba_mapping *m)
 	return m->region;
 }
 
+bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length)
+{
+	uintptr_t mine = (uintptr_t)hba_mapping_address(m), other = (uintptr_t)address;
+
+	return other < mine + hba_mapping_length(m) && mine < other + length;
+}
+
+bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++)
+		if (data_lies_in(&c->pool.tasks[slot], m))
+			return true;
+	return false;
+}
+
+/* Its users come back through the loop, which the caller runs. */
+static int wait_unused(struct hba_controller *c, const struct hba_mapping *m)
+{
+	while (mapping_in_use(c, m)) {
+		if (c->in_turn)
+			return fail(-EBUSY, "a mapping is not released from a callback while tasks have memory in it");
+		loop_run(c, HBA_MAX_BATCH);
+	}
+	return 0;
+}
+
 int hba_mapping_release(struct hba_mapping *m)
 {
-	struct memory *memory;
+	struct hba_controller *c;
+	int r;
 
 	if (!m || m->buffer->driver)
 		return 0;
-	memory = &m->buffer->controller->memory;
-	pthread_mutex_lock(&memory->lock);
-	mapping_free(memory, m);
-	pthread_mutex_unlock(&memory->lock);
+	c = m->buffer->controller;
+	r = loop_is_here(c) ? wait_unused(c, m) : guest_release(c, m);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->memory.lock);
+	mapping_free(&c->memory, m);
+	pthread_mutex_unlock(&c->memory.lock);
 	return 0;
 }
 

@@ -226,6 +226,7 @@ int pool_create(struct hba_controller *c)
 		c->pool.n = c->pool.named = slot + 1;
 	}
 	c->pool.n_clients = c->pool.n - (unsigned)c->report.internal_tasks - TMF_TASKS;
+	c->most_clients = c->pool.n_clients;
 	c->pool.ns = c->clock->now(c->clock) - began;
 	c->pool.bytes = c->memory.driver_bytes - before + c->pool.n * (uint64_t)stride;
 	for (unsigned slot = 0; slot < c->pool.n; slot++)
