@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # commands.py HBAKIT: what the subcommands do when all goes well, and when a signal or a closed pipe ends them.
+import fcntl
 import json
 import os
 import pty
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -26,6 +29,27 @@ def run(*arguments, stdin=None, status=0):
 
 def run_json(*arguments, **named):
     return json.loads(run(*arguments, '--json', **named).stdout)
+
+
+def has_computed(process):
+    """A fifth of a second of its own time: far beyond bring-up."""
+    with open(f'/proc/{process.pid}/stat', encoding='ascii') as f:
+        user, system = f.read().rpartition(')')[2].split()[11:13]
+    return int(user) + int(system) > os.sysconf('SC_CLK_TCK') / 5
+
+
+def waiting_in(pipe):
+    """Bytes that are in a pipe, at either end."""
+    return struct.unpack('i', fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
+def has_swallowed(process):
+    """The one byte that we put into its standard input: it is reading, and wants more."""
+    if not hasattr(process, 'fed'):
+        process.fed = True
+        process.stdin.write(b'x')
+        process.stdin.flush()
+    return waiting_in(process.stdin) == 0
 
 
 class Commands(unittest.TestCase):
@@ -156,8 +180,9 @@ class Commands(unittest.TestCase):
             self.assertAlmostEqual(o['bytes_per_s'] / o['iops'], 4096, delta=1)
             t = o['latency_us']
             self.assertTrue(0 < t['p50'] <= t['p99'] <= t['p999'] <= t['max'])
-            # Little's law: what is out is rate times mean latency
-            self.assertAlmostEqual(o['iops'] * t['mean'] / 1e6, 32, delta=1.6)
+            # Little's law: what is out is rate times mean latency. Never more than the depth; less while another program runs
+            out = o['iops'] * t['mean'] / 1e6
+            self.assertTrue(16 < out < 33, out)
 
     def test_bench_text(self):
         text = run('bench', 'soft:null?size=1G', '--time', '1', '--depth', '1', '--bs', '64k').stdout
@@ -180,36 +205,38 @@ class Commands(unittest.TestCase):
         r = run('bench', RAM, '--time', '1', '--plot', 'none/x.svg', status=1)
         self.assertEqual(r.stderr, b'hbakit: none/x.svg: No such file or directory\n')
 
-    def interrupt(self, *arguments, after=0.7, which=signal.SIGINT, **named):
+    def interrupt(self, *arguments, begun, what=None, which=signal.SIGINT, **named):
+        """Sends a signal once the work has begun, which `begun` knows: not after some time, for a machine may be slow."""
         p = subprocess.Popen([HBAKIT, *arguments], stderr=subprocess.PIPE, **named)
-        time.sleep(after)
-        self.assertIsNone(p.poll(), 'it ended by itself')
+        while not begun(p):
+            self.assertIsNone(p.poll(), 'it ended by itself')
+            time.sleep(0.01)
         p.send_signal(which)
-        begun = time.monotonic()
         stderr = p.stderr.read().decode()
         self.assertEqual(p.wait(TIMEOUT_S), 1)
-        self.assertLess(time.monotonic() - begun, 5)
-        self.assertEqual(stderr.count('\n'), 1, stderr)
-        self.assertIn('stopped by ' + signal.strsignal(which), stderr)
+        self.assertEqual(stderr, f'hbakit: {arguments[1]}: {what or arguments[0]}: stopped by {signal.strsignal(which)}; '
+                                 'the controller was stopped in order\n')
         for stream in p.stdin, p.stdout, p.stderr:
             if stream:
                 stream.close()
 
     def test_signals(self):
-        self.interrupt('bench', RAM, '--time', '60', stdout=subprocess.DEVNULL)
-        self.interrupt('read', 'soft:null?size=1T', '-o', '/dev/null')
-        self.interrupt('read', 'soft:null?size=1T', stdout=subprocess.PIPE)  # into a pipe that nobody empties
-        self.interrupt('write', RAM, stdin=subprocess.PIPE, which=signal.SIGTERM)  # from a pipe that nobody fills
-        self.interrupt('cdb', RAM, '--out', '-', '2a000000000000000100', stdin=subprocess.PIPE)
+        none = subprocess.DEVNULL
+        self.interrupt('bench', RAM, '--time', '60', stdout=none, begun=has_computed)
+        self.interrupt('read', 'soft:null?size=1T', '-o', '/dev/null', begun=has_computed)
+        # into a pipe that nobody empties, from a pipe that nobody fills
+        self.interrupt('read', 'soft:null?size=1T', stdout=subprocess.PIPE, begun=lambda p: waiting_in(p.stdout) > 0)
+        self.interrupt('write', RAM, stdin=subprocess.PIPE, which=signal.SIGTERM, begun=has_swallowed)
+        self.interrupt('cdb', RAM, '--out', '-', '2a000000000000000100', what='reading the data', stdin=subprocess.PIPE,
+                       begun=has_swallowed)
 
     def test_closed_pipe(self):
         p = subprocess.Popen([HBAKIT, 'read', 'soft:null?size=1T'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         p.stdout.read(100)
         p.stdout.close()
-        stderr = p.stderr.read()
+        stderr = p.stderr.read().decode()
         self.assertEqual(p.wait(TIMEOUT_S), 1)
-        self.assertEqual(stderr.count(b'\n'), 1)
-        self.assertIn(b'Broken pipe', stderr)
+        self.assertRegex(stderr, r'^hbakit: standard output: Broken pipe after \d+ bytes; the copy is not complete\n$')
         p.stderr.close()
 
     def test_full_output(self):
