@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # full-disk.sh HBAKIT: a sparse image outgrows its file system: one line, exit status 1, and what was written before is there.
 . "$(dirname "$0")/../lib/lib.sh"
-hbakit=$1
+hbakit=$(realpath "$1")
 requires unshare mount
 
 # A mount of our own, which ends with us.

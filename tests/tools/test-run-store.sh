@@ -4,6 +4,7 @@
 # place of the image: the bytes that are checked came through the controller, all of them.
 . "$(dirname "$0")/../lib/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
+hbakit=$(realpath "$1")
 requires mke2fs e2fsck debugfs python3
 MIB=24
 IMAGE_BYTES=$((MIB * 1024 * 1024))
@@ -22,7 +23,7 @@ with open(sys.argv[1], "r+b") as f:
 }
 [ "\$1" != bench ] || exec python3 "$here/stand-in.py" "\$@"
 [ "\$1" != read ] || [ -z "\${FLIP_BEHIND_READ-}" ] || flip run/disk.img "\$FLIP_BEHIND_READ"
-"$1" "\$@" || exit
+"$hbakit" "\$@" || exit
 case "\$*" in
 write*target.img*) [ -z "\${FLIP_AFTER_WRITE-}" ] || flip run/target.img "\$FLIP_AFTER_WRITE" ;;
 esac
