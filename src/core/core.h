@@ -21,6 +21,7 @@
 #include <hbakit/event.h>
 #include <hbakit/lun.h>
 #include <pthread.h>
+#include <uthash.h>
 
 enum {
 	CACHE_LINE = 64,
@@ -282,7 +283,8 @@ struct unit_queue {
 struct hba_lun {
 	struct hba_controller *controller;
 	struct hba_target *target;
-	struct list link; /* hba_target::luns, by LUN */
+	struct list link;  /* hba_target::luns, by LUN */
+	UT_hash_handle hh; /* hba_target::by_id */
 	struct hba_lun_id id;
 	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
 	bool present;             /* of info, atomic: other threads look at it */
@@ -309,7 +311,8 @@ struct hba_target {
 	struct hba_target_report report;
 	struct properties properties;
 	struct list luns;
-	bool initialised; /* the driver has it */
+	struct hba_lun *by_id; /* a hash table of them */
+	bool initialised;      /* the driver has it */
 	bool seen;
 	bool present;
 	uint64_t held_until;

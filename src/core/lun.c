@@ -19,13 +19,10 @@ static uint64_t tags_of(const struct hba_controller *c)
 
 struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id)
 {
-	for (struct list *l = tgt->luns.prev; l != &tgt->luns; l = l->prev) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+	struct hba_lun *lun;
 
-		if (scsi_lun_equal(&lun->id, id))
-			return lun;
-	}
-	return NULL;
+	HASH_FIND(hh, tgt->by_id, id, sizeof(*id), lun);
+	return lun;
 }
 
 static int compare(const struct hba_lun *a, const struct hba_lun *b)
@@ -98,11 +95,14 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 	}
 	set_limits(lun);
 	insert(tgt, lun);
+	HASH_ADD(hh, tgt->by_id, id, sizeof(lun->id), lun);
 	return lun;
 }
 
 void lun_free(struct hba_lun *lun)
 {
+	if (!list_is_empty(&lun->link))
+		HASH_DEL(lun->target->by_id, lun);
 	list_remove(&lun->link);
 	free(lun->tags);
 	free(lun->priv);
