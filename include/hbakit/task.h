@@ -110,8 +110,8 @@ struct hba_waiter {
  * @w: who waits if there is none now; NULL = do not wait
  *
  * Pool, depth of the unit and bounce space are settled here, so nothing below can be full. Any thread; never waits.
- * 0: *ret_task is the caller's, its second line reset to defaults. 1: later, by `w->ready` (or never, if NULL).
- * -ENODEV: gone. -EMSGSIZE: more bounce than the controller has.
+ * 0: *ret_task is the caller's, its second line reset to defaults. 1: later, by `w->ready` (or never, if NULL); always so when the
+ * caller is not the loop. -ENODEV: the controller takes no tasks (any more).
  */
 int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task);
 
@@ -128,7 +128,8 @@ typedef void (*hba_done_fn)(struct hba_task *t, const struct hba_result *r, void
  * hba_submit() - Send a filled task. Any thread; never waits; allocates nothing.
  *
  * The task and the memory its data name are the core's until `done`, which runs exactly once if this returns 0.
- * Larger than the controller's limits: block reads and writes are split, all else is -EMSGSIZE.
+ * Larger than the controller's limits: block reads and writes go in stages, all else is -EMSGSIZE; so are data that the device cannot
+ * reach, if no bounce space was asked for.
  * -EINVAL: list, direction and length contradict one another, or no such region; -EACCES: a piece outside its region.
  * On an error the task is still the caller's and `done` never runs.
  */

@@ -15,7 +15,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { TURN_BUDGET = 64, DRAIN_AT_ONCE = 16 };
+/* A nap is bounded, so that a deadline of the caller's is kept even if nothing ever wakes us. */
+enum { TURN_BUDGET = 64, NAP_MS = 16 };
 
 /* ---- what wakes it */
 
@@ -290,7 +291,7 @@ int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c),
 		if (r < 0)
 			return r;
 		if (r == 0 && !over(c) && hba_controller_arm(c) == 0)
-			poll(&p, 1, DRAIN_AT_ONCE);
+			poll(&p, 1, NAP_MS);
 	}
 	return 0;
 }

@@ -30,6 +30,7 @@ enum {
 	WRITE_PROTECT_BIT = 0x80,
 	CAPACITY_16_BYTES = 32,
 	DISCOVER_MS = 30 * MS_PER_S,
+	MOST_UNLISTED = 256, /* units of a target that has no REPORT LUNS */
 };
 
 enum step_id {
@@ -114,11 +115,13 @@ static struct scsi_cdb build_luns(const struct scan *s)
 	return scsi_cdb_report_luns(data_limit(s->target->controller));
 }
 
-/* Without a list, every number up to the highest is tried. */
+/* Without a list every number up to the highest is tried; so old a target has few. */
 static enum step_id try_one_by_one(struct scan *s)
 {
 	uint64_t n = s->target->report.highest_lun + 1;
 
+	if (n > MOST_UNLISTED)
+		n = MOST_UNLISTED;
 	s->units = calloc(n, sizeof(*s->units));
 	if (!s->units)
 		return TARGET_DONE;
@@ -126,6 +129,22 @@ static enum step_id try_one_by_one(struct scan *s)
 		if (scsi_lun_from_number(s->n_units, &s->units[s->n_units]) < 0)
 			break;
 	return UNIT_INQUIRY;
+}
+
+/* A unit beyond what the controller can address is not offered; nor is one of several levels, unless it says it can. */
+static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	uint64_t number = scsi_lun_number(id);
+
+	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns : number <= tgt->report.highest_lun;
+}
+
+static void note_units_left_out(const struct scan *s, uint32_t needed, uint64_t got)
+{
+	if (needed <= got || needed <= data_limit(s->target->controller))
+		return;
+	hba_log(s->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
+		(unsigned long long)s->target->id, s->n_units);
 }
 
 static enum step_id take_luns(struct scan *s, const struct hba_result *r, const uint8_t *data)
@@ -138,12 +157,11 @@ static enum step_id take_luns(struct scan *s, const struct hba_result *r, const 
 	s->units = calloc(n ? n : 1, sizeof(*s->units));
 	if (!s->units)
 		return TARGET_DONE;
-	for (unsigned i = 0; i < n; i++)
-		s->units[i] = scsi_report_luns_entry(data, i);
-	s->n_units = n;
-	if (needed > r->bytes && needed > data_limit(s->target->controller))
-		hba_log(s->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
-			(unsigned long long)s->target->id, n);
+	for (unsigned i = 0; i < n; i++) {
+		s->units[s->n_units] = scsi_report_luns_entry(data, i);
+		s->n_units += can_address(s->target, &s->units[s->n_units]);
+	}
+	note_units_left_out(s, needed, r->bytes);
 	return UNIT_INQUIRY;
 }
 

@@ -121,6 +121,7 @@ static bool send_again(struct task *t, const struct scsi_sense *sense)
 	if (!rule || !may_try(t, rule))
 		return false;
 	delay = rule->applies == is_full ? shrink(lun, rule->delay_ms) : rule->delay_ms;
+	t->sense_asked = false;
 	if (delay)
 		lun->held_until = c->now + delay * (uint64_t)NS_PER_MS;
 	queue_add(t, true);
