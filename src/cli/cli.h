@@ -91,14 +91,16 @@ struct cli_session {
 	bool over;     /* run() says that nothing will come any more */
 };
 
-/** cli_open() - Open and start. 0, or CLI_FAILED, told. */
-int cli_open(struct cli_session *s, const struct cli_common *common);
+/**
+ * cli_with_controller() - Open and start a controller, do `work` with it, and close it whatever became of that.
+ *
+ * 0, or an exit status, told: the first there was. Memory that tasks may reach is `arguments`', or back when `work` returns.
+ */
+int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
 /** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */
 int cli_library_failed(const struct cli_session *s, const char *what);
 /** cli_stop() - Every task comes back through its done, now. Harmless twice. 0, or CLI_FAILED, told. */
 int cli_stop(struct cli_session *s);
-/** cli_close() - Stop (all tasks end through their done), close. Harmless twice. 0, or CLI_FAILED, told. */
-int cli_close(struct cli_session *s);
 /** cli_interrupted() - Has a signal come? Looks for one (a system call). */
 bool cli_interrupted(struct cli_session *s);
 /** cli_wait() - One turn of the loop, sleeping until there is something: a completion, a signal, or `fd` (-1: none). */

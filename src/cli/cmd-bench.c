@@ -205,8 +205,9 @@ static int check(const struct arguments *a, const struct hba_lun_info *info)
 	return 0;
 }
 
-static int bench_unit(const struct arguments *a, struct cli_session *s)
+static int bench_unit(void *arguments, struct cli_session *s)
 {
+	const struct arguments *a = arguments;
 	autofree struct bench_result *result = calloc(1, sizeof(*result));
 	struct hba_lun_info info;
 	struct hba_lun *lun;
@@ -220,18 +221,6 @@ static int bench_unit(const struct arguments *a, struct cli_session *s)
 	if (r == 0)
 		r = bench_run(s, lun, &a->plan, result);
 	return r ? r : show(a, result);
-}
-
-static int run(const struct arguments *a)
-{
-	struct cli_session s;
-	int r = cli_open(&s, &a->common), closed;
-
-	if (r)
-		return r;
-	r = bench_unit(a, &s);
-	closed = cli_close(&s);
-	return r ? r : closed;
 }
 
 static const struct argp_option options[] = {
@@ -275,7 +264,7 @@ int cmd_bench(int argc, char **argv)
 	if (r)
 		return r;
 	a.common.read_only = !a.plan.writes;
-	r = run(&a);
+	r = cli_with_controller(&a.common, bench_unit, &a);
 	cleanup_close(&a.plot_fd);
 	return r;
 }

@@ -17,6 +17,7 @@ struct arguments {
 	const char *out;
 	char *words[MAX_WORDS];
 	size_t n_words;
+	struct cli_exchange exchange; /* filled from the words, later with the answer */
 };
 
 static error_t take_in(struct arguments *a, const char *arg)
@@ -170,8 +171,10 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 	return cli_fail("%s: %s: %s%s%s", a->common.uri, name, status, sense[0] ? ": " : "", sense);
 }
 
-static int send(const struct arguments *a, struct cli_session *s, struct cli_exchange *x)
+static int send(void *arguments, struct cli_session *s)
 {
+	struct arguments *a = arguments;
+	struct cli_exchange *x = &a->exchange;
 	struct hba_lun_info info;
 	struct hba_lun *lun;
 	int r = cli_find_unit(s, &a->where, &lun, &info);
@@ -201,19 +204,13 @@ static const struct argp argp = {
 
 int cmd_cdb(int argc, char **argv)
 {
-	struct arguments a = { .in = 0 };
-	struct cli_exchange x = { .direction = HBA_NO_DATA };
-	struct cli_session s;
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word), closed;
+	struct arguments a = { .exchange = { .direction = HBA_NO_DATA } };
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
 
 	if (r == 0)
-		r = cli_parse_cdb(a.words, a.n_words, x.cdb, &x.cdb_len);
+		r = cli_parse_cdb(a.words, a.n_words, a.exchange.cdb, &a.exchange.cdb_len);
 	if (r == 0)
-		r = cli_open(&s, &a.common);
-	if (r)
-		return r;
-	r = send(&a, &s, &x);
-	closed = cli_close(&s);
-	free(x.data);
-	return r ? r : closed;
+		r = cli_with_controller(&a.common, send, &a);
+	free(a.exchange.data);
+	return r;
 }

@@ -25,6 +25,13 @@ static int print_text(const struct hba_controller *c)
 	return cli_finish_output();
 }
 
+static int show(void *arguments, struct cli_session *s)
+{
+	const struct cli_common *common = arguments;
+
+	return common->json ? print_json(s->controller) : print_text(s->controller);
+}
+
 static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { 0 } };
 
 static const struct argp argp = {
@@ -37,14 +44,7 @@ static const struct argp argp = {
 int cmd_info(int argc, char **argv)
 {
 	struct cli_common common = { .uri = NULL };
-	struct cli_session s;
-	int r = cli_parse(&argp, argc, argv, &common, &common.bad_word), closed;
+	int r = cli_parse(&argp, argc, argv, &common, &common.bad_word);
 
-	if (r == 0)
-		r = cli_open(&s, &common);
-	if (r)
-		return r;
-	r = common.json ? print_json(s.controller) : print_text(s.controller);
-	closed = cli_close(&s);
-	return r ? r : closed;
+	return r ? r : cli_with_controller(&common, show, &common);
 }

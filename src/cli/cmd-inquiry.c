@@ -137,8 +137,9 @@ static int failed(const struct arguments *a, const struct cli_exchange *x)
 	return cli_fail("%s: INQUIRY: %s%s%s", a->common.uri, name, words[0] ? ": " : "", words);
 }
 
-static int ask(const struct arguments *a, struct cli_session *s)
+static int ask(void *arguments, struct cli_session *s)
 {
+	const struct arguments *a = arguments;
 	uint8_t data[ALLOCATION] = { 0 };
 	struct cli_exchange x = { .direction = HBA_FROM_TARGET, .data = data };
 	struct scsi_cdb cdb =
@@ -176,14 +177,7 @@ static const struct argp argp = {
 int cmd_inquiry(int argc, char **argv)
 {
 	struct arguments a = { .has_page = false };
-	struct cli_session s;
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word), closed;
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
 
-	if (r == 0)
-		r = cli_open(&s, &a.common);
-	if (r)
-		return r;
-	r = ask(&a, &s);
-	closed = cli_close(&s);
-	return r ? r : closed;
+	return r ? r : cli_with_controller(&a.common, ask, &a);
 }

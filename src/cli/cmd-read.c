@@ -181,8 +181,9 @@ static int take_range(const struct arguments *a, const struct hba_lun_info *info
 	return 0;
 }
 
-static int read_unit(const struct arguments *a, struct cli_session *s)
+static int read_unit(void *arguments, struct cli_session *s)
 {
+	const struct arguments *a = arguments;
 	struct job j = { .session = s };
 	struct hba_lun_info info;
 	struct hba_lun *lun;
@@ -219,14 +220,7 @@ static const struct argp argp = {
 int cmd_read(int argc, char **argv)
 {
 	struct arguments a = { .common = { .read_only = true } };
-	struct cli_session s;
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word), closed;
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
 
-	if (r == 0)
-		r = cli_open(&s, &a.common);
-	if (r)
-		return r;
-	r = read_unit(&a, &s);
-	closed = cli_close(&s);
-	return r ? r : closed;
+	return r ? r : cli_with_controller(&a.common, read_unit, &a);
 }

@@ -62,7 +62,7 @@ static int interrupted(const struct job *j)
 	return cli_say_interrupted(j->session, "write");
 }
 
-static int check_input(struct job *j, const struct cli_slot *slot, ssize_t got)
+static int check_input(struct job *j, ssize_t got)
 {
 	uint64_t beyond = j->end - j->next;
 	char unit[CLI_UNIT_NAME];
@@ -78,7 +78,6 @@ static int check_input(struct job *j, const struct cli_slot *slot, ssize_t got)
 	if ((size_t)got % j->info.block_bytes)
 		return cli_fail("%s: its length is no multiple of %u bytes, the unit's block; the last %zu bytes are not written",
 				j->input.name, j->info.block_bytes, (size_t)got % j->info.block_bytes);
-	(void)slot;
 	return 0;
 }
 
@@ -86,7 +85,7 @@ static int check_input(struct job *j, const struct cli_slot *slot, ssize_t got)
 static int send_next(struct job *j, struct cli_slot *slot)
 {
 	ssize_t got = cli_read_full(j->session, &j->input, slot->data, j->stream.chunk);
-	int bad = check_input(j, slot, got), r;
+	int bad = check_input(j, got), r;
 	uint64_t n = got > 0 ? (uint64_t)got : 0;
 
 	j->at_end = got < 0 || n < j->stream.chunk || bad;
@@ -261,8 +260,9 @@ static int set_up(const struct arguments *a, struct cli_session *s, struct job *
 	return cli_stream_begin(&j->stream, s, lun, chunk);
 }
 
-static int write_unit(const struct arguments *a, struct cli_session *s)
+static int write_unit(void *arguments, struct cli_session *s)
 {
+	const struct arguments *a = arguments;
 	struct job j = { .session = s };
 	int r = cli_open_input(a->input, &j.input);
 
@@ -298,14 +298,7 @@ static const struct argp argp = {
 int cmd_write(int argc, char **argv)
 {
 	struct arguments a = { .offset = 0 };
-	struct cli_session s;
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word), closed;
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
 
-	if (r == 0)
-		r = cli_open(&s, &a.common);
-	if (r)
-		return r;
-	r = write_unit(&a, &s);
-	closed = cli_close(&s);
-	return r ? r : closed;
+	return r ? r : cli_with_controller(&a.common, write_unit, &a);
 }

@@ -71,20 +71,6 @@ int cli_library_failed(const struct cli_session *s, const char *what)
 	return cli_fail("%s%s%s%s%s", named ? "" : s->uri, named ? "" : ": ", what ? what : "", what ? ": " : "", sentence);
 }
 
-int cli_open(struct cli_session *s, const struct cli_common *common)
-{
-	int r;
-
-	*s = (struct cli_session) { .uri = common->uri };
-	r = catch_signals(s);
-	if (r < 0)
-		return cli_fail("signals cannot be caught: %s", strerror(-r));
-	r = open_and_start(s, common);
-	if (r)
-		cli_close(s);
-	return r;
-}
-
 int cli_stop(struct cli_session *s)
 {
 	if (!s->controller || s->over)
@@ -93,7 +79,8 @@ int cli_stop(struct cli_session *s)
 	return hba_controller_stop(s->controller) < 0 ? cli_library_failed(s, "stop") : 0;
 }
 
-int cli_close(struct cli_session *s)
+/* Harmless on a session that is half open. */
+static int close_session(struct cli_session *s)
 {
 	int r = cli_stop(s);
 
@@ -103,6 +90,20 @@ int cli_close(struct cli_session *s)
 		close(s->signal_fd);
 	s->own_fd = false;
 	return r;
+}
+
+int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+{
+	struct cli_session s = { .uri = common->uri };
+	int r = catch_signals(&s), closed;
+
+	if (r < 0)
+		return cli_fail("signals cannot be caught: %s", strerror(-r));
+	r = open_and_start(&s, common);
+	if (r == 0)
+		r = work(arguments, &s);
+	closed = close_session(&s);
+	return r ? r : closed;
 }
 
 bool cli_interrupted(struct cli_session *s)
