@@ -81,7 +81,7 @@ enum {
 
 static uint8_t feature_if(bool claimed, enum hba_feature feature)
 {
-	return claimed ? (uint8_t)HBA_FEATURE_BIT(feature) : 0;
+	return (uint8_t)(claimed ? HBA_FEATURE_BIT(feature) : 0);
 }
 
 /* Older devices use these bytes for themselves, hence the versions. */
