@@ -123,12 +123,75 @@ static void requests_wait_for_their_task(void **state)
 	free(ios);
 }
 
+enum { PIECES = 4, MAPPING_BYTES = 2 * PIECE };
+
+static int run_pieces(struct hba_controller *c, enum hba_disk_op op, const struct hba_piece *pieces, uint32_t n)
+{
+	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL), .op = op, .mode = HBA_DATA_REGION, .data = { .pieces = pieces } };
+
+	io.n_data = n;
+	for (uint32_t i = 0; i < n; i++)
+		io.length += pieces[i].length;
+	return hba_disk_do(&io);
+}
+
+/* Odd places and lengths, last piece first: what lands is only what was asked for, where it was asked for. */
+static void pieces_of_a_mapping_take_the_data(void **state)
+{
+	struct hba_controller *c = *state;
+	uint8_t *data = malloc(PIECES * BLOCK), *memory;
+	struct hba_piece pieces[PIECES];
+	struct hba_mapping *m;
+
+	assert_non_null(data);
+	assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, MAPPING_BYTES, 0, &m), 0);
+	memory = hba_mapping_address(m);
+	for (size_t i = 0; i < (size_t)PIECES * BLOCK; i++)
+		data[i] = (uint8_t)(i * 7 + i / BLOCK);
+	assert_int_equal(run(c, HBA_DISK_WRITE, 0, PIECES * BLOCK, data), 0);
+	for (uint32_t i = 0; i < PIECES; i++)
+		pieces[i] =
+			(struct hba_piece) { hba_mapping_region(m), i % 2 ? BLOCK + 1 : BLOCK - 1, (PIECES - i) * 3 * BLOCK + 5 };
+	memset(memory, 0xee, MAPPING_BYTES);
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, pieces, PIECES), 0);
+	for (size_t i = 0, at = 0; i < PIECES; at += pieces[i++].length) {
+		assert_memory_equal(memory + pieces[i].offset, data + at, pieces[i].length);
+		assert_true(is_all(memory + pieces[i].offset + pieces[i].length, BLOCK, 0xee));
+	}
+	memset(memory, 0x11, MAPPING_BYTES);
+	assert_int_equal(run_pieces(c, HBA_DISK_WRITE, pieces, PIECES), 0);
+	assert_int_equal(run(c, HBA_DISK_READ, 0, PIECES * BLOCK, data), 0);
+	assert_true(is_all(data, PIECES * BLOCK, 0x11));
+	assert_int_equal(hba_mapping_release(m), 0);
+	free(data);
+}
+
+static void pieces_outside_a_mapping_are_refused(void **state)
+{
+	struct hba_controller *c = *state;
+	struct hba_mapping *m;
+	struct hba_piece piece = { .length = BLOCK };
+
+	assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, BLOCK, 0, &m), 0);
+	piece.region = hba_mapping_region(m);
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), 0);
+	piece.offset = hba_mapping_length(m) - BLOCK + 1;
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), -EACCES);
+	piece.offset = UINT64_MAX - BLOCK + 1; /* offset + length wraps to 0 */
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), -EACCES);
+	piece.offset = 0;
+	assert_int_equal(hba_mapping_release(m), 0);
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), -EINVAL);
+	piece.region = UINT32_MAX;
+	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_zeroed_reads_as_zeros),
-		cmocka_unit_test(the_others_end),
-		cmocka_unit_test(requests_wait_for_their_task),
+		cmocka_unit_test(what_is_zeroed_reads_as_zeros),        cmocka_unit_test(the_others_end),
+		cmocka_unit_test(requests_wait_for_their_task),         cmocka_unit_test(pieces_of_a_mapping_take_the_data),
+		cmocka_unit_test(pieces_outside_a_mapping_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, take_down);

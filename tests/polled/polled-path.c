@@ -31,6 +31,7 @@ struct path {
 	const char *uri;
 	unsigned depth;
 	enum hba_disk_op op;
+	enum hba_data_mode mode;
 	enum fault fault;
 };
 
@@ -39,7 +40,8 @@ struct load;
 struct slot {
 	struct hba_disk_io io;
 	struct load *load;
-	uint8_t data[CHUNK];
+	struct hba_piece piece; /* `data`, said by region and offset */
+	uint8_t *data;
 };
 
 struct load {
@@ -127,21 +129,33 @@ static int prepare_medium(struct load *l)
 	return r;
 }
 
+static void set_up_slot(struct load *l, struct slot *s, const struct hba_mapping *m, uint64_t offset)
+{
+	s->load = l;
+	s->data = (uint8_t *)hba_mapping_address(m) + offset;
+	s->piece = (struct hba_piece) { .region = hba_mapping_region(m), .length = CHUNK, .offset = offset };
+	s->io = (struct hba_disk_io) { .lun = l->lun, .length = CHUNK, .mode = l->path->mode, .done = slot_done };
+	if (l->path->mode == HBA_DATA_REGION) {
+		s->io.data.pieces = &s->piece;
+		s->io.n_data = 1;
+	} else {
+		s->io.data.buffer = s->data;
+	}
+}
+
 static int bring_up(struct load *l)
 {
-	if (hba_controller_open(l->path->uri, NULL, &l->controller) < 0 || hba_controller_start(l->controller) < 0) {
+	struct hba_mapping *m;
+
+	if (hba_controller_open(l->path->uri, NULL, &l->controller) < 0 || hba_controller_start(l->controller) < 0 ||
+	    hba_mapping_create(l->controller, HBA_DEVICE_BOTH, (size_t)MOST_DEPTH * CHUNK, CHUNK, &m) < 0) {
 		fprintf(stderr, "%s\n", hba_error());
 		return -1;
 	}
 	l->lun = hba_lun_next(l->controller, NULL);
 	l->stores = strncmp(l->path->uri, "soft:null", strlen("soft:null")) != 0;
-	for (unsigned i = 0; i < MOST_DEPTH; i++) {
-		struct slot *s = &l->slots[i];
-
-		s->load = l;
-		s->io = (struct hba_disk_io) { .lun = l->lun, .length = CHUNK, .mode = HBA_DATA_CPU, .done = slot_done };
-		s->io.data.buffer = s->data;
-	}
+	for (unsigned i = 0; i < MOST_DEPTH; i++)
+		set_up_slot(l, &l->slots[i], m, i * (uint64_t)CHUNK);
 	return l->path->op == HBA_DISK_READ ? prepare_medium(l) : 0;
 }
 
@@ -158,7 +172,7 @@ static int run_commands(struct load *l)
 /* What WRITE left is looked at on the same path, still behind the filter. */
 static int read_back(struct load *l)
 {
-	static const struct path reading = { .depth = 1, .op = HBA_DISK_READ };
+	static const struct path reading = { .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU };
 
 	if (l->path->op != HBA_DISK_WRITE)
 		return 0;
@@ -205,16 +219,18 @@ static int walk(void *arg)
 static void the_polled_path_is_clean(void **state)
 {
 	static const struct path paths[] = {
-		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_READ },
-		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_WRITE },
-		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_READ },
-		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE },
-		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ },
-		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_WRITE },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_READ },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE },
+		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_REGION },
+		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_REGION },
 		/* Fewer tasks than requests: these wait inside, and waiting is free too. */
-		{ .uri = "soft:ram?tasks=4", .depth = MOST_DEPTH, .op = HBA_DISK_READ },
+		{ .uri = "soft:ram?tasks=4", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
 	};
 
 	(void)state;
@@ -232,7 +248,7 @@ static void the_polled_path_is_clean(void **state)
 static void a_system_call_is_noticed(void **state)
 {
 	char name[] = "/tmp/hbakit-polled-XXXXXX", uri[sizeof(name) + sizeof("soft:")];
-	struct path path = { .uri = uri, .depth = 1, .op = HBA_DISK_READ };
+	struct path path = { .uri = uri, .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU };
 	int fd = mkstemp(name), outcome;
 
 	(void)state;
@@ -247,7 +263,7 @@ static void a_system_call_is_noticed(void **state)
 
 static void an_allocation_is_noticed(void **state)
 {
-	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .fault = ALLOCATE };
+	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU, .fault = ALLOCATE };
 
 	(void)state;
 	assert_int_equal(outcome_of_child(walk, &path), ALLOCATED);
@@ -255,7 +271,7 @@ static void an_allocation_is_noticed(void **state)
 
 static void a_wrong_bit_is_noticed(void **state)
 {
-	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .fault = CHANGE_DATA };
+	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU, .fault = CHANGE_DATA };
 
 	(void)state;
 	assert_int_equal(outcome_of_child(walk, &path), WRONG_DATA);
