@@ -21,6 +21,10 @@
 #include <hbakit/event.h>
 #include <hbakit/lun.h>
 #include <pthread.h>
+
+/* What uthash would choose falls through in its switch, which clang warns of; and without memory it would end the program. */
+#define HASH_FUNCTION(key, length, value) HASH_FNV(key, length, value)
+#define HASH_NONFATAL_OOM                 1
 #include <uthash.h>
 
 enum {

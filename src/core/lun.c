@@ -68,6 +68,12 @@ static int give_memory(struct hba_lun *lun)
 	return (c->report.lun_priv_size && !lun->priv) || (tags && tags < c->pool.n && !lun->tags) ? -ENOMEM : 0;
 }
 
+/* No memory for the table, and it is not. */
+static bool is_in_table(const struct hba_lun *lun)
+{
+	return lun->hh.tbl;
+}
+
 struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 {
 	struct hba_controller *c = tgt->controller;
@@ -89,19 +95,20 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 		lun->queues[i].lun = lun;
 		list_init(&lun->queues[i].link);
 	}
-	if (give_memory(lun) < 0) {
+	if (give_memory(lun) == 0)
+		HASH_ADD(hh, tgt->by_id, id, sizeof(lun->id), lun);
+	if (!is_in_table(lun)) {
 		lun_free(lun);
 		return NULL;
 	}
 	set_limits(lun);
 	insert(tgt, lun);
-	HASH_ADD(hh, tgt->by_id, id, sizeof(lun->id), lun);
 	return lun;
 }
 
 void lun_free(struct hba_lun *lun)
 {
-	if (!list_is_empty(&lun->link))
+	if (is_in_table(lun))
 		HASH_DEL(lun->target->by_id, lun);
 	list_remove(&lun->link);
 	free(lun->tags);
