@@ -181,7 +181,7 @@ static int read_back(struct load *l)
 	return run_commands(l);
 }
 
-static enum outcome judge(const struct load *l, const struct hba_counts *before, unsigned long allocations)
+static int judge(const struct load *l, const struct hba_counts *before, unsigned long allocations)
 {
 	struct hba_counts after;
 
