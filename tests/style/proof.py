@@ -16,7 +16,7 @@ def exists(root, test):
   path, _, function = test.partition(":")
   if not function or not os.path.exists(os.path.join(root, path)):
     return False
-  definition = r"^def %s\(" if path.endswith(".py") else r"^(?:static )?(?:void|int) %s\("
+  definition = r"^\s*def %s\(" if path.endswith(".py") else r"^(?:static )?(?:void|int) %s\("
   return re.search(definition % re.escape(function), tree.read(root, path), re.M) is not None
 
 
