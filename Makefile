@@ -6,7 +6,7 @@ BUILD ?= build
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy bench style format clean
+.PHONY: help build run test test-all test-busy bench style mutants format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'
 	@echo 'make bench      commands per second and latency; JSON in run/'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
+	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
 	@echo 'make format     clang-format on all of it'
 	@echo 'make clean      remove what was built'
 	@echo
@@ -52,9 +53,13 @@ style:
 	@$(MAKE) --no-print-directory build
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite style
 
+mutants:
+	@tools/deps build test
+	@tests/mutants/run.py . $(MUTANTS)
+
 format:
 	@tools/deps format
 	@find src include tests bench examples \( -name '*.c' -o -name '*.h' \) -exec clang-format -i {} + 2>/dev/null || true
 
 clean:
-	rm -rf $(BUILD) build-release build-asan build-tsan run
+	rm -rf $(BUILD) build-release build-asan build-tsan build-mutants run
