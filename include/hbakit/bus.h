@@ -131,7 +131,15 @@ int hba_bus_master_on(struct hba_controller *c);
 
 /* ---- for back ends -------------------------------------------------------------------------------------------------- */
 
+/** struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name. Others are refused. */
+struct hba_option {
+	const char *name, *value; /* the default; NULL = unset */
+	const char *help;         /* one line for `hbakit drivers NAME` */
+};
+
 struct hba_bus_device; /* a back end's own struct behind one open device */
+
+enum { HBA_BUS_WHY_BYTES = 256 };
 
 enum hba_bus_facts {
 	HBA_BUS_FOREIGN_MEMORY = 1,   /* map_memory takes any fd; else only those of alloc_memory */
@@ -159,8 +167,16 @@ struct hba_bus {
 	unsigned version;
 	const char *name; /* its URI scheme: "pci", "qemu", "script" */
 
-	/* `rest` is the URI after the colon. Bus master is off when it returns. Required. */
-	int (*open)(const char *rest, struct hba_bus_info *info, struct hba_bus_device **ret_device);
+	const struct hba_option *options; /* what a URI of this bus may say after its `?`. Default: none */
+
+	/*
+	 * Which chip would it be? Touches nothing; fills vendor and device only. On an error `why` gets one sentence. Required.
+	 * `path` is the URI between colon and `?`, `query` what follows, or NULL.
+	 */
+	int (*identify)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES]);
+	/* Open it. Bus master is off when it returns. Arguments as above. Required. */
+	int (*open)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
+		    struct hba_bus_device **ret_device);
 	/* Also for a device half open, gone or hung. Required. */
 	void (*close)(struct hba_bus_device *d);
 

@@ -115,12 +115,6 @@ struct hba_pci_id {
 	const void *variant;           /* the driver's const facts about it: hba_controller_variant() */
 };
 
-/** struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name. Others are refused. */
-struct hba_option {
-	const char *name, *value; /* the default; NULL = unset */
-	const char *help;         /* one line for `hbakit drivers NAME` */
-};
-
 /** struct hba_driver - The table. Append only: a shorter one from an older plug-in means NULL for what it lacks. */
 struct hba_driver {
 	size_t size; /* HBA_DRIVER_HEADER sets both */

@@ -97,6 +97,12 @@ int parse_number(const char *text, uint64_t *ret_number);
 /** parse_size() - parse_number() with k, M, G or T behind it: powers of 1024. */
 int parse_size(const char *text, uint64_t *ret_bytes);
 
+/**
+ * query_next() - The items of "a=1&b=2&a=3" whose name is `name`, one after another. `*at` begins as the query (NULL is fine) and moves on.
+ * 1: *ret_value (up to `size` bytes with the NUL) is the next one's; 0: no more; -ENAMETOOLONG.
+ */
+int query_next(const char **at, const char *name, char *ret_value, size_t size);
+
 /** format_size() - "64 KiB", "1.5 GiB": for people, at most 16 bytes with the NUL. */
 void format_size(uint64_t bytes, char text[16]);
 

@@ -60,6 +60,26 @@ int parse_size(const char *text, uint64_t *ret_bytes)
 	return 0;
 }
 
+int query_next(const char **at, const char *name, char *ret_value, size_t size)
+{
+	size_t n = strlen(name);
+
+	while (*at && **at) {
+		const char *item = *at, *value = item + n + 1;
+		size_t length = strcspn(item, "&");
+
+		*at = item + length + (item[length] == '&');
+		if (length <= n || strncmp(item, name, n) != 0 || item[n] != '=')
+			continue;
+		if (length - n - 1 >= size)
+			return -ENAMETOOLONG;
+		memcpy(ret_value, value, length - n - 1);
+		ret_value[length - n - 1] = '\0';
+		return 1;
+	}
+	return 0;
+}
+
 void format_size(uint64_t bytes, char text[16])
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

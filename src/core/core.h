@@ -97,6 +97,28 @@ int properties_set(struct properties *p, const struct hba_property *property);
 void properties_remove(struct properties *p, const char *key);
 void properties_clear(struct properties *p);
 
+/* ---- bus.c: the device behind the driver ------------------------------------------------------------------------------- */
+
+struct bus_link {
+	const struct hba_bus *table; /* NULL: a controller without a device */
+	struct hba_bus_device *device;
+	struct hba_bus_info info;
+	bool gone; /* atomic; final */
+};
+
+int bus_open(struct hba_controller *c);
+/** bus_quiet() - Bus master off, or a function reset: 0 says that the device reaches no memory. Service thread. */
+int bus_quiet(struct hba_controller *c);
+void bus_close(struct hba_controller *c);
+bool bus_is_gone(const struct hba_controller *c);
+/** bus_alloc() - Memory from the bus; -EOPNOTSUPP: it has none of its own, take a memfd. */
+int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset);
+/** bus_map() - Where the device finds what is mapped for us at `address`. */
+int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits, void *address,
+	    struct hba_iova *ret_iova);
+void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length);
+bool bus_takes_foreign(const struct hba_controller *c);
+
 /* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
 
 /** struct spans - Which addresses of ours the device can reach, sorted. Never changed: a new one takes its place. */
@@ -358,6 +380,7 @@ void lun_return_tag(struct hba_lun *lun, const struct task *t);
 struct watch {
 	struct list link;
 	int fd;
+	bool drain; /* an eventfd: read it when awake */
 };
 
 struct hba_queue {
@@ -379,6 +402,8 @@ struct hba_queue {
 
 int queues_create(struct hba_controller *c);
 void queues_destroy(struct hba_controller *c);
+/** queue_watch_vector() - An eventfd that wakes the loop for this queue, and is drained by it. */
+int queue_watch_vector(struct hba_queue *q, int fd);
 /** queue_turn() - Send, poll, deliver; returns how many tasks came back. */
 unsigned queue_turn(struct hba_queue *q, unsigned budget);
 /** queue_deliver() - Run up to `budget` dones. */
@@ -394,6 +419,8 @@ void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome);
 /** queue_end_lost() - After a stop or a reset: end all that the driver had. */
 void queue_end_lost(struct hba_controller *c, bool memory_lost);
+/** queue_end_gone() - The device is gone: end all that the driver had, HBA_NOT_PRESENT. */
+void queue_end_gone(struct hba_controller *c);
 
 /* ---- admit.c --------------------------------------------------------------------------------------------------------- */
 
@@ -616,7 +643,8 @@ struct hba_controller {
 	const struct hba_driver *driver;
 	struct hba_driver table; /* a copy, padded with NULL where an older plug-in's is shorter */
 	const void *variant;
-	char *uri, *path, *name;
+	char *uri, *path, *query, *name; /* query: what follows the `?`; NULL */
+	struct bus_link bus;
 	struct uri_option *options;
 	struct hba_options given;
 	const struct clock *clock;
@@ -624,6 +652,7 @@ struct hba_controller {
 	enum hba_state state;
 	bool accepting; /* submissions */
 	bool stuck;     /* a waiting op never came back: its thread still owns what it uses */
+	bool lost;      /* not even the bus could confirm that DMA has ended */
 	uint64_t now;   /* once per turn */
 	struct hba_report report;
 	void *priv;
@@ -671,6 +700,7 @@ struct hba_controller {
 /** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
 struct controller_plan {
 	const struct hba_driver *driver;
+	const struct hba_bus *bus; /* NULL: the driver has no device */
 	const void *variant;
 	const char *uri;
 	const char *path;                  /* between colon and `?` */
@@ -682,6 +712,8 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 
 /** controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY: it does not. */
 int controller_move(struct hba_controller *c, enum hba_state to);
+/** life_gone() - The bus has lost its device: everything ends, HBA_NOT_PRESENT. Loop. */
+void life_gone(struct hba_controller *c);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
 
 /* ---- uri.c ----------------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_START_MS = 60 * MS_PER_S, MAP_MS = 60 * MS_PER_S, DRAIN_MS = 5 * MS_PER_S };
+enum { DEFAULT_START_MS = 60 * MS_PER_S, MAP_MS = 60 * MS_PER_S, OPEN_MS = 20 * MS_PER_S, DRAIN_MS = 5 * MS_PER_S };
 
 /* ---- states */
 
@@ -82,8 +82,10 @@ static int take_plan(struct hba_controller *c, const struct controller_plan *pla
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	c->uri = strdup(plan->uri);
 	c->path = strdup(plan->path);
+	c->query = plan->query ? strdup(plan->query) : NULL;
+	c->bus.table = plan->bus;
 	c->name = strdup(plan->options && plan->options->name ? plan->options->name : pid);
-	if (!c->uri || !c->path || !c->name)
+	if (!c->uri || !c->path || !c->name || (plan->query && !c->query))
 		return fail(-ENOMEM, "no memory for a controller");
 	if (plan->options)
 		c->given = *plan->options;
@@ -101,9 +103,12 @@ static void controller_free(struct hba_controller *c)
 	pthread_mutex_destroy(&c->events.lock);
 	pthread_mutex_destroy(&c->notices.lock);
 	guests_fini(&c->guests);
-	memory_fini(c);
+	/* What a device may still write is never anybody else's: leaked on purpose. */
+	if (!c->lost)
+		memory_fini(c);
 	free(c->uri);
 	free(c->path);
+	free(c->query);
 	free(c->name);
 	free(c);
 }
@@ -150,6 +155,17 @@ static int driver_error(struct hba_controller *c, const char *op, int error)
 	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op, strerror(-error));
 }
 
+static int run_open(struct hba_controller *c, struct job *job)
+{
+	int r = bus_open(c);
+
+	(void)job;
+	if (r < 0)
+		fail(r, "%s: %s", c->uri, c->op_sentence);
+	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
+	return r;
+}
+
 static int run_initialize(struct hba_controller *c, struct job *job)
 {
 	uint64_t violations = c->violations;
@@ -191,11 +207,20 @@ static int run_start(struct hba_controller *c, struct job *job)
 	return r;
 }
 
+/* Whatever the driver did: the bus has the last word on who may still write our memory. */
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	if (c->driver->stop)
 		c->driver->stop(c);
+	return bus_quiet(c);
+}
+
+static int run_close(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	memory_release_driver(c);
+	bus_close(c);
 	return 0;
 }
 
@@ -228,6 +253,11 @@ static int bring_up(struct hba_controller *c)
 	c->priv = c->driver->priv_size ? calloc(1, c->driver->priv_size) : NULL;
 	if (c->driver->priv_size && !c->priv)
 		return fail(-ENOMEM, "%s: no memory for the driver", c->uri);
+	if (c->bus.table) {
+		r = take_step(c, "open", run_open, OPEN_MS);
+		if (r < 0)
+			return r;
+	}
 	r = take_step(c, "initialize", run_initialize, 0);
 	if (r < 0)
 		return r;
@@ -282,15 +312,29 @@ static int take_down(struct hba_controller *c)
 	deliver_all(c);
 	manage_cancel_all(c);
 	if (r < 0) {
+		c->lost = true;
 		controller_move(c, HBA_DEAD);
+		service_stop(c);
 		return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
 			    c->driver->name);
 	}
+	take_step(c, "close", run_close, 0);
 	service_stop(c);
-	memory_release_driver(c);
 	free(c->priv);
 	c->priv = NULL;
 	return 0;
+}
+
+/* The device was pulled out, or its process died: it reaches no memory any more, and answers nothing. */
+void life_gone(struct hba_controller *c)
+{
+	if (c->state == HBA_GONE || controller_move(c, HBA_GONE) < 0)
+		return;
+	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
+	queue_end_gone(c);
+	queue_flush(c, NULL, HBA_NOT_PRESENT);
+	admit_none(c, NULL);
+	manage_cancel_all(c);
 }
 
 static void forget(struct hba_controller *c)
@@ -335,7 +379,7 @@ int hba_controller_stop(struct hba_controller *c)
 	if (!c->service.up || c->stuck)
 		return fail(-EIO, "%s: the controller is %s", c->uri, hba_state_name(c->state));
 	r = take_down(c);
-	if (r == 0 && c->state != HBA_DEAD)
+	if (r == 0 && c->state != HBA_DEAD && c->state != HBA_GONE)
 		controller_move(c, HBA_STOPPED);
 	return r;
 }

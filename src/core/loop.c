@@ -46,35 +46,55 @@ void sleeper_fini(struct sleeper *s)
 	cleanup_close(&s->epoll);
 }
 
-int hba_queue_watch(struct hba_queue *q, int fd, short events)
+static struct watch *find_watch(const struct hba_queue *q, int fd)
 {
-	struct sleeper *s = &q->controller->sleeper;
-	struct epoll_event e = { .events = (uint32_t)events, .data.fd = fd };
-	struct watch *w;
-	struct list *l;
+	for (struct list *l = q->watches.next; l != &q->watches; l = l->next)
+		if (container_of(l, struct watch, link)->fd == fd)
+			return container_of(l, struct watch, link);
+	return NULL;
+}
 
-	for (l = q->watches.next; l != &q->watches; l = l->next) {
-		w = container_of(l, struct watch, link);
-		if (w->fd != fd)
-			continue;
-		if (events)
-			return epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &e) < 0 ? -errno : 0;
-		list_remove(l);
-		free(w);
-		return epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
-	}
-	if (!events)
-		return 0;
-	w = malloc(sizeof(*w));
+static int add_watch(struct hba_queue *q, int fd, uint32_t events, bool drain)
+{
+	struct watch *w = malloc(sizeof(*w));
+	int r;
+
 	if (!w)
 		return -ENOMEM;
-	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
+	r = add_fd(&q->controller->sleeper, fd, events);
+	if (r < 0 && r != -EEXIST) {
 		free(w);
-		return -errno;
+		return r;
 	}
-	w->fd = fd;
+	*w = (struct watch) { .fd = fd, .drain = drain };
 	list_append(&q->watches, &w->link);
 	return 0;
+}
+
+static int change_watch(struct hba_queue *q, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = { .events = events, .data.fd = w->fd };
+	int r = epoll_ctl(q->controller->sleeper.epoll, events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, w->fd, &e) < 0 ? -errno : 0;
+
+	if (!events) {
+		list_remove(&w->link);
+		free(w);
+	}
+	return r;
+}
+
+int hba_queue_watch(struct hba_queue *q, int fd, short events)
+{
+	struct watch *w = find_watch(q, fd);
+
+	if (w)
+		return change_watch(q, w, (uint32_t)events);
+	return events ? add_watch(q, fd, (uint32_t)events, false) : 0;
+}
+
+int queue_watch_vector(struct hba_queue *q, int fd)
+{
+	return find_watch(q, fd) ? 0 : add_watch(q, fd, EPOLLIN, true);
 }
 
 void loop_wake(struct hba_controller *c)
@@ -106,14 +126,23 @@ static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
 	op_leave(&op);
 }
 
+static void drain_vectors(const struct hba_queue *q)
+{
+	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next)
+		if (container_of(l, struct watch, link)->drain)
+			drain(container_of(l, struct watch, link)->fd);
+}
+
 static void disarm(struct hba_controller *c)
 {
 	bool ignored;
 
 	__atomic_store_n(&c->sleeper.asleep, false, __ATOMIC_SEQ_CST);
 	c->sleeper.armed = false;
-	for (unsigned i = 0; i < c->n_queues; i++)
+	for (unsigned i = 0; i < c->n_queues; i++) {
 		interrupts(c->queues[i], false, &ignored);
+		drain_vectors(c->queues[i]);
+	}
 	drain(c->sleeper.wake);
 	drain(c->sleeper.timer);
 }
@@ -136,6 +165,8 @@ static bool dones_owed(const struct hba_controller *c)
 /* What is no I/O; nearly always nothing. */
 static void chores(struct hba_controller *c)
 {
+	if (bus_is_gone(c))
+		life_gone(c);
 	service_reap(c);
 	if (!list_is_empty(&c->starving))
 		admit(c);
@@ -239,14 +270,14 @@ static void set_timer(struct hba_controller *c, uint64_t at)
 /* Can anything but our own polling tell that this queue has work? */
 static bool wakes_by_itself(const struct hba_queue *q)
 {
-	return !q->with_driver || !list_is_empty(&q->watches) || q->controller->driver->interrupts;
+	return !q->with_driver || !list_is_empty(&q->watches);
 }
 
 static bool has_work(struct hba_controller *c)
 {
 	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || dones_owed(c) ||
-		    guests_knock(c) || __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) ||
-		    __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
+		    guests_knock(c) || (bus_is_gone(c) && c->state != HBA_GONE) ||
+		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);

@@ -30,6 +30,7 @@ struct slab {
 	uint64_t fd_offset;
 	size_t length, used;
 	uint8_t *address;
+	struct hba_iova iova;
 	unsigned buffers, bits;
 	bool driver;
 };
@@ -107,7 +108,7 @@ static int spans_renew(struct memory *m)
 
 		for (; i > 0 && t->span[i - 1].address > (uintptr_t)s->address; i--)
 			t->span[i] = t->span[i - 1];
-		t->span[i] = (struct span) { (uintptr_t)s->address, s->length, { (uintptr_t)s->address } };
+		t->span[i] = (struct span) { (uintptr_t)s->address, s->length, s->iova };
 	}
 	t->older = m->spans;
 	/* The filled table, then the pointer that shows it. */
@@ -137,48 +138,63 @@ size_t memory_iova(const struct memory *m, const void *address, struct hba_iova 
 	return t->span[low - 1].length - offset;
 }
 
-static int slab_new(struct memory *m, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
+/* Below few address bits only a device of software looks at our own addresses. */
+static void *map_slab(const struct hba_controller *c, size_t length, int fd, uint64_t offset, unsigned bits)
+{
+	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits) : map_any(length, fd, offset);
+}
+
+/* Takes the descriptor over if it returns 0. */
+static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
 {
 	struct slab *s = calloc(1, sizeof(*s));
 	void *address;
+	int r;
 
 	if (!s)
 		return -ENOMEM;
-	address = bits < POINTER_BITS ? map_low(length, fd, fd_offset, bits) : map_any(length, fd, fd_offset);
+	address = map_slab(c, length, fd, fd_offset, bits);
 	if (address == MAP_FAILED) {
 		free(s);
 		return -errno;
 	}
 	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits };
-	list_append(&m->slabs, &s->link);
-	if (spans_renew(m) < 0) {
+	list_append(&c->memory.slabs, &s->link);
+	r = bus_map(c, fd, fd_offset, length, bits, address, &s->iova);
+	if (r == 0)
+		r = spans_renew(&c->memory);
+	if (r < 0) {
 		list_remove(&s->link);
 		munmap(address, length);
 		free(s);
-		return -ENOMEM;
+		return r;
 	}
 	*ret_slab = s;
 	return 0;
 }
 
-static void slab_free(struct memory *m, struct slab *s)
+static void slab_free(struct hba_controller *c, struct slab *s)
 {
 	list_remove(&s->link);
 	/* Should there be no memory for a shorter table, the old one still names it; no task can have memory there. */
-	(void)spans_renew(m);
+	(void)spans_renew(&c->memory);
+	bus_unmap(c, s->iova, s->length);
 	munmap(s->address, s->length);
 	close(s->fd);
 	free(s);
 }
 
-static int slab_create(struct memory *m, size_t length, unsigned bits, bool driver, struct slab **ret_slab)
+static int slab_create(struct hba_controller *c, size_t length, unsigned bits, bool driver, struct slab **ret_slab)
 {
 	autoclose int fd = -1;
-	int r = slab_fd(length, &fd);
+	uint64_t offset = 0;
+	int r = bus_alloc(c, length, &fd, &offset);
 
+	if (r == -EOPNOTSUPP)
+		r = slab_fd(length, &fd);
 	if (r < 0)
 		return r;
-	r = slab_new(m, fd, 0, length, bits, ret_slab);
+	r = slab_new(c, fd, offset, length, bits, ret_slab);
 	if (r < 0)
 		return r;
 	steal_fd(&fd);
@@ -248,13 +264,13 @@ static int buffer_new(struct hba_controller *c, struct slab *s, size_t offset, s
 
 static void buffer_free(struct hba_buffer *b)
 {
-	struct memory *m = &b->controller->memory;
+	struct hba_controller *c = b->controller;
 	struct slab *s = b->slab;
 
 	list_remove(&b->link);
 	free(b);
 	if (--s->buffers == 0 && !s->driver)
-		slab_free(m, s);
+		slab_free(c, s);
 }
 
 static int carve(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
@@ -266,8 +282,7 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 	int r;
 
 	if (!s) {
-		r = slab_create(&c->memory, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), bits, driver,
-				&s);
+		r = slab_create(c, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), bits, driver, &s);
 		if (r < 0)
 			return r;
 	}
@@ -277,7 +292,7 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 		s->used = offset + capacity;
 		c->memory.driver_bytes += driver ? capacity : 0;
 	} else if (!s->buffers) {
-		slab_free(&c->memory, s);
+		slab_free(c, s);
 	}
 	return r;
 }
@@ -328,6 +343,8 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 
 	if (r < 0)
 		return r;
+	if (!bus_takes_foreign(c))
+		return fail(-EOPNOTSUPP, "the device behind %s reaches no foreign memory; take it by hba_buffer_create", c->uri);
 	if (!length || length % PAGE || offset % PAGE)
 		return fail(-EINVAL, "imported memory begins and ends on a page of %d bytes", PAGE);
 	seals = fcntl(fd, F_GET_SEALS);
@@ -340,13 +357,13 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (own < 0)
 		return fail(-errno, "the descriptor of the memory cannot be duplicated");
 	pthread_mutex_lock(&c->memory.lock);
-	r = slab_new(&c->memory, own, offset, length, address_bits(c, driver), &s);
+	r = slab_new(c, own, offset, length, address_bits(c, driver), &s);
 	if (r == 0) {
 		steal_fd(&own);
 		s->used = length;
 		r = buffer_new(c, s, 0, length, ret_buffer);
 		if (r < 0)
-			slab_free(&c->memory, s);
+			slab_free(c, s);
 	}
 	pthread_mutex_unlock(&c->memory.lock);
 	return r < 0 ? fail(r, "imported memory cannot be mapped") : 0;
@@ -487,7 +504,7 @@ size_t hba_mapping_length(const struct hba_mapping *m)
 
 struct hba_iova hba_mapping_iova(const struct hba_mapping *m)
 {
-	return (struct hba_iova) { (uintptr_t)hba_mapping_address(m) };
+	return hba_iova_at(m->buffer->slab->iova, m->buffer->offset);
 }
 
 uint32_t hba_mapping_region(const struct hba_mapping *m)
@@ -540,8 +557,9 @@ int hba_mapping_release(struct hba_mapping *m)
 
 /* ---- the end */
 
-static void release_all(struct memory *m, bool driver)
+static void release_all(struct hba_controller *c, bool driver)
 {
+	struct memory *m = &c->memory;
 	struct list *l, *next;
 
 	for (l = m->mappings.next; l != &m->mappings; l = next) {
@@ -561,21 +579,21 @@ static void release_all(struct memory *m, bool driver)
 	for (l = m->slabs.next; l != &m->slabs; l = next) {
 		next = l->next;
 		if (container_of(l, struct slab, link)->driver == driver)
-			slab_free(m, container_of(l, struct slab, link));
+			slab_free(c, container_of(l, struct slab, link));
 	}
 }
 
 void memory_release_driver(struct hba_controller *c)
 {
 	pthread_mutex_lock(&c->memory.lock);
-	release_all(&c->memory, true);
+	release_all(c, true);
 	pthread_mutex_unlock(&c->memory.lock);
 }
 
 void memory_fini(struct hba_controller *c)
 {
-	release_all(&c->memory, true);
-	release_all(&c->memory, false);
+	release_all(c, true);
+	release_all(c, false);
 	while (c->memory.spans) {
 		struct spans *t = c->memory.spans;
 

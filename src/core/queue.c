@@ -410,7 +410,7 @@ void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_o
 	}
 }
 
-void queue_end_lost(struct hba_controller *c, bool memory_lost)
+static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool memory_lost)
 {
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
@@ -421,13 +421,21 @@ void queue_end_lost(struct hba_controller *c, bool memory_lost)
 			manage_lost(c, t);
 			continue;
 		}
-		task_end(t,
-			 memory_lost                   ? HBA_NO_STATUS
-			 : t->expired && !t->cancelled ? HBA_TASK_TIMEOUT
-						       : HBA_NOT_DELIVERED,
+		t->final = true;
+		task_end(t, outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled ? HBA_TASK_TIMEOUT : outcome,
 			 HBA_SENT_MAYBE);
 		t->memory_lost = memory_lost;
 	}
+}
+
+void queue_end_lost(struct hba_controller *c, bool memory_lost)
+{
+	end_all(c, memory_lost ? HBA_NO_STATUS : HBA_NOT_DELIVERED, memory_lost);
+}
+
+void queue_end_gone(struct hba_controller *c)
+{
+	end_all(c, HBA_NOT_PRESENT, false);
 }
 
 /* ---- queues themselves */

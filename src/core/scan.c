@@ -465,6 +465,8 @@ static void send_step(struct scan *s)
 	s->task->head.cdb_len = cdb.length;
 	s->task->head.timeout_ms = COMMAND_MS;
 	if (length) {
+		/* Not every chip says how much has come: what has not is zero. */
+		memset(s->task->memory, 0, length);
 		s->task->head.direction = HBA_FROM_TARGET;
 		s->task->head.length = length;
 		s->task->head.data.buffer = s->task->memory;

@@ -12,22 +12,38 @@ struct uri_option {
 	struct uri_option *next;
 };
 
-static const struct hba_option *known_option(const struct hba_driver *d, const char *name)
+static const struct hba_option *find_option(const struct hba_option *list, const char *name)
 {
-	for (const struct hba_option *o = d->options; o && o->name; o++)
+	for (const struct hba_option *o = list; o && o->name; o++)
 		if (strcmp(o->name, name) == 0)
 			return o;
 	return NULL;
 }
 
+/* The driver's own, or its bus's: the bus reads them from the query itself. */
+static const struct hba_option *known_option(const struct hba_controller *c, const char *name)
+{
+	const struct hba_option *o = find_option(c->driver->options, name);
+
+	return o || !c->bus.table ? o : find_option(c->bus.table->options, name);
+}
+
+static size_t list_options(const struct hba_option *options, char *list, size_t size, size_t used)
+{
+	for (const struct hba_option *o = options; o && o->name && used < size; o++)
+		used += (size_t)snprintf(list + used, size - used, "%s%s", used ? ", " : "", o->name);
+	return used;
+}
+
 static int refuse_unknown(struct hba_controller *c, const char *name)
 {
-	char list[SENTENCE_BYTES / 2] = "none";
-	size_t used = 0;
+	char list[SENTENCE_BYTES / 2] = "";
+	size_t used = list_options(c->driver->options, list, sizeof(list), 0);
 
-	for (const struct hba_option *o = c->driver->options; o && o->name && used < sizeof(list); o++)
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", o->name);
-	return fail(-EINVAL, "%s: driver %s knows no option '%s'; it knows: %s", c->uri, c->driver->name, name, list);
+	if (c->bus.table)
+		used = list_options(c->bus.table->options, list, sizeof(list), used);
+	return fail(-EINVAL, "%s: driver %s knows no option '%s'; it knows: %s", c->uri, c->driver->name, name,
+		    used ? list : "none");
 }
 
 static int add_option(struct hba_controller *c, const char *item)
@@ -43,7 +59,7 @@ static int add_option(struct hba_controller *c, const char *item)
 	o->value = strdup(equals ? equals + 1 : "1");
 	if (!o->name || !o->value)
 		return -ENOMEM;
-	return known_option(c->driver, o->name) ? 0 : refuse_unknown(c, o->name);
+	return known_option(c, o->name) ? 0 : refuse_unknown(c, o->name);
 }
 
 int uri_options_parse(struct hba_controller *c, const char *query)
@@ -88,7 +104,7 @@ const char *hba_uri_option(const struct hba_controller *c, const char *name)
 	for (const struct uri_option *o = c->options; o; o = o->next)
 		if (strcmp(o->name, name) == 0)
 			return o->value;
-	known = known_option(c->driver, name);
+	known = known_option(c, name);
 	return known ? known->value : NULL;
 }
 

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus.c: between a driver's registers and the back end that reaches them.
+ *
+ * Whatever the back end says first of a lost device is final: from then on registers read as all ones, writes are dropped, and the
+ * loop ends what is out. Bus master is the one switch that a driver cannot leave on: after stop it goes off, and with that memory is
+ * certainly ours again.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4 };
+
+static uint64_t all_ones(unsigned width)
+{
+	return width >= sizeof(uint64_t) ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+}
+
+bool bus_is_gone(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->bus.gone, __ATOMIC_RELAXED);
+}
+
+/* Every call of a back end passes through here with what it returned. */
+static int heed(struct hba_controller *c, int r)
+{
+	if (r != -ENODEV || bus_is_gone(c))
+		return r;
+	__atomic_store_n(&c->bus.gone, true, __ATOMIC_SEQ_CST);
+	loop_wake(c);
+	return r;
+}
+
+static bool is_reachable(const struct hba_controller *c)
+{
+	return c->bus.device && !bus_is_gone(c);
+}
+
+/* ---- open and close: on the service thread */
+
+int bus_open(struct hba_controller *c)
+{
+	struct bus_link *b = &c->bus;
+	char why[HBA_BUS_WHY_BYTES] = "";
+	int r;
+
+	if (!b->table)
+		return 0;
+	r = b->table->open(c->path, c->query, &b->info, why, &b->device);
+	if (r < 0)
+		return hba_fail(c, r, "%s", why[0] ? why : strerror(-r));
+	return 0;
+}
+
+int bus_quiet(struct hba_controller *c)
+{
+	struct bus_link *b = &c->bus;
+	int r;
+
+	/* A device that is gone reaches nothing. */
+	if (!is_reachable(c))
+		return 0;
+	r = b->table->bus_master ? heed(c, b->table->bus_master(b->device, false, BUS_MS)) : 0;
+	if (r < 0 && r != -ENODEV && b->table->reset)
+		r = heed(c, b->table->reset(b->device, BUS_MS));
+	return r == -ENODEV ? 0 : r;
+}
+
+void bus_close(struct hba_controller *c)
+{
+	struct bus_link *b = &c->bus;
+
+	if (b->device)
+		b->table->close(b->device);
+	b->device = NULL;
+	b->gone = false;
+}
+
+/* ---- memory */
+
+int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset)
+{
+	if (!is_reachable(c) || !c->bus.table->alloc_memory)
+		return -EOPNOTSUPP;
+	return heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset));
+}
+
+int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits, void *address,
+	    struct hba_iova *ret_iova)
+{
+	if (!c->bus.table) {
+		/* Nobody but us will ever use it. */
+		*ret_iova = (struct hba_iova) { (uintptr_t)address };
+		return 0;
+	}
+	if (!is_reachable(c))
+		return -ENODEV;
+	return heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits, ret_iova));
+}
+
+void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
+{
+	if (is_reachable(c) && c->bus.table->unmap_memory)
+		(void)heed(c, c->bus.table->unmap_memory(c->bus.device, iova, length));
+}
+
+bool bus_takes_foreign(const struct hba_controller *c)
+{
+	return !c->bus.table || (c->bus.info.facts & HBA_BUS_FOREIGN_MEMORY);
+}
+
+/* ---- registers */
+
+int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_bar)
+{
+	struct hba_bar bar = { .controller = c, .index = index };
+	volatile void *mem = NULL;
+	int r;
+
+	if (!is_reachable(c))
+		return -ENODEV;
+	if (index >= BARS || !c->bus.info.bar_length[index])
+		return -ENOENT;
+	r = c->bus.table->bar_map ? heed(c, c->bus.table->bar_map(c->bus.device, index, &mem)) : 0;
+	if (r < 0)
+		return r;
+	bar.mem = mem;
+	bar.length = c->bus.info.bar_length[index];
+	*ret_bar = bar;
+	return 0;
+}
+
+static bool is_in_bar(const struct hba_bar *bar, uint64_t offset, unsigned width)
+{
+	return bar->controller && is_reachable(bar->controller) && offset < bar->length && bar->length - offset >= width &&
+	       offset % width == 0;
+}
+
+uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width)
+{
+	uint64_t value = 0;
+	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
+
+	if (!is_in_bar(bar, offset, width))
+		return all_ones(width);
+	if (heed(bar->controller, b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
+		return all_ones(width);
+	return value & all_ones(width);
+}
+
+void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, unsigned width)
+{
+	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
+
+	if (is_in_bar(bar, offset, width))
+		(void)heed(bar->controller, b->table->bar_write(b->device, bar->index, offset, width, value & all_ones(width)));
+}
+
+void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words)
+{
+	uint32_t word;
+
+	for (size_t i = 0; i < words; i++) {
+		memcpy(&word, (const uint8_t *)data + i * WORD_BYTES, WORD_BYTES);
+		/* As they lie: the write turns a number of ours into the register's order, so undo that. */
+		hba_bar_write32(bar, offset, le32toh(word));
+	}
+}
+
+/* ---- config space */
+
+uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width)
+{
+	uint32_t value = 0;
+
+	if (!is_reachable(c) || !c->bus.table->config_read ||
+	    heed(c, c->bus.table->config_read(c->bus.device, offset, width, &value)) < 0)
+		return (uint32_t)all_ones(width);
+	return value & (uint32_t)all_ones(width);
+}
+
+void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width)
+{
+	if (is_reachable(c) && c->bus.table->config_write)
+		(void)heed(c, c->bus.table->config_write(c->bus.device, offset, width, value));
+}
+
+int hba_bus_master_on(struct hba_controller *c)
+{
+	if (!is_reachable(c))
+		return -ENODEV;
+	return c->bus.table->bus_master ? heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS)) : 0;
+}
+
+/* ---- interrupts */
+
+int hba_vector_bind(struct hba_queue *q, unsigned vector)
+{
+	struct hba_controller *c = q->controller;
+	int fd;
+
+	if (!is_reachable(c) || vector >= c->bus.info.vectors || !c->bus.table->vector_fd)
+		return -ENOENT;
+	fd = c->bus.table->vector_fd(c->bus.device, vector);
+	return fd < 0 ? -ENOENT : queue_watch_vector(q, fd);
+}
+
+/* ---- a register that becomes what is wanted */
+
+struct wanted {
+	const struct hba_bar *bar;
+	uint64_t offset;
+	uint32_t mask, want;
+};
+
+static bool is_wanted(struct hba_controller *c, void *arg)
+{
+	const struct wanted *w = arg;
+
+	/* One that is gone reads as all ones, which may look like success. */
+	return bus_is_gone(c) || (hba_bar_read32(w->bar, w->offset) & w->mask) == w->want;
+}
+
+int hba_wait_bar32(struct hba_controller *c, const struct hba_bar *bar, uint64_t offset, uint32_t mask, uint32_t want, unsigned ms)
+{
+	struct wanted w = { bar, offset, mask, want };
+	int r = hba_wait_for(c, is_wanted, &w, ms);
+
+	return bus_is_gone(c) ? -ENODEV : r;
+}
