@@ -5,6 +5,7 @@
 
 #include <hbakit/driver.h>
 
-extern const struct hba_driver soft_driver; /* soft.c */
+extern const struct hba_driver soft_driver;   /* soft.c */
+extern const struct hba_driver pvscsi_driver; /* pvscsi.c */
 
 #endif

@@ -10,24 +10,27 @@
 
 enum { LIST_BYTES = 256 };
 
-static void list_schemes(char list[LIST_BYTES])
-{
-	size_t used = 0;
-
-	list[0] = '\0';
-	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d))
-		if (d->scheme && used < LIST_BYTES)
-			used += (size_t)snprintf(list + used, LIST_BYTES - used, "%s%s:", used ? ", " : "", d->scheme);
-}
-
 static int refuse_scheme(const char *uri, const char *colon)
 {
 	char list[LIST_BYTES];
 
-	list_schemes(list);
+	registry_schemes(list, sizeof(list));
 	if (!colon)
 		return fail(-EINVAL, "'%s' names no controller: begin with one of %s", uri, list);
 	return fail(-EINVAL, "no driver knows '%.*s:'; there are %s", (int)(colon - uri), uri, list);
+}
+
+/* On a bus it is the chip that decides. */
+static int choose_by_chip(struct controller_plan *plan)
+{
+	char why[HBA_BUS_WHY_BYTES] = "";
+	struct hba_bus_info info;
+	int r = plan->bus->identify(plan->path, plan->query, &info, why);
+
+	if (r < 0)
+		return fail(r, "%s: %s", plan->uri, why[0] ? why : strerror(-r));
+	plan->driver = registry_driver_for(&info, &plan->variant);
+	return plan->driver ? 0 : fail(-ENOENT, "%s: there is no driver for chip %04x:%04x", plan->uri, info.vendor, info.device);
 }
 
 static int check_options(const struct hba_options *o)
@@ -44,15 +47,17 @@ static int check_options(const struct hba_options *o)
 int hba_controller_open(const char *uri, const struct hba_options *options, struct hba_controller **ret_c)
 {
 	const char *colon = strchr(uri, ':');
-	const struct hba_driver *driver = colon ? registry_driver(uri, (size_t)(colon - uri)) : NULL;
-	struct controller_plan plan = { .driver = driver, .uri = uri, .options = options };
+	size_t scheme = colon ? (size_t)(colon - uri) : 0;
+	struct controller_plan plan = { .uri = uri, .options = options };
 	autofree char *path = NULL;
 	char *query;
 	int r = check_options(options);
 
 	if (r < 0)
 		return r;
-	if (!driver)
+	plan.driver = registry_driver(uri, scheme);
+	plan.bus = registry_bus(uri, scheme);
+	if (!plan.driver && !plan.bus)
 		return refuse_scheme(uri, colon);
 	path = strdup(colon + 1);
 	if (!path)
@@ -62,5 +67,6 @@ int hba_controller_open(const char *uri, const struct hba_options *options, stru
 		*query++ = '\0';
 	plan.path = path;
 	plan.query = query;
-	return controller_new(&plan, ret_c);
+	r = plan.bus ? choose_by_chip(&plan) : 0;
+	return r < 0 ? r : controller_new(&plan, ret_c);
 }

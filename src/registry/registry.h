@@ -10,4 +10,13 @@
 /** registry_driver() - The built-in driver with this URI scheme; NULL: none. */
 const struct hba_driver *registry_driver(const char *scheme, size_t length);
 
+/** registry_bus() - The bus with this URI scheme; NULL: none. */
+const struct hba_bus *registry_bus(const char *scheme, size_t length);
+
+/** registry_driver_for() - The driver for a chip, and its facts about it; NULL: none. */
+const struct hba_driver *registry_driver_for(const struct hba_bus_info *info, const void **ret_variant);
+
+/** registry_schemes() - "soft:, qemu:", for a person. */
+void registry_schemes(char *list, size_t size);
+
 #endif

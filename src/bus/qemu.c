@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qemu.c: one of QEMU's device models as a real device, without a guest: qemu:MODEL?drive=FILE&drive=FILE…
+ *
+ *	our process                                   qemu-system-x86_64
+ *	  memfd, mapped ───────────────────────────── the machine's RAM: what the device reads and writes
+ *	  qtest over a socketpair ─────────────────── registers, config space
+ *
+ * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an offset into the RAM, which is why
+ * memory of other people cannot be mapped. QEMU dies with us, and we hear of its death from the socket.
+ *
+ * Interrupts are not passed on: the device is polled.
+ */
+#include "bus/bus.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	PAGE = 4096,
+	ROM_BYTES = 64 * 1024,
+	RESET_VECTOR = 0xfff0,  /* where the CPU begins, in the last 64 KiB below 4 GiB */
+	RAM_BEGIN = 1 << 20,    /* below lies what a PC keeps for itself */
+	DEVFN = 1 << 3,         /* the HBA is 00:01.0 */
+	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
+	CONFIG_DATA = 0xcfc,
+	IO_WINDOW = 0xc000,
+	BOOT_MS = 15000, /* an access while QEMU starts on a busy machine */
+	ACCESS_MS = 5000,
+	MOST_DRIVES = 64,
+	PATH_BYTES = 1024,
+	ARGUMENT_BYTES = PATH_BYTES + 256,
+	MOST_ARGUMENTS = 32 + 4 * MOST_DRIVES,
+};
+#define MEMORY_WINDOW  UINT32_C(0xc0000000)
+#define CONFIG_ENABLE  UINT32_C(0x80000000)
+#define DEFAULT_MEMORY (UINT64_C(256) << 20)
+#define MOST_MEMORY    (UINT64_C(2) << 30)
+
+/** struct model - A device model that QEMU calls so, and the chip it is. */
+static const struct model {
+	const char *name, *device; /* ours, QEMU's */
+	uint16_t vendor, chip;
+	const char *properties;
+} models[] = {
+	{ "pvscsi", "pvscsi", 0x15ad, 0x07c0, "" },
+	{ "virtio-scsi", "virtio-scsi-pci", 0x1af4, 0x1048, ",disable-legacy=on" },
+};
+
+struct hba_bus_device {
+	pid_t pid;
+	struct qtest qtest;
+	int ram_fd;
+	uint64_t ram_bytes, ram_used;
+	struct pci_bar bars[PCI_BARS];
+};
+
+/* ---- which model */
+
+static const struct model *find_model(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(models); i++)
+		if (strcmp(models[i].name, name) == 0)
+			return &models[i];
+	return NULL;
+}
+
+static int refuse_model(const char *name, char why[HBA_BUS_WHY_BYTES])
+{
+	int n = snprintf(why, HBA_BUS_WHY_BYTES, "there is no model '%s'; there are", name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(models) && n < HBA_BUS_WHY_BYTES; i++)
+		n += snprintf(why + n, HBA_BUS_WHY_BYTES - (size_t)n, "%s %s", i ? "," : "", models[i].name);
+	return -ENOENT;
+}
+
+static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
+{
+	const struct model *m = find_model(path);
+
+	(void)query;
+	if (!m)
+		return refuse_model(path, why);
+	*ret_info = (struct hba_bus_info) { .vendor = m->vendor, .device = m->chip };
+	return 0;
+}
+
+/* ---- the command line */
+
+struct command {
+	char *words[MOST_ARGUMENTS + 1];
+	unsigned n;
+	bool failed; /* no memory, or too many */
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct command *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (c->n == MOST_ARGUMENTS || vasprintf(&c->words[c->n], format, args) < 0)
+		c->failed = true;
+	else
+		c->n++;
+	va_end(args);
+}
+
+static void command_free(struct command *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		free(c->words[i]);
+}
+
+/* A comma ends a value for QEMU; doubled it is one. */
+static void escape(const char *path, char text[2 * PATH_BYTES])
+{
+	size_t n = 0;
+
+	for (; *path; path++) {
+		text[n++] = *path;
+		if (*path == ',')
+			text[n++] = ',';
+	}
+	text[n] = '\0';
+}
+
+static int check_drive(const char *path, char why[HBA_BUS_WHY_BYTES])
+{
+	if (access(path, R_OK) == 0)
+		return 0;
+	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.160s': %s", path, strerror(errno));
+	return -errno;
+}
+
+static int add_drives(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
+{
+	char path[PATH_BYTES], text[2 * PATH_BYTES];
+	unsigned n = 0;
+	int r, found;
+
+	while ((found = query_next(&query, "drive", path, sizeof(path))) > 0) {
+		if (n == MOST_DRIVES) {
+			snprintf(why, HBA_BUS_WHY_BYTES, "more than %d drives", MOST_DRIVES);
+			return -E2BIG;
+		}
+		r = strncmp(path, "null-co://", strlen("null-co://")) == 0 ? 0 : check_drive(path, why);
+		if (r < 0)
+			return r;
+		escape(path, text);
+		add(c, "-drive");
+		add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s", n, text,
+		    strncmp(path, "null-co://", 10) == 0 || access(path, W_OK) == 0 ? "off" : "on");
+		add(c, "-device");
+		add(c, "scsi-hd,drive=d%u,bus=h0.0,scsi-id=%u,serial=hbakit-%u", n, n, n);
+		n++;
+	}
+	return found;
+}
+
+static int build_command(struct command *c, const struct model *m, const char *query, const struct hba_bus_device *d, int rom,
+			 int socket, char why[HBA_BUS_WHY_BYTES])
+{
+	char program[PATH_BYTES] = "qemu-system-x86_64";
+	const char *at = query;
+	int r = query_next(&at, "qemu", program, sizeof(program));
+
+	if (r < 0)
+		return r;
+	add(c, "%s", program);
+	add(c, "-machine");
+	add(c, "q35,memory-backend=ram0");
+	add(c, "-m");
+	add(c, "%lluM", (unsigned long long)(d->ram_bytes >> 20));
+	add(c, "-object");
+	add(c, "memory-backend-file,id=ram0,size=%lluM,mem-path=/proc/self/fd/%d,share=on",
+	    (unsigned long long)(d->ram_bytes >> 20), d->ram_fd);
+	add(c, "-accel");
+	add(c, "tcg");
+	add(c, "-bios");
+	add(c, "/proc/self/fd/%d", rom);
+	add(c, "-chardev");
+	add(c, "socket,id=qtest,fd=%d", socket);
+	add(c, "-object");
+	add(c, "qtest,id=qt0,chardev=qtest,log=none");
+	add(c, "-nodefaults");
+	add(c, "-no-user-config");
+	add(c, "-display");
+	add(c, "none");
+	add(c, "-device");
+	add(c, "%s,id=h0,addr=1%s", m->device, m->properties);
+	r = add_drives(c, query, why);
+	if (r == 0 && c->failed)
+		r = -ENOMEM;
+	return r;
+}
+
+/* ---- the process */
+
+/* A ROM in which the CPU halts at once, for ever: no firmware is to touch the device before us. */
+static int make_rom(int *ret_fd)
+{
+	static const uint8_t begin[] = { 0xfa /* cli */, 0xf4 /* hlt */, 0xeb, 0xfd /* jmp to the hlt */ };
+	uint8_t rom[ROM_BYTES];
+	autoclose int fd = memfd_create("hbakit-rom", 0);
+
+	memset(rom, 0xf4, sizeof(rom));
+	memcpy(rom + RESET_VECTOR, begin, sizeof(begin));
+	if (fd < 0 || write(fd, rom, sizeof(rom)) != (ssize_t)sizeof(rom))
+		return -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static void run_child(struct command *c, int ram, int rom, int socket, pid_t parent)
+{
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	/* It dies with the thread that made it, which is the controller's service: it lives as long as the device. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(nothing, STDIN_FILENO);
+	dup2(nothing, STDOUT_FILENO);
+	fcntl(ram, F_SETFD, 0);
+	fcntl(rom, F_SETFD, 0);
+	fcntl(socket, F_SETFD, 0);
+	/* Signals of the terminal are the application's to handle. */
+	setsid();
+	execvp(c->words[0], c->words);
+	_exit(127);
+}
+
+static int spawn(struct hba_bus_device *d, const struct model *m, const char *query, char why[HBA_BUS_WHY_BYTES])
+{
+	struct command c = { 0 };
+	autoclose int rom = -1, theirs = -1;
+	int pair[2], r;
+	pid_t parent = getpid();
+
+	r = make_rom(&rom);
+	if (r < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return r < 0 ? r : -errno;
+	d->qtest.fd = pair[0];
+	theirs = pair[1];
+	r = build_command(&c, m, query, d, rom, theirs, why);
+	if (r == 0) {
+		d->pid = fork();
+		if (d->pid == 0)
+			run_child(&c, d->ram_fd, rom, theirs, parent);
+		r = d->pid < 0 ? -errno : 0;
+	}
+	command_free(&c);
+	return r;
+}
+
+static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
+{
+	int status;
+
+	if (d->pid > 0 && waitpid(d->pid, &status, WNOHANG) == d->pid) {
+		d->pid = 0;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+			snprintf(why, HBA_BUS_WHY_BYTES,
+				 "qemu-system-x86_64 could not be started: install qemu-system-x86, or give its path by qemu=PATH");
+			return -ENOENT;
+		}
+	}
+	snprintf(why, HBA_BUS_WHY_BYTES, "QEMU ended before its device could be reached; what it said stands above");
+	return -EIO;
+}
+
+/* ---- config space, by the two ports */
+
+static int select_config(struct hba_bus_device *d, unsigned offset)
+{
+	return qtest_write(&d->qtest, "outl", CONFIG_ADDRESS, CONFIG_ENABLE | DEVFN << 8 | (offset & ~3U));
+}
+
+static const char *word_for(const char *const words[4], unsigned width)
+{
+	return words[width == 1 ? 0 : width == 2 ? 1 : width == 4 ? 2 : 3];
+}
+
+static const char *const in_words[4] = { "inb", "inw", "inl", "inl" };
+static const char *const out_words[4] = { "outb", "outw", "outl", "outl" };
+static const char *const read_words[4] = { "readb", "readw", "readl", "readq" };
+static const char *const write_words[4] = { "writeb", "writew", "writel", "writeq" };
+
+static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+{
+	uint64_t value;
+	int r = select_config(d, offset);
+
+	if (r == 0)
+		r = qtest_read(&d->qtest, word_for(in_words, width), CONFIG_DATA + (offset & 3), ACCESS_MS, &value);
+	if (r == 0)
+		*ret_value = (uint32_t)value;
+	return r;
+}
+
+static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+{
+	int r = select_config(d, offset);
+
+	return r < 0 ? r : qtest_write(&d->qtest, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
+}
+
+static int access_read(void *arg, unsigned offset, unsigned width, uint32_t *ret_value)
+{
+	return qemu_config_read(arg, offset, width, ret_value);
+}
+
+static int access_write(void *arg, unsigned offset, unsigned width, uint32_t value)
+{
+	return qemu_config_write(arg, offset, width, value);
+}
+
+/* ---- open and close */
+
+static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
+{
+	char text[32];
+	uint64_t bytes = DEFAULT_MEMORY;
+	int r = query_next(&query, "memory", text, sizeof(text));
+
+	if (r < 0 ||
+	    (r > 0 && (parse_size(text, &bytes) < 0 || bytes % (1 << 20) || bytes < 2 * RAM_BEGIN || bytes > MOST_MEMORY))) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "memory= is a number of MiB from 2M to 2G");
+		return -EINVAL;
+	}
+	d->ram_bytes = bytes;
+	d->ram_used = RAM_BEGIN;
+	d->ram_fd = memfd_create("hbakit-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (d->ram_fd < 0 || ftruncate(d->ram_fd, (off_t)bytes) < 0)
+		return -errno;
+	return fcntl(d->ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
+}
+
+static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char why[HBA_BUS_WHY_BYTES])
+{
+	struct pci_access access = { access_read, access_write, d };
+	uint32_t id = 0, subsystem = 0;
+	uint64_t ignored;
+	int r = qtest_read(&d->qtest, "inb", 0x80, BOOT_MS, &ignored);
+
+	if (r < 0)
+		return why_died(d, why);
+	r = qemu_config_read(d, PCI_ID, 4, &id);
+	if (r == 0)
+		r = qemu_config_read(d, PCI_SUBSYSTEM, 4, &subsystem);
+	if (r == 0)
+		r = pci_place_bars(&access, MEMORY_WINDOW, IO_WINDOW, d->bars);
+	if (r == 0)
+		r = qemu_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	if (r < 0)
+		return r;
+	*info = (struct hba_bus_info) {
+		.vendor = (uint16_t)id,
+		.device = (uint16_t)(id >> 16),
+		.subvendor = (uint16_t)subsystem,
+		.subdevice = (uint16_t)(subsystem >> 16),
+		.page_bytes = PAGE,
+	};
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		info->bar_length[i] = d->bars[i].length;
+	return 0;
+}
+
+static void qemu_close(struct hba_bus_device *d)
+{
+	if (d->pid > 0) {
+		kill(d->pid, SIGKILL);
+		waitpid(d->pid, NULL, 0);
+	}
+	cleanup_close(&d->qtest.fd);
+	cleanup_close(&d->ram_fd);
+	free(d);
+}
+
+static int qemu_open(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
+		     struct hba_bus_device **ret_device)
+{
+	const struct model *m = find_model(path);
+	struct hba_bus_device *d;
+	int r;
+
+	if (!m)
+		return refuse_model(path, why);
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->ram_fd = d->qtest.fd = -1;
+	r = make_ram(d, query, why);
+	if (r == 0)
+		r = spawn(d, m, query, why);
+	if (r == 0)
+		r = find_device(d, ret_info, why);
+	if (r < 0) {
+		qemu_close(d);
+		return r;
+	}
+	*ret_device = d;
+	return 0;
+}
+
+/* ---- registers */
+
+static int qemu_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
+{
+	const struct pci_bar *b = &d->bars[bar];
+
+	return qtest_read(&d->qtest, word_for(b->io ? in_words : read_words, width), b->base + offset, ACCESS_MS, ret_value);
+}
+
+static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+{
+	const struct pci_bar *b = &d->bars[bar];
+
+	return qtest_write(&d->qtest, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
+}
+
+/* ---- memory: pieces of the RAM, one after another */
+
+static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_fd, uint64_t *ret_offset)
+{
+	uint64_t bytes = round_up(length, PAGE);
+	int fd;
+
+	if (bytes > d->ram_bytes - d->ram_used)
+		return -ENOMEM;
+	fd = fcntl(d->ram_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	*ret_offset = d->ram_used;
+	d->ram_used += bytes;
+	return 0;
+}
+
+static int qemu_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
+			   struct hba_iova *ret_iova)
+{
+	(void)d;
+	(void)fd;
+	if (bits < 64 && offset + length > UINT64_C(1) << bits)
+		return -ENOSPC;
+	*ret_iova = (struct hba_iova) { offset };
+	return 0;
+}
+
+static int qemu_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
+{
+	uint32_t command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | (on ? PCI_COMMAND_MASTER : 0);
+	int r = qemu_config_write(d, PCI_COMMAND, 2, command);
+
+	/* Off means off: the device model has seen it when QEMU has answered. */
+	return r < 0 ? r : qtest_settle(&d->qtest, ms);
+}
+
+static const struct hba_option qemu_options[] = {
+	{ "drive", NULL, "an image, or null-co://; again for the next target" },
+	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
+	{ "qemu", "qemu-system-x86_64", "the program" },
+	{ 0 },
+};
+
+const struct hba_bus bus_qemu = {
+	HBA_BUS_HEADER,
+	.name = "qemu",
+	.options = qemu_options,
+	.identify = qemu_identify,
+	.open = qemu_open,
+	.close = qemu_close,
+	.config_read = qemu_config_read,
+	.config_write = qemu_config_write,
+	.bar_read = qemu_bar_read,
+	.bar_write = qemu_bar_write,
+	.alloc_memory = qemu_alloc_memory,
+	.map_memory = qemu_map_memory,
+	.bus_master = qemu_bus_master,
+};

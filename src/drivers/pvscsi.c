@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pvscsi.c: VMware's paravirtual SCSI controller, which QEMU models too.
+ *
+ * Three rings in memory (requests, completions, messages) whose indices share one page; two doorbells, one for block reads
+ * and writes, one for the rest. Commands to the adapter go word by word into a register and are done when it is written.
+ * A task's HBA data is its scatter list and its sense; the chip's context is 64 bits wide and carries the cookie.
+ * Not done: the request call threshold, several buses. What QEMU's model does differently stands in pvscsi.md.
+ */
+#include "drivers/pvscsi-regs.h"
+
+#include "drivers/drivers.h"
+
+#include <hbakit/driver.h>
+#include <string.h>
+
+enum {
+	RING_PAGES = 8,
+	TARGETS = 64,
+	REQS = RING_PAGES * PVSCSI_PAGE / sizeof(struct pvscsi_req), /* 256 */
+	CMPS = RING_PAGES * PVSCSI_PAGE / sizeof(struct pvscsi_cmp), /* 1024 */
+	MSGS = PVSCSI_PAGE / sizeof(struct pvscsi_msg),              /* 32 */
+	SEGMENTS = 128,
+	SENSE = 96,
+	INTERNAL = 2,
+};
+
+enum pvscsi_memory { STATE, REQ, CMP, MSG };
+
+/* ---- memory */
+
+struct pvscsi_data { /* HBA data of one task; the device reads and writes it */
+	struct pvscsi_sge list[SEGMENTS];
+	uint8_t sense[SENSE];
+};
+
+struct pvscsi_task { /* its addresses as the chip wants them, found once */
+	hba_le64 list, sense;
+};
+
+struct pvscsi {
+	struct hba_bar bar;
+	struct hba_mapping *rings[4];
+	struct pvscsi_state *state;
+	struct pvscsi_req *req;
+	struct pvscsi_cmp *cmp;
+	struct pvscsi_msg *msg;
+	uint32_t req_prod, cmp_cons, msg_cons; /* ours; the page only gets copies */
+	bool has_messages, kick_rw, kick_other;
+};
+
+static struct pvscsi *pvscsi_of(struct hba_queue *q)
+{
+	return hba_controller_priv(hba_queue_controller(q));
+}
+
+/* ---- talking to the chip */
+
+static void command(struct pvscsi *p, enum pvscsi_command cmd, const void *arg, size_t bytes)
+{
+	hba_bar_write32(&p->bar, PVSCSI_COMMAND, cmd);
+	hba_bar_write_block(&p->bar, PVSCSI_COMMAND_DATA, arg, bytes / 4);
+}
+
+static void list_pages(hba_le64 *page, const struct hba_mapping *m)
+{
+	for (size_t i = 0; i < hba_mapping_length(m) / PVSCSI_PAGE; i++)
+		page[i] = hba_le64_of(hba_mapping_iova(m).bus / PVSCSI_PAGE + i);
+}
+
+/* ---- bring-up */
+
+static int pvscsi_initialize(struct hba_controller *c, struct hba_report *r)
+{
+	static const size_t ring_bytes[] = {
+		[STATE] = PVSCSI_PAGE, [REQ] = RING_PAGES * PVSCSI_PAGE, [CMP] = RING_PAGES * PVSCSI_PAGE, [MSG] = PVSCSI_PAGE
+	};
+	struct pvscsi *p = hba_controller_priv(c);
+	int err;
+
+	r->initiator_id = TARGETS; /* no id of its own on this bus */
+	r->highest_target_id = TARGETS - 1;
+	r->max_tasks = REQS - INTERNAL; /* with the two internal ones they fill the ring */
+	r->manages_devices = false;
+	r->performs_autosense = true;
+	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET);
+	r->physical_iovas = true;
+	r->constraints = (struct hba_constraints) {
+		.max_segments_read = SEGMENTS,
+		.max_segment_bytes_read = 1U << 20,
+		.hba_data_mask = ~UINT64_C(15),
+		.max_segments_write = SEGMENTS,
+		.max_segment_bytes_write = 1U << 20,
+		.alignment = 1,
+		.address_bits = 64,
+	};
+	err = hba_bar_map(c, 0, &p->bar);
+	if (err < 0)
+		return err;
+	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, 0);
+	command(p, PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
+
+	for (int i = 0; i < 4; i++) {
+		err = hba_mapping_create(c, HBA_DEVICE_BOTH, ring_bytes[i], PVSCSI_PAGE, &p->rings[i]);
+		if (err < 0)
+			return err;
+	}
+	p->state = hba_mapping_address(p->rings[STATE]);
+	p->req = hba_mapping_address(p->rings[REQ]);
+	p->cmp = hba_mapping_address(p->rings[CMP]);
+	p->msg = hba_mapping_address(p->rings[MSG]);
+	return 0;
+}
+
+static int pvscsi_map_hba_data(struct hba_controller *c, struct hba_task *t, uint32_t *ret_id)
+{
+	struct pvscsi_task *pt = t->priv;
+
+	(void)c;
+	pt->list = hba_le64_of_iova(hba_iova_at(t->hba_iova, offsetof(struct pvscsi_data, list)));
+	pt->sense = hba_le64_of_iova(hba_iova_at(t->hba_iova, offsetof(struct pvscsi_data, sense)));
+	*ret_id = t->slot + 1U;
+	return 0;
+}
+
+static int pvscsi_start(struct hba_controller *c)
+{
+	struct pvscsi *p = hba_controller_priv(c);
+	struct pvscsi_setup_rings rings = { .req_pages = hba_le32_of(RING_PAGES), .cmp_pages = hba_le32_of(RING_PAGES) };
+	struct pvscsi_setup_messages messages = { .pages = hba_le32_of(1) };
+	int err;
+
+	memset(p->state, 0, PVSCSI_PAGE);
+	p->req_prod = p->cmp_cons = p->msg_cons = 0;
+	p->kick_rw = p->kick_other = false;
+
+	err = hba_bus_master_on(c);
+	if (err < 0)
+		return err;
+	list_pages(&rings.state_page, p->rings[STATE]);
+	list_pages(rings.req_page, p->rings[REQ]);
+	list_pages(rings.cmp_page, p->rings[CMP]);
+	command(p, PVSCSI_CMD_SETUP_RINGS, &rings, sizeof(rings));
+
+	hba_bar_write32(&p->bar, PVSCSI_COMMAND, PVSCSI_CMD_SETUP_MESSAGES);
+	p->has_messages = hba_bar_read32(&p->bar, PVSCSI_COMMAND_STATUS) != UINT32_MAX;
+	if (p->has_messages) {
+		list_pages(messages.page, p->rings[MSG]);
+		command(p, PVSCSI_CMD_SETUP_MESSAGES, &messages, sizeof(messages));
+	}
+	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
+	return 0;
+}
+
+/* ---- sending */
+
+/* The list, if one piece will not do; returns the flag that says so. */
+static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
+{
+	const struct hba_segment *s = t->data.segments;
+	struct pvscsi_data *d = t->hba_data;
+
+	req->data_len = hba_le64_of(t->length);
+	if (t->n_data == 1)
+		req->data = hba_le64_of_iova(s->iova);
+	if (t->n_data <= 1)
+		return 0;
+	for (uint32_t i = 0; i < t->n_data; i++)
+		d->list[i] = (struct pvscsi_sge) { hba_le64_of_iova(s[i].iova), hba_le32_of((uint32_t)s[i].length), { 0 } };
+	req->data = ((struct pvscsi_task *)t->priv)->list;
+	return PVSCSI_REQ_LIST;
+}
+
+static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
+{
+	static const uint32_t direction[] = {
+		[HBA_NO_DATA] = PVSCSI_REQ_NO_DATA, [HBA_TO_TARGET] = PVSCSI_REQ_TO_DEVICE, [HBA_FROM_TARGET] = PVSCSI_REQ_TO_HOST
+	};
+	static const uint8_t tag[] = { [HBA_SIMPLE] = PVSCSI_TAG_SIMPLE,
+				       [HBA_ORDERED] = PVSCSI_TAG_ORDERED,
+				       [HBA_HEAD_OF_QUEUE] = PVSCSI_TAG_HEAD,
+				       [HBA_ACA] = PVSCSI_TAG_SIMPLE };
+	const struct pvscsi_task *pt = t->priv;
+	struct pvscsi *p = pvscsi_of(q);
+	struct pvscsi_req *req = &p->req[p->req_prod % REQS];
+
+	/* The ring holds the whole pool, but a completion may be seen before the device moves req_cons. */
+	if (p->req_prod - hba_acquire32(&p->state->req_cons) >= REQS)
+		return hba_requeue(t, HBA_SCOPE_QUEUE);
+	*req = (struct pvscsi_req) {
+		.context = hba_le64_of(t->cookie),
+		.sense = pt->sense,
+		.sense_len = hba_le32_of(SENSE),
+		.cdb_len = t->cdb_len,
+		.tag = tag[t->attribute],
+		.target = (uint8_t)t->target,
+	};
+	memcpy(req->cdb, t->cdb, sizeof(req->cdb));
+	memcpy(req->lun, t->lun.bytes, sizeof(req->lun));
+	req->flags = hba_le32_of(direction[t->direction] | put_data(req, t));
+
+	p->req_prod++;
+	*(t->flags & HBA_TASK_RW ? &p->kick_rw : &p->kick_other) = true;
+}
+
+static void pvscsi_kick(struct hba_queue *q)
+{
+	struct pvscsi *p = pvscsi_of(q);
+
+	/* The requests, then the index that shows them, then the doorbell. */
+	hba_publish32(&p->state->req_prod, p->req_prod);
+	if (p->kick_rw)
+		hba_bar_write32(&p->bar, PVSCSI_KICK_RW, 0);
+	if (p->kick_other)
+		hba_bar_write32(&p->bar, PVSCSI_KICK_NON_RW, 0);
+	p->kick_rw = p->kick_other = false;
+}
+
+/* ---- receiving */
+
+/* What is not in the table was a fault on the way: the device is well, the command may have been begun. */
+static const struct outcome {
+	enum pvscsi_host host;
+	enum hba_outcome outcome; /* 0: the target has answered, its status counts */
+	enum hba_sent sent;
+} outcomes[] = {
+	{ PVSCSI_HOST_SUCCESS, 0, HBA_SENT_YES },
+	{ PVSCSI_HOST_LINKED, 0, HBA_SENT_YES },
+	{ PVSCSI_HOST_LINKED_FLAG, 0, HBA_SENT_YES },
+	{ PVSCSI_HOST_UNDERRUN, 0, HBA_SENT_YES },
+	{ PVSCSI_HOST_DATARUN, 0, HBA_SENT_YES },
+	{ PVSCSI_HOST_SELECT_TIMEOUT, HBA_NOT_PRESENT, HBA_SENT_NO },
+	{ PVSCSI_HOST_INVALID_PARAMETER, HBA_NOT_DELIVERED, HBA_SENT_NO },
+	{ PVSCSI_HOST_NO_RESPONSE, HBA_NOT_RESPONDING, HBA_SENT_MAYBE },
+	{ PVSCSI_HOST_TIMEOUT, HBA_PROTOCOL_TIMEOUT, HBA_SENT_MAYBE },
+};
+
+static struct outcome outcome_of(uint16_t host)
+{
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+		if (outcomes[i].host == host)
+			return outcomes[i];
+	return (struct outcome) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_MAYBE };
+}
+
+/* Only a run that ended early has a length, and QEMU's model leaves even that 0: then all we know is that data came. */
+static uint64_t bytes_of(const struct pvscsi_cmp *e, const struct hba_task *t)
+{
+	uint64_t moved = hba_get64(e->data_len);
+	uint16_t host = hba_get16(e->host);
+
+	if ((host != PVSCSI_HOST_UNDERRUN && host != PVSCSI_HOST_DATARUN) || (moved == 0 && hba_get16(e->scsi) == 0) ||
+	    moved > t->length)
+		return t->length;
+	return moved;
+}
+
+static struct hba_result translate(const struct pvscsi_cmp *e, const struct hba_task *t)
+{
+	const struct pvscsi_data *d = t->hba_data;
+	struct outcome o = outcome_of(hba_get16(e->host));
+	uint32_t sense = hba_get32(e->sense_len);
+	struct hba_result r = { .outcome = o.outcome, .sent = o.sent };
+
+	if (o.outcome)
+		return r;
+	r.outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, hba_get16(e->scsi));
+	if (r.outcome == HBA_GOOD)
+		r.bytes = bytes_of(e, t);
+	if (r.outcome == HBA_CHECK_CONDITION) {
+		r.sense = d->sense;
+		r.sense_len = (uint8_t)(sense < SENSE ? sense : SENSE);
+	}
+	return r;
+}
+
+static void drain_messages(struct hba_controller *c, struct pvscsi *p)
+{
+	uint32_t prod = hba_acquire32(&p->state->msg_prod);
+
+	for (unsigned n = 0; p->msg_cons != prod && n < MSGS; n++) {
+		struct pvscsi_msg m = p->msg[p->msg_cons++ % MSGS];
+
+		if (hba_get32(m.type) == PVSCSI_MSG_ADDED)
+			hba_target_create(c, hba_get32(m.target), NULL);
+		else if (hba_get32(m.type) == PVSCSI_MSG_REMOVED)
+			hba_target_destroy(c, hba_get32(m.target));
+	}
+	hba_publish32(&p->state->msg_cons, p->msg_cons);
+}
+
+static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
+{
+	struct pvscsi *p = pvscsi_of(q);
+	uint32_t prod = hba_acquire32(&p->state->cmp_prod);
+	unsigned n;
+
+	for (n = 0; p->cmp_cons != prod && n < budget; n++) {
+		struct pvscsi_cmp e = p->cmp[p->cmp_cons++ % CMPS]; /* copied once, then believed no further than checked */
+		struct hba_task *t = hba_task_by_cookie(q, hba_get64(e.context));
+
+		if (t) {
+			struct hba_result r = translate(&e, t);
+
+			hba_complete(t, &r);
+		}
+	}
+	if (n > 0) {
+		hba_publish32(&p->state->cmp_cons, p->cmp_cons);
+		hba_ready(q, NULL, NULL);
+	}
+	if (p->has_messages)
+		drain_messages(hba_queue_controller(q), p);
+	return n;
+}
+
+static int pvscsi_interrupts(struct hba_queue *q, bool on)
+{
+	struct pvscsi *p = pvscsi_of(q);
+
+	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
+	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
+	return on && (hba_acquire32(&p->state->cmp_prod) != p->cmp_cons ||
+		      (p->has_messages && hba_acquire32(&p->state->msg_prod) != p->msg_cons));
+}
+
+/* ---- recovery and end */
+
+static void pvscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf function)
+{
+	struct pvscsi *p = pvscsi_of(q);
+	struct pvscsi_reset_device unit = { .target = hba_le32_of((uint32_t)t->target) };
+
+	if (function == HBA_ABORT_TASK) {
+		struct pvscsi_abort victim = { hba_le64_of(t->data.victim->cookie), unit.target, { 0 } };
+
+		command(p, PVSCSI_CMD_ABORT, &victim, sizeof(victim));
+	} else {
+		memcpy(unit.lun, t->lun.bytes, sizeof(unit.lun));
+		command(p, PVSCSI_CMD_RESET_DEVICE, &unit, sizeof(unit));
+	}
+	pvscsi_poll(q, CMPS); /* the victims are in the ring by now; it holds no more than this */
+	hba_tmf_complete(t, HBA_FUNCTION_COMPLETE);
+}
+
+static int pvscsi_reset(struct hba_controller *c, enum hba_reset_level level)
+{
+	command(hba_controller_priv(c), level == HBA_RESET_BUS ? PVSCSI_CMD_RESET_BUS : PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
+	return 0;
+}
+
+static void pvscsi_stop(struct hba_controller *c)
+{
+	struct pvscsi *p = hba_controller_priv(c);
+
+	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, 0); /* both are dropped if the BAR was never mapped */
+	command(p, PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
+}
+
+static const struct hba_pci_id pvscsi_ids[] = { { .vendor = PVSCSI_VENDOR, .device = PVSCSI_DEVICE }, { 0 } };
+
+const struct hba_driver pvscsi_driver = {
+	HBA_DRIVER_HEADER,
+	.name = "pvscsi",
+	.summary = "VMware PVSCSI",
+	.ids = pvscsi_ids,
+	.priv_size = sizeof(struct pvscsi),
+	.task_priv_size = sizeof(struct pvscsi_task),
+	.hba_data_size = sizeof(struct pvscsi_data),
+	.initialize = pvscsi_initialize,
+	.map_hba_data = pvscsi_map_hba_data,
+	.start = pvscsi_start,
+	.process_task = pvscsi_process_task,
+	.kick = pvscsi_kick,
+	.poll = pvscsi_poll,
+	.interrupts = pvscsi_interrupts,
+	.manage = pvscsi_manage,
+	.reset = pvscsi_reset,
+	.stop = pvscsi_stop,
+};
