@@ -77,6 +77,18 @@ struct self_test {
 	uint64_t first_failure; /* block; UINT64_MAX: none */
 };
 
+/* The types of persistent reservations (SPC-4 table 174). From WRITE_REGISTRANTS on, registrants are let in. */
+enum reservation_type {
+	RESERVE_WRITE_EXCLUSIVE = 1,
+	RESERVE_EXCLUSIVE_ACCESS = 3,
+	RESERVE_WRITE_REGISTRANTS = 5,
+	RESERVE_ACCESS_REGISTRANTS = 6,
+	RESERVE_WRITE_ALL = 7,
+	RESERVE_ACCESS_ALL = 8,
+	RESERVATION_TYPES
+};
+enum { RESERVATION_TYPE_MASK = 0x1ea }; /* a bit each */
+
 /** struct registrations - Persistent reservations (SPC-4 5.12). */
 struct registrations {
 	uint64_t keys[TARGET_NEXUSES]; /* 0: not registered */
@@ -126,6 +138,33 @@ void target_note_check(struct target_command *c);
 /* taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns as a handler does. */
 int taskset_enter(struct target_command *c);
 void taskset_leave(struct target_command *c);
+
+/* Abort what this command's engine holds of these nexuses (a bit each) for its unit. As a handler: 1: it waits for their ends. */
+int taskset_abort(struct target_command *c, uint8_t nexuses);
+
+/* reserve.c */
+bool target_holds(const struct registrations *r, unsigned nexus);
+bool target_conflicts(const struct target_command *c, const struct target_state *s);
+int target_conflict(struct target_command *c); /* ends with RESERVATION CONFLICT */
+int target_reserve(struct target_command *c);
+int target_release(struct target_command *c);
+
+/* persist.c */
+int target_read_keys(struct target_command *c);
+int target_read_reservation(struct target_command *c);
+int target_report_capabilities(struct target_command *c);
+int target_read_full_status(struct target_command *c);
+int target_pr_register(struct target_command *c);
+int target_pr_register_and_ignore(struct target_command *c);
+int target_pr_reserve(struct target_command *c);
+int target_pr_release(struct target_command *c);
+int target_pr_clear(struct target_command *c);
+int target_pr_preempt(struct target_command *c);
+int target_pr_preempt_and_abort(struct target_command *c);
+
+/* lasting.c: 0, or a negative errno; no file at all is no registrations. */
+int target_registrations_save(const struct registrations *r);
+int target_registrations_load(const char *path, struct registrations *ret_registrations, char *message);
 
 /* primary.c */
 int target_test_unit_ready(struct target_command *c);

@@ -79,12 +79,18 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 	r = target_state_create(&state);
 	if (r < 0)
 		return target_fail(message, r, "no memory for one more unit");
+	r = options->reservations ? target_registrations_load(options->reservations, &state->registrations, message) : 0;
+	if (r < 0) {
+		target_state_free(state);
+		return r;
+	}
 	unit = &d->units[d->n_units];
 	*unit = (struct target_unit) {
 		.store = options->store,
 		.blocks = bytes / options->block_bytes,
 		.block_bytes = options->block_bytes,
 		.read_only = options->read_only || options->store->read_only,
+		.removable = options->removable,
 		.state = state,
 	};
 	name_unit(unit, options->identity, d->n_units);

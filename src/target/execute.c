@@ -175,6 +175,10 @@ static int pass_state(struct target_command *c, struct target_state *s)
 		target_refuse(c, SCSI_UNIT_ATTENTION, asc);
 		return 1;
 	}
+	if (c->row->run && target_conflicts(c, s)) {
+		target_conflict(c);
+		return 1;
+	}
 	asc = attention_before(c, s, TARGET_ANY_CONDITION);
 	if (asc) {
 		target_refuse(c, SCSI_UNIT_ATTENTION, asc);
@@ -226,6 +230,8 @@ int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct
 	c->bytes = 0;
 	c->sense_len = 0;
 	c->listed = c->waiting = c->counted = false;
+	c->victims = 0;
+	c->io.engine = NULL;
 	c->device = d;
 	c->unit = target_device_unit(d, lun);
 	c->row = row_of(c);
@@ -294,7 +300,50 @@ static const struct row service_action_in_16[] = {
 	{ 0 },
 };
 
+#define PR_IN(title, number, handler)                                                                             \
+	{                                                                                                         \
+		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = 10,  \
+		.direction = HBA_FROM_TARGET, .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, X2 }, .run = handler \
+	}
+
+static const struct row persistent_reserve_in[] = {
+	PR_IN("READ KEYS", 0x00, target_read_keys),
+	PR_IN("READ RESERVATION", 0x01, target_read_reservation),
+	PR_IN("REPORT CAPABILITIES", 0x02, target_report_capabilities),
+	PR_IN("READ FULL STATUS", 0x03, target_read_full_status),
+	{ 0 },
+};
+
+#define PR_OUT(title, number, handler)                                                                           \
+	{                                                                                                        \
+		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = 10, \
+		.direction = HBA_TO_TARGET, .usage = { OPCODE, ACTION_MASK, 0xff, 0, 0, X4 }, .run = handler     \
+	}
+
+static const struct row persistent_reserve_out[] = {
+	PR_OUT("REGISTER", 0x00, target_pr_register),
+	PR_OUT("RESERVE", 0x01, target_pr_reserve),
+	PR_OUT("RELEASE", 0x02, target_pr_release),
+	PR_OUT("CLEAR", 0x03, target_pr_clear),
+	PR_OUT("PREEMPT", 0x04, target_pr_preempt),
+	PR_OUT("PREEMPT AND ABORT", 0x05, target_pr_preempt_and_abort),
+	PR_OUT("REGISTER AND IGNORE EXISTING KEY", 0x06, target_pr_register_and_ignore),
+	{ 0 },
+};
+
+#define RESERVATION(title, size, handler)                                                                             \
+	{                                                                                                             \
+		.name = title, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = size, .usage = { OPCODE }, \
+		.run = handler                                                                                        \
+	}
+
 static const struct row rows[256] = {
+	[SCSI_RESERVE_6] = RESERVATION("RESERVE(6)", 6, target_reserve),
+	[SCSI_RELEASE_6] = RESERVATION("RELEASE(6)", 6, target_release),
+	[SCSI_RESERVE_10] = RESERVATION("RESERVE(10)", 10, target_reserve),
+	[SCSI_RELEASE_10] = RESERVATION("RELEASE(10)", 10, target_release),
+	[SCSI_PERSISTENT_RESERVE_IN] = { .name = "PERSISTENT RESERVE IN", .length = 10, .actions = persistent_reserve_in },
+	[SCSI_PERSISTENT_RESERVE_OUT] = { .name = "PERSISTENT RESERVE OUT", .length = 10, .actions = persistent_reserve_out },
 	[SCSI_TEST_UNIT_READY] = { .name = "TEST UNIT READY",
 				   .access = ACCESS_ALWAYS,
 				   .length = 6,

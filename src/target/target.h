@@ -182,7 +182,9 @@ struct target_unit_options {
 	struct store *store; /* the device's, if the call succeeds */
 	uint32_t block_bytes;
 	bool read_only;
-	const char *identity; /* serial number and NAA name are made from this and the LUN: same text, same disk */
+	bool removable;
+	const char *reservations; /* the file for those that outlive a power loss; NULL: none do */
+	const char *identity;     /* serial number and NAA name are made from this and the LUN: same text, same disk */
 };
 
 /** target_device_add() - The next LUN; a tail smaller than a block is left out. -EINVAL: no block at all, or a block size unknown. */
@@ -238,6 +240,7 @@ struct target_command {
 	const struct row *row;
 	struct list node; /* in engine_commands() */
 	bool listed, waiting, counted;
+	uint8_t victims; /* nexuses whose commands must have ended before this one may: a bit each */
 	uint8_t steps;
 	bool writing;
 	uint64_t room; /* bytes of data that may be moved in the command's direction */

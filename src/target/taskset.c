@@ -136,6 +136,63 @@ void taskset_leave(struct target_command *c)
 		target_note_check(c);
 }
 
+/* ---- PREEMPT AND ABORT -------------------------------------------------------------------------------------------------- */
+
+static struct target_command *find_of(const struct target_command *c, uint8_t nexuses, bool waiting)
+{
+	struct list *all = engine_commands(c->engine);
+
+	for (struct list *l = all->next; l != all; l = l->next) {
+		struct target_command *other = container_of(l, struct target_command, node);
+
+		if (other->unit == c->unit && (nexuses & 1U << other->nexus) && (!waiting || other->waiting))
+			return other;
+	}
+	return NULL;
+}
+
+static void cancel_running(const struct target_command *c, uint8_t nexuses)
+{
+	struct list *all = engine_commands(c->engine);
+
+	for (struct list *l = all->next; l != all; l = l->next) {
+		struct target_command *other = container_of(l, struct target_command, node);
+
+		if (other->unit == c->unit && (nexuses & 1U << other->nexus))
+			target_abort(other);
+	}
+}
+
+int taskset_abort(struct target_command *c, uint8_t nexuses)
+{
+	struct target_command *victim;
+
+	if (!c->listed || !nexuses)
+		return 0; /* of such stores nothing is out */
+	while ((victim = find_of(c, nexuses, true)))
+		target_abort(victim);
+	cancel_running(c, nexuses);
+	if (!find_of(c, nexuses, false))
+		return 0;
+	c->victims = nexuses;
+	if (!c->counted)
+		__atomic_add_fetch(&c->unit->gate, GATE_IN_ORDER, __ATOMIC_RELAXED);
+	c->counted = true;
+	return 1;
+}
+
+/* One that waits for others' ends, and they have come. */
+static struct target_command *next_to_end(struct engine *e)
+{
+	for (struct list *l = engine_commands(e)->next; l != engine_commands(e); l = l->next) {
+		struct target_command *c = container_of(l, struct target_command, node);
+
+		if (c->victims && !find_of(c, c->victims, false))
+			return c;
+	}
+	return NULL;
+}
+
 static struct target_command *next_to_start(struct engine *e)
 {
 	for (struct list *l = engine_commands(e)->next; l != engine_commands(e); l = l->next) {
@@ -152,6 +209,10 @@ void target_go_on(struct engine *e)
 {
 	struct target_command *c;
 
+	while ((c = next_to_end(e))) {
+		taskset_leave(c);
+		c->done(c);
+	}
 	while ((c = next_to_start(e))) {
 		c->waiting = false;
 		if (target_run(c) != 0)

@@ -131,13 +131,30 @@ struct scsi_sense rig_assert_sense(const struct rig *rig, uint8_t key, uint16_t 
 	return sense;
 }
 
-void rig_assert_field(const struct rig *rig, unsigned byte, unsigned bit)
+static void assert_pointer(const struct rig *rig, uint16_t asc, unsigned byte, unsigned bit)
 {
-	struct scsi_sense sense = rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
+	struct scsi_sense sense = rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, asc);
 
-	assert_true(sense.has_field && sense.field_in_cdb && sense.has_bit);
+	assert_true(sense.has_field && sense.has_bit);
+	assert_int_equal(sense.field_in_cdb, asc == SCSI_ASC_INVALID_FIELD_IN_CDB);
 	assert_int_equal(sense.field_byte, byte);
 	assert_int_equal(sense.field_bit, bit);
+}
+
+void rig_assert_field(const struct rig *rig, unsigned byte, unsigned bit)
+{
+	assert_pointer(rig, SCSI_ASC_INVALID_FIELD_IN_CDB, byte, bit);
+}
+
+void rig_assert_parameter(const struct rig *rig, unsigned byte, unsigned bit)
+{
+	assert_pointer(rig, SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST, byte, bit);
+}
+
+void rig_forget_attention(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->device.n_units; i++)
+		target_forget_attention(&rig->device.units[i]);
 }
 
 /* xorshift32: the same numbers on every machine. */

@@ -66,6 +66,12 @@ struct scsi_sense rig_assert_sense(const struct rig *rig, uint8_t key, uint16_t 
 /* … INVALID FIELD IN CDB, pointing there. */
 void rig_assert_field(const struct rig *rig, unsigned byte, unsigned bit);
 
+/* … INVALID FIELD IN PARAMETER LIST, pointing there. */
+void rig_assert_parameter(const struct rig *rig, unsigned byte, unsigned bit);
+
+/* No nexus has anything to hear from any unit. */
+void rig_forget_attention(struct rig *rig);
+
 /* A random number below `n`, from a generator whose seed is fixed and printed at the start. */
 uint32_t rig_random(uint32_t *state, uint32_t n);
 

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT */
+/* test_reserve.c: reservations of both kinds between nexuses: who is let in, who hears of what, and what outlives a power loss. */
+#include "rig.h"
+
+#include "target/commands.h"
+
+#include <unistd.h>
+
+enum { BLOCKS = 64, A = 0, B = 1, C = 2 };
+enum { REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE };
+enum { WE = 1, EA = 3, WERO = 5, EARO = 6, WEAR = 7, EAAR = 8 };
+static const uint8_t types[] = { WE, EA, WERO, EARO, WEAR, EAAR };
+static const uint64_t key_of[] = { 0xa0a0a0a0a0a0a0a0, 0xb1, 0xc2 };
+
+struct bench {
+	struct rig rig;
+	char image[64], file[80];
+};
+
+static void open_unit(struct bench *b, bool lasting)
+{
+	struct target_unit_options options = { .block_bytes = 512, .identity = "r", .reservations = lasting ? b->file : NULL };
+
+	rig_open(&b->rig);
+	assert_int_equal(store_open_ram(BLOCKS * 512, &options.store, b->rig.message), 0);
+	assert_int_equal(target_device_add(&b->rig.device, &options, b->rig.message), 0);
+	rig_forget_attention(&b->rig);
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	int fd;
+
+	assert_non_null(b);
+	strcpy(b->image, "/tmp/hbakit-reserve-XXXXXX");
+	fd = mkstemp(b->image);
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(b->file, sizeof(b->file), "%s.pr", b->image);
+	open_unit(b, true);
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	rig_close(&b->rig);
+	unlink(b->image);
+	unlink(b->file);
+	free(b);
+	return 0;
+}
+
+static enum hba_outcome plain(struct rig *rig, unsigned nexus, struct scsi_cdb cdb)
+{
+	rig->nexus = (uint8_t)nexus;
+	return rig_run(rig, &cdb, HBA_NO_DATA, 0);
+}
+
+static enum hba_outcome in(struct rig *rig, unsigned nexus, struct scsi_cdb cdb, uint64_t length)
+{
+	rig->nexus = (uint8_t)nexus;
+	memset(rig->data, 0, length);
+	return rig_run(rig, &cdb, HBA_FROM_TARGET, length);
+}
+
+static enum hba_outcome ready(struct rig *rig, unsigned nexus)
+{
+	return plain(rig, nexus, scsi_cdb_test_unit_ready());
+}
+
+static enum hba_outcome out_flags(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type, uint64_t key, uint64_t action_key,
+				  uint8_t flags)
+{
+	struct scsi_cdb cdb = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, action, type, 0, 0, 0, 0, 0, 24, 0);
+
+	rig->nexus = (uint8_t)nexus;
+	memset(rig->data, 0, 24);
+	put_be64(rig->data, key);
+	put_be64(rig->data + 8, action_key);
+	rig->data[20] = flags;
+	return rig_run(rig, &cdb, HBA_TO_TARGET, 24);
+}
+
+static enum hba_outcome out(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type, uint64_t key, uint64_t action_key)
+{
+	return out_flags(rig, nexus, action, type, key, action_key, 0);
+}
+
+static void enroll(struct rig *rig, unsigned nexus)
+{
+	assert_int_equal(out(rig, nexus, REGISTER, 0, 0, key_of[nexus]), HBA_GOOD);
+}
+
+static void hold(struct rig *rig, unsigned nexus, uint8_t type)
+{
+	enroll(rig, nexus);
+	assert_int_equal(out(rig, nexus, RESERVE, type, key_of[nexus], 0), HBA_GOOD);
+}
+
+static void forget_all(struct rig *rig)
+{
+	out(rig, A, REGISTER_AND_IGNORE, 0, 0, key_of[A]);
+	assert_int_equal(out(rig, A, CLEAR, 0, key_of[A], 0), HBA_GOOD);
+	rig_forget_attention(rig);
+}
+
+static struct scsi_cdb read_in(uint8_t action)
+{
+	return RIG_CDB(SCSI_PERSISTENT_RESERVE_IN, action, 0, 0, 0, 0, 0, 1, 0, 0);
+}
+
+static uint32_t generation(struct rig *rig)
+{
+	assert_int_equal(in(rig, A, read_in(0), 256), HBA_GOOD);
+	return get_be32(rig->data);
+}
+
+/* The type held, 0 if none, and the key that READ RESERVATION shows. */
+static unsigned held(struct rig *rig, uint64_t *key)
+{
+	assert_int_equal(in(rig, C, read_in(1), 256), HBA_GOOD);
+	if (get_be32(rig->data + 4) == 0)
+		return 0;
+	assert_int_equal(get_be32(rig->data + 4), 16);
+	*key = get_be64(rig->data + 8);
+	return rig->data[21];
+}
+
+static void assert_told(struct rig *rig, unsigned nexus, uint16_t asc)
+{
+	assert_int_equal(ready(rig, nexus), asc ? HBA_CHECK_CONDITION : HBA_GOOD);
+	if (asc)
+		rig_assert_sense(rig, SCSI_UNIT_ATTENTION, asc);
+}
+
+/* ---- who is let in ------------------------------------------------------------------------------------------------------ */
+
+/* What a command asks for, as SPC-4 and SBC-3 list it: written down a second time, in their words. */
+enum kind { ALWAYS, READS, WRITES };
+
+struct probe {
+	uint8_t cdb[16];
+	uint8_t length, direction;
+	enum kind kind;
+};
+
+static const struct probe probes[] = {
+	{ { SCSI_TEST_UNIT_READY }, 6, HBA_NO_DATA, ALWAYS },
+	{ { SCSI_INQUIRY, 0, 0, 0, 36 }, 6, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_REQUEST_SENSE, 0, 0, 0, 18 }, 6, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16 }, 12, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_READ_CAPACITY_10 }, 10, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_SERVICE_ACTION_IN_16, 0x10, [13] = 32 }, 16, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_PERSISTENT_RESERVE_IN, 0, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_READ_6, 0, 0, 0, 1 }, 6, HBA_FROM_TARGET, READS },
+	{ { SCSI_READ_10, [8] = 1 }, 10, HBA_FROM_TARGET, READS },
+	{ { SCSI_READ_12, [9] = 1 }, 12, HBA_FROM_TARGET, READS },
+	{ { SCSI_READ_16, [13] = 1 }, 16, HBA_FROM_TARGET, READS },
+	{ { SCSI_MODE_SENSE_6, 0, 0x3f, 0, 255 }, 6, HBA_FROM_TARGET, READS },
+	{ { SCSI_MODE_SENSE_10, 0, 0x3f, [8] = 255 }, 10, HBA_FROM_TARGET, READS },
+	{ { SCSI_WRITE_6, 0, 0, 0, 1 }, 6, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_10, [8] = 1 }, 10, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_12, [9] = 1 }, 12, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_16, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_SYNCHRONIZE_CACHE_10 }, 10, HBA_NO_DATA, WRITES },
+	{ { SCSI_SYNCHRONIZE_CACHE_16 }, 16, HBA_NO_DATA, WRITES },
+};
+
+static void probe_all(struct rig *rig, unsigned nexus, bool reads, bool writes)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+		const struct probe *p = &probes[i];
+		struct scsi_cdb cdb = rig_cdb(p->cdb, p->length);
+		bool allowed = p->kind == ALWAYS || (p->kind == READS && reads) || (p->kind == WRITES && writes);
+
+		rig->nexus = (uint8_t)nexus;
+		rig_run(rig, &cdb, (enum hba_direction)p->direction, p->direction ? 512 : 0);
+		if (rig->last.command.outcome != (allowed ? HBA_GOOD : HBA_RESERVATION_CONFLICT))
+			fail_msg("opcode %02x, nexus %u: outcome %x", p->cdb[0], nexus, (unsigned)rig->last.command.outcome);
+	}
+}
+
+static void the_table_holds_for_every_type_and_standing(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		bool exclusive = types[i] == EA || types[i] == EARO || types[i] == EAAR;
+		bool registrants = types[i] >= WERO;
+
+		hold(rig, A, types[i]);
+		probe_all(rig, A, true, true);
+		probe_all(rig, B, !exclusive, false);
+		enroll(rig, B);
+		probe_all(rig, B, !exclusive || registrants, registrants);
+		probe_all(rig, C, !exclusive, false);
+		forget_all(rig);
+		probe_all(rig, B, true, true);
+	}
+}
+
+static void legacy_reservation_keeps_others_out(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(ready(rig, A), HBA_GOOD);
+	assert_int_equal(ready(rig, B), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(in(rig, B, scsi_cdb_inquiry(36), 36), HBA_GOOD);
+	assert_int_equal(in(rig, B, scsi_cdb_request_sense(18), 18), HBA_GOOD);
+	assert_int_equal(in(rig, B, scsi_cdb_mode_sense_6(0x3f, 0, 255), 255), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0)), HBA_GOOD); /* and it changes nothing */
+	assert_int_equal(ready(rig, B), HBA_RESERVATION_CONFLICT);
+	/* Persistent ones are for nobody then, the holder included. */
+	assert_int_equal(out(rig, A, REGISTER, 0, 0, 1), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(in(rig, A, read_in(0), 256), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(ready(rig, B), HBA_GOOD);
+	/* A reset ends it. */
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_GOOD);
+	target_unit_was_reset(&rig->device.units[0]);
+	assert_told(rig, B, SCSI_ASC_POWER_ON_OR_RESET);
+	assert_told(rig, B, 0);
+}
+
+static void legacy_commands_beside_persistent_ones(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	struct scsi_cdb reserve = RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0), release = RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0);
+
+	enroll(rig, A);
+	assert_int_equal(plain(rig, A, reserve), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(plain(rig, B, release), HBA_RESERVATION_CONFLICT);
+	enroll(rig, B);
+	assert_int_equal(out(rig, A, RESERVE, WE, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(plain(rig, A, reserve), HBA_GOOD);
+	assert_int_equal(plain(rig, B, reserve), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, RELEASE, WE, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(out(rig, A, RESERVE, WERO, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(plain(rig, B, reserve), HBA_GOOD); /* served, though nothing is reserved */
+	assert_int_equal(plain(rig, B, release), HBA_GOOD);
+	assert_int_equal(plain(rig, C, reserve), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(ready(rig, A), HBA_GOOD);
+}
+
+/* ---- the service actions ------------------------------------------------------------------------------------------------ */
+
+static void registering_wants_the_right_key(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint32_t before = generation(rig);
+
+	assert_int_equal(out(rig, A, REGISTER, 0, 5, 6), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, REGISTER, 0, 0, 0), HBA_GOOD);
+	assert_int_equal(generation(rig), before);
+	assert_int_equal(out(rig, A, REGISTER, 0, 0, 6), HBA_GOOD);
+	assert_int_equal(generation(rig), before + 1);
+	assert_int_equal(out(rig, A, REGISTER, 0, 0, 7), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, REGISTER, 0, 6, 7), HBA_GOOD);
+	assert_int_equal(out(rig, A, REGISTER_AND_IGNORE, 0, 0xdead, 8), HBA_GOOD);
+	assert_int_equal(in(rig, A, read_in(0), 256), HBA_GOOD);
+	assert_int_equal(get_be32(rig->data + 4), 8);
+	assert_int_equal(get_be64(rig->data + 8), 8);
+	assert_int_equal(out(rig, A, REGISTER, 0, 8, 0), HBA_GOOD);
+	assert_int_equal(generation(rig), before + 4);
+	assert_int_equal(get_be32(rig->data + 4), 0);
+}
+
+static void reserving_and_releasing(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key = 0;
+
+	assert_int_equal(out(rig, A, RESERVE, WE, 0, 0), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, RELEASE, WE, 0, 0), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, CLEAR, 0, 0, 0), HBA_RESERVATION_CONFLICT);
+	hold(rig, A, WERO);
+	enroll(rig, B);
+	assert_int_equal(out(rig, A, RESERVE, WERO, key_of[A], 0), HBA_GOOD); /* again */
+	assert_int_equal(out(rig, A, RESERVE, WE, key_of[A], 0), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, B, RESERVE, WERO, key_of[B], 0), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, A, RESERVE, WERO, 1, 0), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(held(rig, &key), WERO);
+	assert_int_equal(key, key_of[A]);
+	assert_int_equal(out(rig, B, RELEASE, WERO, key_of[B], 0), HBA_GOOD); /* not its own: nothing happens */
+	assert_int_equal(held(rig, &key), WERO);
+	out(rig, A, RELEASE, EARO, key_of[A], 0);
+	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_RELEASE);
+	assert_int_equal(out(rig, A, RELEASE, WERO, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(held(rig, &key), 0);
+	assert_told(rig, A, 0);
+	assert_told(rig, C, 0); /* not registered: not told */
+	assert_told(rig, B, SCSI_ASC_RESERVATIONS_RELEASED);
+}
+
+static void all_registrants_hold_until_the_last_is_gone(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key = 1;
+
+	hold(rig, A, EAAR);
+	enroll(rig, B);
+	assert_int_equal(out(rig, B, RESERVE, EAAR, key_of[B], 0), HBA_GOOD);
+	assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(held(rig, &key), EAAR);
+	assert_int_equal(key, 0);
+	assert_int_equal(in(rig, A, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(out(rig, B, REGISTER, 0, key_of[B], 0), HBA_GOOD);
+	assert_int_equal(held(rig, &key), 0);
+}
+
+static void a_holder_that_leaves_lets_go(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key;
+
+	hold(rig, A, EARO);
+	enroll(rig, B);
+	assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 0), HBA_GOOD);
+	assert_int_equal(held(rig, &key), 0);
+	assert_told(rig, B, SCSI_ASC_RESERVATIONS_RELEASED);
+}
+
+static void clearing_tells_the_others(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key;
+
+	hold(rig, A, WE);
+	enroll(rig, B);
+	assert_int_equal(out(rig, B, CLEAR, 0, key_of[B], 0), HBA_GOOD);
+	assert_int_equal(held(rig, &key), 0);
+	assert_told(rig, B, 0);
+	assert_told(rig, C, 0);
+	assert_told(rig, A, SCSI_ASC_RESERVATIONS_PREEMPTED);
+	assert_int_equal(in(rig, A, read_in(0), 256), HBA_GOOD);
+	assert_int_equal(get_be32(rig->data + 4), 0);
+}
+
+static void preempting_takes_over(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key = 0;
+
+	for (uint8_t action = PREEMPT; action <= PREEMPT_AND_ABORT; action++) {
+		hold(rig, A, WERO);
+		enroll(rig, B);
+		enroll(rig, C);
+		assert_int_equal(out(rig, B, action, EA, 1, key_of[A]), HBA_RESERVATION_CONFLICT);
+		assert_int_equal(out(rig, B, action, EA, key_of[B], 0xdead), HBA_RESERVATION_CONFLICT);
+		out(rig, B, action, EA, key_of[B], 0);
+		rig_assert_parameter(rig, 8, 7);
+		out(rig, B, action, 0, key_of[B], key_of[A]);
+		rig_assert_field(rig, 2, 3);
+		assert_int_equal(held(rig, &key), WERO);
+		assert_int_equal(out(rig, B, action, EA, key_of[B], key_of[A]), HBA_GOOD);
+		assert_told(rig, A, SCSI_ASC_REGISTRATIONS_PREEMPTED);
+		assert_told(rig, C, SCSI_ASC_RESERVATIONS_RELEASED);
+		assert_told(rig, B, 0);
+		assert_int_equal(held(rig, &key), EA);
+		assert_int_equal(key, key_of[B]);
+		assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 1), HBA_RESERVATION_CONFLICT); /* it is a stranger now */
+		/* Oneself: only the type changes. */
+		assert_int_equal(out(rig, B, action, WE, key_of[B], key_of[B]), HBA_GOOD);
+		assert_int_equal(held(rig, &key), WE);
+		assert_int_equal(key, key_of[B]);
+		forget_all(rig);
+	}
+}
+
+static void preempting_a_registration_leaves_the_reservation(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	uint64_t key = 0;
+
+	hold(rig, A, WEAR);
+	enroll(rig, B);
+	enroll(rig, C);
+	assert_int_equal(out(rig, A, PREEMPT, WEAR, key_of[A], key_of[C]), HBA_GOOD);
+	assert_told(rig, C, SCSI_ASC_REGISTRATIONS_PREEMPTED);
+	assert_told(rig, B, 0);
+	assert_int_equal(held(rig, &key), WEAR);
+	/* Key 0: everybody else's, where all hold it. */
+	assert_int_equal(out(rig, B, PREEMPT, WE, key_of[B], 0), HBA_GOOD);
+	assert_told(rig, A, SCSI_ASC_REGISTRATIONS_PREEMPTED);
+	assert_int_equal(held(rig, &key), WE);
+	assert_int_equal(key, key_of[B]);
+}
+
+static void bad_parameters_are_pointed_at(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	struct scsi_cdb cdb = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, REGISTER, 0, 0, 0, 0, 0, 0, 23, 0);
+
+	rig_run(rig, &cdb, HBA_TO_TARGET, 24);
+	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR);
+	cdb.bytes[8] = 24;
+	rig_run(rig, &cdb, HBA_TO_TARGET, 23); /* less than the CDB says */
+	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR);
+	out_flags(rig, A, REGISTER, 0, 0, 1, 0x08); /* SPEC_I_PT */
+	rig_assert_parameter(rig, 20, 3);
+	out_flags(rig, A, REGISTER, 0, 0, 1, 0x04); /* ALL_TG_PT */
+	rig_assert_parameter(rig, 20, 2);
+	enroll(rig, A);
+	out(rig, A, RESERVE, 0x10 | WE, key_of[A], 0); /* a scope that is no unit */
+	rig_assert_field(rig, 2, 7);
+	out(rig, A, RESERVE, 2, key_of[A], 0);
+	rig_assert_field(rig, 2, 3);
+	out(rig, A, RESERVE, 9, key_of[A], 0);
+	rig_assert_field(rig, 2, 3);
+	out(rig, A, 7, 0, 0, 0); /* REGISTER AND MOVE */
+	rig_assert_field(rig, 1, 4);
+	in(rig, A, read_in(4), 256);
+	rig_assert_field(rig, 1, 4);
+	plain(rig, A, RIG_CDB(SCSI_RESERVE_6, 0x10, 0, 0, 0, 0)); /* third party */
+	rig_assert_field(rig, 1, 4);
+}
+
+static void capabilities_and_full_status(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+
+	assert_int_equal(in(rig, A, read_in(2), 256), HBA_GOOD);
+	assert_int_equal(rig->last.command.bytes, 8);
+	assert_int_equal(get_be16(rig->data), 8);
+	assert_int_equal(rig->data[2], 0x11); /* CRH, PTPL_C */
+	assert_int_equal(rig->data[3], 0x80); /* TMV */
+	assert_int_equal(get_be16(rig->data + 4), 0xea01);
+	hold(rig, B, EA);
+	enroll(rig, C);
+	assert_int_equal(in(rig, A, read_in(3), 256), HBA_GOOD);
+	assert_int_equal(get_be32(rig->data + 4), 2 * 48);
+	assert_int_equal(get_be64(rig->data + 8), key_of[B]);
+	assert_int_equal(rig->data[8 + 12], 1);
+	assert_int_equal(rig->data[8 + 13], EA);
+	assert_int_equal(get_be32(rig->data + 8 + 20), 24);
+	assert_int_equal(rig->data[8 + 24], 1); /* SPI */
+	assert_int_equal(get_be16(rig->data + 8 + 26), B);
+	assert_int_equal(get_be64(rig->data + 8 + 48), key_of[C]);
+	assert_int_equal(rig->data[8 + 48 + 12], 0);
+	/* Cut anywhere, the length still says how much there is. */
+	assert_int_equal(in(rig, A, RIG_CDB(SCSI_PERSISTENT_RESERVE_IN, 3, 0, 0, 0, 0, 0, 0, 9, 0), 256), HBA_GOOD);
+	assert_int_equal(rig->last.command.bytes, 9);
+	assert_int_equal(get_be32(rig->data + 4), 2 * 48);
+}
+
+/* ---- beyond a power loss -------------------------------------------------------------------------------------------------- */
+
+static void reopen(struct bench *b, bool lasting)
+{
+	rig_close(&b->rig);
+	open_unit(b, lasting);
+}
+
+static void lasting_ones_outlive_reopening(void **state)
+{
+	struct bench *b = *state;
+	uint64_t key = 0;
+
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, key_of[A], 1), HBA_GOOD);
+	assert_int_equal(out_flags(&b->rig, B, REGISTER, 0, 0, key_of[B], 1), HBA_GOOD);
+	assert_int_equal(out(&b->rig, B, RESERVE, EARO, key_of[B], 0), HBA_GOOD);
+	reopen(b, true);
+	assert_int_equal(held(&b->rig, &key), EARO);
+	assert_int_equal(key, key_of[B]);
+	assert_int_equal(ready(&b->rig, C), HBA_GOOD);
+	assert_int_equal(in(&b->rig, C, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(in(&b->rig, A, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_GOOD);
+	assert_int_equal(in(&b->rig, A, read_in(2), 256), HBA_GOOD);
+	assert_int_equal(b->rig.data[3], 0x81); /* PTPL_A */
+	/* Registered again without APTPL, nothing lasts any more. */
+	assert_int_equal(out(&b->rig, B, REGISTER, 0, key_of[B], 9), HBA_GOOD);
+	assert_int_equal(access(b->file, F_OK), -1);
+	reopen(b, true);
+	assert_int_equal(held(&b->rig, &key), 0);
+}
+
+static void without_a_file_nothing_lasts(void **state)
+{
+	struct bench *b = *state;
+
+	reopen(b, false);
+	out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1);
+	rig_assert_parameter(&b->rig, 20, 0);
+	assert_int_equal(out(&b->rig, A, REGISTER, 0, 1, 1), HBA_RESERVATION_CONFLICT); /* it was not registered */
+}
+
+static void what_cannot_be_saved_is_not_done(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1), HBA_GOOD);
+	free(b->rig.device.units[0].state->registrations.path);
+	b->rig.device.units[0].state->registrations.path = strdup("/nonexistent/x.pr");
+	out(&b->rig, A, RESERVE, WE, 1, 0);
+	rig_assert_sense(&b->rig, SCSI_HARDWARE_ERROR, SCSI_ASC_INTERNAL_TARGET_FAILURE);
+	assert_int_equal(in(&b->rig, B, read_in(1), 256), HBA_GOOD);
+	assert_int_equal(get_be32(b->rig.data + 4), 0);
+}
+
+static void damaged_files_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"hbakit reservations 2\nend\n",
+		"hbakit reservations 1\n",
+		"hbakit reservations 1\nkey 0 0x1\n",
+		"hbakit reservations 1\nkey 8 0x1\nend\n",
+		"hbakit reservations 1\nkey 0 0x0\nend\n",
+		"hbakit reservations 1\nkey 0 0x1\nkey 0 0x2\nend\n",
+		"hbakit reservations 1\nreservation 2 0\nkey 0 0x1\nend\n",
+		"hbakit reservations 1\nreservation 1 1\nkey 0 0x1\nend\n",
+		"hbakit reservations 1\nreservation 1 0\nkey 0 0x1\nend\nmore\n",
+		"hbakit reservations 1\nkey 0 0x1 and more\nend\n",
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct target_unit_options options = { .block_bytes = 512, .identity = "r", .reservations = b->file };
+		FILE *f = fopen(b->file, "w");
+
+		assert_non_null(f);
+		fputs(texts[i], f);
+		fclose(f);
+		assert_int_equal(store_open_ram(4096, &options.store, b->rig.message), 0);
+		if (target_device_add(&b->rig.device, &options, b->rig.message) != -EBADMSG)
+			fail_msg("taken: %s", texts[i]);
+		assert_non_null(strstr(b->rig.message, b->file));
+		store_free(options.store);
+	}
+}
+
+#define WITH_BENCH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_BENCH(the_table_holds_for_every_type_and_standing),
+		WITH_BENCH(legacy_reservation_keeps_others_out),
+		WITH_BENCH(legacy_commands_beside_persistent_ones),
+		WITH_BENCH(registering_wants_the_right_key),
+		WITH_BENCH(reserving_and_releasing),
+		WITH_BENCH(all_registrants_hold_until_the_last_is_gone),
+		WITH_BENCH(a_holder_that_leaves_lets_go),
+		WITH_BENCH(clearing_tells_the_others),
+		WITH_BENCH(preempting_takes_over),
+		WITH_BENCH(preempting_a_registration_leaves_the_reservation),
+		WITH_BENCH(bad_parameters_are_pointed_at),
+		WITH_BENCH(capabilities_and_full_status),
+		WITH_BENCH(lasting_ones_outlive_reopening),
+		WITH_BENCH(without_a_file_nothing_lasts),
+		WITH_BENCH(what_cannot_be_saved_is_not_done),
+		WITH_BENCH(damaged_files_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
