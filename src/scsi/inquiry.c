@@ -52,6 +52,7 @@ enum {
 	REMOVABLE = 0x80, /* byte 1 */
 	VERSION = 2,
 	FORMAT = 3, /* of these data: 2 is the only one left */
+	NORMACA = 0x20,
 	HISUP = 0x10,
 	FORMAT_2 = 0x02,
 	ADDITIONAL_LENGTH = 4, /* the byte that says how many follow it */
@@ -112,6 +113,7 @@ int scsi_inquiry_read(const uint8_t *bytes, size_t length, struct scsi_inquiry *
 	q.removable = bytes[1] & REMOVABLE;
 	q.version = bytes[VERSION];
 	q.hierarchical = bytes[FORMAT] & HISUP;
+	q.normal_aca = bytes[FORMAT] & NORMACA;
 	q.length = HEADER_BYTES + bytes[ADDITIONAL_LENGTH];
 	q.third_party_copy = bytes[5] & THIRD_PARTY_COPY;
 	q.protect = bytes[5] & PROTECT;
@@ -144,7 +146,7 @@ size_t scsi_inquiry_write(const struct scsi_inquiry *q, uint8_t bytes[SCSI_INQUI
 	bytes[0] = (uint8_t)(q->qualifier << QUALIFIER_SHIFT | (q->type & DEVICE_TYPE));
 	bytes[1] = bit_if(q->removable, REMOVABLE);
 	bytes[VERSION] = q->version;
-	bytes[FORMAT] = FORMAT_2 | bit_if(q->hierarchical, HISUP);
+	bytes[FORMAT] = FORMAT_2 | bit_if(q->hierarchical, HISUP) | bit_if(q->normal_aca, NORMACA);
 	bytes[ADDITIONAL_LENGTH] = SCSI_INQUIRY_MAX - HEADER_BYTES;
 	bytes[5] = bit_if(q->third_party_copy, THIRD_PARTY_COPY) | bit_if(q->protect, PROTECT);
 	bytes[7] = bit_if(q->command_queuing, COMMAND_QUEUING);

@@ -125,6 +125,7 @@ void target_unit_was_reset(struct target_unit *unit)
 	s->kept = 0;
 	s->prevented = 0;
 	s->stopped = false;
+	target_mode_reset(unit);
 	target_unlock(unit);
 }
 

@@ -172,7 +172,24 @@ int target_request_sense(struct target_command *c);
 int target_inquiry(struct target_command *c);
 int target_report_luns(struct target_command *c);
 
+/* medium.c */
+uint16_t target_not_ready(const struct target_state *s); /* with the lock; enum scsi_asc, SCSI_ASC_NONE: it is ready */
+/* Flush the store, then go on with `then`, unless that fails. As a handler. */
+int target_flush_then(struct target_command *c, int (*then)(struct target_command *c));
+int target_start_stop(struct target_command *c);
+int target_prevent_allow(struct target_command *c);
+
+/* supported.c, log.c, diagnostic.c */
+int target_report_opcodes(struct target_command *c);
+int target_report_functions(struct target_command *c);
+int target_log_sense(struct target_command *c);
+int target_send_diagnostic(struct target_command *c);
+int target_receive_diagnostic(struct target_command *c);
+
 /* mode.c */
+void target_mode_reset(struct target_unit *unit); /* with the lock */
+int target_mode_select_6(struct target_command *c);
+int target_mode_select_10(struct target_command *c);
 int target_mode_sense_6(struct target_command *c);
 int target_mode_sense_10(struct target_command *c);
 

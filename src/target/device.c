@@ -13,9 +13,14 @@ int target_device_init(struct target_device *d, unsigned capacity)
 {
 	struct target_unit *units = calloc(capacity, sizeof(*units));
 
-	if (!units)
+	uint8_t *test_block = malloc(BLOCK_4K);
+
+	if (!units || !test_block) {
+		free(units);
+		free(test_block);
 		return -ENOMEM;
-	*d = (struct target_device) { .units = units, .capacity = capacity, .autosense = true };
+	}
+	*d = (struct target_device) { .test_block = test_block, .units = units, .capacity = capacity, .autosense = true };
 	return 0;
 }
 
@@ -25,6 +30,7 @@ void target_device_clear(struct target_device *d)
 		store_free(d->units[i].store);
 		target_state_free(d->units[i].state);
 	}
+	free(d->test_block);
 	free(d->units);
 	*d = (struct target_device) { 0 };
 }

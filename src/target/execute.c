@@ -164,6 +164,20 @@ static uint16_t attention_before(struct target_command *c, struct target_state *
 	return c->row->flags & DESPITE_ATTENTION ? SCSI_ASC_NONE : target_take_attention(s, c->nexus, which);
 }
 
+static int pass_medium(struct target_command *c, struct target_state *s)
+{
+	uint16_t asc = c->row->flags & WITHOUT_MEDIUM ? SCSI_ASC_NONE : target_not_ready(s);
+
+	if (asc) {
+		target_refuse(c, SCSI_NOT_READY, asc);
+		return 1;
+	}
+	if (!s->software_protected || !scsi_cdb_changes_medium(c->cdb))
+		return 0;
+	target_refuse(c, SCSI_DATA_PROTECT, SCSI_ASC_SOFTWARE_WRITE_PROTECTED);
+	return 1;
+}
+
 /* 0: nothing stands in the way. 1: refused. */
 static int pass_state(struct target_command *c, struct target_state *s)
 {
@@ -184,7 +198,7 @@ static int pass_state(struct target_command *c, struct target_state *s)
 		target_refuse(c, SCSI_UNIT_ATTENTION, asc);
 		return 1;
 	}
-	return 0;
+	return c->row->run ? pass_medium(c, s) : 0;
 }
 
 int target_run(struct target_command *c)
@@ -213,12 +227,20 @@ static bool is_plain(const struct target_command *c)
 	return (c->attribute | __atomic_load_n(&c->unit->gate, __ATOMIC_ACQUIRE)) == 0;
 }
 
+/* Asked while the command is still there: what waits may wait for nobody else. */
+static bool may_hold_others(const struct target_command *c)
+{
+	return c->engine && __atomic_load_n(&c->unit->gate, __ATOMIC_RELAXED) != 0;
+}
+
 static void end_at_once(struct target_command *c)
 {
+	bool others = may_hold_others(c);
+
 	if (!c->listed && c->outcome != HBA_CHECK_CONDITION)
 		return;
 	taskset_leave(c);
-	if (c->engine && __atomic_load_n(&c->unit->gate, __ATOMIC_RELAXED))
+	if (others)
 		target_go_on(c->engine);
 }
 
@@ -246,13 +268,13 @@ int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct
 
 void target_end(struct target_command *c)
 {
-	struct target_unit *unit = c->unit;
+	bool others = may_hold_others(c);
 	struct engine *e = c->engine;
 
 	taskset_leave(c);
 	c->done(c);
-	/* What follows belongs to others: the command is its owner's again. */
-	if (e && __atomic_load_n(&unit->gate, __ATOMIC_RELAXED))
+	/* From here the command is its owner's again. */
+	if (others)
 		target_go_on(e);
 }
 
@@ -269,6 +291,14 @@ enum {
 	LLBAA = 0x10,
 	IMMED = 0x02,
 	DPO_FUA = 0x18,
+	RCTD_AND_OPTIONS = 0x87,
+	REPD = 0x80,
+	PF_SP = 0x10, /* PF alone: nothing can be saved */
+	PCV = 0x01,
+	SELF_TEST_BITS = 0xf4, /* code, PF, SELFTEST; no DEVOFFL, no UNITOFFL */
+	START_BITS = 0x07,     /* NO_FLUSH, LOEJ, START; no power conditions */
+	START_IMMED = 0x01,
+	PREVENT = 0x01,
 	BLOCK_HIGH_5 = 0x1f /* of READ(6) and WRITE(6) */
 };
 
@@ -297,6 +327,26 @@ static const struct row service_action_in_16[] = {
 	  .direction = HBA_FROM_TARGET,
 	  .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, 0, 0, 0, X4 },
 	  .run = target_read_capacity_16 },
+	{ 0 },
+};
+
+static const struct row maintenance_in[] = {
+	{ .name = "REPORT SUPPORTED OPERATION CODES",
+	  .action = SCSI_MI_REPORT_SUPPORTED_OPCODES,
+	  .access = ACCESS_READ,
+	  .flags = WITHOUT_MEDIUM,
+	  .length = 12,
+	  .direction = HBA_FROM_TARGET,
+	  .usage = { OPCODE, ACTION_MASK, RCTD_AND_OPTIONS, 0xff, X2, X4 },
+	  .run = target_report_opcodes },
+	{ .name = "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+	  .action = SCSI_MI_REPORT_SUPPORTED_TMFS,
+	  .access = ACCESS_READ,
+	  .flags = WITHOUT_MEDIUM,
+	  .length = 12,
+	  .direction = HBA_FROM_TARGET,
+	  .usage = { OPCODE, ACTION_MASK, REPD, 0, 0, 0, X4 },
+	  .run = target_report_functions },
 	{ 0 },
 };
 
@@ -338,6 +388,49 @@ static const struct row persistent_reserve_out[] = {
 	}
 
 static const struct row rows[256] = {
+	[SCSI_MODE_SELECT_6] = { .name = "MODE SELECT(6)",
+				 .length = 6,
+				 .direction = HBA_TO_TARGET,
+				 .flags = WITHOUT_MEDIUM,
+				 .usage = { OPCODE, PF_SP, 0, 0, 0xff },
+				 .run = target_mode_select_6 },
+	[SCSI_MODE_SELECT_10] = { .name = "MODE SELECT(10)",
+				  .length = 10,
+				  .direction = HBA_TO_TARGET,
+				  .flags = WITHOUT_MEDIUM,
+				  .usage = { OPCODE, PF_SP, 0, 0, 0, 0, 0, X2 },
+				  .run = target_mode_select_10 },
+	[SCSI_START_STOP_UNIT] = { .name = "START STOP UNIT",
+				   .length = 6,
+				   .flags = WITHOUT_MEDIUM,
+				   .usage = { OPCODE, START_IMMED, 0, 0, START_BITS },
+				   .run = target_start_stop },
+	[SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL] = { .name = "PREVENT ALLOW MEDIUM REMOVAL",
+						.length = 6,
+						.flags = WITHOUT_MEDIUM,
+						.usage = { OPCODE, 0, 0, 0, PREVENT },
+						.run = target_prevent_allow },
+	[SCSI_LOG_SENSE] = { .name = "LOG SENSE",
+			     .length = 10,
+			     .direction = HBA_FROM_TARGET,
+			     .access = ACCESS_ALWAYS,
+			     .flags = WITHOUT_MEDIUM,
+			     .usage = { OPCODE, 0, X2, 0, X4 },
+			     .run = target_log_sense },
+	[SCSI_SEND_DIAGNOSTIC] = { .name = "SEND DIAGNOSTIC",
+				   .length = 6,
+				   .direction = HBA_TO_TARGET,
+				   .flags = WITHOUT_MEDIUM,
+				   .usage = { OPCODE, SELF_TEST_BITS, 0, X2 },
+				   .run = target_send_diagnostic },
+	[SCSI_RECEIVE_DIAGNOSTIC_RESULTS] = { .name = "RECEIVE DIAGNOSTIC RESULTS",
+					      .length = 6,
+					      .direction = HBA_FROM_TARGET,
+					      .access = ACCESS_READ,
+					      .flags = WITHOUT_MEDIUM,
+					      .usage = { OPCODE, PCV, 0xff, X2 },
+					      .run = target_receive_diagnostic },
+	[SCSI_MAINTENANCE_IN] = { .name = "MAINTENANCE IN", .length = 12, .actions = maintenance_in },
 	[SCSI_RESERVE_6] = RESERVATION("RESERVE(6)", 6, target_reserve),
 	[SCSI_RELEASE_6] = RESERVATION("RELEASE(6)", 6, target_release),
 	[SCSI_RESERVE_10] = RESERVATION("RESERVE(10)", 10, target_reserve),

@@ -102,6 +102,12 @@ static int file_flush(struct store *s, struct store_io *io)
 	return r < 0 ? r : 1;
 }
 
+static void file_read_ahead(struct store *s, bool on)
+{
+	/* Advice: if the kernel does not take it, reads are what they were. */
+	posix_fadvise(file_fd(s), 0, 0, on ? POSIX_FADV_NORMAL : POSIX_FADV_RANDOM);
+}
+
 static void file_free(struct store *s)
 {
 	struct file_store *f = container_of(s, struct file_store, store);
@@ -110,7 +116,9 @@ static void file_free(struct store *s)
 	free(f);
 }
 
-static const struct store_ops file_ops = { .read = file_read, .write = file_write, .flush = file_flush, .free = file_free };
+static const struct store_ops file_ops = {
+	.read = file_read, .write = file_write, .flush = file_flush, .read_ahead = file_read_ahead, .free = file_free
+};
 
 void store_cancel(struct store_io *io)
 {

@@ -39,6 +39,8 @@ static struct scsi_sense pending_sense(struct target_command *c)
 		sense = take_kept_sense(c, s);
 	else if ((sense.asc = target_take_attention(s, c->nexus, TARGET_ANY_CONDITION)))
 		sense.key = SCSI_UNIT_ATTENTION;
+	else if ((sense.asc = target_not_ready(s)))
+		sense.key = SCSI_NOT_READY;
 	target_unlock(c->unit);
 	return sense;
 }
@@ -61,7 +63,7 @@ static const char vendor[] = "HBAKIT", product[] = "SOFT DISK", revision[] = "0.
 static int standard_inquiry(struct target_command *c, uint16_t allocation)
 {
 	enum { QUALIFIER_NEVER = 3, VERSION_SPC_4 = 6 };
-	struct scsi_inquiry inquiry = { .version = VERSION_SPC_4, .command_queuing = true };
+	struct scsi_inquiry inquiry = { .version = VERSION_SPC_4, .command_queuing = true, .normal_aca = true };
 	uint8_t bytes[SCSI_INQUIRY_MAX];
 
 	static_assert(sizeof(vendor) <= sizeof(inquiry.vendor) && sizeof(product) <= sizeof(inquiry.product) &&
@@ -70,6 +72,8 @@ static int standard_inquiry(struct target_command *c, uint16_t allocation)
 	if (!c->unit) {
 		inquiry.qualifier = QUALIFIER_NEVER;
 		inquiry.type = SCSI_TYPE_NONE;
+	} else {
+		inquiry.removable = c->unit->removable;
 	}
 	memcpy(inquiry.vendor, vendor, sizeof(vendor));
 	memcpy(inquiry.product, product, sizeof(product));
@@ -155,6 +159,19 @@ static int answer_luns(struct target_command *c, unsigned n, uint64_t most)
 	return 0;
 }
 
+/* Who has read the list need not be told that it is new, by whichever unit. */
+static void forget_change_of_luns(struct target_command *c)
+{
+	for (unsigned i = 0; i < c->device->n_units; i++) {
+		struct target_unit *unit = &c->device->units[i];
+
+		if (!(__atomic_load_n(&unit->gate, __ATOMIC_ACQUIRE) & GATE_UNUSUAL))
+			continue;
+		target_take_attention(target_lock(unit), c->nexus, 1U << TARGET_LUNS_CHANGED);
+		target_unlock(unit);
+	}
+}
+
 int target_report_luns(struct target_command *c)
 {
 	uint32_t allocation = get_be32(c->cdb + 6);
@@ -162,5 +179,7 @@ int target_report_luns(struct target_command *c)
 
 	if (select > SELECT_ALL)
 		return target_refuse_field(c, 2, HIGH_BIT);
+	if (c->nexus < TARGET_NEXUSES)
+		forget_change_of_luns(c);
 	return answer_luns(c, select == SELECT_WELL_KNOWN ? 0 : c->device->n_units, allocation < c->room ? allocation : c->room);
 }

@@ -111,6 +111,7 @@ struct store_ops {
 	int (*read)(struct store *s, struct store_io *io);
 	int (*write)(struct store *s, struct store_io *io);
 	int (*flush)(struct store *s, struct store_io *io); /* NULL: what is written is as safe as it gets */
+	void (*read_ahead)(struct store *s, bool on);       /* NULL: it never does */
 	void (*free)(struct store *s);
 };
 
@@ -169,7 +170,9 @@ struct target_unit {
 struct target_device {
 	struct target_unit *units;
 	unsigned n_units, capacity;
-	bool autosense; /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
+	uint8_t *test_block; /* where self-tests read to */
+	bool testing;        /* atomic: one does now */
+	bool autosense;      /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
 };
 
 /** target_device_init() - With room for so many units. -ENOMEM. */
@@ -240,6 +243,10 @@ struct target_command {
 	const struct row *row;
 	struct list node; /* in engine_commands() */
 	bool listed, waiting, counted;
+	int (*then)(struct target_command *c); /* after a flush */
+	struct iovec piece;                    /* of a self-test */
+	unsigned sample;
+	uint8_t values;  /* of the mode pages: what will be in force */
 	uint8_t victims; /* nexuses whose commands must have ended before this one may: a bit each */
 	uint8_t steps;
 	bool writing;

@@ -274,11 +274,13 @@ static void mode_sense_6_has_header_descriptor_and_pages(void **state)
 	assert_int_equal(rig->data[3], 8);
 	assert_int_equal(get_be32(rig->data + 4), BLOCKS);
 	assert_int_equal(get_be24(rig->data + 9), 512);
-	assert_int_equal(count_pages(rig->data + 12, rig->last.command.bytes - 12), 2);
-	/* Caching, then control; nothing of RAM waits to be flushed. */
-	assert_int_equal(rig->data[12], 0x08);
-	assert_int_equal(rig->data[14] & 0x04, 0);
-	assert_int_equal(rig->data[12 + 20], 0x0a);
+	assert_int_equal(count_pages(rig->data + 12, rig->last.command.bytes - 12), 4);
+	/* Error recovery, caching, control, exceptions; nothing of RAM waits to be flushed. */
+	assert_int_equal(rig->data[12], 0x01);
+	assert_int_equal(rig->data[24], 0x08);
+	assert_int_equal(rig->data[26] & 0x04, 0);
+	assert_int_equal(rig->data[24 + 20], 0x0a);
+	assert_int_equal(rig->data[44 + 12], 0x1c);
 }
 
 static void mode_sense_10_knows_dbd_llbaa_and_one_page(void **state)
@@ -308,14 +310,14 @@ static void mode_sense_says_write_protected(void **state)
 	assert_int_equal(rig->data[3] & 0x80, 0x80);
 }
 
-static void mode_sense_changeable_is_zero_saved_is_refused(void **state)
+static void mode_sense_changeable_is_a_mask_saved_is_refused(void **state)
 {
 	struct rig *rig = *state;
 
 	assert_int_equal(run_in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0x08, 0x40 | 0x0a, 0, 255, 0), 255), HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 4 + 12);
-	for (unsigned i = 4 + 2; i < 4 + 12; i++)
-		assert_int_equal(rig->data[i], 0);
+	for (unsigned i = 2; i < 12; i++)
+		assert_int_equal(rig->data[4 + i], i == 2 ? 0x04 : i == 4 ? 0x08 : 0); /* D_SENSE, SWP */
 	run_in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0, 0xc0 | 0x3f, 0, 255, 0), 255);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_SAVING_NOT_SUPPORTED);
 }
@@ -324,7 +326,7 @@ static void mode_sense_refuses_pages_it_has_not(void **state)
 {
 	struct rig *rig = *state;
 
-	run_in(rig, scsi_cdb_mode_sense_6(0x1c, 0, 255), 255);
+	run_in(rig, scsi_cdb_mode_sense_6(0x1d, 0, 255), 255);
 	rig_assert_field(rig, 2, 5);
 	run_in(rig, scsi_cdb_mode_sense_10(0x0a, 0x01, 255), 255);
 	rig_assert_field(rig, 3, 7);
@@ -453,7 +455,7 @@ int main(void)
 		WITH_RIG(mode_sense_6_has_header_descriptor_and_pages),
 		WITH_RIG(mode_sense_10_knows_dbd_llbaa_and_one_page),
 		WITH_RIG(mode_sense_says_write_protected),
-		WITH_RIG(mode_sense_changeable_is_zero_saved_is_refused),
+		WITH_RIG(mode_sense_changeable_is_a_mask_saved_is_refused),
 		WITH_RIG(mode_sense_refuses_pages_it_has_not),
 		WITH_RIG(synchronize_cache_checks_its_range),
 		WITH_RIG(unknown_opcodes_are_refused),

@@ -33,7 +33,7 @@ static int setup(void **state)
 	int fd;
 
 	assert_non_null(b);
-	strcpy(b->image, "/tmp/hbakit-reserve-XXXXXX");
+	snprintf(b->image, sizeof(b->image), "/tmp/hbakit-reserve-XXXXXX");
 	fd = mkstemp(b->image);
 	assert_true(fd >= 0);
 	close(fd);
