@@ -101,17 +101,13 @@ static int send_next(struct job *j, struct cli_slot *slot)
 	return bad;
 }
 
-static int simple_io(struct job *j, enum hba_disk_op op, void *buffer, uint64_t offset, uint64_t length, const char *what)
+/* What was accepted is flushed even if the rest failed, of which one line has been said already. */
+static int flush(struct job *j, bool told)
 {
-	struct hba_disk_io io = { .lun = j->stream.lun,
-				  .op = op,
-				  .offset = offset,
-				  .length = length,
-				  .mode = HBA_DATA_CPU,
-				  .data = { .buffer = buffer } };
+	struct hba_disk_io io = { .lun = j->stream.lun, .op = HBA_DISK_FLUSH };
 	int r = hba_disk_do(&io);
 
-	return r < 0 ? cli_disk_error(j->session, &io, what, r) : 0;
+	return r < 0 && !told ? cli_disk_error(j->session, &io, "SYNCHRONIZE CACHE", r) : 0;
 }
 
 static size_t first_difference(const uint8_t *a, const uint8_t *b, size_t n)
@@ -126,10 +122,16 @@ static size_t first_difference(const uint8_t *a, const uint8_t *b, size_t n)
 static int verify(struct job *j, const struct cli_slot *slot)
 {
 	uint64_t offset = slot->io.offset, length = slot->io.length;
-	int r = simple_io(j, HBA_DISK_READ, j->back, offset, length, "READ for --verify");
+	struct hba_disk_io io = { .lun = j->stream.lun,
+				  .op = HBA_DISK_READ,
+				  .offset = offset,
+				  .length = length,
+				  .mode = HBA_DATA_CPU,
+				  .data = { .buffer = j->back } };
+	int r = hba_disk_do(&io);
 
-	if (r)
-		return r;
+	if (r < 0)
+		return cli_disk_error(j->session, &io, "READ for --verify", r);
 	if (memcmp(j->back, slot->data, length))
 		return cli_fail("%s: byte %ju does not read back as it was written; the unit or its path is broken",
 				j->session->uri, (uintmax_t)(offset + first_difference(j->back, slot->data, length)));
@@ -175,14 +177,14 @@ static int copy(struct job *j)
 
 	while (r == 0 && (!j->at_end || !cli_stream_is_empty(&j->stream)))
 		r = step(j);
-	/* What was accepted is waited for and flushed even if the rest failed: then what we say is written, is. */
+	/* What was accepted is waited for: then what we say is written, is. */
 	while (!cli_stream_is_empty(&j->stream) && r && !j->session->over && !j->session->signal) {
 		if (cli_stream_oldest(&j->stream))
 			cli_stream_give_back(&j->stream);
 		else
 			cli_wait(j->session, -1, 0);
 	}
-	if (!j->session->over && !j->session->signal && simple_io(j, HBA_DISK_FLUSH, NULL, 0, 0, "SYNCHRONIZE CACHE"))
+	if (!j->session->over && !j->session->signal && flush(j, r))
 		return CLI_FAILED;
 	return r;
 }
