@@ -21,8 +21,10 @@
 #include <hbakit/version.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { INITIATOR_ID = 7, HIGHEST_TARGET = 0, INTERNAL_TASKS = 2, TMF_TASKS = 1 };
 enum { MOST_TASKS = 65533, MOST_QUEUES = 256, MOST_LUNS = 16384 };
@@ -171,7 +173,8 @@ static int read_wishes(struct hba_controller *c, struct soft_wishes *w)
 /* ---- units ------------------------------------------------------------------------------------------------------------ */
 
 /* The store is the device's afterwards, or gone. */
-static int add_unit(struct hba_controller *c, const struct soft_wishes *w, struct store *store, const char *identity)
+static int add_unit(struct hba_controller *c, const struct soft_wishes *w, struct store *store, const char *identity,
+		    const char *reservations)
 {
 	struct soft *soft = hba_controller_priv(c);
 	struct target_unit_options options = {
@@ -179,6 +182,7 @@ static int add_unit(struct hba_controller *c, const struct soft_wishes *w, struc
 		.block_bytes = (uint32_t)w->block,
 		.read_only = w->read_only,
 		.identity = w->serial ? w->serial : identity,
+		.reservations = reservations,
 	};
 	char message[TARGET_MESSAGE_BYTES];
 	int r = target_device_add(&soft->device, &options, message);
@@ -190,9 +194,19 @@ static int add_unit(struct hba_controller *c, const struct soft_wishes *w, struc
 	return 0;
 }
 
+/* Beside an image; beside a block device is /dev, which is no place for files: there none outlive a power loss. */
+static int name_reservations(const char *path, char **ret_name)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	return asprintf(ret_name, "%s.pr", path) < 0 ? -ENOMEM : 0;
+}
+
 static int add_file(struct hba_controller *c, const struct soft_wishes *w)
 {
-	autofree char *canonical = NULL;
+	autofree char *canonical = NULL, *reservations = NULL;
 	char message[TARGET_MESSAGE_BYTES];
 	struct store *store;
 	int r = store_open_file(w->path, w->read_only, &store, message);
@@ -205,7 +219,12 @@ static int add_file(struct hba_controller *c, const struct soft_wishes *w)
 		hba_log(c, HBA_LOG_WARNING, "%s may not be written: its unit is read-only", w->path);
 	/* However the path was written, it is the same disk. */
 	canonical = realpath(w->path, NULL);
-	return add_unit(c, w, store, canonical ? canonical : w->path);
+	r = name_reservations(canonical ? canonical : w->path, &reservations);
+	if (r < 0) {
+		store_free(store);
+		return hba_fail(c, r, "no memory to open %s", w->path);
+	}
+	return add_unit(c, w, store, canonical ? canonical : w->path, reservations);
 }
 
 static int add_ram(struct hba_controller *c, const struct soft_wishes *w, uint64_t bytes)
@@ -214,7 +233,7 @@ static int add_ram(struct hba_controller *c, const struct soft_wishes *w, uint64
 	struct store *store;
 	int r = store_open_ram(bytes, &store, message);
 
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "ram");
+	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "ram", NULL);
 }
 
 static int add_null(struct hba_controller *c, const struct soft_wishes *w)
@@ -223,7 +242,7 @@ static int add_null(struct hba_controller *c, const struct soft_wishes *w)
 	struct store *store;
 	int r = store_open_null(w->size, w->fill, &store, message);
 
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "null");
+	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "null", NULL);
 }
 
 static int add_units(struct hba_controller *c, const struct soft_wishes *w)

@@ -196,6 +196,27 @@ static void file_with_scratch_beside_it(void **state)
 	assert_int_equal(run(b, unit(b, 1), &io, rig_rw(HBA_TO_TARGET, 0, 1, 10, false), HBA_TO_TARGET, BLOCK), HBA_GOOD);
 }
 
+/* A registration that shall outlive a power loss lies beside the image, and the next controller on it knows of it. */
+static void reservations_lie_beside_the_image(void **state)
+{
+	struct bench *b = *state;
+	struct scsi_cdb out = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, 0, 0, 0, 0, 0, 0, 0, 24, 0);
+	struct scsi_cdb in = RIG_CDB(SCSI_PERSISTENT_RESERVE_IN, 0, 0, 0, 0, 0, 0, 0, 64, 0);
+	struct io io = { .data = { [15] = 7, [20] = 1 } };
+	char beside[80];
+
+	snprintf(beside, sizeof(beside), "%s.pr", b->path);
+	start_file(b, "");
+	assert_int_equal(run(b, unit(b, 0), &io, out, HBA_TO_TARGET, 24), HBA_GOOD);
+	hba_controller_close(b->c);
+	b->c = NULL;
+	start_file(b, "");
+	assert_int_equal(run(b, unit(b, 0), &io, in, HBA_FROM_TARGET, 64), HBA_GOOD);
+	assert_int_equal(unlink(beside), 0);
+	assert_int_equal(io.bytes, 16);
+	assert_int_equal(io.data[15], 7);
+}
+
 static void two_controllers_one_file(void **state)
 {
 	struct bench *b = *state;
@@ -296,8 +317,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_BENCH(refused_with_a_sentence),           WITH_BENCH(units_are_found_as_asked_for),
 		WITH_BENCH(file_with_scratch_beside_it),       WITH_BENCH(two_controllers_one_file),
-		WITH_BENCH(ram_keeps_what_is_written),         WITH_BENCH(file_keeps_what_is_written),
-		WITH_BENCH(hba_data_is_mapped_for_every_task), WITH_BENCH(stop_with_io_out_gives_all_back),
+		WITH_BENCH(reservations_lie_beside_the_image), WITH_BENCH(ram_keeps_what_is_written),
+		WITH_BENCH(file_keeps_what_is_written),        WITH_BENCH(hba_data_is_mapped_for_every_task),
+		WITH_BENCH(stop_with_io_out_gives_all_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
