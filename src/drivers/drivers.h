@@ -5,7 +5,8 @@
 
 #include <hbakit/driver.h>
 
-extern const struct hba_driver soft_driver;   /* soft.c */
-extern const struct hba_driver pvscsi_driver; /* pvscsi.c */
+extern const struct hba_driver soft_driver;        /* soft.c */
+extern const struct hba_driver pvscsi_driver;      /* pvscsi.c */
+extern const struct hba_driver virtio_scsi_driver; /* virtio-scsi.c */
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct hba_driver *const drivers[] = { &soft_driver, &pvscsi_driver, NULL };
+static const struct hba_driver *const drivers[] = { &soft_driver, &pvscsi_driver, &virtio_scsi_driver, NULL };
 static const struct hba_bus *const buses[] = { &bus_qemu };
 
 const struct hba_driver *registry_driver(const char *scheme, size_t length)

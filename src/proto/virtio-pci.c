@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio-pci.c: see virtio-pci.h. Sections named are those of VIRTIO 1.1. */
+#include "proto/virtio-pci.h"
+
+#include <errno.h>
+
+/* Capabilities, 4.1.4. */
+enum {
+	PCI_STATUS = 0x06,
+	PCI_STATUS_HAS_CAPABILITIES = 0x10,
+	PCI_CAPABILITIES = 0x34,
+	PCI_CAP_VENDOR = 0x09,
+	MOST_CAPABILITIES = 48, /* more do not fit into 192 bytes: a longer chain is a circle */
+	CAP_NEXT = 1,
+	CAP_TYPE = 3,
+	CAP_BAR = 4,
+	CAP_OFFSET = 8,
+	CAP_LENGTH = 12,
+	CAP_NOTIFY_MULTIPLIER = 16,
+};
+
+enum cap_type { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_DEVICE = 4 };
+
+/* The common structure, 4.1.4.3. */
+enum common {
+	DEVICE_FEATURE_SELECT = 0,
+	DEVICE_FEATURE = 4,
+	DRIVER_FEATURE_SELECT = 8,
+	DRIVER_FEATURE = 12,
+	MSIX_CONFIG = 16,
+	DEVICE_STATUS = 20,
+	QUEUE_SELECT = 22,
+	QUEUE_SIZE = 24,
+	QUEUE_VECTOR = 26,
+	QUEUE_ENABLE = 28,
+	QUEUE_NOTIFY_OFFSET = 30,
+	QUEUE_DESC = 32,
+	QUEUE_DRIVER = 40,
+	QUEUE_DEVICE = 48,
+	COMMON_BYTES = 56,
+};
+
+/* 2.1 */
+enum status { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
+
+enum { RESET_MS = 5000 };
+
+static uint32_t get(const struct virtio_pci *v, uint32_t offset, unsigned width)
+{
+	return (uint32_t)hba_bar_read(&v->common.bar, v->common.offset + offset, width);
+}
+
+static void put(const struct virtio_pci *v, uint32_t offset, uint32_t value, unsigned width)
+{
+	hba_bar_write(&v->common.bar, v->common.offset + offset, value, width);
+}
+
+static void put64(const struct virtio_pci *v, uint32_t offset, uint64_t value)
+{
+	/* 4.1.3.1: as two halves. */
+	put(v, offset, (uint32_t)value, 4);
+	put(v, offset + 4, (uint32_t)(value >> 32), 4);
+}
+
+/* ---- capabilities */
+
+static int take_region(struct hba_controller *c, unsigned at, uint32_t least, struct virtio_region *region)
+{
+	struct virtio_region r = {
+		.offset = hba_config_read(c, at + CAP_OFFSET, 4),
+		.length = hba_config_read(c, at + CAP_LENGTH, 4),
+	};
+	int error;
+
+	if (region->length)
+		return 0; /* the first of a kind is the one to use */
+	error = hba_bar_map(c, hba_config_read(c, at + CAP_BAR, 1), &r.bar);
+	if (error < 0)
+		return error;
+	if (r.length < least || r.offset > r.bar.length || r.length > r.bar.length - r.offset)
+		return -EPROTO;
+	*region = r;
+	return 0;
+}
+
+static int take_capability(struct hba_controller *c, struct virtio_pci *v, unsigned at)
+{
+	switch (hba_config_read(c, at + CAP_TYPE, 1)) {
+	case CAP_COMMON:
+		return take_region(c, at, COMMON_BYTES, &v->common);
+	case CAP_NOTIFY:
+		v->notify_multiplier = hba_config_read(c, at + CAP_NOTIFY_MULTIPLIER, 4);
+		return take_region(c, at, 2, &v->notify);
+	case CAP_DEVICE:
+		return take_region(c, at, 4, &v->device);
+	default:
+		return 0;
+	}
+}
+
+int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v)
+{
+	unsigned at = hba_config_read(c, PCI_CAPABILITIES, 1) & ~3U;
+	int r = 0;
+
+	if (!(hba_config_read(c, PCI_STATUS, 2) & PCI_STATUS_HAS_CAPABILITIES))
+		return -ENOENT;
+	for (unsigned n = 0; at && n < MOST_CAPABILITIES && r == 0; n++) {
+		if (hba_config_read(c, at, 1) == PCI_CAP_VENDOR)
+			r = take_capability(c, v, at);
+		at = hba_config_read(c, at + CAP_NEXT, 1) & ~3U;
+	}
+	if (r < 0)
+		return r;
+	return v->common.length && v->notify.length && v->device.length ? 0 : -ENOENT;
+}
+
+/* ---- status */
+
+static bool is_reset(struct hba_controller *c, void *arg)
+{
+	(void)c;
+	return get(arg, DEVICE_STATUS, 1) == 0;
+}
+
+int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v)
+{
+	put(v, DEVICE_STATUS, 0, 1);
+	return hba_wait_for(c, is_reset, v, RESET_MS);
+}
+
+static uint64_t offered(const struct virtio_pci *v)
+{
+	uint64_t low;
+
+	put(v, DEVICE_FEATURE_SELECT, 0, 4);
+	low = get(v, DEVICE_FEATURE, 4);
+	put(v, DEVICE_FEATURE_SELECT, 1, 4);
+	return (uint64_t)get(v, DEVICE_FEATURE, 4) << 32 | low;
+}
+
+int virtio_pci_negotiate(struct virtio_pci *v, uint64_t wanted)
+{
+	put(v, DEVICE_STATUS, ACKNOWLEDGE, 1);
+	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER, 1);
+	v->features = offered(v) & wanted;
+	if (!(v->features & VIRTIO_F_VERSION_1))
+		return -EOPNOTSUPP;
+	put(v, DRIVER_FEATURE_SELECT, 0, 4);
+	put(v, DRIVER_FEATURE, (uint32_t)v->features, 4);
+	put(v, DRIVER_FEATURE_SELECT, 1, 4);
+	put(v, DRIVER_FEATURE, (uint32_t)(v->features >> 32), 4);
+	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK, 1);
+	return get(v, DEVICE_STATUS, 1) & FEATURES_OK ? 0 : -EOPNOTSUPP;
+}
+
+void virtio_pci_ready(struct virtio_pci *v)
+{
+	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK, 1);
+}
+
+/* ---- queues */
+
+uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index)
+{
+	uint32_t size;
+
+	put(v, QUEUE_SELECT, index, 2);
+	size = get(v, QUEUE_SIZE, 2);
+	/* All ones is a device that is gone; a size is a power of two. */
+	return size > VIRTQ_MOST || (size & (size - 1)) ? 0 : (uint16_t)size;
+}
+
+int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct virtqueue *q, uint16_t vector,
+			    uint64_t *ret_doorbell)
+{
+	uint64_t doorbell;
+
+	put(v, QUEUE_SELECT, index, 2);
+	put(v, QUEUE_SIZE, q->size, 2);
+	put(v, QUEUE_VECTOR, vector, 2);
+	if (get(v, QUEUE_VECTOR, 2) != vector)
+		return -ENOSPC;
+	put64(v, QUEUE_DESC, q->desc_iova.bus);
+	put64(v, QUEUE_DRIVER, q->avail_iova.bus);
+	put64(v, QUEUE_DEVICE, q->used_iova.bus);
+	doorbell = (uint64_t)get(v, QUEUE_NOTIFY_OFFSET, 2) * v->notify_multiplier;
+	if (doorbell > v->notify.length - 2)
+		return -EPROTO;
+	put(v, QUEUE_ENABLE, 1, 2);
+	*ret_doorbell = v->notify.offset + doorbell;
+	return 0;
+}
+
+void virtio_pci_notify(const struct virtio_pci *v, uint64_t doorbell, uint16_t index)
+{
+	hba_bar_write(&v->notify.bar, doorbell, index, 2);
+}
+
+uint32_t virtio_pci_config_read(const struct virtio_pci *v, uint32_t offset, unsigned width)
+{
+	if (offset > v->device.length || width > v->device.length - offset)
+		return UINT32_MAX;
+	return (uint32_t)hba_bar_read(&v->device.bar, v->device.offset + offset, width);
+}
