@@ -84,6 +84,8 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 
 /** violation() - The driver broke a rule: names driver and op itself; the rest says value and rule. Returns -EPROTO. */
 int violation(struct hba_controller *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** no_errno() - The violation of an op that returned a number above 0, which is neither success nor an error. */
+int no_errno(struct hba_controller *c, int returned);
 
 /* ---- property.c ------------------------------------------------------------------------------------------------------ */
 

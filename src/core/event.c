@@ -41,8 +41,7 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 int violation(struct hba_controller *c, const char *format, ...)
 {
 	const struct op *op = op_now();
-	struct hba_event e = { .target = HBA_NO_TARGET, .kind = HBA_EVENT_VIOLATION };
-	char rule[sizeof(e.text)], call[32] = "";
+	char rule[SENTENCE_BYTES], call[32] = "";
 	va_list args;
 
 	va_start(args, format);
@@ -51,9 +50,14 @@ int violation(struct hba_controller *c, const char *format, ...)
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
 	__atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
-	event_put(c, HBA_EVENT_VIOLATION, e.target, NULL, 0, "driver %s, %s%s: %s", c->driver->name,
+	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, 0, "driver %s, %s%s: %s", c->driver->name,
 		  op ? op->name : "outside any op", call, rule);
 	return fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
+}
+
+int no_errno(struct hba_controller *c, int returned)
+{
+	return violation(c, "returned %d; an op returns 0 or a negative errno", returned);
 }
 
 int hba_event_next(struct hba_controller *c, struct hba_event *ret_event)

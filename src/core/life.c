@@ -177,6 +177,8 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 	r = c->driver->initialize(c, &c->report);
 	if (r == 0)
 		r = report_check(c, &c->report);
+	else if (r > 0)
+		r = no_errno(c, r);
 	else if (c->violations == violations)
 		r = driver_error(c, "initialize", r);
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
@@ -199,11 +201,11 @@ static int run_start(struct hba_controller *c, struct job *job)
 	int r = c->driver->start ? c->driver->start(c) : 0;
 
 	(void)job;
-	snprintf(c->sentence, sizeof(c->sentence), "%s", "");
-	if (r < 0) {
+	if (r > 0)
+		r = no_errno(c, r);
+	else if (r < 0)
 		driver_error(c, "start", r);
-		snprintf(c->sentence, sizeof(c->sentence), "%s", hba_error());
-	}
+	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
 	return r;
 }
 

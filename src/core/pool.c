@@ -117,7 +117,13 @@ static int id_register(struct hba_controller *c, const struct task *t, uint32_t 
 /* The driver's word for it. */
 static int task_name(struct hba_controller *c, struct task *t)
 {
-	struct op op = { .controller = c, .name = "map_hba_data", .call = t->head.slot + UINT64_C(1), .may_map = true };
+	struct op op = {
+		.controller = c,
+		.name = "map_hba_data",
+		.call = t->head.slot + UINT64_C(1),
+		.deadline = op_now()->deadline, /* one for all of them: the step's */
+		.may_map = true,
+	};
 	uint32_t id = c->driver->map_hba_data ? 0 : t->head.slot + 1U;
 	int r = 0;
 
@@ -129,7 +135,7 @@ static int task_name(struct hba_controller *c, struct task *t)
 		r = fail(r, "driver %s, map_hba_data, call %u: %s", c->driver->name, t->head.slot + 1U,
 			 c->op_sentence[0] ? c->op_sentence : strerror(-r));
 	else
-		r = id_register(c, t, id);
+		r = r > 0 ? no_errno(c, r) : id_register(c, t, id);
 	op_leave(&op);
 	t->head.unique_id = id;
 	return r;

@@ -83,7 +83,7 @@ void report_prepare(const struct hba_driver *d, struct hba_report *report)
 /* ---- a list of faults in one sentence */
 
 struct faults {
-	char text[SENTENCE_BYTES / 2];
+	char text[SENTENCE_BYTES - 128]; /* the rest is for driver, op and rule; all that can be missing fits */
 	size_t used;
 	unsigned n;
 };

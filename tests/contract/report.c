@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* report.c: drivers whose initialize, or its report, breaks the contract: refused in one sentence, all unwound, startable again. */
+#include "test-driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Start fails with this error in these words and leaves nothing; once the fault is gone, it succeeds. */
+static void refused(struct test_driver *d, int error, const char *sentence)
+{
+	struct hba_controller *c = test_open(d, NULL);
+	unsigned fds = test_fds();
+
+	assert_int_equal(hba_controller_start(c), error);
+	assert_string_equal(hba_error(), sentence);
+	assert_int_equal(hba_controller_state(c), HBA_CREATED);
+	assert_null(hba_controller_report(c));
+	assert_int_equal(test_fds(), fds);
+	assert_int_equal(d->calls[TEST_STOP], 1);
+	d->report = NULL;
+	memset(d->fail, 0, sizeof(d->fail));
+	if (hba_controller_start(c) < 0)
+		fail_msg("the second start: %s", hba_error());
+	assert_non_null(hba_lun_find(c, 0, 0));
+	test_down(d, c);
+}
+
+static void refused_report(void (*report)(struct hba_report *r), const char *sentence)
+{
+	struct test_driver *d = test_driver_new();
+
+	d->report = report;
+	refused(d, -EPROTO, sentence);
+}
+
+/* ---- missing */
+
+static void write_nothing(struct hba_report *r)
+{
+	uint64_t size = r->size;
+
+	memset(r, 0xa5, sizeof(*r));
+	r->size = size;
+	r->hba_data_size = r->queue_priv_size = r->task_priv_size = r->target_priv_size = r->lun_priv_size = 0;
+}
+
+static void all_missing(void **state)
+{
+	(void)state;
+	refused_report(
+		write_nothing,
+		"driver test, initialize: the report leaves unset, and these have no default: initiator_id, highest_target_id, "
+		"max_tasks, manages_devices, performs_autosense, constraints.max_segments_read, "
+		"constraints.max_segments_write, constraints.max_segment_bytes_read, constraints.max_segment_bytes_write, "
+		"constraints.alignment, constraints.address_bits, constraints.hba_data_mask");
+}
+
+static void forget_two(struct hba_report *r)
+{
+	r->highest_target_id = HBA_UNSET;
+	r->performs_autosense = HBA_UNSET;
+}
+
+static void some_missing(void **state)
+{
+	(void)state;
+	refused_report(forget_two,
+		       "driver test, initialize: the report leaves unset, and these have no default: highest_target_id, "
+		       "performs_autosense");
+}
+
+/* ---- contradictory */
+
+static void no_tasks(struct hba_report *r)
+{
+	r->max_tasks = 0;
+}
+
+static void task_count_0(void **state)
+{
+	(void)state;
+	refused_report(no_tasks, "driver test, initialize: the report cannot be: max_tasks is 0, below 1");
+}
+
+static void too_many_tasks(struct hba_report *r)
+{
+	r->max_tasks = 65534;
+}
+
+static void task_count_too_high(void **state)
+{
+	(void)state;
+	refused_report(too_many_tasks, "driver test, initialize: the report cannot be: max_tasks is 65534, above 65533");
+}
+
+static void sum_too_high(struct hba_report *r)
+{
+	r->max_tasks = 65533;
+	r->internal_tasks = 3;
+}
+
+static void pool_too_high(void **state)
+{
+	(void)state;
+	refused_report(sum_too_high,
+		       "driver test, initialize: the report cannot be: max_tasks + internal_tasks + 1 is 65537, above 65536");
+}
+
+static void contradict(struct hba_report *r)
+{
+	r->initiator_id = r->highest_target_id = 0;
+	r->queues = 12;
+	r->max_cdb = 11;
+	r->constraints.alignment = 3;
+}
+
+static void contradictory(void **state)
+{
+	(void)state;
+	refused_report(contradict,
+		       "driver test, initialize: the report cannot be: initiator_id 0 leaves no id for a target, as "
+		       "highest_target_id is 0 too; queues is 12, more than the 11 tasks; max_cdb is 11, a CDB has 6, 10, "
+		       "12, 16 or 32 bytes; constraints.alignment is 3, not a power of two");
+}
+
+static void below_a_block(struct hba_report *r)
+{
+	r->constraints.max_transfer = 511;
+	r->constraints.boundary = 256;
+}
+
+static void smaller_than_a_block(void **state)
+{
+	(void)state;
+	refused_report(below_a_block,
+		       "driver test, initialize: the report cannot be: constraints.boundary is 256, below one block; "
+		       "constraints.max_transfer is 511, below one block");
+}
+
+static void manage_without_discover(struct hba_report *r)
+{
+	r->manages_devices = 1;
+}
+
+static void manager_without_discover(void **state)
+{
+	(void)state;
+	refused_report(manage_without_discover,
+		       "driver test, initialize: the report cannot be: manages_devices is set, but there is no op discover");
+}
+
+static void name_tmfs(struct hba_report *r)
+{
+	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK);
+}
+
+static void tmfs_without_manage(void **state)
+{
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	d->table.manage = NULL;
+	d->report = name_tmfs;
+	refused(d, -EPROTO, "driver test, initialize: the report cannot be: tmfs names functions, but there is no op manage");
+}
+
+static void grow(struct hba_report *r)
+{
+	r->size++;
+}
+
+static void report_resized(void **state)
+{
+	char sentence[200];
+
+	(void)state;
+	snprintf(sentence, sizeof(sentence),
+		 "driver test, initialize: the report cannot be: size is %zu, this report has %zu bytes: leave it alone",
+		 sizeof(struct hba_report) + 1, sizeof(struct hba_report));
+	refused_report(grow, sentence);
+}
+
+/* ---- what initialize returns */
+
+static void initialize_fails(void **state)
+{
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	d->fail[TEST_INITIALIZE].call = 1;
+	d->fail[TEST_INITIALIZE].error = -ENXIO;
+	refused(d, -ENXIO, "test:: driver test failed in initialize: No such device or address");
+}
+
+static void initialize_returns_a_count(void **state)
+{
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	d->fail[TEST_INITIALIZE].call = 1;
+	d->fail[TEST_INITIALIZE].error = 5;
+	refused(d, -EPROTO, "driver test, initialize: returned 5; an op returns 0 or a negative errno");
+}
+
+static void start_fails(void **state)
+{
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	d->fail[TEST_START].call = 1;
+	d->fail[TEST_START].error = -EIO;
+	refused(d, -EIO, "test:: driver test failed in start: Input/output error");
+}
+
+static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)d;
+	(void)t;
+	if (op == TEST_START)
+		hba_fail(c, -EIO, "the chip's firmware is %d years old", 12);
+}
+
+static void start_says_why(void **state)
+{
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	d->inside = say_why;
+	d->fail[TEST_START].call = 1;
+	d->fail[TEST_START].error = -EIO;
+	refused(d, -EIO, "test:: the chip's firmware is 12 years old");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_missing),          cmocka_unit_test(some_missing),
+		cmocka_unit_test(task_count_0),         cmocka_unit_test(task_count_too_high),
+		cmocka_unit_test(pool_too_high),        cmocka_unit_test(contradictory),
+		cmocka_unit_test(smaller_than_a_block), cmocka_unit_test(manager_without_discover),
+		cmocka_unit_test(tmfs_without_manage),  cmocka_unit_test(report_resized),
+		cmocka_unit_test(initialize_fails),     cmocka_unit_test(initialize_returns_a_count),
+		cmocka_unit_test(start_fails),          cmocka_unit_test(start_says_why),
+	};
+
+	return cmocka_run_group_tests_name("contract: report", tests, NULL, NULL);
+}
