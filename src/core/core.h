@@ -280,6 +280,7 @@ struct pool {
 	unsigned max_items;
 	struct hba_mapping *internal_memory;
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
+	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */
 	unsigned id_shift;
 	uint64_t ns, bytes; /* what mapping and naming took */
 	unsigned named;
@@ -288,8 +289,11 @@ struct pool {
 /** pool_create() - All tasks of all kinds, each mapped and named right after it is made. On the service thread. */
 int pool_create(struct hba_controller *c);
 void pool_destroy(struct hba_controller *c);
-/** pool_find() - By unique id, NULL: none has it. Constant time. */
+enum { ID_STEPS = 64 };
+/** pool_find() - By unique id, NULL: none has it. Constant time: at most ID_STEPS entries are looked at. */
 struct task *pool_find(const struct pool *p, uint64_t unique_id);
+/** pool_steps() - How many entries pool_find() looks at for it. */
+unsigned pool_steps(const struct pool *p, uint32_t unique_id);
 /** pool_holds() - Is it one of ours at all? For pointers from a driver. */
 bool pool_holds(const struct pool *p, const struct hba_task *t);
 

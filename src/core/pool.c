@@ -6,7 +6,8 @@
  * clients get fewer. Each task is mapped and named right after it is made, before any I/O, and never again.
  *
  * A unique id is whatever number the driver likes. It is looked up in a table at most half full, spread by a multiplication, so that
- * the usual run of small numbers meets no collision.
+ * the usual run of small numbers meets no collision. Ids that crowd all the same are spread anew by another multiplier, before any
+ * I/O: a look-up stays short whatever a driver chose.
  */
 #include "core/core.h"
 
@@ -18,6 +19,8 @@
 #define ID_SPREAD UINT32_C(2654435769)
 
 #define ID_EMPTY UINT32_MAX
+
+enum { SPREADS = 32 }; /* multipliers to try; each leaves some id crowded with a probability well below a half */
 
 struct id_entry {
 	uint32_t id;
@@ -34,15 +37,23 @@ static size_t ids_size(const struct pool *p)
 /* Where `id` is, or where it would be. */
 static struct id_entry *id_place(const struct pool *p, uint32_t id)
 {
-	size_t i = (id * ID_SPREAD) >> p->id_shift;
+	size_t i = (id * p->id_spread) >> p->id_shift;
 
 	while (p->ids[i].slot != ID_EMPTY && p->ids[i].id != id)
 		i = (i + 1) & (ids_size(p) - 1);
 	return &p->ids[i];
 }
 
+unsigned pool_steps(const struct pool *p, uint32_t unique_id)
+{
+	size_t first = (unique_id * p->id_spread) >> p->id_shift, last = (size_t)(id_place(p, unique_id) - p->ids);
+
+	return (unsigned)((last - first) & (ids_size(p) - 1)) + 1;
+}
+
 static int ids_create(struct pool *p, unsigned tasks)
 {
+	p->id_spread = ID_SPREAD;
 	p->id_shift = (unsigned)__builtin_clz(2 * tasks);
 	p->ids = malloc(ids_size(p) * sizeof(*p->ids));
 	if (!p->ids)
@@ -100,7 +111,21 @@ static void task_make(struct hba_controller *c, unsigned slot, const struct hba_
 			    : NULL;
 }
 
-static int id_register(struct hba_controller *c, const struct task *t, uint32_t id)
+/* The tasks up to `last` by another multiplier. false: some are crowded still. */
+static bool ids_spread_anew(struct pool *p, const struct task *last)
+{
+	bool crowded = false;
+
+	p->id_spread = (p->id_spread * UINT32_C(1664525) + UINT32_C(1013904223)) | 1;
+	memset(p->ids, 0xff, ids_size(p) * sizeof(*p->ids));
+	for (const struct task *t = p->tasks; t <= last; t++) {
+		*id_place(p, t->head.unique_id) = (struct id_entry) { t->head.unique_id, t->head.slot };
+		crowded = crowded || pool_steps(p, t->head.unique_id) > ID_STEPS;
+	}
+	return !crowded;
+}
+
+static int id_register(struct hba_controller *c, struct task *t, uint32_t id)
 {
 	struct id_entry *e;
 
@@ -111,6 +136,10 @@ static int id_register(struct hba_controller *c, const struct task *t, uint32_t 
 		return violation(c, "unique id %u is already that of the task of call %u; ids are unique in the pool", id,
 				 e->slot + 1);
 	*e = (struct id_entry) { id, t->head.slot };
+	t->head.unique_id = id;
+	if (pool_steps(&c->pool, id) > ID_STEPS)
+		for (unsigned i = 0; i < SPREADS && !ids_spread_anew(&c->pool, t); i++)
+			;
 	return 0;
 }
 
@@ -137,7 +166,6 @@ static int task_name(struct hba_controller *c, struct task *t)
 	else
 		r = r > 0 ? no_errno(c, r) : id_register(c, t, id);
 	op_leave(&op);
-	t->head.unique_id = id;
 	return r;
 }
 
