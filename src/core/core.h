@@ -533,7 +533,8 @@ struct sleeper {
 
 int sleeper_init(struct sleeper *s);
 void sleeper_fini(struct sleeper *s);
-void sleeper_watch(struct hba_controller *c, int fd, uint32_t events);
+/** queue_unwatch() - No descriptor of this queue is watched any more. */
+void queue_unwatch(struct hba_queue *q);
 /** loop_wake() - Any thread: there is work. */
 void loop_wake(struct hba_controller *c);
 /** loop_run() - hba_controller_run(), for whoever is the loop. */

@@ -347,6 +347,11 @@ static void forget(struct hba_controller *c)
 	pool_destroy(c);
 	queues_destroy(c);
 	properties_clear(&c->properties);
+	/* A start that failed may have got as far as I/O; the next one begins with none of it. */
+	c->recovery = (struct recovery) { 0 };
+	c->next_queue = 0;
+	c->strays = 0;
+	c->rescan_wanted = false;
 }
 
 int hba_controller_start(struct hba_controller *c)

@@ -97,6 +97,13 @@ int queue_watch_vector(struct hba_queue *q, int fd)
 	return find_watch(q, fd) ? 0 : add_watch(q, fd, EPOLLIN, true);
 }
 
+void queue_unwatch(struct hba_queue *q)
+{
+	/* The driver may have closed it, or keep it for the next start: then it must not be watched already. */
+	while (!list_is_empty(&q->watches))
+		change_watch(q, container_of(q->watches.next, struct watch, link), 0);
+}
+
 void loop_wake(struct hba_controller *c)
 {
 	uint64_t one = 1;

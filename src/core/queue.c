@@ -475,12 +475,7 @@ void queues_destroy(struct hba_controller *c)
 	for (unsigned i = 0; i < c->n_queues; i++) {
 		struct hba_queue *q = c->queues[i];
 
-		while (!list_is_empty(&q->watches)) {
-			struct watch *w = container_of(q->watches.next, struct watch, link);
-
-			list_remove(&w->link);
-			free(w);
-		}
+		queue_unwatch(q);
 		free(q->priv);
 		free(q);
 	}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/* life.c: from open to close, in every order that somebody might try. */
+#include "core/core.h"
+
+#include "test-driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* ---- the table of transitions */
+
+static const char *const allowed[] = {
+	/* to:  created, initialised, mapped, started, paused, resetting, stopped, gone, dead */
+	[HBA_CREATED] = ".I......D", [HBA_INITIALISED] = "C.M....GD", [HBA_MAPPED] = "C..S...GD",
+	[HBA_STARTED] = "C...PROGD", [HBA_PAUSED] = "...S.ROGD",      [HBA_RESETTING] = "...S..OGD",
+	[HBA_STOPPED] = ".........", [HBA_GONE] = ".........",        [HBA_DEAD] = ".........",
+};
+
+static void transitions(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_open(d, NULL);
+	struct hba_event e;
+
+	(void)state;
+	for (unsigned from = 0; from <= HBA_DEAD; from++) {
+		for (unsigned to = 0; to <= HBA_DEAD; to++) {
+			c->state = (enum hba_state)from;
+			if (allowed[from][to] == '.') {
+				assert_int_equal(controller_move(c, (enum hba_state)to), -EBUSY);
+				assert_int_equal(c->state, from);
+				assert_false(test_event(c, HBA_EVENT_STATE, &e));
+				continue;
+			}
+			assert_int_equal(controller_move(c, (enum hba_state)to), 0);
+			assert_int_equal(hba_controller_state(c), to);
+			assert_true(test_event(c, HBA_EVENT_STATE, &e));
+			assert_int_equal(e.value, to);
+		}
+	}
+	c->state = HBA_CREATED;
+	test_down(d, c);
+}
+
+/* ---- the ordinary way */
+
+static void states(void **state)
+{
+	static const enum hba_state way[] = { HBA_INITIALISED, HBA_MAPPED, HBA_STARTED, HBA_STOPPED };
+	static const char *const names[] = { "initialize", "map_hba_data", "start", "scan", "stop" };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	const struct hba_step *steps;
+	struct hba_event e;
+
+	(void)state;
+	assert_int_equal(hba_controller_stop(c), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
+		assert_true(test_event(c, HBA_EVENT_STATE, &e));
+		assert_int_equal(e.value, way[i]);
+	}
+	assert_int_equal(hba_controller_steps(c, &steps), ARRAY_SIZE(names));
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_string_equal(steps[i].name, names[i]);
+		assert_int_equal(steps[i].error, 0);
+	}
+	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
+	assert_int_equal(hba_controller_stop(c), 0);
+	assert_int_equal(d->calls[TEST_STOP], 1);
+	test_down(d, c);
+}
+
+static void start_twice(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+
+	(void)state;
+	assert_int_equal(hba_controller_start(c), -EBUSY);
+	assert_string_equal(hba_error(), "test:: the controller is started; it starts once, open it anew");
+	assert_int_equal(hba_controller_state(c), HBA_STARTED);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	assert_int_equal(hba_controller_stop(c), 0);
+	assert_int_equal(hba_controller_start(c), -EBUSY);
+	assert_string_equal(hba_error(), "test:: the controller is stopped; it starts once, open it anew");
+	test_down(d, c);
+}
+
+static void close_without_start(void **state)
+{
+	unsigned fds = test_fds();
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_open(d, NULL);
+
+	(void)state;
+	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
+	assert_int_equal(hba_controller_stop(c), 0);
+	assert_int_equal(d->calls[TEST_INITIALIZE] + d->calls[TEST_STOP], 0);
+	test_down(d, c);
+	assert_int_equal(test_fds(), fds);
+	hba_controller_close(NULL);
+}
+
+static void close_without_stop(void **state)
+{
+	unsigned fds = test_fds();
+	struct test_driver *d = test_driver_new();
+
+	(void)state;
+	test_down(d, test_up(d));
+	assert_int_equal(test_fds(), fds);
+}
+
+/* ---- a table that cannot be */
+
+static void refuse_table(struct test_driver *d, const char *sentence)
+{
+	struct controller_plan plan = { .driver = &d->table, .uri = "test:", .path = "" };
+	struct hba_controller *c = NULL;
+	unsigned fds = test_fds();
+
+	assert_int_equal(controller_new(&plan, &c), -EPROTO);
+	assert_null(c);
+	assert_string_equal(hba_error(), sentence);
+	assert_int_equal(test_fds(), fds);
+	test_driver_free(d);
+}
+
+static void wrong_tables(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	char sentence[200];
+
+	(void)state;
+	d->table.version = 2;
+	snprintf(sentence, sizeof(sentence),
+		 "test:: the driver's table has version 2 and %zu bytes; this library knows version 1, up to %zu bytes",
+		 sizeof(struct hba_driver), sizeof(struct hba_driver));
+	refuse_table(d, sentence);
+	d = test_driver_new();
+	d->table.process_task = NULL;
+	refuse_table(d, "test:: the driver's table lacks name, initialize or process_task");
+	d = test_driver_new();
+	d->table.size = 8;
+	snprintf(sentence, sizeof(sentence),
+		 "test:: the driver's table has version 1 and 8 bytes; this library knows version 1, up to %zu bytes",
+		 sizeof(struct hba_driver));
+	refuse_table(d, sentence);
+}
+
+/* ---- stop with tasks about */
+
+static void each_done_once(void **state)
+{
+	enum { OUT = 3, QUEUED = 3, OWNED = 2 };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct hba_lun *lun = hba_lun_find(c, 0, 0);
+	struct test_io out[OUT] = { 0 }, queued[QUEUED] = { 0 };
+	struct hba_task *owned[OWNED];
+	struct hba_task *t;
+
+	(void)state;
+	d->hold = true;
+	for (unsigned i = 0; i < OUT; i++) {
+		t = test_get(lun);
+		test_fill_ready(t);
+		assert_int_equal(hba_submit(t, test_done, &out[i]), 0);
+	}
+	test_turns(c, 1);
+	assert_int_equal(d->n_held, OUT);
+	for (unsigned i = 0; i < QUEUED; i++) {
+		t = test_get(lun);
+		test_fill_ready(t);
+		assert_int_equal(hba_submit(t, test_done, &queued[i]), 0);
+	}
+	for (unsigned i = 0; i < OWNED; i++)
+		owned[i] = test_get(lun);
+	d->tick = 100 * TEST_MS;
+	assert_int_equal(hba_controller_stop(c), 0);
+	for (unsigned i = 0; i < OUT; i++) {
+		assert_int_equal(out[i].done, 1);
+		assert_int_equal(out[i].last.outcome, HBA_NOT_DELIVERED);
+		assert_int_equal(out[i].last.sent, HBA_SENT_MAYBE);
+		assert_int_equal(out[i].last.memory_lost, 0);
+	}
+	for (unsigned i = 0; i < QUEUED; i++) {
+		assert_int_equal(queued[i].done, 1);
+		assert_int_equal(queued[i].last.outcome, HBA_NOT_DELIVERED);
+		assert_int_equal(queued[i].last.sent, HBA_SENT_NO);
+	}
+	assert_int_equal(hba_submit(owned[0], test_done, &out[0]), -ENODEV);
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), -ENODEV);
+	test_down(d, c);
+}
+
+/* What comes back while it stops is delivered as it is. */
+static void late_but_good(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct test_io io = { .put = true };
+	struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
+
+	(void)state;
+	d->hold = true;
+	test_fill_ready(t);
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	test_turns(c, 1);
+	d->release = 1;
+	assert_int_equal(hba_controller_stop(c), 0);
+	assert_int_equal(io.done, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	test_down(d, c);
+}
+
+/* ---- an initialize that takes too long */
+
+static void wait_for_ever(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)t;
+	if (op == TEST_INITIALIZE)
+		d->fail[op].error = hba_wait(c, 3600 * 1000);
+}
+
+static void initialize_too_long(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_open(d, NULL);
+	unsigned fds = test_fds();
+
+	(void)state;
+	d->tick = 1000 * TEST_MS;
+	d->inside = wait_for_ever;
+	d->fail[TEST_INITIALIZE].call = TEST_EVERY_CALL;
+	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
+	assert_string_equal(hba_error(), "test:: driver test failed in initialize: Connection timed out");
+	assert_memory_equal(d->order, "IO", 2); /* stop also after half an initialize */
+	assert_int_equal(d->n_order, 2);
+	assert_int_equal(test_fds(), fds);
+	d->inside = NULL;
+	d->tick = 0;
+	memset(d->fail, 0, sizeof(d->fail));
+	assert_int_equal(hba_controller_start(c), 0);
+	test_down(d, c);
+}
+
+/* ---- a start whose scan never ends: everything that was under way is forgotten */
+
+static void scan_never_ends(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_options options = { .start_ms = 30 * 1000 };
+	struct hba_controller *c = test_open(d, &options);
+	struct hba_event e;
+
+	(void)state;
+	d->hold = true;
+	d->tick = 500 * TEST_MS;
+	for (unsigned i = 0; i < 6; i++)
+		d->tmf[i] = TEST_SILENT;
+	d->bus_reset = TEST_REJECTS;
+	d->controller_reset = -EIO;
+	d->table.reset = NULL;
+	assert_true(hba_controller_start(c) < 0);
+	assert_true(test_event(c, HBA_EVENT_RECOVERY, &e));
+	hba_controller_close(c);
+	test_driver_free(d);
+}
+
+/* The same, but it is the start's deadline that comes first, with recovery half-way; then the fault is gone. */
+static void start_after_half_a_recovery(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_options options = { .start_ms = 12 * 1000 };
+	struct hba_controller *c = test_open(d, &options);
+
+	(void)state;
+	d->hold = true;
+	d->tick = 50 * TEST_MS;
+	d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
+	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
+	assert_string_equal(hba_error(), "test:: the scan has not ended after 12000 ms");
+	assert_int_equal(d->n_functions, 1);
+	assert_int_equal(hba_controller_state(c), HBA_CREATED);
+	d->hold = false;
+	d->tick = 0;
+	assert_int_equal(hba_controller_start(c), 0);
+	test_turns(c, 10);
+	assert_int_equal(d->n_functions, 1);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	test_down(d, c);
+}
+
+/* ---- a watched descriptor that outlives a failed start */
+
+static void watch(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	int *fd = d->of_test;
+
+	(void)t;
+	if (op == TEST_START)
+		d->fail[op].error = hba_queue_watch(hba_controller_queue(c, 0), *fd, 1);
+}
+
+static void watch_again(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct hba_options options = { .start_ms = 5 * 1000 };
+	struct hba_controller *c = test_open(d, &options);
+
+	(void)state;
+	d->of_test = &fd;
+	d->inside = watch;
+	d->fail[TEST_START].call = TEST_EVERY_CALL;
+	d->hold = true;
+	d->tick = 50 * TEST_MS;
+	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
+	d->hold = false;
+	d->tick = 0;
+	if (hba_controller_start(c) < 0)
+		fail_msg("the second start: %s", hba_error());
+	test_down(d, c);
+	close(fd);
+}
+
+/* ---- the fence */
+
+enum { JOBS = 2000 };
+
+struct fence {
+	struct job jobs[JOBS];
+	unsigned ran, ended;
+	uint64_t shared; /* of hot and waiting ops, without a lock: a leaky fence is a data race */
+	struct test_driver *d;
+};
+
+static int waiting_op(struct hba_controller *c, struct job *job)
+{
+	struct test_driver *d = (struct test_driver *)(uintptr_t)hba_controller_variant(c);
+	struct fence *f = d->of_test;
+
+	(void)job;
+	__atomic_add_fetch(&d->waiting, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&d->hot, __ATOMIC_SEQ_CST))
+		d->overlaps++;
+	f->shared++;
+	f->ran++;
+	__atomic_sub_fetch(&d->waiting, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void waiting_op_ended(struct hba_controller *c, struct job *job)
+{
+	struct test_driver *d = (struct test_driver *)(uintptr_t)hba_controller_variant(c);
+	struct fence *f = d->of_test;
+
+	(void)job;
+	f->ended++;
+}
+
+static void share(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	struct fence *f = d->of_test;
+
+	(void)op;
+	(void)c;
+	(void)t;
+	f->shared++;
+}
+
+static void resubmit(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct test_io *io = arg;
+
+	test_done(t, r, io);
+	if (!io->put)
+		assert_int_equal(hba_submit(t, resubmit, io), 0);
+}
+
+static void fence_holds(void **state)
+{
+	static struct fence f;
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct test_io io = { 0 };
+
+	(void)state;
+	f = (struct fence) { .d = d };
+	d->of_test = &f;
+	d->inside = share;
+	for (unsigned i = 0; i < 4; i++) {
+		struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
+
+		test_fill_ready(t);
+		assert_int_equal(hba_submit(t, resubmit, &io), 0);
+	}
+	for (unsigned i = 0; i < JOBS; i++) {
+		f.jobs[i] = (struct job) { .name = "job", .run = waiting_op, .done = waiting_op_ended };
+		service_post(c, &f.jobs[i]);
+		test_turns(c, i % 7);
+	}
+	while (f.ended < JOBS)
+		test_turns(c, 1);
+	io.put = true;
+	while (c->queues[0]->with_driver || c->queues[0]->ready.next != &c->queues[0]->ready)
+		test_turns(c, 1);
+	assert_int_equal(f.ran, JOBS);
+	assert_int_equal(d->overlaps, 0);
+	assert_true(io.done > 4);
+	d->inside = NULL;
+	test_down(d, c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(transitions),
+		cmocka_unit_test(states),
+		cmocka_unit_test(start_twice),
+		cmocka_unit_test(close_without_start),
+		cmocka_unit_test(close_without_stop),
+		cmocka_unit_test(wrong_tables),
+		cmocka_unit_test(each_done_once),
+		cmocka_unit_test(late_but_good),
+		cmocka_unit_test(initialize_too_long),
+		cmocka_unit_test(scan_never_ends),
+		cmocka_unit_test(start_after_half_a_recovery),
+		cmocka_unit_test(watch_again),
+		cmocka_unit_test(fence_holds),
+	};
+
+	return cmocka_run_group_tests_name("core: life", tests, NULL, NULL);
+}
