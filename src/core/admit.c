@@ -197,17 +197,19 @@ void admit(struct hba_controller *c)
 		serve(lun, t);
 }
 
-void admit_none(struct hba_controller *c, struct hba_lun *only)
+static void refuse(struct hba_lun *lun)
 {
-	struct list *l, *next;
+	while (!list_is_empty(&lun->waiters))
+		serve(lun, NULL);
+}
 
-	for (l = c->starving.next; l != &c->starving; l = next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, starving);
-
-		next = l->next;
-		while ((!only || lun == only) && !list_is_empty(&lun->waiters))
-			serve(lun, NULL);
-	}
+/* Always the first: who hears that there is none may well let go of those behind it. */
+void admit_none(struct hba_controller *c, struct hba_lun *lun)
+{
+	if (lun)
+		refuse(lun);
+	while (!lun && !list_is_empty(&c->starving))
+		refuse(container_of(c->starving.next, struct hba_lun, starving));
 }
 
 struct task *internal_get(struct hba_lun *lun)

@@ -105,16 +105,18 @@ static int wrong_sum(uint64_t sum, uint64_t length)
 		    (unsigned long long)length);
 }
 
+static int no_place(uint64_t length)
+{
+	return fail(-EINVAL, "there are %llu bytes to move and no place for them", (unsigned long long)length);
+}
+
 static int check_list(const struct hba_controller *c, const struct task *t)
 {
 	uint64_t sum = 0;
 	int r = 0;
 
 	if (t->given_n == 0)
-		return t->given_mode == HBA_DATA_CPU && t->given.buffer
-			       ? 0
-			       : fail(-EINVAL, "there are %llu bytes to move and no place for them",
-				      (unsigned long long)t->given_length);
+		return t->given_mode == HBA_DATA_CPU ? 0 : no_place(t->given_length);
 	for (uint32_t i = 0; i < t->given_n && r == 0; i++) {
 		if (item_length(t, i) == 0 || __builtin_add_overflow(sum, item_length(t, i), &sum))
 			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
@@ -349,9 +351,6 @@ static int pass_through(struct hba_task *head)
 	uint64_t sum = 0;
 
 	if (head->n_data == 0) {
-		if (!head->data.buffer)
-			return fail(-EINVAL, "there are %llu bytes to move and no place for them",
-				    (unsigned long long)head->length);
 		t->whole = (struct iovec) { head->data.buffer, head->length };
 		head->data.iov = &t->whole;
 		head->n_data = 1;
@@ -369,6 +368,9 @@ int data_prepare(struct task *t)
 	struct hba_controller *c = t->queue->controller;
 	int r;
 
+	/* In each mode: no buffer, or no list. */
+	if (!t->head.data.buffer)
+		return no_place(t->head.length);
 	if (passes_through(c, t))
 		return pass_through(&t->head);
 	keep_given(t);

@@ -325,6 +325,10 @@ void hba_requeue(struct hba_task *head, enum hba_scope blocked)
 
 	if (!t)
 		return;
+	if (t->head.kind == HBA_TASK_TMF) {
+		violation(t->queue->controller, "hba_requeue of a task management task; its end is hba_tmf_complete");
+		return;
+	}
 	until = t->queue->controller->now + HOLD_MS * (uint64_t)NS_PER_MS;
 	t->queue->with_driver--;
 	t->lun->out--;
