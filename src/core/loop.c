@@ -174,7 +174,6 @@ static void chores(struct hba_controller *c)
 {
 	if (bus_is_gone(c))
 		life_gone(c);
-	service_reap(c);
 	if (!list_is_empty(&c->starving))
 		admit(c);
 	if (c->senseless.head)
@@ -194,6 +193,8 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	c->now = c->clock->now(c->clock);
 	if (c->sleeper.armed)
 		disarm(c);
+	/* Before anything is sent: what a reset has ended is what was out then. */
+	service_reap(c);
 	guests_turn(c);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
@@ -234,7 +235,7 @@ static uint64_t queue_next(const struct hba_queue *q)
 {
 	uint64_t at = q->poll_at;
 
-	if (q->held_until && q->held_until < at)
+	if (q->held_until > q->controller->now && q->held_until < at)
 		at = q->held_until;
 	for (const struct list *l = q->held.next; l != &q->held; l = l->next) {
 		const struct hba_lun *lun = container_of(l, struct unit_queue, link)->lun;

@@ -206,7 +206,8 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget)
 	release_held(q);
 	while (send_batch(q) == HBA_MAX_BATCH)
 		;
-	if (q->with_driver)
+	/* With nothing out, too: a controller has more to say than completions. */
+	if (q->with_driver || q->controller->accepting)
 		queue_poll(q, budget);
 	return queue_deliver(q, budget);
 }

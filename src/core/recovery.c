@@ -67,7 +67,6 @@ static struct task *expired_task(struct hba_queue *q)
 			continue;
 		if (t->deadline < q->next_expiry)
 			q->next_expiry = t->deadline;
-		/* This turn has polled after it read `now`: a completion that was there would have been found. */
 		if (t->deadline < c->now && !found)
 			found = t;
 	}
@@ -77,8 +76,14 @@ static struct task *expired_task(struct hba_queue *q)
 static struct task *find_victim(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++) {
-		struct task *t = c->queues[i]->next_expiry < c->now ? expired_task(c->queues[i]) : NULL;
+		struct hba_queue *q = c->queues[i];
+		struct task *t;
 
+		if (q->next_expiry >= c->now)
+			continue;
+		/* Only what a poll after the deadline does not find has expired; and this poll finds all that there can be. */
+		queue_poll(q, q->with_driver + 1);
+		t = expired_task(q);
 		if (t)
 			return t;
 	}
@@ -149,10 +154,16 @@ static void rung_start(struct hba_controller *c)
 	service_post(c, &r->job);
 }
 
+static bool victim_is_out(const struct recovery *r)
+{
+	/* It may be back, and out again for something else: then it has not expired. */
+	return r->victim->state == TASK_WITH_DRIVER && r->victim->expired;
+}
+
 static void conclude(struct hba_controller *c)
 {
 	struct recovery *r = &c->recovery;
-	struct hba_lun *lun = r->victim->lun;
+	struct hba_lun *lun = r->lun;
 
 	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1,
 		  "%s: the task with unique id %u came back after %llu ms", rungs[r->rung].name, r->victim->head.unique_id,
@@ -181,6 +192,7 @@ static void begin(struct hba_controller *c, struct task *victim)
 	victim->final = true;
 	victim->lun->frozen++;
 	r->victim = victim;
+	r->lun = victim->lun;
 	r->since = c->now;
 	event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
 		  "the task with unique id %u timed out after %u ms", victim->head.unique_id, victim->head.timeout_ms);
@@ -202,10 +214,10 @@ void recovery_turn(struct hba_controller *c)
 	}
 	if (r->job_out || r->asked)
 		return;
-	if (r->victim->state != TASK_WITH_DRIVER)
-		conclude(c);
-	else
+	if (victim_is_out(r))
 		next_rung(c);
+	else
+		conclude(c);
 }
 
 uint64_t recovery_next(const struct hba_controller *c)

@@ -472,7 +472,7 @@ static void bad_regions(void **state)
 		many[i] = (struct hba_piece) { region, 16, 0 };
 	t->data.pieces = many;
 	t->n_data = ARRAY_SIZE(many);
-	refused(t, -EMSGSIZE, "32 pieces, 16 is the most");
+	refused(t, -EMSGSIZE, "512 bytes do not fit the limits of driver test");
 	piece = (struct hba_piece) { region, 512, 4096 - 512 };
 	t->data.pieces = &piece;
 	t->n_data = 1;

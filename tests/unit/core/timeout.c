@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/* timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the test says so. */
+#include "core/core.h"
+
+#include "test-driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TIMEOUT = 1000, RUNG = 10 * 1000, MANY_TURNS = 200000 }; /* 10 us apart */
+
+/* Rungs as HBA_EVENT_RECOVERY numbers them. */
+enum { ABORT = 1, UNIT_RESET, TARGET_RESET, BUS_RESET, CONTROLLER_RESET, STOP };
+
+/* Two units of target 0; what goes to the first stays with the driver. */
+struct bench {
+	struct test_driver *d;
+	struct hba_controller *c;
+	struct hba_lun *victim, *other;
+	struct test_io io, others;
+};
+
+static bool hold_unit_0(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	(void)q;
+	if (t->lun.bytes[1] != 0)
+		return false;
+	d->held[d->n_held++] = t;
+	return true;
+}
+
+static void bench_up(struct bench *b)
+{
+	memset(b, 0, sizeof(*b));
+	b->d = test_driver_new();
+	b->d->targets[0].luns = 2;
+	b->c = test_up(b->d);
+	b->d->process = hold_unit_0;
+	b->victim = hba_lun_find(b->c, 0, 0);
+	b->other = hba_lun_find(b->c, 0, 1);
+	b->io.put = b->others.put = true;
+}
+
+static struct hba_task *send(struct hba_lun *lun, struct test_io *io, uint32_t timeout_ms)
+{
+	struct hba_task *t = test_get(lun);
+
+	test_fill_ready(t);
+	t->timeout_ms = timeout_ms;
+	assert_int_equal(hba_submit(t, test_done, io), 0);
+	return t;
+}
+
+/* Sends one that will not come back by itself, and lets its time pass. */
+static struct hba_task *expire(struct bench *b)
+{
+	struct hba_task *t = send(b->victim, &b->io, TIMEOUT);
+
+	test_turns(b->c, 2);
+	assert_int_equal(b->d->n_held, 1);
+	test_advance(b->d, TIMEOUT);
+	test_turns(b->c, 2);
+	assert_int_equal(b->d->n_functions, 0); /* its last millisecond is its own */
+	test_advance(b->d, 1);
+	return t;
+}
+
+/* Waiting ops run on another thread: turns until the victim is back. */
+static void until_back(struct bench *b)
+{
+	for (unsigned i = 0; i < MANY_TURNS && (!b->io.done || b->c->recovery.victim); i++) {
+		hba_controller_run(b->c, 32);
+		usleep(10);
+	}
+	assert_int_equal(b->io.done, 1);
+	assert_int_equal(b->io.last.outcome, HBA_TASK_TIMEOUT);
+}
+
+static void rungs_were(struct bench *b, const char *want)
+{
+	char rungs[16] = "";
+	struct hba_event e;
+
+	for (size_t n = 0; n < sizeof(rungs) - 1 && test_event(b->c, HBA_EVENT_RECOVERY, &e); n++)
+		rungs[n] = (char)('0' + e.value);
+	assert_string_equal(rungs, want);
+}
+
+/* ---- when a task has expired */
+
+static void not_if_poll_finds_it(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	send(b.victim, &b.io, TIMEOUT);
+	test_turns(b.c, 1);
+	test_advance(b.d, 3600 * 1000); /* the host slept; the completion is there */
+	b.d->release = 1;
+	test_wait(b.c, &b.io, 1);
+	test_turns(b.c, 5);
+	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	assert_int_equal(b.d->n_functions, 0);
+	test_down(b.d, b.c);
+}
+
+/* Poll stopped at its budget: what it did not look at has not expired. */
+static void not_if_poll_had_no_time(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	for (unsigned i = 0; i < 5; i++)
+		send(b.victim, &b.io, TIMEOUT);
+	test_turns(b.c, 1);
+	test_advance(b.d, TIMEOUT + 1);
+	b.d->release = 5;
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(hba_controller_run(b.c, 1) >= 0);
+	assert_int_equal(b.io.done, 5);
+	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	assert_int_equal(b.d->n_functions, 0);
+	test_down(b.d, b.c);
+}
+
+static void no_timeout(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	send(b.victim, &b.io, 0);
+	test_turns(b.c, 1);
+	test_advance(b.d, UINT64_C(1000) * 3600 * 24 * 365);
+	test_turns(b.c, 5);
+	assert_int_equal(b.d->n_functions, 0);
+	b.d->release = 1;
+	test_wait(b.c, &b.io, 1);
+	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	test_down(b.d, b.c);
+}
+
+/* Time in the queue is not the target's. */
+static void begins_when_sent(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	send(b.victim, &b.io, TIMEOUT);
+	test_advance(b.d, 10 * TIMEOUT);
+	test_turns(b.c, 3);
+	assert_int_equal(b.d->n_held, 1);
+	test_advance(b.d, TIMEOUT - 1);
+	test_turns(b.c, 3);
+	assert_int_equal(b.d->n_functions, 0);
+	b.d->release = 1;
+	test_wait(b.c, &b.io, 1);
+	test_down(b.d, b.c);
+}
+
+/* ---- the ladder */
+
+static void abort_works(void **state)
+{
+	struct bench b;
+	struct hba_event e;
+
+	(void)state;
+	bench_up(&b);
+	expire(&b);
+	until_back(&b);
+	assert_int_equal(b.d->n_functions, 1);
+	assert_int_equal(b.d->functions[0], HBA_ABORT_TASK);
+	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
+	assert_string_equal(e.text, "the task with unique id 4 timed out after 1000 ms");
+	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
+	assert_int_equal(e.value, ABORT);
+	assert_string_equal(e.text, "abort task: the task with unique id 4 came back after 0 ms");
+	b.d->process = NULL;
+	assert_int_equal(test_ready(b.victim), HBA_GOOD);
+	test_no_violation(b.c);
+	test_down(b.d, b.c);
+}
+
+/* Each function is answered, but the victim stays until the last of `n`. */
+static void up_to(unsigned n, const char *rungs)
+{
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET, HBA_TARGET_RESET };
+	struct bench b;
+
+	bench_up(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++)
+		b.d->tmf[functions[i]] = i < n - 1 ? (i ? TEST_CLAIMS : TEST_REJECTS) : TEST_WORKS;
+	b.d->bus_reset = n > BUS_RESET ? TEST_REJECTS : TEST_WORKS;
+	b.d->controller_reset = n > CONTROLLER_RESET ? -EIO : 0;
+	expire(&b);
+	until_back(&b);
+	assert_int_equal(b.d->n_functions, n < 3 ? n : 3);
+	for (unsigned i = 0; i < b.d->n_functions; i++)
+		assert_int_equal(b.d->functions[i], functions[i]);
+	assert_int_equal(b.d->calls[TEST_RESET], n < BUS_RESET ? 0 : n == BUS_RESET ? 1 : 2);
+	assert_int_equal(b.d->calls[TEST_STOP], n == STOP);
+	assert_int_equal(b.d->calls[TEST_START], n == CONTROLLER_RESET ? 2 : 1);
+	assert_int_equal(hba_controller_state(b.c), n == STOP ? HBA_DEAD : HBA_STARTED);
+	rungs_were(&b, rungs);
+	if (n != STOP) {
+		b.d->process = NULL;
+		assert_int_equal(test_ready(b.victim), HBA_GOOD);
+		assert_int_equal(test_ready(b.other), HBA_GOOD);
+	} else {
+		struct hba_task *t;
+
+		assert_int_equal(hba_task_get(b.other, 0, NULL, &t), -ENODEV);
+	}
+	test_down(b.d, b.c);
+}
+
+static void every_rung(void **state)
+{
+	(void)state;
+	up_to(ABORT, "01");
+	up_to(UNIT_RESET, "012");
+	up_to(TARGET_RESET, "0123");
+	up_to(BUS_RESET, "01234");
+	up_to(CONTROLLER_RESET, "012345");
+	up_to(STOP, "0123456");
+}
+
+static void claims_are_told(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_ABORT_TASK] = TEST_CLAIMS;
+	expire(&b);
+	until_back(&b);
+	test_violation(b.c,
+		       "driver test, manage: hba_tmf_complete says that the function is complete, but 1 of its tasks have not been "
+		       "completed");
+	test_no_violation(b.c);
+	test_down(b.d, b.c);
+}
+
+/* Nobody answers the abort: its frame stays with the driver, so the next rung is one that needs none. */
+static void abort_unanswered(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
+	b.d->bus_reset = TEST_REJECTS;
+	expire(&b);
+	test_turns(b.c, 3);
+	test_advance(b.d, RUNG - 1);
+	test_turns(b.c, 3);
+	assert_int_equal(b.d->calls[TEST_RESET], 0);
+	test_advance(b.d, 1);
+	until_back(&b);
+	rungs_were(&b, "0145");
+	/* The reset has brought the frame back, too. */
+	assert_int_equal(b.c->queues[0]->with_driver, 0);
+	b.io.done = 0;
+	b.d->n_functions = 0;
+	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
+	expire(&b);
+	until_back(&b);
+	rungs_were(&b, "01");
+	test_no_violation(b.c);
+	test_down(b.d, b.c);
+}
+
+static void no_functions(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
+	b.c->report.tmfs = HBA_TMF_BIT(HBA_TARGET_RESET);
+	expire(&b);
+	until_back(&b);
+	assert_int_equal(b.d->n_functions, 1);
+	assert_int_equal(b.d->functions[0], HBA_TARGET_RESET);
+	test_down(b.d, b.c);
+}
+
+/* The victim ends at once, the answer to its abort comes later: nothing new goes to the unit until then. */
+static void answer_comes_late(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
+	expire(&b);
+	test_turns(b.c, 2);
+	b.d->release = 1;
+	test_wait(b.c, &b.io, 1);
+	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	b.d->process = NULL;
+	send(b.victim, &b.others, TIMEOUT);
+	test_turns(b.c, 5);
+	assert_int_equal(b.others.done, 0);
+	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	test_wait(b.c, &b.others, 1);
+	rungs_were(&b, "01");
+	/* And the next abort has its frame. */
+	b.io.done = 0;
+	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
+	b.d->process = hold_unit_0;
+	b.d->n_functions = 0;
+	expire(&b);
+	until_back(&b);
+	rungs_were(&b, "01");
+	test_down(b.d, b.c);
+}
+
+/* ---- meanwhile */
+
+static void others_go_on(void **state)
+{
+	struct bench b;
+	struct test_io same = { .put = true };
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
+	expire(&b);
+	test_turns(b.c, 2);
+	send(b.victim, &same, TIMEOUT);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(test_ready(b.other), HBA_GOOD);
+	assert_int_equal(b.d->n_held, 1); /* the unit that is in trouble gets nothing new */
+	b.d->release = 1;
+	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	until_back(&b);
+	test_turns(b.c, 2);
+	b.d->release = 1;
+	test_wait(b.c, &same, 1);
+	assert_int_equal(same.last.outcome, HBA_GOOD);
+	test_down(b.d, b.c);
+}
+
+static void controller_reset_ends_all(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->table.manage = NULL;
+	b.c->table.manage = NULL;
+	b.d->bus_reset = TEST_REJECTS;
+	expire(&b);
+	b.d->hold = true;
+	send(b.other, &b.others, 0);
+	until_back(&b);
+	test_wait(b.c, &b.others, 1);
+	assert_int_equal(b.others.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(b.others.last.sent, HBA_SENT_MAYBE);
+	test_down(b.d, b.c);
+}
+
+/* A task that is sent after the reset is none of those that the reset has ended. */
+static void sent_after_the_reset(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.c->table.manage = NULL;
+	b.d->bus_reset = TEST_REJECTS;
+	expire(&b);
+	/* Until the controller reset has run, but the loop has not heard of it. */
+	for (unsigned i = 0; i < MANY_TURNS && hba_controller_state(b.c) != HBA_RESETTING; i++) {
+		test_turns(b.c, 1);
+		usleep(10);
+	}
+	for (unsigned i = 0; i < MANY_TURNS && !__atomic_load_n(&b.c->service.has_over, __ATOMIC_SEQ_CST); i++)
+		usleep(10);
+	b.d->hold = true;
+	send(b.other, &b.others, 0);
+	until_back(&b);
+	b.d->release = 1;
+	test_wait(b.c, &b.others, 1);
+	assert_int_equal(b.others.last.outcome, HBA_GOOD);
+	test_no_violation(b.c);
+	test_down(b.d, b.c);
+}
+
+static void again(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct test_io *io = arg;
+
+	test_done(t, r, io);
+	if (io->done == 1)
+		assert_int_equal(hba_submit(t, again, io), 0);
+	else
+		hba_task_put(t);
+}
+
+/* What timed out once is not marked for life. */
+static void sent_again_from_done(void **state)
+{
+	struct bench b;
+	struct hba_task *t;
+
+	(void)state;
+	bench_up(&b);
+	t = test_get(b.victim);
+	test_fill_ready(t);
+	t->timeout_ms = TIMEOUT;
+	assert_int_equal(hba_submit(t, again, &b.io), 0);
+	b.io.put = false;
+	test_turns(b.c, 2);
+	test_advance(b.d, TIMEOUT + 1);
+	test_wait(b.c, &b.io, 1);
+	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	b.d->release = 1;
+	test_wait(b.c, &b.io, 2);
+	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	test_down(b.d, b.c);
+}
+
+/* Several at once: one after another, each with its own abort. */
+static void several(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	for (unsigned i = 0; i < 5; i++)
+		send(b.victim, &b.io, TIMEOUT);
+	test_turns(b.c, 1);
+	test_advance(b.d, TIMEOUT + 1);
+	test_wait(b.c, &b.io, 5);
+	test_turns(b.c, 3);
+	assert_int_equal(b.d->n_functions, 5);
+	assert_int_equal(b.d->calls[TEST_RESET], 0);
+	rungs_were(&b, "0101010101");
+	test_down(b.d, b.c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(not_if_poll_finds_it),
+		cmocka_unit_test(not_if_poll_had_no_time),
+		cmocka_unit_test(no_timeout),
+		cmocka_unit_test(begins_when_sent),
+		cmocka_unit_test(abort_works),
+		cmocka_unit_test(every_rung),
+		cmocka_unit_test(claims_are_told),
+		cmocka_unit_test(abort_unanswered),
+		cmocka_unit_test(no_functions),
+		cmocka_unit_test(answer_comes_late),
+		cmocka_unit_test(others_go_on),
+		cmocka_unit_test(controller_reset_ends_all),
+		cmocka_unit_test(sent_after_the_reset),
+		cmocka_unit_test(sent_again_from_done),
+		cmocka_unit_test(several),
+	};
+
+	return cmocka_run_group_tests_name("core: timeout", tests, NULL, NULL);
+}
