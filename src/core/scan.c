@@ -443,13 +443,15 @@ static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
 	struct scan *s = arg;
-	const struct step *step = &steps[s->step];
+	bool again = is_to_be_repeated(s, r);
+	enum step_id next = again ? s->step : steps[s->step].take(s, r, s->task->memory);
 
 	s->command_out = false;
-	if (!is_to_be_repeated(s, r))
-		go_to(s, step->take(s, r, s->task->memory));
 	s->task = NULL;
+	/* Before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
 	hba_task_put(head);
+	if (!again)
+		go_to(s, next);
 }
 
 static void send_step(struct scan *s)
