@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* completion.c: drivers that complete what is not theirs, twice or with impossible results, and that map on the I/O path. */
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hang.c: a driver whose op never comes back. Fifteen seconds of real time: the op's deadline and the grace. */
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <semaphore.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* naming.c: drivers whose map_hba_data breaks the contract, and what a pool that ran out of memory is. */
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>

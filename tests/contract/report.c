@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* report.c: drivers whose initialize, or its report, breaks the contract: refused in one sentence, all unwound, startable again. */
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* life.c: from open to close, in every order that somebody might try. */
 #include "core/core.h"
 
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* pool.c: tasks are made, mapped and named once, before any I/O, and found again in constant time. */
 #include "core/core.h"
 
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "core/core.h"
 #include "scsi/scsi.h"
 
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the test says so. */
 #include "core/core.h"
 
-#include "test-driver.h"
+#include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>
