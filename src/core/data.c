@@ -141,10 +141,10 @@ static bool list_lies_in(const struct hba_controller *c, const struct hba_task *
 
 bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 {
-	const struct hba_controller *c = t->lun ? t->lun->controller : NULL;
+	const struct hba_controller *c = t->queue->controller; /* not by its unit: a free task's may be gone */
 	uint32_t n = t->given_n ? t->given_n : 1;
 
-	if (!c || !t->head.length || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_ENDED))
+	if (!t->head.length || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_ENDED))
 		return false;
 	if (t->view != HEAD_STAGED)
 		return list_lies_in(c, &t->head, m);
