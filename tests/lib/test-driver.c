@@ -91,6 +91,7 @@ static int test_initialize(struct hba_controller *c, struct hba_report *r)
 	enter(d, TEST_INITIALIZE, c, NULL);
 	r->initiator_id = 7;
 	r->highest_target_id = TEST_TARGETS - 1;
+	r->highest_lun = TEST_HIGHEST_LUN;
 	r->max_tasks = 8;
 	r->manages_devices = 0;
 	r->performs_autosense = 1;

@@ -44,6 +44,7 @@ enum test_manner {
 
 enum {
 	TEST_TARGETS = 4,
+	TEST_HIGHEST_LUN = 511,
 	TEST_BLOCK = 512,
 	TEST_BLOCKS = 256,
 	TEST_MAX_POOL = 65536,
