@@ -50,7 +50,7 @@ static void transitions(void **state)
 static void states(void **state)
 {
 	static const enum hba_state way[] = { HBA_INITIALISED, HBA_MAPPED, HBA_STARTED, HBA_STOPPED };
-	static const char *const names[] = { "initialize", "map_hba_data", "start", "scan", "stop" };
+	static const char *const names[] = { "initialize", "map_hba_data", "start", "scan", "stop", "close" };
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
 	const struct hba_step *steps;
