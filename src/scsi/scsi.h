@@ -198,6 +198,60 @@ bool scsi_cdb_changes_medium(const uint8_t *cdb);
 /** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */
 unsigned scsi_cdb_length(uint8_t opcode);
 
+/* ---- extent.c: commands over runs of blocks that are neither READ nor WRITE (SBC-3 5) --------------------------------- */
+
+/** struct scsi_extent - A run of blocks. What a count of 0 means is the command's business. */
+struct scsi_extent {
+	uint64_t block;
+	uint32_t count;
+};
+
+/* Byte 1 of these commands, besides the protection in its upper three bits. */
+enum scsi_extent_flags {
+	SCSI_DPO = 0x10,
+	SCSI_FUA = 0x08,
+	SCSI_FUA_NV = 0x02,
+	SCSI_IMMED = 0x02,          /* SYNCHRONIZE CACHE, PRE-FETCH */
+	SCSI_BYTCHK = 0x06,         /* the field; of VERIFY and WRITE AND VERIFY */
+	SCSI_BYTCHK_COMPARE = 0x02, /* with as many blocks of data */
+	SCSI_BYTCHK_ONE = 0x06,     /* each with the one block of data; VERIFY only */
+	SCSI_ANCHOR = 0x10,         /* WRITE SAME */
+	SCSI_WRITE_SAME_UNMAP = 0x08,
+	SCSI_NDOB = 0x01, /* WRITE SAME(16): no data, all zeros */
+};
+
+/** scsi_cdb_extent() - -EINVAL: not a command of this kind. -ERANGE: block or count does not fit it. *ret_cdb untouched then. */
+int scsi_cdb_extent(uint8_t opcode, uint8_t flags, const struct scsi_extent *extent, struct scsi_cdb *ret_cdb);
+/** scsi_cdb_read_extent() - false: not a command of this kind, or cut short; *ret_extent is untouched then. */
+bool scsi_cdb_read_extent(const uint8_t *cdb, size_t length, struct scsi_extent *ret_extent);
+/** scsi_cdb_count_at() - The byte of the CDB at which a block command's transfer length begins. */
+unsigned scsi_cdb_count_at(uint8_t opcode);
+
+enum { SCSI_UNMAP_HEADER_BYTES = 8, SCSI_UNMAP_DESCRIPTOR_BYTES = 16, SCSI_UNMAP_MOST_DESCRIPTORS = 4095 };
+
+struct scsi_cdb scsi_cdb_unmap_list(uint16_t length);
+/** scsi_unmap_write() - The parameter list, at most SCSI_UNMAP_MOST_DESCRIPTORS. Returns its length. */
+size_t scsi_unmap_write(const struct scsi_extent *extents, unsigned n, uint8_t *bytes);
+/**
+ * scsi_unmap_count() - How many whole descriptors are in a list of `list_length` bytes, header included (8 at least). One that is
+ * cut by either length does not count. -EPROTO: its two lengths contradict each other.
+ */
+int scsi_unmap_count(const uint8_t header[SCSI_UNMAP_HEADER_BYTES], size_t list_length);
+struct scsi_extent scsi_unmap_descriptor(const uint8_t bytes[SCSI_UNMAP_DESCRIPTOR_BYTES]);
+
+enum { SCSI_LBA_STATUS_HEADER_BYTES = 8, SCSI_LBA_STATUS_BYTES = 16 };
+enum scsi_provisioning_status { SCSI_MAPPED = 0, SCSI_DEALLOCATED = 1, SCSI_ANCHORED = 2 };
+
+struct scsi_lba_status {
+	struct scsi_extent extent;
+	uint8_t provisioning; /* enum scsi_provisioning_status */
+};
+
+struct scsi_cdb scsi_cdb_lba_status(uint64_t block, uint32_t allocation);
+size_t scsi_lba_status_write(const struct scsi_lba_status *status, unsigned n, uint8_t *bytes); /* 8 + 16 n bytes */
+/** scsi_lba_status_read() - How many whole descriptors there were, up to `most`. -EPROTO. */
+int scsi_lba_status_read(const uint8_t *bytes, size_t length, struct scsi_lba_status *ret_status, unsigned most);
+
 /* ---- sense.c (SPC-4 4.5) -------------------------------------------------------------------------------------------- */
 
 enum { SCSI_FIXED_SENSE_BYTES = 18, SCSI_DESCRIPTOR_SENSE_BYTES = 32 };
@@ -273,6 +327,44 @@ enum { SCSI_VPD_MAX = 255 };
 size_t scsi_vpd_write_supported(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
 size_t scsi_vpd_write_serial(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
 size_t scsi_vpd_write_device_id(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+
+/* ---- limits.c: how a disk wants to be used (SPC-4 7.8.7, SBC-3 6.6) --------------------------------------------------- */
+
+/** struct scsi_extended_inquiry - Page 86: which task attributes there are, and which caches. */
+struct scsi_extended_inquiry {
+	bool simple, ordered, head_of_queue;
+	bool volatile_cache, nonvolatile_cache;
+};
+
+/** struct scsi_block_limits - Page B0, in blocks. 0: not said; of a maximum, that there is none, or that the command is not there. */
+struct scsi_block_limits {
+	bool write_same_nonzero; /* WSNZ: a WRITE SAME of 0 blocks is refused */
+	uint8_t max_compare_and_write;
+	uint16_t optimal_granularity;
+	uint32_t max_transfer, optimal_transfer, max_prefetch;
+	uint32_t max_unmap_blocks, max_unmap_descriptors, unmap_granularity, unmap_alignment;
+	bool has_unmap_alignment;
+	uint64_t max_write_same;
+};
+
+enum { SCSI_NON_ROTATING = 1 };
+enum scsi_provisioning_type { SCSI_FULLY_PROVISIONED = 0, SCSI_RESOURCE_PROVISIONED = 1, SCSI_THIN_PROVISIONED = 2 };
+
+/** struct scsi_provisioning - Page B2: which commands unmap, and what unmapped blocks read as. */
+struct scsi_provisioning {
+	bool unmap, write_same_16, write_same_10; /* LBPU, LBPWS, LBPWS10 */
+	bool reads_zero;                          /* LBPRZ */
+	uint8_t type;                             /* enum scsi_provisioning_type */
+};
+
+/* Writers return the bytes used. */
+size_t scsi_vpd_write_extended(const struct scsi_extended_inquiry *x, uint8_t bytes[SCSI_VPD_MAX]);
+size_t scsi_vpd_write_limits(const struct scsi_block_limits *l, uint8_t bytes[SCSI_VPD_MAX]);
+size_t scsi_vpd_write_characteristics(uint16_t rotation, uint8_t bytes[SCSI_VPD_MAX]);
+size_t scsi_vpd_write_provisioning(const struct scsi_provisioning *p, uint8_t bytes[SCSI_VPD_MAX]);
+/* Readers take the shorter pages of older devices: what is not there is 0. -EPROTO, with the result untouched. */
+int scsi_vpd_read_limits(const uint8_t *bytes, size_t length, struct scsi_block_limits *ret_limits);
+int scsi_vpd_read_provisioning(const uint8_t *bytes, size_t length, struct scsi_provisioning *ret_provisioning);
 
 /* ---- capacity.c (SBC-3 5.15, 5.16) ---------------------------------------------------------------------------------- */
 
