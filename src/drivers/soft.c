@@ -341,6 +341,7 @@ static int soft_initialize(struct hba_controller *c, struct hba_report *report)
 	r = target_device_init(&soft->device, (unsigned)w.luns + (w.scratch ? 1 : 0));
 	if (r < 0)
 		return hba_fail(c, r, "no memory for %" PRIu64 " units", w.luns);
+	soft->device.one_thread = w.queues == 1;
 	r = add_units(c, &w);
 	if (r < 0)
 		return r;
@@ -585,6 +586,7 @@ static int soft_reset(struct hba_controller *c, enum hba_reset_level level)
 	r = forget_all(c);
 	if (r < 0)
 		return r;
+	target_device_forget(&soft->device);
 	for (unsigned i = 0; i < soft->device.n_units; i++)
 		target_unit_was_reset(&soft->device.units[i]);
 	return 0;

@@ -193,11 +193,93 @@ int target_mode_select_10(struct target_command *c);
 int target_mode_sense_6(struct target_command *c);
 int target_mode_sense_10(struct target_command *c);
 
+/* ---- steps.c: a command over blocks, one step after the other ---- */
+
+/* Run in this order; each may end at once or later. */
+enum target_step {
+	STEP_CLAIM = 1 << 0,       /* wait until nobody is in the way */
+	STEP_FLUSH_FIRST = 1 << 1, /* a READ with FUA */
+	STEP_PREFETCH = 1 << 2,
+	STEP_COMPARE = 1 << 3,    /* the blocks with data; ends the command where they differ */
+	STEP_MOVE = 1 << 4,       /* data to or from the blocks */
+	STEP_MERGE = 1 << 5,      /* data ORed into the blocks */
+	STEP_REPEAT = 1 << 6,     /* one block of data, or none for zeros, into each block */
+	STEP_DEALLOCATE = 1 << 7, /* the blocks */
+	STEP_UNMAP = 1 << 8,      /* … the extents of an UNMAP list in the scratch buffer */
+	STEP_FLUSH_LAST = 1 << 9, /* a WRITE with FUA; SYNCHRONIZE CACHE has this one alone */
+	STEP_CHECK = 1 << 10,     /* as COMPARE, after the writing */
+};
+
+/* What is going on in the store when something fails. */
+enum target_busy { BUSY_READING, BUSY_WRITING, BUSY_FLUSHING };
+
+/* What the blocks are compared with. */
+enum target_compare {
+	COMPARE_NOTHING, /* that they can be read is enough */
+	COMPARE_DATA,
+	COMPARE_ONE_BLOCK /* each with the one block of data */
+};
+
+/** struct target_work - What target_work() is to do. Zero for what the command has not. */
+struct target_work {
+	uint16_t steps;
+	uint64_t offset, length; /* bytes of the unit */
+	uint64_t skip;           /* bytes of data before those that MOVE moves */
+	bool writing;            /* MOVE is a write */
+	bool exclusive;          /* nobody else may touch these bytes meanwhile */
+	bool zeros;              /* REPEAT's block is zeros, and no data */
+	uint8_t compare;         /* enum target_compare */
+	struct scratch *scratch; /* borrowed already; for UNMAP, with so many descriptors in it: */
+	unsigned n_descriptors;
+};
+
+/** target_work_on() - Over these blocks; over none, only FLUSH_LAST is left of the steps. */
+struct target_work target_work_on(const struct target_command *c, const struct scsi_extent *extent, uint16_t steps);
+
+/** target_work() - Returns what a handler returns. MOVE adds to c->bytes; what else of the data is taken, the handler has set. */
+int target_work(struct target_command *c, const struct target_work *work);
+
+/* ---- checks.c: what block commands have in common. Each: true = go on; false = refused ---- */
+
+bool target_check_range(struct target_command *c, uint64_t block, uint64_t count);
+bool target_check_length(struct target_command *c, uint32_t count); /* against the longest transfer */
+bool target_check_writable(struct target_command *c);
+bool target_check_data(struct target_command *c, uint64_t bytes); /* that so many were sent */
+/** target_read_extent() - From a CDB of extent.c's kind, its range checked. */
+bool target_read_extent(struct target_command *c, struct scsi_extent *ret_extent);
+
 /* block.c */
 int target_read_capacity_10(struct target_command *c);
 int target_read_capacity_16(struct target_command *c);
 int target_read_write(struct target_command *c);
-int target_synchronize_cache_10(struct target_command *c);
-int target_synchronize_cache_16(struct target_command *c);
+int target_synchronize_cache(struct target_command *c);
+int target_pre_fetch(struct target_command *c);
+
+/* verify.c */
+int target_verify(struct target_command *c);
+int target_write_and_verify(struct target_command *c);
+int target_compare_and_write(struct target_command *c);
+int target_orwrite(struct target_command *c);
+
+/* provision.c */
+int target_unmap(struct target_command *c);
+int target_write_same(struct target_command *c);
+int target_get_lba_status(struct target_command *c);
+
+/* vpd.c: the pages that depend on the unit. Each returns the bytes used. */
+size_t target_vpd_extended(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
+size_t target_vpd_limits(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
+size_t target_vpd_characteristics(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
+size_t target_vpd_provisioning(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
+
+/* What page B0 says and the handlers hold to. */
+enum {
+	TARGET_MOST_COMPARE_AND_WRITE = 255,
+	TARGET_MOST_UNMAP_DESCRIPTORS = 256,
+	TARGET_MOST_UNMAP_BLOCKS = 1 << 24,
+	TARGET_MOST_WRITE_SAME_BYTES = 32 << 20,
+	TARGET_MOST_PREFETCH_BYTES = 64 << 20,
+	TARGET_BEST_TRANSFER_BYTES = 1 << 20,
+};
 
 #endif

@@ -74,6 +74,61 @@ uint64_t cursor_step(struct cursor *c, uint64_t bytes)
 	return done;
 }
 
+/* Equal bytes at the start of both. By halves, since memcmp() does not say where. */
+static size_t equal_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	size_t low = 0, high = n;
+
+	if (memcmp(a, b, n) == 0)
+		return n;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(a + low, b + low, middle - low) == 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint64_t cursor_compare(struct cursor *c, const void *with, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length, equal;
+	const void *piece;
+
+	for (; (piece = cursor_next(c, bytes - done, &length)); done += length) {
+		equal = equal_bytes(piece, (const uint8_t *)with + done, length);
+		if (equal < length)
+			return done + equal;
+	}
+	return done;
+}
+
+uint64_t cursor_or_into(struct cursor *c, void *into, uint64_t bytes)
+{
+	uint64_t done = 0;
+	size_t length;
+	const uint8_t *piece;
+
+	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+		for (size_t i = 0; i < length; i++)
+			((uint8_t *)into)[done + i] |= piece[i];
+	return done;
+}
+
+bool cursor_is_zero(struct cursor c, uint64_t bytes)
+{
+	const uint8_t *piece;
+	size_t length;
+
+	for (; (piece = cursor_next(&c, bytes, &length)); bytes -= length)
+		if (piece[0] != 0 || memcmp(piece, piece + 1, length - 1) != 0)
+			return false;
+	return true;
+}
+
 unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece, const struct iovec **ret_items)
 {
 	struct cursor probe;

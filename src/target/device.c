@@ -29,6 +29,8 @@ void target_device_clear(struct target_device *d)
 	for (unsigned i = 0; i < d->n_units; i++) {
 		store_free(d->units[i].store);
 		target_state_free(d->units[i].state);
+		claims_clear(&d->units[i].claims);
+		scratch_clear(&d->units[i].scratch);
 	}
 	free(d->test_block);
 	free(d->units);
@@ -95,10 +97,13 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 		.store = options->store,
 		.blocks = bytes / options->block_bytes,
 		.block_bytes = options->block_bytes,
+		.max_transfer = options->max_transfer,
 		.read_only = options->read_only || options->store->read_only,
 		.removable = options->removable,
 		.state = state,
 	};
+	claims_init(&unit->claims);
+	scratch_init(&unit->scratch);
 	name_unit(unit, options->identity, d->n_units);
 	target_unit_was_reset(unit);
 	d->n_units++;
@@ -110,4 +115,12 @@ struct target_unit *target_device_unit(const struct target_device *d, const stru
 	uint64_t number = scsi_lun_number(lun);
 
 	return number < d->n_units ? &d->units[number] : NULL;
+}
+
+void target_device_forget(struct target_device *d)
+{
+	for (unsigned i = 0; i < d->n_units; i++) {
+		claims_forget(&d->units[i].claims);
+		scratch_forget(&d->units[i].scratch);
+	}
 }

@@ -2,44 +2,38 @@
 /*
  * engine.c: one io_uring as a batch of requests out and a heap of completions back.
  *
+ * What is posted from another thread waits in a list; an eventfd, watched by the ring itself, makes the ring readable then.
+ *
  * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this process can write them, and
  * only here: a device's cookie is never a pointer. Requests of our own (cancel) carry 0 and nobody hears of their end.
  */
 #include "target/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 struct engine {
 	struct io_uring ring;
 	struct list commands;
 	unsigned out;    /* requests whose completion is still owed */
 	bool forgetting; /* between engine_forget() and all of them being back */
+
+	pthread_mutex_t mutex;    /* of `posted` */
+	struct engine_op *posted; /* oldest first */
+	int wake_fd;
+	struct engine_op wake; /* known by its address; not among those out */
+	bool watching;         /* `wake` is with the kernel */
 };
 
-/* Room in the submission queue for cancels beside a full house of requests. */
-enum { SPARE_ENTRIES = 8 };
-
-int engine_create(unsigned depth, struct engine **ret_engine)
-{
-	/* CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early instead. */
-	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP };
-	struct engine *e = calloc(1, sizeof(*e));
-	int r;
-
-	if (!e)
-		return -ENOMEM;
-	r = io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params);
-	if (r < 0) {
-		free(e);
-		return r;
-	}
-	list_init(&e->commands);
-	*ret_engine = e;
-	return 0;
-}
+/* Room in the submission queue for cancels, and for the watch, beside a full house of requests. */
+enum { SPARE_ENTRIES = 9 };
 
 struct list *engine_commands(struct engine *e)
 {
@@ -51,6 +45,8 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	io_uring_queue_exit(&e->ring);
+	close(e->wake_fd);
+	pthread_mutex_destroy(&e->mutex);
 	free(e);
 }
 
@@ -107,6 +103,26 @@ int engine_datasync(struct engine *e, struct engine_op *op, int fd)
 	return engine_start(e, sqe, op);
 }
 
+int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint64_t length)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+	return engine_start(e, sqe, op);
+}
+
+int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint32_t length)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_fadvise(sqe, fd, offset, length, POSIX_FADV_WILLNEED);
+	return engine_start(e, sqe, op);
+}
+
 int engine_submit(struct engine *e)
 {
 	if (io_uring_sq_ready(&e->ring) == 0)
@@ -115,11 +131,101 @@ int engine_submit(struct engine *e)
 	return io_uring_sq_ready(&e->ring) == 0 ? 0 : -EAGAIN;
 }
 
+/* ---- posts from other threads ----------------------------------------------------------------------------------------- */
+
+/* No room: engine_reap() tries again. */
+static void engine_watch(struct engine *e)
+{
+	struct io_uring_sqe *sqe = engine_entry(e);
+
+	if (!sqe)
+		return;
+	io_uring_prep_poll_add(sqe, e->wake_fd, POLLIN);
+	io_uring_sqe_set_data(sqe, &e->wake);
+	e->watching = true;
+}
+
+void engine_post(struct engine *e, struct engine_op *op)
+{
+	struct engine_op **end;
+
+	op->next = NULL;
+	pthread_mutex_lock(&e->mutex);
+	for (end = &e->posted; *end; end = &(*end)->next)
+		;
+	__atomic_store_n(end, op, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&e->mutex);
+	eventfd_write(e->wake_fd, 1);
+}
+
+/* Looked at without the mutex, as this is on every reaping's way: what is missed now has written the eventfd. */
+static bool has_posted(const struct engine *e)
+{
+	return __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
+}
+
+static struct engine_op *take_posted(struct engine *e)
+{
+	struct engine_op *op;
+
+	if (!has_posted(e))
+		return NULL;
+	pthread_mutex_lock(&e->mutex);
+	op = e->posted;
+	if (op)
+		__atomic_store_n(&e->posted, op->next, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&e->mutex);
+	return op;
+}
+
+static void engine_woken(struct engine *e)
+{
+	eventfd_t count;
+
+	e->watching = false;
+	eventfd_read(e->wake_fd, &count); /* nothing there is fine: the watch was cancelled */
+}
+
+/* ---- made, reaped, forgotten ------------------------------------------------------------------------------------------ */
+
+int engine_create(unsigned depth, struct engine **ret_engine)
+{
+	/* CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early instead. */
+	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP };
+	struct engine *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (e->wake_fd < 0) {
+		r = -errno;
+		free(e);
+		return r;
+	}
+	r = io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params);
+	if (r < 0) {
+		close(e->wake_fd);
+		free(e);
+		return r;
+	}
+	pthread_mutex_init(&e->mutex, NULL);
+	list_init(&e->commands);
+	engine_watch(e);
+	engine_submit(e);
+	*ret_engine = e;
+	return 0;
+}
+
 /* `result` by value: done() may well have the entry written anew. */
 static void engine_finish(struct engine *e, struct engine_op *op, int result)
 {
 	if (!op)
 		return;
+	if (op == &e->wake) {
+		engine_woken(e);
+		return;
+	}
 	e->out--;
 	if (!e->forgetting)
 		op->done(op, result);
@@ -138,13 +244,17 @@ unsigned engine_reap(struct engine *e, unsigned budget)
 		io_uring_cqe_seen(&e->ring, cqe);
 		engine_finish(e, op, result);
 	}
+	for (; n < budget && (op = take_posted(e)); n++)
+		op->done(op, 0);
+	if (!e->watching && !e->forgetting)
+		engine_watch(e);
 	engine_submit(e);
 	return n;
 }
 
 bool engine_ready(const struct engine *e)
 {
-	return io_uring_cq_ready(&e->ring) > 0;
+	return io_uring_cq_ready(&e->ring) > 0 || has_posted(e);
 }
 
 static void engine_cancel_by(struct engine *e, void *op, int flags)
@@ -166,6 +276,8 @@ void engine_cancel(struct engine *e, struct engine_op *op)
 
 void engine_forget(struct engine *e)
 {
+	while (take_posted(e))
+		;
 	if (e->out == 0)
 		return;
 	e->forgetting = true;

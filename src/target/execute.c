@@ -254,6 +254,7 @@ int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct
 	c->listed = c->waiting = c->counted = false;
 	c->victims = 0;
 	c->io.engine = NULL;
+	c->io.cancelled = false;
 	c->device = d;
 	c->unit = target_device_unit(d, lun);
 	c->row = row_of(c);
@@ -289,8 +290,6 @@ enum {
 	DESC = 0x01,
 	DBD = 0x08,
 	LLBAA = 0x10,
-	IMMED = 0x02,
-	DPO_FUA = 0x18,
 	RCTD_AND_OPTIONS = 0x87,
 	REPD = 0x80,
 	PF_SP = 0x10, /* PF alone: nothing can be saved */
@@ -299,6 +298,8 @@ enum {
 	START_BITS = 0x07,     /* NO_FLUSH, LOEJ, START; no power conditions */
 	START_IMMED = 0x01,
 	PREVENT = 0x01,
+	RW_FLAGS = SCSI_DPO | SCSI_FUA | SCSI_FUA_NV,
+	VERIFY_FLAGS = SCSI_DPO | SCSI_BYTCHK,
 	BLOCK_HIGH_5 = 0x1f /* of READ(6) and WRITE(6) */
 };
 
@@ -306,17 +307,31 @@ enum {
 	{                                      \
 		OPCODE, BLOCK_HIGH_5, X2, 0xff \
 	}
-#define RW_10                              \
+#define RW_10                               \
+	{                                   \
+		OPCODE, RW_FLAGS, X4, 0, X2 \
+	}
+#define RW_12                            \
+	{                                \
+		OPCODE, RW_FLAGS, X4, X4 \
+	}
+#define RW_16                            \
+	{                                \
+		OPCODE, RW_FLAGS, X8, X4 \
+	}
+
+/* Block, count, and the flags that a command has in byte 1. */
+#define EXTENT_10(flags)                   \
 	{                                  \
-		OPCODE, DPO_FUA, X4, 0, X2 \
+		OPCODE, (flags), X4, 0, X2 \
 	}
-#define RW_12                           \
+#define EXTENT_12(flags)                \
 	{                               \
-		OPCODE, DPO_FUA, X4, X4 \
+		OPCODE, (flags), X4, X4 \
 	}
-#define RW_16                           \
+#define EXTENT_16(flags)                \
 	{                               \
-		OPCODE, DPO_FUA, X8, X4 \
+		OPCODE, (flags), X8, X4 \
 	}
 
 static const struct row service_action_in_16[] = {
@@ -327,6 +342,13 @@ static const struct row service_action_in_16[] = {
 	  .direction = HBA_FROM_TARGET,
 	  .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, 0, 0, 0, X4 },
 	  .run = target_read_capacity_16 },
+	{ .name = "GET LBA STATUS",
+	  .access = ACCESS_READ,
+	  .action = SCSI_SAI_GET_LBA_STATUS,
+	  .length = 16,
+	  .direction = HBA_FROM_TARGET,
+	  .usage = { OPCODE, ACTION_MASK, X8, X4 },
+	  .run = target_get_lba_status },
 	{ 0 },
 };
 
@@ -487,10 +509,36 @@ static const struct row rows[256] = {
 			    .direction = HBA_TO_TARGET,
 			    .usage = RW_10,
 			    .run = target_read_write },
+	[SCSI_WRITE_AND_VERIFY_10] = { .name = "WRITE AND VERIFY(10)",
+				       .length = 10,
+				       .direction = HBA_TO_TARGET,
+				       .usage = EXTENT_10(VERIFY_FLAGS),
+				       .run = target_write_and_verify },
+	[SCSI_VERIFY_10] = { .name = "VERIFY(10)",
+			     .access = ACCESS_READ,
+			     .length = 10,
+			     .direction = HBA_TO_TARGET,
+			     .usage = EXTENT_10(VERIFY_FLAGS),
+			     .run = target_verify },
+	[SCSI_PRE_FETCH_10] = { .name = "PRE-FETCH(10)",
+				.access = ACCESS_READ,
+				.length = 10,
+				.usage = EXTENT_10(SCSI_IMMED),
+				.run = target_pre_fetch },
 	[SCSI_SYNCHRONIZE_CACHE_10] = { .name = "SYNCHRONIZE CACHE(10)",
 					.length = 10,
-					.usage = { OPCODE, IMMED, X4, 0, X2 },
-					.run = target_synchronize_cache_10 },
+					.usage = { OPCODE, SCSI_IMMED, X4, 0, X2 },
+					.run = target_synchronize_cache },
+	[SCSI_WRITE_SAME_10] = { .name = "WRITE SAME(10)",
+				 .length = 10,
+				 .direction = HBA_TO_TARGET,
+				 .usage = EXTENT_10(SCSI_WRITE_SAME_UNMAP),
+				 .run = target_write_same },
+	[SCSI_UNMAP] = { .name = "UNMAP",
+			 .length = 10,
+			 .direction = HBA_TO_TARGET,
+			 .usage = { OPCODE, 0, 0, 0, 0, 0, 0, X2 },
+			 .run = target_unmap },
 	[SCSI_MODE_SENSE_10] = { .name = "MODE SENSE(10)",
 				 .access = ACCESS_READ,
 				 .flags = WITHOUT_MEDIUM,
@@ -509,10 +557,41 @@ static const struct row rows[256] = {
 			    .direction = HBA_TO_TARGET,
 			    .usage = RW_16,
 			    .run = target_read_write },
+	[SCSI_COMPARE_AND_WRITE] = { .name = "COMPARE AND WRITE",
+				     .length = 16,
+				     .direction = HBA_TO_TARGET,
+				     .usage = { OPCODE, RW_FLAGS, X8, 0, 0, 0, 0xff },
+				     .run = target_compare_and_write },
+	[SCSI_ORWRITE_16] = { .name = "ORWRITE(16)",
+			      .length = 16,
+			      .direction = HBA_TO_TARGET,
+			      .usage = EXTENT_16(RW_FLAGS),
+			      .run = target_orwrite },
+	[SCSI_WRITE_AND_VERIFY_16] = { .name = "WRITE AND VERIFY(16)",
+				       .length = 16,
+				       .direction = HBA_TO_TARGET,
+				       .usage = EXTENT_16(VERIFY_FLAGS),
+				       .run = target_write_and_verify },
+	[SCSI_VERIFY_16] = { .name = "VERIFY(16)",
+			     .access = ACCESS_READ,
+			     .length = 16,
+			     .direction = HBA_TO_TARGET,
+			     .usage = EXTENT_16(VERIFY_FLAGS),
+			     .run = target_verify },
+	[SCSI_PRE_FETCH_16] = { .name = "PRE-FETCH(16)",
+				.access = ACCESS_READ,
+				.length = 16,
+				.usage = EXTENT_16(SCSI_IMMED),
+				.run = target_pre_fetch },
+	[SCSI_WRITE_SAME_16] = { .name = "WRITE SAME(16)",
+				 .length = 16,
+				 .direction = HBA_TO_TARGET,
+				 .usage = EXTENT_16(SCSI_WRITE_SAME_UNMAP | SCSI_NDOB),
+				 .run = target_write_same },
 	[SCSI_SYNCHRONIZE_CACHE_16] = { .name = "SYNCHRONIZE CACHE(16)",
 					.length = 16,
-					.usage = { OPCODE, IMMED, X8, X4 },
-					.run = target_synchronize_cache_16 },
+					.usage = { OPCODE, SCSI_IMMED, X8, X4 },
+					.run = target_synchronize_cache },
 	[SCSI_SERVICE_ACTION_IN_16] = { .name = "SERVICE ACTION IN(16)", .length = 16, .actions = service_action_in_16 },
 	[SCSI_REPORT_LUNS] = { .name = "REPORT LUNS",
 			       .access = ACCESS_ALWAYS,
@@ -532,4 +611,15 @@ static const struct row rows[256] = {
 			    .direction = HBA_TO_TARGET,
 			    .usage = RW_12,
 			    .run = target_read_write },
+	[SCSI_WRITE_AND_VERIFY_12] = { .name = "WRITE AND VERIFY(12)",
+				       .length = 12,
+				       .direction = HBA_TO_TARGET,
+				       .usage = EXTENT_12(VERIFY_FLAGS),
+				       .run = target_write_and_verify },
+	[SCSI_VERIFY_12] = { .name = "VERIFY(12)",
+			     .access = ACCESS_READ,
+			     .length = 12,
+			     .direction = HBA_TO_TARGET,
+			     .usage = EXTENT_12(VERIFY_FLAGS),
+			     .run = target_verify },
 };

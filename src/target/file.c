@@ -71,7 +71,6 @@ static int file_start(struct store *s, struct store_io *io, bool writing)
 	io->op.done = file_moved;
 	io->store = s;
 	io->writing = writing;
-	io->cancelled = false;
 	return file_send(io);
 }
 
@@ -85,7 +84,7 @@ static int file_write(struct store *s, struct store_io *io)
 	return file_start(s, io, true);
 }
 
-static void file_flushed(struct engine_op *op, int result)
+static void file_ended(struct engine_op *op, int result)
 {
 	struct store_io *io = container_of(op, struct store_io, op);
 
@@ -96,8 +95,7 @@ static int file_flush(struct store *s, struct store_io *io)
 {
 	int r;
 
-	io->op.done = file_flushed;
-	io->cancelled = false;
+	io->op.done = file_ended;
 	r = engine_datasync(io->engine, &io->op, file_fd(s));
 	return r < 0 ? r : 1;
 }
@@ -106,6 +104,44 @@ static void file_read_ahead(struct store *s, bool on)
 {
 	/* Advice: if the kernel does not take it, reads are what they were. */
 	posix_fadvise(file_fd(s), 0, 0, on ? POSIX_FADV_NORMAL : POSIX_FADV_RANDOM);
+}
+
+/* ---- thin provisioning: a hole is room given back ----------------------------------------------------------------------- */
+
+static int file_deallocate(struct store *s, struct store_io *io)
+{
+	int r;
+
+	io->op.done = file_ended;
+	r = engine_punch(io->engine, &io->op, file_fd(s), io->offset, io->length);
+	return r < 0 ? r : 1;
+}
+
+/* A file that cannot tell is all data. The descriptor's position, which this moves, is nobody's: requests carry their own. */
+static bool file_allocated(struct store *s, uint64_t offset, uint64_t *ret_end)
+{
+	off_t data = lseek(file_fd(s), (off_t)offset, SEEK_DATA), hole;
+
+	if (data < 0 && errno == ENXIO) {
+		*ret_end = s->bytes;
+		return false;
+	}
+	if (data > (off_t)offset) {
+		*ret_end = (uint64_t)data < s->bytes ? (uint64_t)data : s->bytes;
+		return false;
+	}
+	hole = data < 0 ? -1 : lseek(file_fd(s), (off_t)offset, SEEK_HOLE);
+	*ret_end = hole > (off_t)offset && (uint64_t)hole < s->bytes ? (uint64_t)hole : s->bytes;
+	return true;
+}
+
+static int file_prefetch(struct store *s, struct store_io *io)
+{
+	int r;
+
+	io->op.done = file_ended;
+	r = engine_will_need(io->engine, &io->op, file_fd(s), io->offset, (uint32_t)io->length);
+	return r < 0 ? r : 1;
 }
 
 static void file_free(struct store *s)
@@ -117,7 +153,14 @@ static void file_free(struct store *s)
 }
 
 static const struct store_ops file_ops = {
-	.read = file_read, .write = file_write, .flush = file_flush, .read_ahead = file_read_ahead, .free = file_free
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.read_ahead = file_read_ahead,
+	.deallocate = file_deallocate,
+	.prefetch = file_prefetch,
+	.allocated = file_allocated,
+	.free = file_free,
 };
 
 void store_cancel(struct store_io *io)
@@ -169,6 +212,29 @@ static int take_lock(int fd, const char *path, bool read_only, char *message)
 	return target_fail(message, -errno, "cannot lock %s: %s", path, strerror(errno));
 }
 
+/*
+ * A hole beyond the end changes nothing, but a file system that cannot punch says so. Block devices are left out: whether theirs
+ * would read as zeros, and in which pieces they give room back, cannot be asked without trying.
+ */
+static bool can_punch(int fd, uint64_t bytes)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)bytes, 1) == 0;
+}
+
+/* Network file systems name the size of their requests, which is no block of anything. */
+static uint32_t granule_of(int fd)
+{
+	enum { LEAST = 512, MOST = 64 * 1024, USUAL = 4096 };
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_blksize < LEAST || st.st_blksize > MOST || !is_power_of_two((uint64_t)st.st_blksize))
+		return USUAL;
+	return (uint32_t)st.st_blksize;
+}
+
 int store_open_file(const char *path, bool read_only, struct store **ret_store, char *message)
 {
 	autoclose int fd = open_either_way(path, &read_only);
@@ -191,7 +257,12 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 	if (!f)
 		return target_fail(message, -ENOMEM, "no memory to open %s", path);
 	*f = (struct file_store) {
-		.store = { .ops = &file_ops, .bytes = (uint64_t)bytes, .read_only = read_only, .needs_engine = true },
+		.store = { .ops = &file_ops,
+			   .bytes = (uint64_t)bytes,
+			   .granule = granule_of(fd),
+			   .read_only = read_only,
+			   .needs_engine = true,
+			   .thin = !read_only && can_punch(fd, (uint64_t)bytes) },
 		.fd = steal_fd(&fd),
 	};
 	*ret_store = &f->store;

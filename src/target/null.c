@@ -42,7 +42,7 @@ int store_open_null(uint64_t bytes, enum null_fill fill, struct store **ret_stor
 	s = malloc(sizeof(*s));
 	if (!s)
 		return target_fail(message, -ENOMEM, "no memory for a null store");
-	*s = (struct store) { .ops = &null_ops[fill], .bytes = bytes };
+	*s = (struct store) { .ops = &null_ops[fill], .bytes = bytes, .forgetful = true };
 	*ret_store = s;
 	return 0;
 }

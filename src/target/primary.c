@@ -81,16 +81,22 @@ static int standard_inquiry(struct target_command *c, uint16_t allocation)
 	return target_answer(c, bytes, scsi_inquiry_write(&inquiry, bytes), allocation);
 }
 
+/* A page is made either from names, or from what the unit can do. */
 struct vpd_page {
 	uint8_t page;
 	size_t (*write)(const struct scsi_disk_identity *id, uint8_t bytes[SCSI_VPD_MAX]);
+	size_t (*describe)(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
 };
 
 /* Ascending, as page 00 lists them. */
 static const struct vpd_page vpd_pages[] = {
-	{ SCSI_VPD_SUPPORTED, scsi_vpd_write_supported },
-	{ SCSI_VPD_SERIAL, scsi_vpd_write_serial },
-	{ SCSI_VPD_DEVICE_ID, scsi_vpd_write_device_id },
+	{ SCSI_VPD_SUPPORTED, .write = scsi_vpd_write_supported },
+	{ SCSI_VPD_SERIAL, .write = scsi_vpd_write_serial },
+	{ SCSI_VPD_DEVICE_ID, .write = scsi_vpd_write_device_id },
+	{ SCSI_VPD_EXTENDED_INQUIRY, .describe = target_vpd_extended },
+	{ SCSI_VPD_BLOCK_LIMITS, .describe = target_vpd_limits },
+	{ SCSI_VPD_BLOCK_CHARACTERISTICS, .describe = target_vpd_characteristics },
+	{ SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, .describe = target_vpd_provisioning },
 };
 
 static const struct vpd_page *find_vpd_page(uint8_t page)
@@ -111,6 +117,8 @@ static int vpd_inquiry(struct target_command *c, uint8_t page_code, uint16_t all
 		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
 	if (!page)
 		return target_refuse_field(c, 2, HIGH_BIT);
+	if (page->describe)
+		return target_answer(c, bytes, page->describe(c->unit, bytes), allocation);
 	for (size_t i = 0; i < ARRAY_SIZE(vpd_pages); i++)
 		list[i] = vpd_pages[i].page;
 	id = (struct scsi_disk_identity) {

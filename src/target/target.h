@@ -4,7 +4,9 @@
  *
  *	target_device ── units[LUN] ──> target_unit ──> store: ram, null, file ──(file only)──> engine: io_uring
  *
- * Nothing here allocates once devices and engines are made: a command, with all it needs until it ends, is the caller's memory.
+ * A command, with all it needs until it ends, is the caller's memory. READ and WRITE allocate nothing. Commands that must see the
+ * blocks themselves (VERIFY, WRITE SAME, COMPARE AND WRITE, ORWRITE, UNMAP) borrow a buffer that their unit makes when it is first
+ * needed, and keeps: see scratch.c.
  * Threads: one engine belongs to one thread at a time, and so does a command. Several may use one device at once.
  */
 #ifndef TARGET_TARGET_H
@@ -13,6 +15,7 @@
 #include "base/base.h"
 #include "scsi/scsi.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +47,11 @@ uint64_t cursor_copy_to(struct cursor *c, const void *from, uint64_t bytes);
 uint64_t cursor_copy_from(struct cursor *c, void *to, uint64_t bytes);
 uint64_t cursor_zero(struct cursor *c, uint64_t bytes);
 uint64_t cursor_step(struct cursor *c, uint64_t bytes);
+/* … that equal those of `with`; steps over no more than it had to look at. */
+uint64_t cursor_compare(struct cursor *c, const void *with, uint64_t bytes);
+/* Every byte is ORed into `into`. */
+uint64_t cursor_or_into(struct cursor *c, void *into, uint64_t bytes);
+bool cursor_is_zero(struct cursor c, uint64_t bytes);
 
 /**
  * cursor_items() - A list for one vectored call, of at most `bytes` bytes: the caller's own items where they can be used as
@@ -58,6 +66,7 @@ struct engine;
 /** struct engine_op - One request that is out. The caller's memory, the engine's until `done`. */
 struct engine_op {
 	void (*done)(struct engine_op *op, int result); /* bytes, or a negative errno; may start the next one */
+	struct engine_op *next;                         /* private: among those posted */
 };
 
 /** engine_create() - `depth`: requests that are out at once. -ENOSYS, -EPERM: this kernel offers no io_uring to us. */
@@ -71,6 +80,11 @@ int engine_fd(const struct engine *e); /* readable while there is something to r
 int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
 int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
 int engine_datasync(struct engine *e, struct engine_op *op, int fd);
+int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint64_t length);     /* a hole, size kept */
+int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint32_t length); /* read ahead */
+
+/** engine_post() - Have op->done(op, 0) run by the engine's own thread, soon. From any thread; the only such call here. */
+void engine_post(struct engine *e, struct engine_op *op);
 
 /** engine_submit() - Hand the batch to the kernel; no system call if it is empty. -EAGAIN: a part is left, try again soon. */
 int engine_submit(struct engine *e);
@@ -110,16 +124,23 @@ struct store_io {
 struct store_ops {
 	int (*read)(struct store *s, struct store_io *io);
 	int (*write)(struct store *s, struct store_io *io);
-	int (*flush)(struct store *s, struct store_io *io); /* NULL: what is written is as safe as it gets */
-	void (*read_ahead)(struct store *s, bool on);       /* NULL: it never does */
+	int (*flush)(struct store *s, struct store_io *io);      /* NULL: what is written is as safe as it gets */
+	void (*read_ahead)(struct store *s, bool on);            /* NULL: it never does */
+	int (*deallocate)(struct store *s, struct store_io *io); /* of thin stores: give room back; reads as zeros from now on */
+	int (*prefetch)(struct store *s, struct store_io *io);   /* NULL: nothing is nearer than where it is */
+	/* Of thin stores: has the byte at `offset` room of its own? And up to where is it like that? Never waits for long. */
+	bool (*allocated)(struct store *s, uint64_t offset, uint64_t *ret_end);
 	void (*free)(struct store *s);
 };
 
 struct store {
 	const struct store_ops *ops;
 	uint64_t bytes;
+	uint32_t granule; /* bytes in which it likes to be written, and gives room back: a power of two; 0: it does not care */
 	bool read_only;
-	bool needs_engine;
+	bool needs_engine; /* its requests may end later; those of all others end at once */
+	bool thin;         /* can deallocate */
+	bool forgetful;    /* keeps nothing: no two commands can be in each other's way */
 };
 
 enum null_fill { NULL_FILL_ZERO, NULL_FILL_NONE };
@@ -142,6 +163,72 @@ void store_free(struct store *s);
 /** store_cancel() - Ask that an io that is out end soon; it still ends by io->done. Harmless for one that is not. */
 void store_cancel(struct store_io *io);
 
+/* ---- claims.c: who may touch which blocks now ------------------------------------------------------------------------- */
+
+/**
+ * struct claims - The ranges of a unit that commands are at work on, oldest first. Two that overlap, of which one is exclusive, take
+ * turns in the order in which they came; others do not wait for each other.
+ */
+struct claims {
+	pthread_mutex_t mutex; /* of all below; an engine's is taken inside it */
+	struct list all;
+	unsigned exclusive, waiting; /* how many of them are */
+};
+
+/** struct claim - One range. The caller's memory until claims_drop(). */
+struct claim {
+	uint64_t first, end;
+	struct engine *engine;    /* of the thread that waits */
+	struct engine_op granted; /* its done() runs there when a claim that had to wait is granted */
+	bool exclusive;
+	/* private: */
+	bool waiting;
+	struct list link;
+};
+
+void claims_init(struct claims *c);
+void claims_clear(struct claims *c);
+/** claims_take() - true: it is yours. false: it will be, and then mine->granted.done() runs. */
+bool claims_take(struct claims *c, struct claim *mine);
+void claims_drop(struct claims *c, struct claim *mine);
+/** claims_forget() - All whose commands are gone without an end. */
+void claims_forget(struct claims *c);
+
+/*
+ * For stores whose requests end at once: those who enter shared do so together, one who enters exclusively is alone. Waits by
+ * turning round, for no longer than others are inside, which is never across a wait.
+ */
+struct turnstile {
+	uint32_t state; /* how many are inside, and whether it is shut */
+};
+
+void turnstile_enter(struct turnstile *g, bool exclusive);
+void turnstile_leave(struct turnstile *g, bool exclusive);
+
+/* ---- scratch.c: buffers for commands that must see the blocks --------------------------------------------------------- */
+
+enum { SCRATCH_BYTES = 64 * 1024, SCRATCH_MOST = 256 };
+
+struct scratch {
+	struct list link;
+	uint8_t bytes[SCRATCH_BYTES];
+};
+
+/** struct scratch_pool - Made when first needed, at most SCRATCH_MOST, kept until the unit goes. Any thread. */
+struct scratch_pool {
+	pthread_mutex_t mutex;
+	struct list idle, lent;
+	unsigned made;
+};
+
+void scratch_init(struct scratch_pool *p);
+void scratch_clear(struct scratch_pool *p);
+/** scratch_borrow() - NULL: no memory, or too many are out. */
+struct scratch *scratch_borrow(struct scratch_pool *p);
+void scratch_return(struct scratch_pool *p, struct scratch *s);
+/** scratch_forget() - Take back all that was lent to commands that are gone without an end. */
+void scratch_forget(struct scratch_pool *p);
+
 /* ---- unit.c, device.c: logical units and the target they are in ------------------------------------------------------- */
 
 enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_EXTENDED_FLAT + 1 };
@@ -155,7 +242,8 @@ struct target_state;
 struct target_unit {
 	struct store *store; /* its own; freed with it */
 	uint64_t blocks;
-	uint32_t block_bytes; /* 512 or 4096 */
+	uint32_t block_bytes;  /* 512 or 4096 */
+	uint32_t max_transfer; /* blocks of one READ, WRITE or their kin; 0: as many as there are */
 	bool read_only;
 	bool removable;
 	bool descriptor_sense;      /* D_SENSE of the control mode page */
@@ -164,6 +252,9 @@ struct target_unit {
 	struct target_state *state; /* all that commands leave behind: see commands.h */
 	uint64_t naa;
 	char serial[TARGET_SERIAL_BYTES];
+	struct claims claims;
+	struct turnstile turnstile;
+	struct scratch_pool scratch;
 };
 
 /** struct target_device - One target. Its units are numbered 0, 1, 2 …: the number is the LUN. */
@@ -173,6 +264,7 @@ struct target_device {
 	uint8_t *test_block; /* where self-tests read to */
 	bool testing;        /* atomic: one does now */
 	bool autosense;      /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
+	bool one_thread;     /* all commands come from one thread: a promise of the owner, which spares some stores a lock */
 };
 
 /** target_device_init() - With room for so many units. -ENOMEM. */
@@ -184,6 +276,7 @@ void target_device_clear(struct target_device *d);
 struct target_unit_options {
 	struct store *store; /* the device's, if the call succeeds */
 	uint32_t block_bytes;
+	uint32_t max_transfer; /* blocks; 0: no limit */
 	bool read_only;
 	bool removable;
 	const char *reservations; /* the file for those that outlive a power loss; NULL: none do */
@@ -216,9 +309,24 @@ enum target_condition {
 /** target_attention() - Tell every nexus but `except` (TARGET_NO_NEXUS: tell all) with its next command. Any thread. */
 void target_attention(struct target_unit *unit, enum target_condition condition, int except);
 
+/** target_device_forget() - Its commands are gone without an end: their engines were told to forget, and are drained. */
+void target_device_forget(struct target_device *d);
+
 /* ---- execute.c: commands ---------------------------------------------------------------------------------------------- */
 
 enum { TARGET_CDB_BYTES = 16 }; /* the longest there is here */
+
+/** struct target_walk - A command's way over its blocks, a scratch buffer at a time. */
+struct target_walk {
+	struct scratch *scratch; /* NULL: none borrowed */
+	struct iovec piece;      /* the part of it that is being moved */
+	struct cursor data;      /* of the client */
+	uint64_t at, left;       /* bytes */
+	unsigned n, next;        /* UNMAP's descriptors in the scratch buffer */
+	uint8_t compare;         /* enum target_compare */
+	bool zeros;              /* REPEAT's block is zeros, and no data */
+	bool storing;            /* the chunk is on its way back */
+};
 
 /** struct target_command - One command. The caller fills the first part; the rest needs no preparation. */
 struct target_command {
@@ -248,12 +356,18 @@ struct target_command {
 	unsigned sample;
 	uint8_t values;  /* of the mode pages: what will be in force */
 	uint8_t victims; /* nexuses whose commands must have ended before this one may: a bit each */
-	uint8_t steps;
-	bool writing;
+	uint16_t steps;  /* enum target_step */
+	bool writing;    /* MOVE is a write */
+	bool claimed, inside, exclusive;
+	uint8_t busy;  /* enum target_busy: what the store does for it now */
 	uint64_t room; /* bytes of data that may be moved in the command's direction */
 	struct target_device *device;
 	struct target_unit *unit; /* NULL: nobody at this LUN */
+	uint64_t at, span;        /* bytes of the unit that it is about */
+	uint64_t skip;            /* bytes of data before those that MOVE moves */
 	struct store_io io;
+	struct claim claim;
+	struct target_walk walk;
 };
 
 /**
