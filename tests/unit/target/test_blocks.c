@@ -716,6 +716,64 @@ static void lba_status_is_cut_and_refused(void **state)
 	assert_true(s[0].provisioning == SCSI_MAPPED && s[0].extent.count == BYTES / 512 - 3);
 }
 
+/* ---- what is flushed -------------------------------------------------------------------------------------------------- */
+
+static unsigned flushes;
+
+static int count_flush(struct store *s, struct store_io *io)
+{
+	(void)s;
+	(void)io;
+	flushes++;
+	return 0;
+}
+
+/* A memory store that would rather be flushed; FUA, FUA_NV, WRITE AND VERIFY and a cache turned off all do, nothing else. */
+static void forced_writes_are_flushed(void **state)
+{
+	static const struct {
+		uint8_t opcode, flags, flushes, through;
+	} cases[] = {
+		{ SCSI_WRITE_10, 0, 0, 1 },
+		{ SCSI_WRITE_10, SCSI_DPO, 0, 1 },
+		{ SCSI_WRITE_10, SCSI_FUA, 1, 1 },
+		{ SCSI_WRITE_10, SCSI_FUA_NV, 1, 1 },
+		{ SCSI_READ_10, 0, 0, 0 },
+		{ SCSI_READ_10, SCSI_FUA, 1, 1 },
+		{ SCSI_WRITE_AND_VERIFY_10, 0, 1, 1 },
+		{ SCSI_VERIFY_10, 0, 0, 0 },
+		{ SCSI_COMPARE_AND_WRITE, 0, 0, 1 },
+		{ SCSI_COMPARE_AND_WRITE, SCSI_FUA, 1, 1 },
+		{ SCSI_ORWRITE_16, 0, 0, 1 },
+		{ SCSI_ORWRITE_16, SCSI_FUA_NV, 1, 1 },
+		{ SCSI_WRITE_SAME_10, 0, 0, 1 },
+		{ SCSI_SYNCHRONIZE_CACHE_10, 0, 1, 1 },
+		{ SCSI_SYNCHRONIZE_CACHE_16, SCSI_IMMED, 1, 1 },
+	};
+	struct rig *rig = &((struct bench *)*state)->rig;
+	struct target_unit *unit = to_lun(rig, RAM_512);
+	const struct store_ops *plain = unit->store->ops;
+	struct store_ops ops = *plain;
+
+	ops.flush = count_flush;
+	unit->store->ops = &ops;
+	for (unsigned through = 0; through < 2; through++)
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct scsi_cdb cdb = { .length = (uint8_t)scsi_cdb_length(cases[i].opcode) };
+
+			cdb.bytes[0] = cases[i].opcode;
+			cdb.bytes[1] = cases[i].flags;
+			cdb.bytes[cdb.length == 10 ? 8 : 13] = 1; /* the last byte of its count, in each of them */
+			memset(rig->data, 0, 1024);
+			flushes = 0;
+			unit->write_through = through;
+			rig_run(rig, &cdb, cases[i].opcode == SCSI_READ_10 ? HBA_FROM_TARGET : HBA_TO_TARGET, 1024);
+			assert_int_equal(rig->last.command.outcome, HBA_GOOD);
+			assert_int_equal(flushes, through ? cases[i].through : cases[i].flushes);
+		}
+	unit->store->ops = plain;
+}
+
 /* ---- FUA_NV, pages, capacity ------------------------------------------------------------------------------------------ */
 
 static void fua_nv_is_understood(void **state)
@@ -850,6 +908,7 @@ int main(void)
 		WITH_BENCH(unmap_of_too_many_blocks),
 		WITH_BENCH(unmap_of_nothing_and_of_parts),
 		WITH_BENCH(lba_status_is_cut_and_refused),
+		WITH_BENCH(forced_writes_are_flushed),
 		WITH_BENCH(fua_nv_is_understood),
 		WITH_BENCH(pages_say_what_there_is),
 		WITH_BENCH(sg_vpd_reads_the_pages),

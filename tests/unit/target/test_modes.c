@@ -424,7 +424,7 @@ static void one_command_asked_for(void **state)
 
 	assert_int_equal(in(rig, supported(1, SCSI_READ_10, 0), 64), HBA_GOOD);
 	assert_int_equal(get_be16(rig->data + 2), 10);
-	assert_int_equal(rig->data[4 + 1], 0x1a); /* DPO, FUA */
+	assert_int_equal(rig->data[4 + 1], 0x1a); /* DPO, FUA, FUA_NV */
 	assert_int_equal(rig->data[4 + 9], 0x04);
 	assert_int_equal(in(rig, supported(0x81, SCSI_READ_10, 0), 64), HBA_GOOD);
 	assert_int_equal(rig->data[1], 0x83);
