@@ -33,7 +33,7 @@ void claims_init(struct claims *c)
 {
 	pthread_mutex_init(&c->mutex, NULL);
 	list_init(&c->all);
-	c->waiting = 0;
+	c->exclusive = c->waiting = 0;
 }
 
 void claims_clear(struct claims *c)
