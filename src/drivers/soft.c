@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft.c: an HBA of software with one target, whose units lie in memory, in a file, or nowhere. The model of manners for drivers.
+ * soft.c: an HBA of software, whose targets' units lie in memory, in a file, or nowhere. The model of manners for drivers.
  *
  * What a disk does with a command is src/target's business. Here is what every driver does: read the URI, report, prepare each
  * task's memory once, hand tasks over, take completions, abort, and let go of everything at the end.
@@ -8,11 +8,17 @@
  * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on the way. Memory and null units
  * end a task inside process_task; a file's tasks end in poll, by the io_uring of the task's queue.
  *
+ * A URI may give the controller nearly any shape (soft-options.c), make it as picky about data as a chip (soft-segments.c), and put
+ * it in a bad mood (soft-mood.c).
+ *
  * Not done: hot changes of size.
  */
 #include "drivers/drivers.h"
 
 #include "base/base.h"
+#include "drivers/soft-mood.h"
+#include "drivers/soft-options.h"
+#include "drivers/soft-segments.h"
 #include "target/target.h"
 
 #include <assert.h>
@@ -26,166 +32,72 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { INITIATOR_ID = 7, HIGHEST_TARGET = 0, INTERNAL_TASKS = 2, TMF_TASKS = 1 };
-enum { MOST_TASKS = 65533, MOST_QUEUES = 256, MOST_LUNS = 16384 };
+static_assert(SOFT_MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
+
 enum { DRAIN_MS = 5000, RETRY_MS = 1 };
-#define DEFAULT_SIZE (UINT64_C(64) << 20)
-
-static_assert(MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
-
-#define TMFS                                                                                               \
-	(HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) | HBA_TMF_BIT(HBA_CLEAR_TASK_SET) | \
-	 HBA_TMF_BIT(HBA_CLEAR_ACA) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET))
 
 /* A controller is one initiator: to its units it is always the same nexus. */
 enum { NEXUS = 0 };
 
 struct soft {
-	struct target_device device;
+	struct soft_wishes wishes;
+	struct target_device *devices; /* one per target */
+	unsigned n_devices;
 	struct engine **engines; /* one per queue; NULL while no unit needs them */
 	unsigned n_queues;
+	struct segment_rules rules[2]; /* [0] of reads, [1] of writes */
+	bool picky;                    /* lists are checked: there are rules */
+	unsigned breaches;             /* atomic: the rules, as bits, that have been broken and told of */
 };
 
 /* A task's HBA data. */
 struct soft_task {
 	struct target_command command;
+	struct mood_task mood;
 	struct hba_task *task;
 	struct hba_task *manager; /* the tmf task that waits for this one to end; NULL: none */
+	uint8_t features;         /* that negotiation agrees to */
 	unsigned victims;         /* of a tmf task: how many it still waits for. Atomic: they end on their own queues */
+	struct iovec iov[];       /* DMA mode: the segments, as this process sees them */
 };
 
-/* ---- what the URI asks for -------------------------------------------------------------------------------------------- */
+/* ---- targets and units ------------------------------------------------------------------------------------------------ */
 
-struct soft_wishes {
-	const char *path; /* "ram", "null", or a file's */
-	const char *serial;
-	uint64_t size, luns, block, tasks, queues, scratch;
-	bool has_size, has_luns, has_fill, read_only;
-	enum null_fill fill;
-};
-
-static int read_number(struct hba_controller *c, const char *name, uint64_t least, uint64_t most, uint64_t *number)
+/* NULL: there is no such target. */
+static struct target_device *device_of(const struct soft *soft, uint64_t id)
 {
-	uint64_t n;
-	int r;
+	uint64_t target = id > soft->wishes.initiator ? id - 1 : id;
 
-	if (!hba_uri_option(c, name))
-		return 0;
-	r = hba_uri_number(c, name, &n);
-	if (r < 0)
-		return r;
-	if (n < least || n > most)
-		return hba_fail(c, -EINVAL, "%s=%" PRIu64 ": it may be from %" PRIu64 " to %" PRIu64, name, n, least, most);
-	*number = n;
-	return 0;
+	return id != soft->wishes.initiator && target < soft->n_devices ? &soft->devices[target] : NULL;
 }
 
-static int read_fill(struct hba_controller *c, struct soft_wishes *w)
+/* Same text, same disk: so another target's has to differ. */
+static char *identity_of(const struct soft_wishes *w, unsigned target, const char *disk)
 {
-	const char *fill = hba_uri_option(c, "fill");
+	const char *text = w->serial ? w->serial : disk;
+	char *identity;
 
-	if (!fill)
-		return 0;
-	w->has_fill = true;
-	if (strcmp(fill, "none") == 0)
-		w->fill = NULL_FILL_NONE;
-	else if (strcmp(fill, "zero") != 0)
-		return hba_fail(c, -EINVAL, "fill=%s: it may be zero or none", fill);
-	return 0;
+	if (target == 0)
+		return strdup(text);
+	return asprintf(&identity, "%s, target %u", text, target) < 0 ? NULL : identity;
 }
-
-static int read_read_only(struct hba_controller *c, struct soft_wishes *w)
-{
-	const char *value = hba_uri_option(c, "readonly");
-
-	if (!value || strcmp(value, "0") == 0)
-		return 0;
-	if (*value && strcmp(value, "1") != 0)
-		return hba_fail(c, -EINVAL, "readonly=%s: it may be 0 or 1", value);
-	w->read_only = true;
-	return 0;
-}
-
-static int read_numbers(struct hba_controller *c, struct soft_wishes *w)
-{
-	int r;
-
-	r = read_number(c, "size", 1, INT64_MAX, &w->size);
-	if (r < 0)
-		return r;
-	r = read_number(c, "luns", 1, MOST_LUNS, &w->luns);
-	if (r < 0)
-		return r;
-	r = read_number(c, "block", 0, UINT32_MAX, &w->block);
-	if (r < 0)
-		return r;
-	r = read_number(c, "scratch", 1, INT64_MAX, &w->scratch);
-	if (r < 0)
-		return r;
-	r = read_number(c, "queues", 1, MOST_QUEUES, &w->queues);
-	if (r < 0)
-		return r;
-	return read_number(c, "tasks", 1, MOST_TASKS, &w->tasks);
-}
-
-static bool is_file(const struct soft_wishes *w)
-{
-	return strcmp(w->path, "ram") != 0 && strcmp(w->path, "null") != 0;
-}
-
-static int check_wishes(struct hba_controller *c, const struct soft_wishes *w)
-{
-	if (!*w->path)
-		return hba_fail(c, -EINVAL, "soft: of what? Say soft:FILE, soft:ram or soft:null");
-	if (is_file(w) && w->has_size)
-		return hba_fail(c, -EINVAL, "size= is for ram and null; %s has the size it has", w->path);
-	if (is_file(w) && w->has_luns)
-		return hba_fail(c, -EINVAL, "luns= is for ram and null; %s is one unit, scratch= adds another", w->path);
-	if (w->has_fill && strcmp(w->path, "null") != 0)
-		return hba_fail(c, -EINVAL, "fill= is for null; %s gives back what was written", w->path);
-	return 0;
-}
-
-static int read_wishes(struct hba_controller *c, struct soft_wishes *w)
-{
-	int r;
-
-	*w = (struct soft_wishes) {
-		.path = hba_uri_path(c),
-		.serial = hba_uri_option(c, "serial"),
-		.size = DEFAULT_SIZE,
-		.luns = 1,
-		.has_size = hba_uri_option(c, "size"),
-		.has_luns = hba_uri_option(c, "luns"),
-	};
-	r = read_numbers(c, w);
-	if (r < 0)
-		return r;
-	r = read_fill(c, w);
-	if (r < 0)
-		return r;
-	r = read_read_only(c, w);
-	if (r < 0)
-		return r;
-	return check_wishes(c, w);
-}
-
-/* ---- units ------------------------------------------------------------------------------------------------------------ */
 
 /* The store is the device's afterwards, or gone. */
-static int add_unit(struct hba_controller *c, const struct soft_wishes *w, struct store *store, const char *identity,
+static int add_unit(struct hba_controller *c, unsigned target, struct store *store, bool read_only, const char *disk,
 		    const char *reservations)
 {
 	struct soft *soft = hba_controller_priv(c);
+	const struct soft_wishes *w = &soft->wishes;
+	autofree char *identity = identity_of(w, target, disk);
 	struct target_unit_options options = {
 		.store = store,
 		.block_bytes = (uint32_t)w->block,
-		.read_only = w->read_only,
-		.identity = w->serial ? w->serial : identity,
+		.read_only = read_only,
+		.identity = identity,
 		.reservations = reservations,
 	};
-	char message[TARGET_MESSAGE_BYTES];
-	int r = target_device_add(&soft->device, &options, message);
+	char message[TARGET_MESSAGE_BYTES] = "no memory for a unit";
+	int r = identity ? target_device_add(&soft->devices[target], &options, message) : -ENOMEM;
 
 	if (r < 0) {
 		store_free(store);
@@ -204,7 +116,7 @@ static int name_reservations(const char *path, char **ret_name)
 	return asprintf(ret_name, "%s.pr", path) < 0 ? -ENOMEM : 0;
 }
 
-static int add_file(struct hba_controller *c, const struct soft_wishes *w)
+static int add_file(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
 {
 	autofree char *canonical = NULL, *reservations = NULL;
 	char message[TARGET_MESSAGE_BYTES];
@@ -224,50 +136,70 @@ static int add_file(struct hba_controller *c, const struct soft_wishes *w)
 		store_free(store);
 		return hba_fail(c, r, "no memory to open %s", w->path);
 	}
-	return add_unit(c, w, store, canonical ? canonical : w->path, reservations);
+	return add_unit(c, target, store, w->read_only, canonical ? canonical : w->path, reservations);
 }
 
-static int add_ram(struct hba_controller *c, const struct soft_wishes *w, uint64_t bytes)
+static int add_ram(struct hba_controller *c, unsigned target, uint64_t bytes, bool read_only)
 {
 	char message[TARGET_MESSAGE_BYTES];
 	struct store *store;
 	int r = store_open_ram(bytes, &store, message);
 
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "ram", NULL);
+	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, target, store, read_only, "ram", NULL);
 }
 
-static int add_null(struct hba_controller *c, const struct soft_wishes *w)
+static int add_null(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
 {
 	char message[TARGET_MESSAGE_BYTES];
 	struct store *store;
-	int r = store_open_null(w->size, w->fill, &store, message);
+	int r = store_open_null(w->size, w->fill_none ? NULL_FILL_NONE : NULL_FILL_ZERO, &store, message);
 
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, w, store, "null", NULL);
+	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, target, store, w->read_only, "null", NULL);
 }
 
-static int add_units(struct hba_controller *c, const struct soft_wishes *w)
+static int add_units(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
 {
 	bool ram = strcmp(w->path, "ram") == 0;
 	int r = 0;
 
-	if (is_file(w))
-		return add_file(c, w);
+	if (soft_is_file(w))
+		return add_file(c, w, target);
 	for (uint64_t i = 0; i < w->luns && r == 0; i++)
-		r = ram ? add_ram(c, w, w->size) : add_null(c, w);
+		r = ram ? add_ram(c, target, w->size, w->read_only) : add_null(c, w, target);
 	return r;
 }
 
-/* Always writable, whatever the disk beside it is: that is what it is for. */
-static int add_scratch(struct hba_controller *c, const struct soft_wishes *w)
+static int add_target(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
 {
-	struct soft_wishes scratch = *w;
+	struct soft *soft = hba_controller_priv(c);
+	int r = target_device_init(&soft->devices[target], (unsigned)w->luns + (w->scratch ? 1 : 0));
 
-	if (!w->scratch)
-		return 0;
-	scratch.read_only = false;
-	return add_ram(c, &scratch, w->scratch);
+	if (r < 0)
+		return hba_fail(c, r, "no memory for %" PRIu64 " units", w->luns);
+	soft->n_devices = target + 1;
+	soft->devices[target].autosense = w->autosense;
+	soft->devices[target].one_thread = w->queues == 1;
+	r = add_units(c, w, target);
+	if (r < 0)
+		return r;
+	/* Always writable, whatever the disk beside it is: that is what it is for. */
+	return w->scratch ? add_ram(c, target, w->scratch, false) : 0;
 }
 
+static int add_targets(struct hba_controller *c, const struct soft_wishes *w)
+{
+	struct soft *soft = hba_controller_priv(c);
+	int r = 0;
+
+	soft->devices = calloc(w->targets, sizeof(*soft->devices));
+	if (!soft->devices)
+		return hba_fail(c, -ENOMEM, "no memory for %" PRIu64 " targets", w->targets);
+	for (unsigned target = 0; target < w->targets && r == 0; target++)
+		r = add_target(c, w, target);
+	return r;
+}
+
+/* Targets are alike: the first speaks for all. */
 static bool needs_engines(const struct target_device *d)
 {
 	for (unsigned i = 0; i < d->n_units; i++)
@@ -280,10 +212,10 @@ static bool needs_engines(const struct target_device *d)
 static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 {
 	struct soft *soft = hba_controller_priv(c);
-	unsigned depth = (unsigned)divide_up(w->tasks + INTERNAL_TASKS + TMF_TASKS, w->queues);
+	unsigned depth = (unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
 	int r;
 
-	if (!needs_engines(&soft->device))
+	if (!needs_engines(&soft->devices[0]))
 		return 0;
 	soft->engines = calloc(w->queues, sizeof(struct engine *));
 	if (!soft->engines)
@@ -300,19 +232,47 @@ static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 
 /* ---- the table's ops, in the order of life ---------------------------------------------------------------------------- */
 
-static void report_abilities(struct hba_report *report, const struct soft *soft, const struct soft_wishes *w)
+static void report_place(struct hba_report *report, const struct soft *soft)
 {
-	report->initiator_id = INITIATOR_ID;
-	report->highest_target_id = HIGHEST_TARGET;
-	report->highest_lun = soft->device.n_units - 1;
+	const struct soft_wishes *w = &soft->wishes;
+
+	report->initiator_id = w->initiator;
+	report->highest_target_id = soft_target_id(w, w->targets - 1);
+	report->highest_lun = soft->devices[0].n_units - 1;
+	report->manages_devices = w->managed;
+	report->multipath = w->multipath;
+	report->hierarchical_luns = w->hierarchical;
+	report->features = w->features;
+}
+
+static void report_pool(struct hba_report *report, const struct soft_wishes *w)
+{
 	report->max_tasks = w->tasks;
-	report->internal_tasks = INTERNAL_TASKS;
+	report->internal_tasks = SOFT_INTERNAL_TASKS;
 	report->queues = w->queues;
-	report->manages_devices = false;
-	report->performs_autosense = true;
-	report->max_cdb = TARGET_CDB_BYTES;
-	report->tmfs = TMFS;
-	report->data_mode = HBA_DATA_CPU;
+	report->tag_bits = w->tag_bits;
+	report->max_cdb = w->max_cdb;
+	report->tmfs = w->tmfs;
+	report->performs_autosense = w->autosense;
+}
+
+/* What is HBA_UNSET in the wishes stays so in the report. */
+static void report_data(struct hba_report *report, const struct soft_wishes *w)
+{
+	const struct hba_constraints *k = &w->constraints;
+	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read : k->max_segments_write;
+
+	report->data_mode = (uint64_t)w->data;
+	report->constraints = *k;
+	if (w->data == HBA_DATA_DMA)
+		report->hba_data_size = sizeof(struct soft_task) + most * sizeof(struct iovec);
+}
+
+static void set_rules(struct soft *soft)
+{
+	for (unsigned writing = 0; writing <= 1; writing++)
+		soft->rules[writing] = segment_rules_from(&soft->wishes.constraints, writing);
+	soft->picky = segment_rules_exist(&soft->rules[0]) || segment_rules_exist(&soft->rules[1]);
 }
 
 static int set_properties(struct hba_controller *c)
@@ -332,27 +292,34 @@ static int set_properties(struct hba_controller *c)
 static int soft_initialize(struct hba_controller *c, struct hba_report *report)
 {
 	struct soft *soft = hba_controller_priv(c);
-	struct soft_wishes w;
 	int r;
 
-	r = read_wishes(c, &w);
+	r = soft_read_wishes(c, &soft->wishes);
 	if (r < 0)
 		return r;
-	r = target_device_init(&soft->device, (unsigned)w.luns + (w.scratch ? 1 : 0));
-	if (r < 0)
-		return hba_fail(c, r, "no memory for %" PRIu64 " units", w.luns);
-	soft->device.one_thread = w.queues == 1;
-	r = add_units(c, &w);
+	r = add_targets(c, &soft->wishes);
 	if (r < 0)
 		return r;
-	r = add_scratch(c, &w);
+	r = make_engines(c, &soft->wishes);
 	if (r < 0)
 		return r;
-	r = make_engines(c, &w);
-	if (r < 0)
-		return r;
-	report_abilities(report, soft, &w);
+	set_rules(soft);
+	report_place(report, soft);
+	report_pool(report, &soft->wishes);
+	report_data(report, &soft->wishes);
 	return set_properties(c);
+}
+
+/* The frame is the chip's own memory: it has to lie where the report said it must. */
+static int check_frame(struct hba_controller *c, const struct hba_task *t)
+{
+	const struct soft *soft = hba_controller_priv(c);
+	uint64_t mask = soft->wishes.constraints.hba_data_mask;
+
+	if (mask == HBA_UNSET || !(t->hba_iova.bus & ~mask))
+		return 0;
+	return hba_fail(c, -EFAULT, "HBA data of slot %u at %#" PRIx64 ", outside the mask %#" PRIx64, t->slot, t->hba_iova.bus,
+			mask);
 }
 
 static void soft_ended(struct target_command *command);
@@ -362,24 +329,56 @@ static int soft_map_hba_data(struct hba_controller *c, struct hba_task *t, uint3
 {
 	struct soft *soft = hba_controller_priv(c);
 	struct soft_task *st = t->hba_data;
+	int r = check_frame(c, t);
 
+	if (r < 0)
+		return r;
 	st->task = t;
+	mood_task_begin(&st->mood, t);
 	st->command.cdb = t->cdb;
 	st->command.engine = soft->engines ? soft->engines[t->queue] : NULL;
 	st->command.done = soft_ended;
 	st->command.nexus = NEXUS;
+	st->command.iov = st->iov; /* of a chip; otherwise each task brings a list of its own */
+	st->features = (uint8_t)soft->wishes.features;
 	*ret_id = t->slot + 1U;
 	return 0;
 }
 
+/* Also after a reset: what was late is forgotten. */
 static int soft_start(struct hba_controller *c)
 {
 	struct soft *soft = hba_controller_priv(c);
 	int r = 0;
 
+	for (unsigned i = 0; i < soft->wishes.queues; i++)
+		mood_queue_begin(hba_queue_priv(hba_controller_queue(c, i)));
 	for (unsigned i = 0; soft->engines && i < soft->n_queues && r == 0; i++)
 		r = hba_queue_watch(hba_controller_queue(c, i), engine_fd(soft->engines[i]), POLLIN);
 	return r;
+}
+
+/* Firmware that knows its targets tells them all, each time it is asked. */
+static int soft_discover(struct hba_controller *c)
+{
+	const struct soft *soft = hba_controller_priv(c);
+	int r = 0;
+
+	for (unsigned target = 0; target < soft->n_devices && r >= 0; target++)
+		r = hba_target_create(c, soft_target_id(&soft->wishes, target), NULL);
+	if (r >= 0)
+		hba_discovery_done(c);
+	return r < 0 ? r : 0;
+}
+
+static int soft_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+{
+	const struct soft *soft = hba_controller_priv(c);
+
+	(void)tgt;
+	if (soft->wishes.depth < report->depth)
+		report->depth = soft->wishes.depth;
+	return 0;
 }
 
 static struct engine *engine_of(struct hba_queue *q)
@@ -388,6 +387,8 @@ static struct engine *engine_of(struct hba_queue *q)
 
 	return soft->engines ? soft->engines[hba_queue_index(q)] : NULL;
 }
+
+/* ---- a task's way ----------------------------------------------------------------------------------------------------- */
 
 static void victim_ended(struct hba_task *manager)
 {
@@ -398,39 +399,148 @@ static void victim_ended(struct hba_task *manager)
 		hba_tmf_complete(manager, HBA_FUNCTION_COMPLETE);
 }
 
+/* Nothing of the task may be touched after this. */
+static void complete(struct soft_task *st, const struct hba_result *result)
+{
+	struct hba_task *manager = st->manager;
+
+	st->manager = NULL;
+	mood_leave(&st->mood);
+	hba_complete(st->task, result);
+	if (manager)
+		victim_ended(manager);
+}
+
 static void soft_ended(struct target_command *command)
 {
 	struct soft_task *st = container_of(command, struct soft_task, command);
-	struct hba_task *manager = st->manager;
 	struct hba_result result = {
 		.outcome = command->outcome,
 		.sent = HBA_SENT_YES,
 		.bytes = command->bytes,
 		.sense = command->sense,
 		.sense_len = command->sense_len,
+		.negotiated = st->task->negotiate & st->features,
+		.reverted = st->task->revert,
 	};
 
-	st->manager = NULL;
-	hba_complete(st->task, &result);
-	if (manager)
-		victim_ended(manager);
+	complete(st, &result);
+}
+
+/* ---- a chip looks at its segments */
+
+static void tell_breach(struct hba_queue *q, const struct hba_task *t, enum segment_rule rule)
+{
+	struct hba_controller *c = hba_queue_controller(q);
+	struct soft *soft = hba_controller_priv(c);
+	unsigned bit = 1U << rule;
+
+	/* Once for each rule: whoever breaks one breaks it in every task. */
+	if (!(__atomic_fetch_or(&soft->breaches, bit, __ATOMIC_RELAXED) & bit))
+		hba_log(c, HBA_LOG_ERROR,
+			"the data of the task with unique id %u, %" PRIu64
+			" bytes in %u segments, break a rule that was reported: %s",
+			t->unique_id, t->length, t->n_data, segment_rule_name(rule));
+}
+
+/* The list as this process sees it: without a bus, an IOVA is an address. */
+static enum segment_rule take_segments(const struct segment_rules *rules, const struct hba_task *t, struct iovec *iov)
+{
+	enum segment_rule broken = segment_check_list(rules, t->n_data, t->length, t->length);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < t->n_data && broken == SEGMENT_FITS; i++) {
+		const struct hba_segment *s = &t->data.segments[i];
+
+		broken = segment_check(rules, s->iova.bus, s->length);
+		sum += s->length;
+		iov[i] = (struct iovec) { (void *)(uintptr_t)s->iova.bus, s->length };
+	}
+	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length) : broken;
+}
+
+static enum segment_rule check_items(const struct segment_rules *rules, const struct hba_task *t)
+{
+	enum segment_rule broken = SEGMENT_FITS;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < t->n_data && broken == SEGMENT_FITS; i++) {
+		broken = segment_check(rules, (uintptr_t)t->data.iov[i].iov_base, t->data.iov[i].iov_len);
+		sum += t->data.iov[i].iov_len;
+	}
+	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length) : broken;
+}
+
+/* false: the list breaks a rule. */
+static bool take_data(struct hba_queue *q, struct soft_task *st)
+{
+	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
+	const struct segment_rules *rules = &soft->rules[st->task->direction == HBA_TO_TARGET];
+	const struct hba_task *t = st->task;
+	enum segment_rule broken = SEGMENT_FITS;
+
+	st->command.length = t->length;
+	st->command.n_iov = t->n_data;
+	if (soft->wishes.data == HBA_DATA_DMA) {
+		broken = take_segments(rules, t, st->iov);
+	} else {
+		st->command.iov = t->data.iov;
+		if (soft->picky)
+			broken = check_items(rules, t);
+	}
+	if (broken != SEGMENT_FITS)
+		tell_breach(q, t, broken);
+	return broken == SEGMENT_FITS;
+}
+
+/* ---- to the disk and back */
+
+static void run_task(struct hba_queue *q, struct soft_task *st)
+{
+	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
+	struct target_device *device = device_of(soft, st->task->target);
+	struct target_command *command = &st->command;
+
+	if (!device) {
+		complete(st, &(struct hba_result) { .outcome = HBA_NOT_PRESENT, .sent = HBA_SENT_NO });
+		return;
+	}
+	if (!take_data(q, st)) {
+		complete(st, &(struct hba_result) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO });
+		return;
+	}
+	command->cdb_len = st->task->cdb_len;
+	command->direction = st->task->direction;
+	command->attribute = st->task->attribute;
+	if (target_execute(device, &st->task->lun, command) == 0)
+		soft_ended(command);
+}
+
+static void rouse_unit_of(const struct soft *soft, const struct hba_task *t)
+{
+	struct target_device *device = device_of(soft, t->target);
+	struct target_unit *unit = device ? target_device_unit(device, &t->lun) : NULL;
+
+	if (unit)
+		target_attention(unit, TARGET_WAS_RESET, TARGET_NO_NEXUS);
 }
 
 static void soft_process_task(struct hba_queue *q, struct hba_task *t)
 {
-	struct soft *soft = hba_controller_priv(hba_queue_controller(q));
+	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
 	struct soft_task *st = t->hba_data;
-	struct target_command *command = &st->command;
 
 	st->manager = NULL;
-	command->cdb_len = t->cdb_len;
-	command->direction = t->direction;
-	command->attribute = t->attribute;
-	command->length = t->length;
-	command->iov = t->data.iov;
-	command->n_iov = t->n_data;
-	if (target_execute(&soft->device, &t->lun, command) == 0)
-		soft_ended(command);
+	switch (mood_arrive(&soft->wishes.mood, q, &st->mood)) {
+	case MOOD_KEPT:
+		return;
+	case MOOD_ATTENTION:
+		rouse_unit_of(soft, t);
+		break;
+	case MOOD_RUN:
+		break;
+	}
+	run_task(q, st);
 }
 
 static void submit_batch(struct hba_queue *q, struct engine *e)
@@ -448,14 +558,28 @@ static void soft_kick(struct hba_queue *q)
 		submit_batch(q, e);
 }
 
+static unsigned run_due(struct hba_queue *q, unsigned budget)
+{
+	struct hba_task *t;
+	unsigned n = 0;
+
+	while (n < budget && (t = mood_due(q))) {
+		run_task(q, t->hba_data);
+		n++;
+	}
+	mood_rest(q);
+	return n;
+}
+
 static unsigned soft_poll(struct hba_queue *q, unsigned budget)
 {
 	struct engine *e = engine_of(q);
-	unsigned n;
+	unsigned n = run_due(q, budget);
 
 	if (!e)
-		return 0;
-	n = engine_reap(e, budget);
+		return n;
+	if (n < budget)
+		n += engine_reap(e, budget - n);
 	submit_batch(q, e);
 	return n;
 }
@@ -465,7 +589,7 @@ static int soft_interrupts(struct hba_queue *q, bool on)
 {
 	struct engine *e = engine_of(q);
 
-	return on && e && engine_ready(e);
+	return on && ((e && engine_ready(e)) || mood_ready(q));
 }
 
 /* ---- task management -------------------------------------------------------------------------------------------------- */
@@ -504,7 +628,10 @@ static void take_victim(struct hba_task *t, void *arg)
 		return;
 	st->manager = tmf->manager;
 	__atomic_add_fetch(&waiting->victims, 1, __ATOMIC_RELAXED);
-	target_abort(&st->command);
+	if (mood_call_back(&st->mood))
+		complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED, .sent = HBA_SENT_YES });
+	else
+		target_abort(&st->command);
 }
 
 static void tell_units_of_reset(struct soft_tmf *tmf)
@@ -529,16 +656,16 @@ static void soft_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fu
 	struct hba_controller *c = hba_queue_controller(q);
 	struct soft *soft = hba_controller_priv(c);
 	struct soft_task *waiting = t->hba_data;
-	struct soft_tmf tmf = { .manager = t, .function = function, .device = &soft->device };
+	struct soft_tmf tmf = { .manager = t, .function = function, .device = device_of(soft, t->target) };
 
-	tmf.unit = target_device_unit(&soft->device, &t->lun);
-	if (!(TMFS & HBA_TMF_BIT(function)) || (!tmf.unit && function != HBA_TARGET_RESET)) {
+	tmf.unit = tmf.device ? target_device_unit(tmf.device, &t->lun) : NULL;
+	if (!(soft->wishes.tmfs & HBA_TMF_BIT(function)) || !tmf.device || (!tmf.unit && function != HBA_TARGET_RESET)) {
 		hba_tmf_complete(t, HBA_FUNCTION_REJECTED);
 		return;
 	}
 	/* One for ourselves, so that the function does not end before all victims are counted. */
 	__atomic_store_n(&waiting->victims, 1, __ATOMIC_RELAXED);
-	hba_for_each_task(c, NULL, take_victim, &tmf);
+	hba_for_each_task(c, hba_task_target(t), take_victim, &tmf);
 	tell_units_of_reset(&tmf);
 	if (function == HBA_CLEAR_ACA)
 		target_clear_aca(tmf.unit, NEXUS);
@@ -576,6 +703,23 @@ static int forget_all(struct hba_controller *c)
 	return drain(c);
 }
 
+/* The framework ends it; here its place in the unit is free again. */
+static void forget_task(struct hba_task *t, void *arg)
+{
+	struct soft_task *st = t->hba_data;
+
+	(void)arg;
+	mood_call_back(&st->mood);
+	mood_leave(&st->mood);
+}
+
+static void reset_units(struct target_device *device)
+{
+	target_device_forget(device);
+	for (unsigned i = 0; i < device->n_units; i++)
+		target_unit_was_reset(&device->units[i]);
+}
+
 static int soft_reset(struct hba_controller *c, enum hba_reset_level level)
 {
 	struct soft *soft = hba_controller_priv(c);
@@ -586,9 +730,9 @@ static int soft_reset(struct hba_controller *c, enum hba_reset_level level)
 	r = forget_all(c);
 	if (r < 0)
 		return r;
-	target_device_forget(&soft->device);
-	for (unsigned i = 0; i < soft->device.n_units; i++)
-		target_unit_was_reset(&soft->device.units[i]);
+	hba_for_each_task(c, NULL, forget_task, NULL);
+	for (unsigned i = 0; i < soft->n_devices; i++)
+		reset_units(&soft->devices[i]);
 	return 0;
 }
 
@@ -611,22 +755,11 @@ static void soft_stop(struct hba_controller *c)
 	for (unsigned i = 0; soft->engines && i < soft->n_queues; i++)
 		engine_free(soft->engines[i]);
 	free(soft->engines);
-	target_device_clear(&soft->device);
+	for (unsigned i = 0; i < soft->n_devices; i++)
+		target_device_clear(&soft->devices[i]);
+	free(soft->devices);
 	*soft = (struct soft) { 0 };
 }
-
-static const struct hba_option soft_options[] = {
-	{ "size", NULL, "bytes of each ram or null unit; 64M if not said" },
-	{ "luns", NULL, "how many ram or null units; 1 if not said" },
-	{ "block", "512", "bytes of a block: 512 or 4096" },
-	{ "fill", NULL, "what null reads give: zero, or none to leave the buffer alone" },
-	{ "scratch", NULL, "bytes of one more unit, in memory, after the others" },
-	{ "readonly", NULL, "1: units refuse to be written" },
-	{ "serial", NULL, "text to make serial numbers and NAA names from; else the file's path" },
-	{ "tasks", "128", "commands that are out at once" },
-	{ "queues", "1", "queues, each with a thread of its own" },
-	{ 0 },
-};
 
 const struct hba_driver soft_driver = {
 	HBA_DRIVER_HEADER,
@@ -635,10 +768,14 @@ const struct hba_driver soft_driver = {
 	.scheme = "soft",
 	.options = soft_options,
 	.priv_size = sizeof(struct soft),
+	.queue_priv_size = sizeof(struct mood_queue),
+	.lun_priv_size = sizeof(struct mood_unit),
 	.hba_data_size = sizeof(struct soft_task),
 	.initialize = soft_initialize,
 	.map_hba_data = soft_map_hba_data,
 	.start = soft_start,
+	.discover = soft_discover,
+	.initialize_target = soft_initialize_target,
 	.process_task = soft_process_task,
 	.kick = soft_kick,
 	.poll = soft_poll,

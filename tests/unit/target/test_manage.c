@@ -18,6 +18,7 @@ enum { BLOCK = 512, BLOCKS = 256, QUEUES = 2, TASKS = 64, WAIT_MS = 10000, BUDGE
 struct hba_queue {
 	struct hba_controller *c;
 	unsigned index;
+	void *priv;
 };
 
 struct hba_controller {
@@ -58,6 +59,62 @@ unsigned hba_queue_index(const struct hba_queue *q)
 	return q->index;
 }
 
+void *hba_queue_priv(const struct hba_queue *q)
+{
+	return q->priv;
+}
+
+/* Only moods ask: there are none here, so nobody may. */
+void *hba_task_lun_priv(const struct hba_task *t)
+{
+	(void)t;
+	fail();
+	return NULL;
+}
+
+/* There is one target, and this is a name for it that nobody looks behind. */
+struct hba_target *hba_task_target(const struct hba_task *t)
+{
+	(void)t;
+	return NULL;
+}
+
+uint64_t hba_now(const struct hba_controller *c)
+{
+	(void)c;
+	return clock_monotonic.now(&clock_monotonic);
+}
+
+void hba_requeue(struct hba_task *t, enum hba_scope blocked)
+{
+	(void)t;
+	(void)blocked;
+	fail();
+}
+
+void hba_ready(struct hba_queue *q, struct hba_target *tgt, const struct hba_lun_id *lun)
+{
+	(void)q;
+	(void)tgt;
+	(void)lun;
+	fail();
+}
+
+int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_property *properties)
+{
+	(void)c;
+	(void)id;
+	(void)properties;
+	fail();
+	return -EINVAL;
+}
+
+void hba_discovery_done(struct hba_controller *c)
+{
+	(void)c;
+	fail();
+}
+
 const char *hba_uri_path(const struct hba_controller *c)
 {
 	return c->path;
@@ -68,7 +125,13 @@ const char *hba_uri_option(const struct hba_controller *c, const char *name)
 	(void)c;
 	if (strcmp(name, "queues") == 0)
 		return "2";
-	return strcmp(name, "block") == 0 ? "512" : strcmp(name, "tasks") == 0 ? "64" : NULL;
+	if (strcmp(name, "tasks") == 0)
+		return "64";
+	for (const struct hba_option *o = soft_driver.options; o->name; o++)
+		if (strcmp(o->name, name) == 0)
+			return o->value;
+	fail_msg("the driver asks for %s, which it does not list", name);
+	return NULL;
 }
 
 int hba_uri_number(const struct hba_controller *c, const char *name, uint64_t *ret_number)
@@ -193,7 +256,7 @@ static int setup(void **state)
 	c->path = c->file;
 	c->priv = calloc(1, soft_driver.priv_size);
 	for (unsigned i = 0; i < QUEUES; i++)
-		c->queues[i] = (struct hba_queue) { c, i };
+		c->queues[i] = (struct hba_queue) { c, i, calloc(1, soft_driver.queue_priv_size) };
 	assert_int_equal(soft_driver.initialize(c, &report), 0);
 	assert_int_equal(report.queues, QUEUES);
 	for (unsigned i = 0; i < TASKS; i++)
@@ -219,6 +282,8 @@ static int teardown(void **state)
 	for (unsigned i = 0; i < TASKS; i++)
 		free_task(&c->tasks[i]);
 	free_task(&c->tmf);
+	for (unsigned i = 0; i < QUEUES; i++)
+		free(c->queues[i].priv);
 	unlink(c->file);
 	free(c->priv);
 	free(c);
