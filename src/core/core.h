@@ -33,6 +33,7 @@ enum {
 	MAX_QUEUES = 256, /* a task's queue is 8 bits */
 	TMF_TASKS = 1,
 	MIN_INTERNAL_TASKS = 2,
+	INTERNAL_ALIGNMENT = 4096,   /* and as much as any report may ask for */
 	INTERNAL_BYTES = 160 * 1024, /* data of an internal task: REPORT LUNS of 16,384 units and more */
 	SENTENCE_BYTES = 512,
 	MAX_SEGMENTS = 256,    /* of one task, however many a chip can take */

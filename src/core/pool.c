@@ -238,7 +238,7 @@ int pool_create(struct hba_controller *c)
 	if (r == 0)
 		r = arena_create(c, tasks, &arena, &stride);
 	if (r == 0)
-		r = memory_take(c, c->report.internal_tasks * INTERNAL_BYTES, c->report.constraints.alignment,
+		r = memory_take(c, c->report.internal_tasks * INTERNAL_BYTES, INTERNAL_ALIGNMENT,
 				(unsigned)c->report.constraints.address_bits, &c->pool.internal_memory);
 	if (r == 0)
 		r = data_setup(c);

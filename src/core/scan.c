@@ -80,11 +80,28 @@ struct step {
 	enum step_id (*take)(struct scan *s, const struct hba_result *r, const uint8_t *data);
 };
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What one task brings in at least, wherever on the alignment its memory begins: the first segment may meet a boundary early. */
 static uint32_t data_limit(const struct hba_controller *c)
 {
-	uint64_t most = c->report.constraints.max_transfer;
+	const struct hba_constraints *k = &c->report.constraints;
+	uint64_t piece = k->max_segment_bytes_read, first, others, most;
 
-	return most && most < INTERNAL_BYTES ? (uint32_t)most : INTERNAL_BYTES;
+	if (k->boundary && k->boundary < piece)
+		piece = k->boundary;
+	first = k->boundary > INTERNAL_ALIGNMENT && INTERNAL_ALIGNMENT < piece ? INTERNAL_ALIGNMENT : piece;
+	if (first % k->alignment || piece % k->alignment)
+		most = first;
+	else if (__builtin_mul_overflow(piece, least(k->max_segments_read, c->pool.max_items) - 1, &others) ||
+		 __builtin_add_overflow(first, others, &most))
+		most = INTERNAL_BYTES;
+	if (k->max_transfer)
+		most = least(most, k->max_transfer);
+	return (uint32_t)least(most, INTERNAL_BYTES);
 }
 
 /* ---- steps of a target */
@@ -454,11 +471,24 @@ static void answered(struct hba_task *head, const struct hba_result *r, void *ar
 		go_to(s, next);
 }
 
+/* A command that this controller cannot carry is as good as one that the unit does not know. */
+static void not_sent(struct scan *s, int error)
+{
+	static const struct hba_result refused = { .outcome = HBA_CHECK_CONDITION };
+	struct hba_task *head = &s->task->head;
+
+	s->command_out = false;
+	go_to(s, error == -EMSGSIZE ? steps[s->step].take(s, &refused, s->task->memory) : TARGET_DONE);
+	s->task = NULL;
+	hba_task_put(head);
+}
+
 static void send_step(struct scan *s)
 {
 	const struct step *step = &steps[s->step];
 	struct scsi_cdb cdb = step->build(s);
 	uint32_t most = data_limit(s->target->controller), length = step->allocation < most ? step->allocation : most;
+	int r;
 
 	s->task = internal_get(s->lun);
 	if (!s->task)
@@ -474,12 +504,9 @@ static void send_step(struct scan *s)
 		s->task->head.data.buffer = s->task->memory;
 	}
 	s->command_out = true;
-	if (task_submit(s->task, answered, s) < 0) {
-		s->command_out = false;
-		hba_task_put(&s->task->head);
-		s->task = NULL;
-		go_to(s, TARGET_DONE);
-	}
+	r = task_submit(s->task, answered, s);
+	if (r < 0)
+		not_sent(s, r);
 }
 
 static void target_ready(struct hba_target *tgt, int error)
