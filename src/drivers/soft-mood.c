@@ -149,7 +149,8 @@ enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct 
 		return end(t, HBA_TASK_SET_FULL);
 	if (!is_always_answered(t) && is_turn(m->attention, &mq->polite))
 		return MOOD_ATTENTION;
-	if (!m->latency_us)
+	/* Others may wait until the sense has been fetched: it is not to wait behind them. */
+	if (!m->latency_us || t->cdb[0] == SCSI_REQUEST_SENSE)
 		return MOOD_RUN;
 	put_off(m, q, mt);
 	return MOOD_KEPT;
@@ -157,12 +158,9 @@ enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct 
 
 struct hba_task *mood_due(struct hba_queue *q)
 {
-	struct mood_task *mt = first_late(hba_queue_priv(q));
+	const struct mood_task *mt = first_late(hba_queue_priv(q));
 
-	if (!mt || mt->due > hba_now(hba_queue_controller(q)))
-		return NULL;
-	list_remove(&mt->link);
-	return mt->task;
+	return mt && mt->due <= hba_now(hba_queue_controller(q)) ? mt->task : NULL;
 }
 
 void mood_rest(struct hba_queue *q)

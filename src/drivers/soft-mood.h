@@ -38,7 +38,7 @@ struct mood_queue {
 	struct hba_lun_id lun;
 };
 
-/** struct mood_unit - In a unit's memory. */
+/** struct mood_unit - At the beginning of a unit's memory. */
 struct mood_unit {
 	unsigned out; /* atomic: commands of any queue */
 };
@@ -63,13 +63,13 @@ enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct 
 /** mood_leave() - Before a task that was run, or was to be run later, is completed. */
 void mood_leave(struct mood_task *mt);
 
-/** mood_due() - In poll: the next task whose time has come; NULL: none. It is to be run. */
+/** mood_due() - In poll: the next task whose time has come; NULL: none. To run it, call it back. */
 struct hba_task *mood_due(struct hba_queue *q);
 /** mood_rest() - At the end of poll: say when there is room again, and when to come back. */
 void mood_rest(struct hba_queue *q);
 /** mood_ready() - Before sleep: is there a reason not to? */
 bool mood_ready(const struct hba_queue *q);
-/** mood_call_back() - Abort: true, if the task had not begun. It is to be completed. */
+/** mood_call_back() - To run a task, or to abort it: true, if it was late. It is to be completed. */
 bool mood_call_back(struct mood_task *mt);
 
 #endif

@@ -34,7 +34,7 @@
 
 static_assert(SOFT_MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
 
-enum { DRAIN_MS = 5000, RETRY_MS = 1 };
+enum { DRAIN_MS = 5000, RETRY_MS = 1, SENSE_MS = 1000 };
 
 /* A controller is one initiator: to its units it is always the same nexus. */
 enum { NEXUS = 0 };
@@ -50,11 +50,19 @@ struct soft {
 	unsigned breaches;             /* atomic: the rules, as bits, that have been broken and told of */
 };
 
+/* In a unit's memory. Moods find theirs at its beginning. */
+struct soft_unit {
+	struct mood_unit mood;
+	uint64_t
+		sense_until; /* atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none. Without autosense only */
+};
+
 /* A task's HBA data. */
 struct soft_task {
 	struct target_command command;
 	struct mood_task mood;
 	struct hba_task *task;
+	struct hba_queue *queue;
 	struct hba_task *manager; /* the tmf task that waits for this one to end; NULL: none */
 	uint8_t features;         /* that negotiation agrees to */
 	unsigned victims;         /* of a tmf task: how many it still waits for. Atomic: they end on their own queues */
@@ -334,6 +342,7 @@ static int soft_map_hba_data(struct hba_controller *c, struct hba_task *t, uint3
 	if (r < 0)
 		return r;
 	st->task = t;
+	st->queue = hba_controller_queue(c, t->queue);
 	mood_task_begin(&st->mood, t);
 	st->command.cdb = t->cdb;
 	st->command.engine = soft->engines ? soft->engines[t->queue] : NULL;
@@ -411,6 +420,40 @@ static void complete(struct soft_task *st, const struct hba_result *result)
 		victim_ended(manager);
 }
 
+/* ---- sense that does not come with the status
+ *
+ * The unit keeps it until the next command. One that is on its way already would drop it unread, so from CHECK CONDITION on nothing
+ * but REQUEST SENSE is let through, for a while. */
+
+static bool waits_for_sense(const struct soft_task *st)
+{
+	const struct hba_controller *c = hba_queue_controller(st->queue);
+	const struct soft *soft = hba_controller_priv(c);
+	const struct soft_unit *unit;
+
+	if (soft->wishes.autosense || st->task->cdb[0] == SCSI_REQUEST_SENSE)
+		return false;
+	unit = hba_task_lun_priv(st->task);
+	return __atomic_load_n(&unit->sense_until, __ATOMIC_RELAXED) > hba_now(c);
+}
+
+static void note_sense(const struct soft_task *st)
+{
+	const struct hba_controller *c = hba_queue_controller(st->queue);
+	const struct soft *soft = hba_controller_priv(c);
+	struct soft_unit *unit;
+
+	if (soft->wishes.autosense)
+		return;
+	unit = hba_task_lun_priv(st->task);
+	if (st->command.outcome == HBA_CHECK_CONDITION) {
+		__atomic_store_n(&unit->sense_until, hba_now(c) + SENSE_MS * (uint64_t)NS_PER_MS, __ATOMIC_RELAXED);
+	} else if (st->task->cdb[0] == SCSI_REQUEST_SENSE) {
+		__atomic_store_n(&unit->sense_until, 0, __ATOMIC_RELAXED);
+		hba_ready(st->queue, hba_task_target(st->task), &st->task->lun);
+	}
+}
+
 static void soft_ended(struct target_command *command)
 {
 	struct soft_task *st = container_of(command, struct soft_task, command);
@@ -424,6 +467,7 @@ static void soft_ended(struct target_command *command)
 		.reverted = st->task->revert,
 	};
 
+	note_sense(st);
 	complete(st, &result);
 }
 
@@ -531,6 +575,10 @@ static void soft_process_task(struct hba_queue *q, struct hba_task *t)
 	struct soft_task *st = t->hba_data;
 
 	st->manager = NULL;
+	if (waits_for_sense(st)) {
+		hba_requeue(t, HBA_SCOPE_LUN);
+		return;
+	}
 	switch (mood_arrive(&soft->wishes.mood, q, &st->mood)) {
 	case MOOD_KEPT:
 		return;
@@ -563,7 +611,8 @@ static unsigned run_due(struct hba_queue *q, unsigned budget)
 	struct hba_task *t;
 	unsigned n = 0;
 
-	while (n < budget && (t = mood_due(q))) {
+	while (n < budget && (t = mood_due(q)) && !waits_for_sense(t->hba_data)) {
+		mood_call_back(&((struct soft_task *)t->hba_data)->mood);
 		run_task(q, t->hba_data);
 		n++;
 	}
@@ -769,7 +818,7 @@ const struct hba_driver soft_driver = {
 	.options = soft_options,
 	.priv_size = sizeof(struct soft),
 	.queue_priv_size = sizeof(struct mood_queue),
-	.lun_priv_size = sizeof(struct mood_unit),
+	.lun_priv_size = sizeof(struct soft_unit),
 	.hba_data_size = sizeof(struct soft_task),
 	.initialize = soft_initialize,
 	.map_hba_data = soft_map_hba_data,
