@@ -300,10 +300,14 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 /* Of what the driver takes for itself, as far as it has been said; of an application's data, which lie below the constraint's limit. */
 static unsigned address_bits(const struct hba_controller *c, bool driver)
 {
-	uint64_t bits = c->report.constraints.address_bits;
+	uint64_t bits = c->report.constraints.address_bits, mask = c->report.constraints.hba_data_mask;
+	unsigned width = mask == HBA_UNSET || mask == 0 ? 64 : 64 - (unsigned)__builtin_clzll(mask);
 
 	if (driver && c->report.control_address_bits != HBA_UNSET)
 		bits = c->report.control_address_bits;
+	/* The top set bit of HBA Data Alignment is the width of its addresses. */
+	if (driver && bits > width)
+		bits = width;
 	return bits == HBA_UNSET || bits > 64 ? 64 : (unsigned)bits;
 }
 
