@@ -36,8 +36,8 @@ enum {
 	INTERNAL_ALIGNMENT = 4096,   /* and as much as any report may ask for */
 	INTERNAL_BYTES = 160 * 1024, /* data of an internal task: REPORT LUNS of 16,384 units and more */
 	SENTENCE_BYTES = 512,
-	MAX_SEGMENTS = 256,    /* of one task, however many a chip can take */
-	TRANSLATED_ITEMS = 16, /* of a list that is written anew for a driver that is no chip */
+	MAX_SEGMENTS =
+		256, /* of one task, however many a chip can take; also of a list written anew for a driver that is no chip */
 };
 
 #define NEVER UINT64_MAX

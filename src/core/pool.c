@@ -196,7 +196,7 @@ static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mappi
 }
 
 /* As many segments as one task may have, within reason. */
-static unsigned dma_items(const struct hba_constraints *k)
+static unsigned most_items(const struct hba_constraints *k)
 {
 	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read : k->max_segments_write;
 
@@ -208,7 +208,7 @@ static int pool_memory(struct hba_controller *c, unsigned tasks)
 	struct pool *p = &c->pool;
 	size_t privs = tasks * round_up(c->report.task_priv_size, CACHE_LINE);
 
-	p->max_items = c->report.data_mode == HBA_DATA_DMA ? dma_items(&c->report.constraints) : TRANSLATED_ITEMS;
+	p->max_items = most_items(&c->report.constraints);
 	p->items = calloc((size_t)tasks * p->max_items, sizeof(*p->items));
 	p->tasks = aligned_alloc(CACHE_LINE, tasks * sizeof(struct task));
 	p->senses = malloc((size_t)tasks * HBA_MAX_SENSE);
