@@ -212,7 +212,10 @@ uint64_t manage_next(const struct hba_controller *c)
 	for (struct list *l = c->tmf.waiting.next; l != &c->tmf.waiting; l = l->next)
 		if (managing_of(management_of(l))->deadline < at)
 			at = managing_of(management_of(l))->deadline;
-	return c->tmf.answered || !list_is_empty(&c->tmf.decided) ? c->now : at;
+	/* Recovery asks after we had our turn: what can begin now must not sleep until something else wakes the loop. */
+	if (c->tmf.answered || !list_is_empty(&c->tmf.decided))
+		return c->now;
+	return !c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head ? c->now : at;
 }
 
 void manage_cancel_all(struct hba_controller *c)
