@@ -68,8 +68,10 @@ uint64_t segment_rules_reach(const struct segment_rules *r)
 	if (r->boundary && r->boundary < piece)
 		piece = r->boundary;
 	/* A full segment that does not end on the alignment cannot be followed by another. */
-	if (piece % r->alignment || __builtin_mul_overflow(piece, r->segments, &all))
+	if (piece % r->alignment)
 		all = piece;
+	else if (__builtin_mul_overflow(piece, r->segments, &all))
+		all = UINT64_MAX;
 	return all < r->transfer ? all : r->transfer;
 }
 
