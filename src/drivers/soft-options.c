@@ -44,6 +44,7 @@ static const struct number {
 	{ WISH("block", block), 0, UINT32_MAX, false }, /* which there are, the disk knows */
 	{ WISH("scratch", scratch), 1, INT64_MAX, false },
 	{ WISH("readonly", read_only), 0, 1, false },
+	{ WISH("removable", removable), 0, 1, false },
 	{ WISH("targets", targets), 1, MOST_TARGETS, false },
 	{ WISH("initiator", initiator), 0, INT64_MAX, false },
 	{ WISH("managed", managed), 0, 1, false },
@@ -241,6 +242,7 @@ const struct hba_option soft_options[] = {
 	{ "fill", NULL, "what null reads give: zero, or none to leave the buffer alone" },
 	{ "scratch", NULL, "bytes of one more unit, in memory, after the others" },
 	{ "readonly", "0", "1: units refuse to be written" },
+	{ "removable", "0", "1: media may be ejected and loaded again" },
 	{ "serial", NULL, "text to make serial numbers and NAA names from; else the file's path" },
 	{ "targets", NULL, "how many targets, with units alike; ids from 0, without the initiator's; 1 if not said" },
 	{ "initiator", NULL, "the controller's own id; 7 if not said, or the number of targets if that is more" },

@@ -21,7 +21,7 @@ struct soft_wishes {
 	const char *serial;
 
 	/* disks */
-	uint64_t size, luns, block, scratch, read_only;
+	uint64_t size, luns, block, scratch, read_only, removable;
 	bool fill_none; /* null: reads leave the buffer as it is */
 
 	/* place */

@@ -102,6 +102,7 @@ static int add_unit(struct hba_controller *c, unsigned target, struct store *sto
 		.block_bytes = (uint32_t)w->block,
 		.read_only = read_only,
 		.identity = identity,
+		.removable = w->removable,
 		.reservations = reservations,
 	};
 	char message[TARGET_MESSAGE_BYTES] = "no memory for a unit";

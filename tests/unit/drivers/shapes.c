@@ -35,6 +35,7 @@ static void refused_with_a_sentence(void **state)
 		{ "targets=1000&luns=16384", "16384000 units" },
 		{ "initiator=many", "initiator=many" },
 		{ "managed=2", "managed=2" },
+		{ "removable=2", "0 to 1" },
 		{ "autosense=3", "0 to 1" },
 		{ "features=32", "0 to 31" },
 		{ "depth=0", "depth=0" },
@@ -138,13 +139,14 @@ static void targets_leave_out_the_initiator(void **state)
 static void units_above_255_are_flat(void **state)
 {
 	enum { FLAT_256 = 0x41 };
-	struct hba_controller *c = start("soft:ram?size=64k&luns=300");
+	struct hba_controller *c = start("soft:ram?size=64k&luns=300&removable=1");
 	struct hba_lun_info info;
 
 	(void)state;
 	hba_lun_get_info(hba_lun_find(c, 0, 255), &info);
 	assert_int_equal(info.lun.bytes[0], 0);
 	assert_int_equal(info.lun.bytes[1], 255);
+	assert_true(info.removable);
 	hba_lun_get_info(hba_lun_find(c, 0, 256), &info);
 	assert_int_equal(info.lun.bytes[0], FLAT_256);
 	assert_int_equal(info.lun.bytes[1], 0);
