@@ -31,9 +31,10 @@ bool target_check_length(struct target_command *c, uint32_t count)
 
 bool target_check_writable(struct target_command *c)
 {
-	if (c->unit->read_only)
-		target_refuse(c, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
-	return !c->unit->read_only;
+	if (!c->unit->read_only)
+		return true;
+	target_refuse(c, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
+	return false;
 }
 
 /* A WRITE of blocks that nobody sent would be a hole in somebody's file. */
