@@ -8,7 +8,7 @@
  */
 #include "cli/bench.h"
 
-#include "cli/random.h"
+#include "base/random.h"
 
 #include "base/base.h"
 #include "base/endian.h"

@@ -2,7 +2,7 @@
 /* ledger.c: patterns, and hashes of them. */
 #include "cli/ledger.h"
 
-#include "cli/random.h"
+#include "base/random.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* unit.c: the command's pure parts: histogram, ledger, CDBs in hex. */
+#include "base/random.h"
 #include "cli/cli.h"
 #include "cli/histogram.h"
 #include "cli/ledger.h"
-#include "cli/random.h"
 
 #include "base/base.h"
 

@@ -4,8 +4,8 @@
  *
  * A counter that steps by the golden ratio, its bits mixed by two multiplications (Steele, Lea, Flood: SplitMix, 2014).
  */
-#ifndef CLI_RANDOM_H
-#define CLI_RANDOM_H
+#ifndef BASE_RANDOM_H
+#define BASE_RANDOM_H
 
 #include <stdint.h>
 
