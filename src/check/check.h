@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check.h: the contract and conformance suite, from outside: it is given a way to open a controller, and tells one result per test.
+ *
+ * A plain user of the public API: whatever it finds, any client could have met. It never prints.
+ */
+#ifndef CHECK_CHECK_H
+#define CHECK_CHECK_H
+
+#include <hbakit/controller.h>
+
+enum check_verdict { CHECK_PASSED, CHECK_FAILED, CHECK_SKIPPED };
+
+enum { CHECK_TEXT = 512 };
+
+/** struct check_result - How one test ended. Live during the call that tells it; the text is printable or not, as it came. */
+struct check_result {
+	unsigned number; /* from 1 */
+	const char *group, *name;
+	const char *rule;      /* what must hold, in one sentence */
+	const char *reference; /* where that is written: a standard's section, or a header of ours */
+	enum check_verdict verdict;
+	char expected[CHECK_TEXT], got[CHECK_TEXT]; /* if it failed */
+	char reason[CHECK_TEXT];                    /* if it was skipped */
+};
+
+/** struct check_options - What the suite needs of its caller. */
+struct check_options {
+	/* A controller as open leaves it. Called at the beginning, and once more after the first one was closed. */
+	int (*open)(void *arg, struct hba_controller **ret_c);
+	void (*result)(void *arg, const struct check_result *r);
+	bool (*interrupted)(void *arg); /* NULL: never. Then the rest is skipped, but for what puts the disk's contents back */
+	void *arg;
+	bool write; /* blocks may be overwritten; they are put back */
+	bool has_target, has_lun;
+	uint64_t target, lun; /* the unit that most tests use; default: the first disk */
+	uint64_t seed;        /* of everything random: the same again with the same seed */
+};
+
+struct check_summary {
+	unsigned passed, failed, skipped;
+	bool interrupted;
+};
+
+/** check_count() - How many results there will be: the plan. */
+unsigned check_count(void);
+
+/** check_run() - All tests. 0 and a summary, whatever they found; -ENOMEM, or what the first open() returned: no result was told. */
+int check_run(const struct check_options *options, struct check_summary *ret_summary);
+
+#endif
