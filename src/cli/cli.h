@@ -22,6 +22,7 @@ struct cli_command {
 
 int cmd_bench(int argc, char **argv);
 int cmd_cdb(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_drivers(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_inquiry(int argc, char **argv);
@@ -97,6 +98,10 @@ struct cli_session {
  * 0, or an exit status, told: the first there was. Memory that tasks may reach is `arguments`', or back when `work` returns.
  */
 int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
+/** cli_with_signals() - The same without the controller, for `work` that opens its own by cli_open_controller(), and closes it. */
+int cli_with_signals(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
+/** cli_open_controller() - As the options say; not started. 0, or CLI_FAILED, told. */
+int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c);
 /** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */
 int cli_library_failed(const struct cli_session *s, const char *what);
 /** cli_stop() - Every task comes back through its done, now. Harmless twice. 0, or CLI_FAILED, told. */

@@ -19,6 +19,7 @@ static const struct cli_command commands[] = {
 	{ "write", "copy from a file or a pipe to a unit", cmd_write },
 	{ "cdb", "send any SCSI command", cmd_cdb },
 	{ "bench", "measure commands per second and latency", cmd_bench },
+	{ "check", "test a controller and its driver against the contract", cmd_check },
 };
 
 static int print_help(void)

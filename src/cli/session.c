@@ -43,7 +43,7 @@ static int catch_signals(struct cli_session *s)
 	return 0;
 }
 
-static int open_and_start(struct cli_session *s, const struct cli_common *common)
+int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c)
 {
 	struct hba_options options = {
 		.size = sizeof(options),
@@ -53,8 +53,15 @@ static int open_and_start(struct cli_session *s, const struct cli_common *common
 		.log_level = HBA_LOG_DEBUG,
 	};
 
-	if (hba_controller_open(common->uri, &options, &s->controller) < 0)
-		return cli_library_failed(s, NULL);
+	return hba_controller_open(common->uri, &options, ret_c) < 0 ? cli_library_failed(s, NULL) : 0;
+}
+
+static int open_and_start(struct cli_session *s, const struct cli_common *common)
+{
+	int r = cli_open_controller(s, common, &s->controller);
+
+	if (r)
+		return r;
 	if (hba_controller_start(s->controller) < 0)
 		return cli_library_failed(s, NULL);
 	if (cli_interrupted(s))
@@ -92,18 +99,29 @@ static int close_session(struct cli_session *s)
 	return r;
 }
 
-int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+static int with_session(const struct cli_common *common, bool start, int (*work)(void *arguments, struct cli_session *s),
+			void *arguments)
 {
 	struct cli_session s = { .uri = common->uri };
 	int r = catch_signals(&s), closed;
 
 	if (r < 0)
 		return cli_fail("signals cannot be caught: %s", strerror(-r));
-	r = open_and_start(&s, common);
+	r = start ? open_and_start(&s, common) : 0;
 	if (r == 0)
 		r = work(arguments, &s);
 	closed = close_session(&s);
 	return r ? r : closed;
+}
+
+int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+{
+	return with_session(common, true, work, arguments);
+}
+
+int cli_with_signals(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+{
+	return with_session(common, false, work, arguments);
 }
 
 bool cli_interrupted(struct cli_session *s)

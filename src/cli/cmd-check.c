@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd-check.c: `hbakit check URI`: the contract and conformance suite, told as TAP version 13, or as one JSON object.
+ *
+ * A failure's YAML block says which rule was broken, where that rule is written, what was expected, and what came.
+ */
+#include "cli/cli.h"
+
+#include "base/base.h"
+#include "check/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { KEY_WRITE = 0x100, KEY_SEED };
+
+struct arguments {
+	struct cli_common common;
+	struct cli_where where;
+	bool write;
+	uint64_t seed;
+	struct cli_session *session;
+	struct json_object *tests; /* --json */
+	bool told;                 /* why there is no result */
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &a->common;
+		state->child_inputs[1] = &a->where;
+		return 0;
+	case KEY_WRITE:
+		a->write = true;
+		return 0;
+	case KEY_SEED:
+		return cli_take_number("--seed", arg, &a->seed);
+	default:
+		return cli_take_uri(&a->common, key, arg, state);
+	}
+}
+
+/* ---- one result ------------------------------------------------------------------------------------------------------- */
+
+/* A double-quoted YAML scalar. Devices and drivers have a say in the text. */
+static void print_yaml(const char *key, const char *text)
+{
+	autofree char *clean = cli_printable(text);
+
+	printf("  %s: \"", key);
+	for (const char *p = clean ? clean : ""; *p; p++)
+		printf(*p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+	puts("\"");
+}
+
+static void print_tap(const struct check_result *r)
+{
+	autofree char *reason = cli_printable(r->reason);
+
+	printf("%sok %u - %s: %s", r->verdict == CHECK_FAILED ? "not " : "", r->number, r->group, r->name);
+	if (r->verdict == CHECK_SKIPPED)
+		printf(" # SKIP %s", reason ? reason : "");
+	putchar('\n');
+	if (r->verdict != CHECK_FAILED)
+		return;
+	puts("  ---");
+	print_yaml("rule", r->rule);
+	print_yaml("reference", r->reference);
+	print_yaml("expected", r->expected);
+	print_yaml("got", r->got);
+	puts("  ...");
+}
+
+static struct json_object *result_json(const struct check_result *r)
+{
+	static const char *const verdicts[] = {
+		[CHECK_PASSED] = "passed",
+		[CHECK_FAILED] = "failed",
+		[CHECK_SKIPPED] = "skipped",
+	};
+	struct json_object *o = json_object_new_object();
+
+	cli_json_number(o, "number", r->number);
+	cli_json_text(o, "group", r->group);
+	cli_json_text(o, "name", r->name);
+	cli_json_text(o, "verdict", verdicts[r->verdict]);
+	cli_json_text(o, "rule", r->rule);
+	cli_json_text(o, "reference", r->reference);
+	if (r->verdict == CHECK_SKIPPED)
+		cli_json_text(o, "reason", r->reason);
+	if (r->verdict == CHECK_FAILED) {
+		cli_json_text(o, "expected", r->expected);
+		cli_json_text(o, "got", r->got);
+	}
+	return o;
+}
+
+/* Each as it comes: on real hardware some take long, and a reader may want to see where it stands. */
+static void take_result(void *arg, const struct check_result *r)
+{
+	struct arguments *a = arg;
+
+	if (a->tests) {
+		json_object_array_add(a->tests, result_json(r));
+		return;
+	}
+	print_tap(r);
+	fflush(stdout);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+
+static int open_controller(void *arg, struct hba_controller **ret_c)
+{
+	struct arguments *a = arg;
+	bool first = !a->told;
+
+	if (cli_open_controller(a->session, &a->common, ret_c))
+		return -EINVAL; /* and told */
+	if (first && !a->tests)
+		printf("TAP version 13\n1..%u\n", check_count());
+	a->told = true;
+	return 0;
+}
+
+static bool interrupted(void *arg)
+{
+	struct arguments *a = arg;
+
+	return cli_interrupted(a->session);
+}
+
+static int print_json(const struct arguments *a, const struct check_summary *sum)
+{
+	struct json_object *o = json_object_new_object();
+
+	cli_json_text(o, "uri", a->common.uri);
+	json_object_object_add(o, "write", json_object_new_boolean(a->write));
+	cli_json_number(o, "seed", a->seed);
+	cli_json_number(o, "passed", sum->passed);
+	cli_json_number(o, "failed", sum->failed);
+	cli_json_number(o, "skipped", sum->skipped);
+	json_object_object_add(o, "tests", json_object_get(a->tests));
+	return cli_json_print(o);
+}
+
+static int print_summary(const struct arguments *a, const struct check_summary *sum)
+{
+	if (a->tests)
+		return print_json(a, sum);
+	printf("# %u passed, %u failed, %u skipped\n", sum->passed, sum->failed, sum->skipped);
+	return cli_finish_output();
+}
+
+static int check(void *arguments, struct cli_session *s)
+{
+	struct arguments *a = arguments;
+	struct check_options options = {
+		.open = open_controller,
+		.result = take_result,
+		.interrupted = interrupted,
+		.arg = a,
+		.write = a->write,
+		.has_target = a->where.has_target,
+		.has_lun = a->where.has_lun,
+		.target = a->where.target,
+		.lun = a->where.lun,
+		.seed = a->seed,
+	};
+	struct check_summary sum;
+	int r;
+
+	a->session = s;
+	r = check_run(&options, &sum);
+	if (r < 0)
+		return r == -ENOMEM ? cli_fail("%s: no memory for the tests", a->common.uri) : CLI_FAILED;
+	r = print_summary(a, &sum);
+	if (sum.interrupted)
+		return cli_say_interrupted(s, "check");
+	return r == CLI_OK && sum.failed ? CLI_FAILED : r;
+}
+
+static const struct argp_option options[] = {
+	{ "write", KEY_WRITE, NULL, 0, "Test writing, too. Overwrites up to 4 MiB of the unit, and 16 blocks of up to 32 units",
+	  0 },
+	{ "seed", KEY_SEED, "N", 0, "Seed of all that is random (default: 0); the same again with the same seed", 0 },
+	{ 0 },
+};
+
+static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "URI",
+	.doc = "Test a controller, its driver and its units: the contract, and the standards. The results are TAP version 13.\v"
+	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
+	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
+	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
+	       "Exit status: 0 all passed or skipped, 1 some failed, 2 usage.",
+	.children = children,
+};
+
+int cmd_check(int argc, char **argv)
+{
+	struct arguments a = { .write = false };
+	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+
+	if (r)
+		return r;
+	a.tests = a.common.json ? json_object_new_array() : NULL;
+	r = cli_with_signals(&a.common, check, &a);
+	json_object_put(a.tests);
+	return r;
+}
