@@ -92,7 +92,7 @@ static bool read_large(struct check *k, unsigned i, struct command *ret_x)
 	return command_start(k, ret_x) == 0;
 }
 
-/* One turn sends them; the last one is the likeliest to be out still. 1: it was; 0: too late; else failed. */
+/* One turn sends the first, at least, which may be out still. 1: it was; 0: too late; else failed. */
 static int abort_one(struct check *k, struct command x[OUT])
 {
 	unsigned n = 0;
@@ -104,7 +104,7 @@ static int abort_one(struct check *k, struct command x[OUT])
 	if (!n)
 		return check_failed(k, "a READ that is taken", "%s", hba_error()) - 1;
 	hba_controller_run(k->controller, 1);
-	managed = !x[n - 1].done && manage(k, &m, HBA_ABORT_TASK, &x[n - 1]);
+	managed = !x[0].done && manage(k, &m, HBA_ABORT_TASK, &x[0]);
 	if (managed)
 		check_wait(k, &m.done);
 	for (unsigned i = 0; i < n; i++)
