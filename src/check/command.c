@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN_MS = 100, BUDGET = 64, ATTENTION_TRIES = 8 };
+enum { TURN_MS = 100, BUDGET = 64, TRIES = 8 };
 #define WAIT_NS (120 * NS_PER_S) /* longer than the whole ladder of recovery takes */
 
 /* ---- buffers ---------------------------------------------------------------------------------------------------------- */
@@ -213,13 +213,19 @@ static void run_once(struct check *k, struct command *x)
 		x->error = -ENODEV;
 }
 
+/* The core repeats block commands by itself. These answers say that the command was not begun. */
+static bool wants_another_try(const struct command *x)
+{
+	return x->outcome == HBA_BUSY || (x->has_sense && x->sense.key == SCSI_UNIT_ATTENTION);
+}
+
 void command_run(struct check *k, struct command *x)
 {
 	unsigned tries = 0;
 
 	do
 		run_once(k, x);
-	while (!x->error && x->has_sense && x->sense.key == SCSI_UNIT_ATTENTION && ++tries < ATTENTION_TRIES);
+	while (!x->error && wants_another_try(x) && ++tries < TRIES);
 }
 
 /* ---- judged ----------------------------------------------------------------------------------------------------------- */

@@ -174,7 +174,7 @@ void command_region(struct check *k, struct command *x);
 int command_start(struct check *k, struct command *x);
 /** command_started() - The same in a test that needs it to be out: if it is not, that is the verdict. */
 bool command_started(struct check *k, struct command *x);
-/** command_run() - And wait for its end. Unit attentions are heard, and the command sent again. */
+/** command_run() - And wait for its end. After a unit attention, or BUSY, it is sent again. */
 void command_run(struct check *k, struct command *x);
 /** command_good() - It was taken and ended GOOD; else the test has failed. */
 bool command_good(struct check *k, const struct command *x);
