@@ -275,6 +275,11 @@ bool command_unknown(struct check *k, const struct command *x)
 {
 	const char *name = scsi_opcode_name(x->cdb.bytes, x->cdb.length);
 
+	/* READ and WRITE are split; others have to fit at once. */
+	if (x->error == -EMSGSIZE && !scsi_cdb_is_rw(x->cdb.bytes[0])) {
+		check_skip(k, "the controller's limits are too small for it: %s", hba_error());
+		return true;
+	}
 	if (x->error || !x->has_sense || x->sense.key != SCSI_ILLEGAL_REQUEST ||
 	    (x->sense.asc != SCSI_ASC_INVALID_OPCODE && x->sense.asc != SCSI_ASC_INVALID_FIELD_IN_CDB))
 		return false;
