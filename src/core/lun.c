@@ -229,7 +229,8 @@ struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t
 	for (struct list *l = tgt ? tgt->luns.next : NULL; l && l != &tgt->luns; l = l->next) {
 		struct hba_lun *lun = container_of(l, struct hba_lun, link);
 
-		if (lun->info.number == number)
+		/* One that the scan has only asked after has no generation. */
+		if (lun->info.number == number && lun->info.generation)
 			return lun;
 	}
 	return NULL;

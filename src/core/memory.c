@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, SLAB_BYTES = 2 << 20, MIN_PIECE = CACHE_LINE };
@@ -342,6 +343,7 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 {
 	autoclose int own = -1;
 	struct slab *s = NULL;
+	struct stat file;
 	bool driver = false;
 	int seals, r = may_take(c, "hba_buffer_import", &driver);
 
@@ -355,7 +357,7 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return fail(-EPERM, "imported memory is a memfd sealed against shrinking (F_SEAL_SHRINK); this descriptor is not");
 	/* Its length can only be trusted now that it cannot shrink. */
-	if (lseek(fd, 0, SEEK_END) < (off_t)(offset + length) || offset + length < offset)
+	if (fstat(fd, &file) < 0 || offset > (uint64_t)file.st_size || length > (uint64_t)file.st_size - offset)
 		return fail(-EINVAL, "imported memory ends before offset %llu + length %zu", (unsigned long long)offset, length);
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
@@ -365,6 +367,7 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (r == 0) {
 		steal_fd(&own);
 		s->used = length;
+		s->driver = driver;
 		r = buffer_new(c, s, 0, length, ret_buffer);
 		if (r < 0)
 			slab_free(c, s);

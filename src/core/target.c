@@ -173,9 +173,23 @@ static void release(struct hba_target *tgt, bool forget)
 	service_post(tgt->controller, &tj->job);
 }
 
+/* Recovery may still be at work there, or a task management function be out. */
+static bool is_idle(const struct hba_target *tgt)
+{
+	for (const struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
+		const struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (lun->out || lun->frozen)
+			return false;
+	}
+	return true;
+}
+
 void target_forget(struct hba_target *tgt)
 {
-	release(tgt, true);
+	/* Else it stays until the next scan. */
+	if (is_idle(tgt))
+		release(tgt, true);
 }
 
 void target_leave(struct hba_target *tgt)
