@@ -444,7 +444,7 @@ static void bad_regions(void **state)
 	struct hba_controller *c = up(&d, 1);
 	struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
 	struct hba_mapping *m = NULL;
-	struct hba_piece piece, many[32];
+	struct hba_piece piece, many[TEST_BLOCK]; /* more than any list may have */
 	char sentence[100];
 	uint32_t region;
 
@@ -469,7 +469,7 @@ static void bad_regions(void **state)
 	snprintf(sentence, sizeof(sentence), "offset 18446744073709551360, length 512 is outside region %u of 4096 bytes", region);
 	refused(t, -EACCES, sentence);
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
-		many[i] = (struct hba_piece) { region, 16, 0 };
+		many[i] = (struct hba_piece) { region, 1, 0 };
 	t->data.pieces = many;
 	t->n_data = ARRAY_SIZE(many);
 	refused(t, -EMSGSIZE, "512 bytes do not fit the limits of driver test");
