@@ -502,6 +502,7 @@ struct service {
 	pthread_cond_t changed;
 	struct list todo, over;
 	struct job *running;
+	struct job called; /* by service_call(): here, for an op that never comes back never lets go of it */
 	bool up, quit;
 
 	/* The fence. The service raises it and waits till no turn runs; a turn that finds it raised ends at once. */
@@ -515,8 +516,11 @@ int service_start(struct hba_controller *c);
 /** service_stop() - Lets the running job end. -ETIMEDOUT: it does not; the thread is left behind and the controller is dead. */
 int service_stop(struct hba_controller *c);
 void service_post(struct hba_controller *c, struct job *job);
-/** service_call() - Post and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back. Not from a callback. */
-int service_call(struct hba_controller *c, struct job *job);
+/**
+ * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back.
+ * One at a time: the loop's thread, not from a callback.
+ */
+int service_call(struct hba_controller *c, const struct job *wanted);
 /** service_reap() - Run the `done`s of the jobs that are over. Loop. */
 void service_reap(struct hba_controller *c);
 bool service_idle(struct hba_controller *c);
@@ -673,7 +677,8 @@ struct hba_controller {
 	unsigned clients_out, most_clients; /* clients' tasks, now and at most: the driver may lower it */
 	struct task_list senseless;         /* CHECK CONDITIONs that wait for an internal task to ask with */
 	struct tmf tmf;
-	bool paused; /* by power: what is submitted waits */
+	bool paused;          /* by power: what is submitted waits */
+	enum hba_power power; /* asked for last */
 
 	struct list targets; /* by id */
 	unsigned n_leaving;

@@ -229,10 +229,8 @@ static int run_close(struct hba_controller *c, struct job *job)
 static int take_step(struct hba_controller *c, const char *name, int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
 {
 	struct job job = { .name = name, .step = true, .may_map = true, .ms = ms, .run = run };
-	int r;
+	int r = service_call(c, &job);
 
-	list_init(&job.link);
-	r = service_call(c, &job);
 	/* The sentence was the service thread's; now it is the caller's. A stuck op has its own. */
 	return r < 0 && !c->stuck ? fail(r, "%s", c->sentence) : r;
 }
@@ -299,7 +297,6 @@ static int take_down(struct hba_controller *c)
 	struct job job = { .name = "stop", .step = true, .run = run_stop };
 	int r;
 
-	list_init(&job.link);
 	runner_stop(c);
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
 	guests_end(c);

@@ -9,11 +9,6 @@
 
 enum { QUIET_MS = 10 * MS_PER_S };
 
-struct power_job {
-	struct job job;
-	enum hba_power state;
-};
-
 static bool nothing_with_driver(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
@@ -24,11 +19,10 @@ static bool nothing_with_driver(struct hba_controller *c)
 
 static int run_down(struct hba_controller *c, struct job *job)
 {
-	enum hba_power state = container_of(job, struct power_job, job)->state;
-
+	(void)job;
 	if (c->driver->set_power_state)
-		return c->driver->set_power_state(c, state);
-	if (state == HBA_POWER_OFF && c->driver->stop)
+		return c->driver->set_power_state(c, c->power);
+	if (c->power == HBA_POWER_OFF && c->driver->stop)
 		c->driver->stop(c);
 	return 0;
 }
@@ -48,11 +42,11 @@ static int run_up(struct hba_controller *c, struct job *job)
 
 static int call(struct hba_controller *c, enum hba_power state, int (*run)(struct hba_controller *c, struct job *job))
 {
-	struct power_job p = { .job = { .name = "set_power_state", .step = true, .run = run }, .state = state };
+	struct job job = { .name = "set_power_state", .step = true, .run = run };
 	int r;
 
-	list_init(&p.job.link);
-	r = service_call(c, &p.job);
+	c->power = state;
+	r = service_call(c, &job);
 	return r < 0 && !c->stuck ? fail(r, "%s: driver %s failed in set_power_state: %s", c->uri, c->driver->name, strerror(-r))
 				  : r;
 }

@@ -181,12 +181,15 @@ static bool is_in(const struct list *l, const struct list *item)
 	return false;
 }
 
-int service_call(struct hba_controller *c, struct job *job)
+int service_call(struct hba_controller *c, const struct job *wanted)
 {
 	struct service *s = &c->service;
-	struct timespec until = from_now((job->ms ? job->ms : DEFAULT_OP_MS) + GRACE_MS);
+	struct job *job = &s->called;
+	struct timespec until = from_now((wanted->ms ? wanted->ms : DEFAULT_OP_MS) + GRACE_MS);
 	int r = 0;
 
+	*job = *wanted;
+	list_init(&job->link);
 	service_post(c, job);
 	pthread_mutex_lock(&s->lock);
 	while (!is_in(&s->over, &job->link) && r == 0)
@@ -195,7 +198,7 @@ int service_call(struct hba_controller *c, struct job *job)
 		pthread_mutex_unlock(&s->lock);
 		c->stuck = true;
 		return fail(-ETIMEDOUT, "driver %s, %s: has not returned after %u ms; the controller is given up", c->driver->name,
-			    job->name, (job->ms ? job->ms : DEFAULT_OP_MS) + GRACE_MS);
+			    wanted->name, (wanted->ms ? wanted->ms : DEFAULT_OP_MS) + GRACE_MS);
 	}
 	list_remove(&job->link);
 	pthread_mutex_unlock(&s->lock);
