@@ -615,7 +615,8 @@ static void unmap_frees_memory(void **state)
 	full = resident_bytes();
 	assert_true(full > before + MUCH * 9 / 10);
 	assert_int_equal(extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, 0, 0, 0), HBA_GOOD);
-	assert_true(resident_bytes() < before + MUCH / 10);
+	/* Against what was full, not what was empty: TSan's shadow of the memory stays. */
+	assert_true(resident_bytes() < full - MUCH * 9 / 10);
 	assert_blocks(rig, 0, 1, 0);
 }
 
