@@ -144,7 +144,8 @@ bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 	const struct hba_controller *c = t->queue->controller; /* not by its unit: a free task's may be gone */
 	uint32_t n = t->given_n ? t->given_n : 1;
 
-	if (!t->head.length || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_ENDED))
+	if (!t->head.length ||
+	    (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_HANDED_BACK && t->state != TASK_ENDED))
 		return false;
 	if (t->view != HEAD_STAGED)
 		return list_lies_in(c, &t->head, m);
@@ -268,6 +269,14 @@ static void write_stage(const struct hba_controller *c, struct task *t, const st
 	t->head.data.iov = &t->items[0].iov;
 }
 
+static int too_much(const struct hba_controller *c, const struct task *t, uint64_t bytes)
+{
+	return fail(-EMSGSIZE, "%llu bytes do not fit the limits of driver %s%s", (unsigned long long)bytes, c->driver->name,
+		    t->slice || c->report.data_mode != HBA_DATA_DMA
+			    ? ""
+			    : ": they lie where the device cannot reach them, and no bounce space was asked for");
+}
+
 /* Where it lies, if that is as good as any; else by the slice. 0, or -EMSGSIZE: nothing goes. */
 static int next_stage(struct hba_controller *c, struct task *t)
 {
@@ -287,14 +296,40 @@ static int next_stage(struct hba_controller *c, struct task *t)
 	}
 	t->bounced = bounced > direct;
 	if (s.bytes == 0 || (!t->splits && s.bytes < rest))
-		return fail(-EMSGSIZE, "%llu bytes do not fit the limits of driver %s%s", (unsigned long long)rest, c->driver->name,
-			    t->slice || c->report.data_mode != HBA_DATA_DMA
-				    ? ""
-				    : ": they lie where the device cannot reach them, and no bounce space was asked for");
+		return too_much(c, t, rest);
 	if (t->bounced && t->head.direction == HBA_TO_TARGET)
 		copy_bounced(c, t, s.bytes, false);
 	write_stage(c, t, &s);
 	return stage_cdb(t, s.bytes);
+}
+
+static void advance(struct task *t, uint64_t bytes)
+{
+	t->moved += bytes;
+	t->item_offset += bytes;
+	while (t->moved < t->given_length && t->item_offset >= item_length(t, t->item)) {
+		t->item_offset -= item_length(t, t->item);
+		t->item++;
+	}
+}
+
+/* A transfer that stops half-way would have changed the medium. With a slice every stage fits that the first one does. */
+static int check_stages(struct hba_controller *c, struct task *t)
+{
+	struct split_limits limits;
+	uint64_t bytes = 1;
+	struct split s;
+
+	if (!t->splits || t->slice)
+		return 0;
+	for (; t->moved < t->given_length && bytes; advance(t, bytes)) {
+		limits = stage_limits(c, t);
+		split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
+		bytes = fill_direct(c, t, &s);
+	}
+	t->moved = t->item_offset = 0;
+	t->item = 0;
+	return bytes ? 0 : too_much(c, t, t->given_length);
 }
 
 /* ---- from submit to done */
@@ -379,21 +414,14 @@ int data_prepare(struct task *t)
 		r = fail(-EOPNOTSUPP, "driver %s takes data by region, which needs the remote pair", c->driver->name);
 	if (r == 0) {
 		judge_split(t);
+		r = check_stages(c, t);
+	}
+	if (r == 0) {
 		r = next_stage(c, t);
 	}
 	if (r < 0)
 		data_restore(t);
 	return r;
-}
-
-static void advance(struct task *t, uint64_t bytes)
-{
-	t->moved += bytes;
-	t->item_offset += bytes;
-	while (t->moved < t->given_length && t->item_offset >= item_length(t, t->item)) {
-		t->item_offset -= item_length(t, t->item);
-		t->item++;
-	}
 }
 
 bool data_settle(struct task *t)
