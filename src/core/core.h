@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "core/split.h"
 
+#include <assert.h>
 #include <hbakit/controller.h>
 #include <hbakit/driver.h>
 #include <hbakit/event.h>
@@ -67,6 +68,19 @@ const struct op *op_now(void);
 
 /** fail() - Set this thread's hba_error() and return `error`. */
 int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** wrong_use() - Wrong use of a function that can say so: -EINVAL, named. */
+#define wrong_use(rule) fail(-EINVAL, "%s: %s", __func__, rule)
+
+/**
+ * misuse() - Wrong use of a function that returns nothing. With assertions the program ends here, with the function's name; without
+ * them hba_error() has the sentence and nothing is done.
+ */
+#define misuse(rule)                   \
+	do {                           \
+		(void)wrong_use(rule); \
+		assert(!(rule));       \
+	} while (0)
 
 /* ---- event.c --------------------------------------------------------------------------------------------------------- */
 
@@ -173,8 +187,9 @@ enum task_state {
 	TASK_OWNED,  /* a client's: between get and submit, or after its done */
 	TASK_QUEUED, /* unsent, in its unit's queue */
 	TASK_WITH_DRIVER,
-	TASK_ENDED,    /* completed; its done is owed */
-	TASK_RETURNED, /* put back by another thread, on its way to the loop */
+	TASK_HANDED_BACK, /* by the driver, unsent: queued again in the next turn */
+	TASK_ENDED,       /* completed; its done is owed */
+	TASK_RETURNED,    /* put back by another thread, on its way to the loop */
 };
 
 /** enum head_view - Whose words the head's second line holds. */
@@ -399,10 +414,11 @@ struct hba_queue {
 	struct list ready;       /* struct unit_queue: those with something to send */
 	struct list held;        /* struct unit_queue: those that have, but must not */
 	struct task_list ended;  /* dones owed */
-	struct task_list free;   /* clients' */
-	uint64_t next_expiry;    /* no task expires before */
-	uint64_t poll_at;        /* hba_poll_within; NEVER */
-	uint64_t held_until;     /* handed back for want of room; 0 = not */
+	struct task_list handed_back;
+	struct task_list free; /* clients' */
+	uint64_t next_expiry;  /* no task expires before */
+	uint64_t poll_at;      /* hba_poll_within; NEVER */
+	uint64_t held_until;   /* handed back for want of room; 0 = not */
 	struct list watches;
 	bool polled_only; /* nothing wakes us: the loop must not sleep while tasks are out */
 };
@@ -416,6 +432,8 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget);
 /** queue_deliver() - Run up to `budget` dones. */
 unsigned queue_deliver(struct hba_queue *q, unsigned budget);
 void queue_poll(struct hba_queue *q, unsigned budget);
+/** queue_take_back() - What the driver handed back is queued again, or ends if nothing is sent any more. */
+void queue_take_back(struct hba_queue *q);
 /** queue_can_send() - Is there anything that may be sent now? */
 bool queue_can_send(const struct hba_queue *q);
 /** queue_add() - A checked task joins its unit's unsent ones; `first`: at their head. */

@@ -306,6 +306,8 @@ static int take_down(struct hba_controller *c)
 		loop_until(c, nothing_out, DRAIN_MS);
 	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
 	queue_end_lost(c, r < 0);
+	for (unsigned i = 0; i < c->n_queues; i++)
+		queue_take_back(c->queues[i]);
 	deliver_all(c);
 	guests_turn(c);
 	deliver_all(c);
@@ -356,6 +358,8 @@ int hba_controller_start(struct hba_controller *c)
 	char sentence[SENTENCE_BYTES];
 	int r;
 
+	if (!c)
+		return wrong_use("the controller is NULL");
 	if (c->state != HBA_CREATED || c->stuck)
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
@@ -378,6 +382,10 @@ int hba_controller_stop(struct hba_controller *c)
 {
 	int r;
 
+	if (!c)
+		return wrong_use("the controller is NULL");
+	if (c->in_turn)
+		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
 	if (c->state == HBA_CREATED || c->state == HBA_STOPPED)
 		return 0;
 	if (!c->service.up || c->stuck)
@@ -392,6 +400,10 @@ void hba_controller_close(struct hba_controller *c)
 {
 	if (!c)
 		return;
+	if (c->in_turn) {
+		misuse("not from a callback of the same controller");
+		return;
+	}
 	hba_controller_stop(c);
 	if (c->stuck)
 		return; /* the op that never came back may still use all of it: leaked on purpose */
@@ -403,21 +415,25 @@ void hba_controller_close(struct hba_controller *c)
 
 enum hba_state hba_controller_state(const struct hba_controller *c)
 {
+	assert(c);
 	return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
 }
 
 const char *hba_controller_driver(const struct hba_controller *c)
 {
+	assert(c);
 	return c->driver->name;
 }
 
 const char *hba_controller_uri(const struct hba_controller *c)
 {
+	assert(c);
 	return c->uri;
 }
 
 const struct hba_report *hba_controller_report(const struct hba_controller *c)
 {
+	assert(c);
 	return c->state == HBA_CREATED ? NULL : &c->report;
 }
 
@@ -425,6 +441,7 @@ void hba_controller_counts(const struct hba_controller *c, struct hba_counts *re
 {
 	const struct pool *p = &c->pool;
 
+	assert(c && ret_counts);
 	*ret_counts = (struct hba_counts) {
 		.client_tasks = p->n_clients,
 		.internal_tasks = p->n ? c->report.internal_tasks : 0,
@@ -438,6 +455,7 @@ void hba_controller_counts(const struct hba_controller *c, struct hba_counts *re
 
 unsigned hba_controller_steps(const struct hba_controller *c, const struct hba_step **ret_steps)
 {
+	assert(c && ret_steps);
 	*ret_steps = c->steps;
 	return c->n_steps;
 }

@@ -269,13 +269,15 @@ static void decide(struct hba_controller *c, struct hba_management *m, enum hba_
 
 int hba_manage(struct hba_management *m)
 {
-	struct hba_controller *c = m->lun ? m->lun->controller : NULL;
+	struct hba_controller *c = m && m->lun ? m->lun->controller : NULL;
 	int r;
 
 	if (!c || !m->done || m->function > HBA_TARGET_RESET)
 		return fail(-EINVAL, "hba_manage: unit, function or done is missing");
 	if (!c->accepting)
 		return fail(-ENODEV, "%s: the controller takes no requests, it is %s", c->uri, hba_state_name(c->state));
+	if (!loop_is_here(c))
+		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	r = check_victim(m);
 	if (r < 0)
 		return r;
@@ -314,10 +316,16 @@ void hba_cancel(struct hba_task *head)
 {
 	struct task *t = task_of(head);
 
+	if (!head || !loop_is_here(t->queue->controller)) {
+		misuse("the task is NULL, or this is not the loop's thread");
+		return;
+	}
 	t->final = true;
 	if (t->state == TASK_QUEUED) {
 		unqueue(t);
 		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	} else if (t->state == TASK_HANDED_BACK) {
+		t->cancelled = true;
 	} else if (t->state == TASK_WITH_DRIVER) {
 		/* From here on it is one whose time is over; the ladder does the rest. */
 		t->cancelled = true;

@@ -64,6 +64,8 @@ bool queue_can_send(const struct hba_queue *q)
 {
 	const struct list *l;
 
+	if (q->handed_back.head)
+		return true;
 	if (q->held_until > q->controller->now)
 		return false;
 	if (q->urgent.head)
@@ -201,8 +203,24 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
+/* Several that came back stand at their units' heads as they stood before: the first of them first. */
+void queue_take_back(struct hba_queue *q)
+{
+	struct task_list reversed = { 0 };
+	struct task *t;
+
+	while ((t = task_list_pop(&q->handed_back)))
+		task_list_push(&reversed, t);
+	while ((t = task_list_pop(&reversed)))
+		if (t->cancelled || !q->controller->accepting)
+			task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+		else
+			queue_add(t, true);
+}
+
 unsigned queue_turn(struct hba_queue *q, unsigned budget)
 {
+	queue_take_back(q);
 	release_held(q);
 	while (send_batch(q) == HBA_MAX_BATCH)
 		;
@@ -254,6 +272,7 @@ static const char *const state_names[] = {
 	[TASK_OWNED] = "its client's",
 	[TASK_QUEUED] = "not sent yet",
 	[TASK_WITH_DRIVER] = "with the driver",
+	[TASK_HANDED_BACK] = "handed back",
 	[TASK_ENDED] = "completed already",
 	[TASK_RETURNED] = "free",
 };
@@ -333,7 +352,9 @@ void hba_requeue(struct hba_task *head, enum hba_scope blocked)
 	until = t->queue->controller->now + HOLD_MS * (uint64_t)NS_PER_MS;
 	t->queue->with_driver--;
 	t->lun->out--;
-	queue_add(t, true);
+	/* Back into its unit's queue when the loop has its next turn: this op may be one that waits, beside the loop. */
+	t->state = TASK_HANDED_BACK;
+	task_list_append(&t->queue->handed_back, t);
 	if (blocked == HBA_SCOPE_QUEUE)
 		t->queue->held_until = until;
 	else if (blocked == HBA_SCOPE_TARGET)

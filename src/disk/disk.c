@@ -263,7 +263,7 @@ int hba_disk_submit(struct hba_disk_io *io)
 	struct hba_task *t;
 	int r;
 
-	if (!io->lun)
+	if (!io || !io->lun)
 		return -EINVAL;
 	hba_lun_get_info(io->lun, &info);
 	r = disk_check(io, &info);
@@ -299,9 +299,12 @@ static int run_until_finished(struct hba_controller *c, struct hba_disk_io *io)
 
 int hba_disk_do(struct hba_disk_io *io)
 {
-	void (*callers_done)(struct hba_disk_io * io) = io->done;
+	void (*callers_done)(struct hba_disk_io * io);
 	int r;
 
+	if (!io)
+		return -EINVAL;
+	callers_done = io->done;
 	io->done = do_finished;
 	r = hba_disk_submit(io);
 	if (r == 0)
