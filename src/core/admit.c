@@ -96,10 +96,16 @@ void admit_waiting(struct list *link)
 
 int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
 {
-	struct hba_controller *c = lun->controller;
+	struct hba_controller *c;
 	struct task *t = NULL;
-	bool here = loop_is_here(c);
+	bool here;
 
+	if (!lun || !ret_task)
+		return wrong_use("the unit is NULL, or the place for the task");
+	if (w && !w->ready)
+		return wrong_use("the waiter has no `ready`");
+	c = lun->controller;
+	here = loop_is_here(c);
 	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
 		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
 			    hba_state_name(hba_controller_state(c)));
@@ -124,6 +130,10 @@ int hba_waiter_cancel(struct hba_waiter *w)
 {
 	struct waiting *waiting = waiting_of(w);
 
+	if (!w)
+		return wrong_use("the waiter is NULL");
+	if (waiting->lun && !loop_is_here(waiting->lun->controller))
+		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	if (!waiting->lun || list_is_empty(&waiting->link))
 		return -ENOENT;
 	list_remove(&waiting->link);
@@ -247,7 +257,7 @@ void hba_task_put(struct hba_task *head)
 		return;
 	t = task_of(head);
 	if (t->state != TASK_OWNED) {
-		fail(-EINVAL, "hba_task_put: the task is not its client's to give back");
+		misuse("the task is not its client's to give back: it is out, or given back already");
 		return;
 	}
 	if (loop_is_here(t->queue->controller)) {

@@ -62,9 +62,12 @@ int no_errno(struct hba_controller *c, int returned)
 
 int hba_event_next(struct hba_controller *c, struct hba_event *ret_event)
 {
-	struct event_ring *r = &c->events;
+	struct event_ring *r;
 	int taken = 1;
 
+	if (!c || !ret_event)
+		return wrong_use("the controller is NULL, or the place for the event");
+	r = &c->events;
 	pthread_mutex_lock(&r->lock);
 	if (r->lost) {
 		*ret_event = (struct hba_event) { .time_ns = r->n ? r->events[r->first].time_ns : 0,

@@ -223,9 +223,14 @@ int loop_run(struct hba_controller *c, unsigned budget)
 
 int hba_controller_run(struct hba_controller *c, unsigned budget)
 {
+	if (!c)
+		return wrong_use("the controller is NULL");
+	if (c->in_turn)
+		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
 	if (c->runner.up)
 		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
-	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
+	if (c->service.up && !loop_is_here(c))
+		return fail(-EPERM, "%s: the loop of this controller is another thread, the one that started it", __func__);
 	return loop_run(c, budget);
 }
 
@@ -299,6 +304,7 @@ int hba_controller_arm(struct hba_controller *c)
 {
 	bool fenced = !turn_begin(c), work;
 
+	assert(c);
 	/* "Asleep", then a last look: the order of the handshake. */
 	c->sleeper.armed = true;
 	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
@@ -314,6 +320,7 @@ int hba_controller_arm(struct hba_controller *c)
 
 int hba_controller_fd(const struct hba_controller *c)
 {
+	assert(c);
 	return c->sleeper.epoll;
 }
 

@@ -192,6 +192,7 @@ void lun_set_absent(struct hba_lun *lun)
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
 {
 	pthread_mutex_lock(&lun->controller->info_lock);
+	assert(lun && ret_info);
 	*ret_info = lun->info;
 	pthread_mutex_unlock(&lun->controller->info_lock);
 }
@@ -212,8 +213,10 @@ static struct hba_lun *first_present(struct hba_target *tgt, struct list *after)
 struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
 {
 	struct hba_lun *next = lun ? first_present(lun->target, &lun->link) : NULL;
-	struct list *l = lun ? lun->target->link.next : c->targets.next;
+	struct list *l;
 
+	assert(c);
+	l = lun ? lun->target->link.next : c->targets.next;
 	for (; !next && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
@@ -238,6 +241,7 @@ struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t
 
 struct hba_controller *hba_lun_controller(const struct hba_lun *lun)
 {
+	assert(lun);
 	return lun->controller;
 }
 

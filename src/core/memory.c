@@ -327,7 +327,8 @@ int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t c
 		      struct hba_buffer **ret_buffer)
 {
 	bool driver = false;
-	int r = may_take(c, "hba_buffer_create", &driver);
+	int r = c && ret_buffer ? may_take(c, "hba_buffer_create", &driver)
+				: wrong_use("the controller is NULL, or the place for the buffer");
 
 	if (r < 0)
 		return r;
@@ -345,8 +346,11 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	struct slab *s = NULL;
 	struct stat file;
 	bool driver = false;
-	int seals, r = may_take(c, "hba_buffer_import", &driver);
+	int seals, r;
 
+	if (!c || !ret_buffer)
+		return wrong_use("the controller is NULL, or the place for the buffer");
+	r = may_take(c, "hba_buffer_import", &driver);
 	if (r < 0)
 		return r;
 	if (!bus_takes_foreign(c))
@@ -464,7 +468,8 @@ static void mapping_free(struct memory *m, struct hba_mapping *map)
 int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 {
 	bool driver;
-	int r = may_take(b->controller, "hba_buffer_map", &driver);
+	int r = b && ret_mapping ? may_take(b->controller, "hba_buffer_map", &driver)
+				 : wrong_use("the buffer is NULL, or the place for the mapping");
 
 	if (r < 0)
 		return r;
@@ -478,7 +483,8 @@ int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t 
 		       struct hba_mapping **ret_mapping)
 {
 	struct hba_buffer *b;
-	int r = hba_buffer_create(c, access, capacity, alignment, &b);
+	int r = ret_mapping ? hba_buffer_create(c, access, capacity, alignment, &b)
+			    : wrong_use("the place for the mapping is NULL");
 
 	if (r < 0)
 		return r;
@@ -501,21 +507,25 @@ int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, uns
 
 void *hba_mapping_address(const struct hba_mapping *m)
 {
+	assert(m);
 	return m->buffer->slab->address + m->buffer->offset;
 }
 
 size_t hba_mapping_length(const struct hba_mapping *m)
 {
+	assert(m);
 	return m->buffer->length;
 }
 
 struct hba_iova hba_mapping_iova(const struct hba_mapping *m)
 {
+	assert(m);
 	return hba_iova_at(m->buffer->slab->iova, m->buffer->offset);
 }
 
 uint32_t hba_mapping_region(const struct hba_mapping *m)
 {
+	assert(m);
 	return m->region;
 }
 

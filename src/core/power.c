@@ -80,6 +80,10 @@ static int go_up(struct hba_controller *c)
 
 int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
 {
+	if (!c)
+		return wrong_use("the controller is NULL");
+	if (c->runner.up || !loop_is_here(c) || c->in_turn)
+		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback", __func__);
 	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
 		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
 	if (c->state == HBA_STARTED && state == HBA_POWER_ON)

@@ -704,6 +704,8 @@ void scan_free(struct hba_controller *c)
 
 int hba_controller_rescan(struct hba_controller *c)
 {
+	if (!c)
+		return wrong_use("the controller is NULL");
 	__atomic_store_n(&c->rescan_wanted, true, __ATOMIC_SEQ_CST);
 	loop_wake(c);
 	return 0;

@@ -74,8 +74,11 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 {
 	struct task *t = task_of(head);
-	struct hba_controller *c = t->queue->controller;
+	struct hba_controller *c;
 
+	if (!head)
+		return wrong_use("the task is NULL");
+	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
 	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))

@@ -46,12 +46,12 @@ static int check_options(const struct hba_options *o)
 
 int hba_controller_open(const char *uri, const struct hba_options *options, struct hba_controller **ret_c)
 {
-	const char *colon = strchr(uri, ':');
+	const char *colon = uri ? strchr(uri, ':') : NULL;
 	size_t scheme = colon ? (size_t)(colon - uri) : 0;
 	struct controller_plan plan = { .uri = uri, .options = options };
 	autofree char *path = NULL;
 	char *query;
-	int r = check_options(options);
+	int r = uri && ret_c ? check_options(options) : wrong_use("the URI is NULL, or the place for the controller");
 
 	if (r < 0)
 		return r;
