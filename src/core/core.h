@@ -221,14 +221,14 @@ struct task {
 
 	struct hba_queue *queue __attribute__((aligned(CACHE_LINE)));
 	uint64_t first_refusal;
-	uint8_t tries;  /* since it was submitted */
-	bool urgent;    /* internal: goes before everything, frozen unit or not */
-	bool cancelled; /* by hba_cancel, not by its timeout */
-	bool sense_asked;
-	struct iovec whole; /* the client's short form, as a list of one */
-	void *memory;       /* internal: INTERNAL_BYTES that the device can reach */
-	union item *items;  /* max_items of them: the data in the driver's mode, where the client's list will not do */
-	uint8_t *sense;     /* HBA_MAX_SENSE bytes */
+	uint8_t tries;                  /* since it was submitted */
+	bool urgent;                    /* internal: goes before everything, frozen unit or not */
+	bool cancelled;                 /* by hba_cancel, not by its timeout */
+	bool sense_asked, sense_wanted; /* once per try; frozen for it, and not asked yet */
+	struct iovec whole;             /* the client's short form, as a list of one */
+	void *memory;                   /* internal: INTERNAL_BYTES that the device can reach */
+	union item *items;              /* max_items of them: the data in the driver's mode, where the client's list will not do */
+	uint8_t *sense;                 /* HBA_MAX_SENSE bytes */
 
 	/* While the head tells the driver of one stage (HEAD_STAGED): what the client wrote, and how far it has come. */
 	union hba_data given;
@@ -487,6 +487,8 @@ void data_restore(struct task *t);
 
 /** settle() - true: it is not over, its client hears nothing yet. */
 bool settle(struct task *t);
+/** settle_check_condition() - It has just come back so: without sense its unit freezes at once, before anything else is sent to it. */
+void settle_check_condition(struct task *t);
 /** settle_good() - One more good end in a unit whose limit was lowered. */
 void settle_good(struct hba_lun *lun);
 /** settle_turn() - Ask for sense that could not be asked for at once. */
@@ -562,6 +564,8 @@ void queue_unwatch(struct hba_queue *q);
 void loop_wake(struct hba_controller *c);
 /** loop_run() - hba_controller_run(), for whoever is the loop. */
 int loop_run(struct hba_controller *c, unsigned budget);
+/** loop_owes() - Is any done still to be run? */
+bool loop_owes(const struct hba_controller *c);
 /** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */
 int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms);
 

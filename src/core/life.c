@@ -279,16 +279,18 @@ static int bring_up(struct hba_controller *c)
 static bool nothing_out(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->with_driver || c->queues[i]->ended.head)
+		if (c->queues[i]->with_driver || c->queues[i]->ended.head || c->queues[i]->urgent.head)
 			return false;
-	return service_idle(c);
+	return !c->senseless.head && service_idle(c);
 }
 
+/* A done may end a task of another queue: until none is owed. */
 static void deliver_all(struct hba_controller *c)
 {
-	for (unsigned i = 0; i < c->n_queues; i++)
-		while (queue_deliver(c->queues[i], HBA_MAX_BATCH))
-			;
+	settle_turn(c);
+	while (loop_owes(c))
+		for (unsigned i = 0; i < c->n_queues; i++)
+			queue_deliver(c->queues[i], HBA_MAX_BATCH);
 }
 
 /* Ends every task through its done, then the driver. */

@@ -161,7 +161,7 @@ static bool is_over(const struct hba_controller *c)
 	return c->state == HBA_STOPPED || c->state == HBA_GONE || c->state == HBA_DEAD || c->state == HBA_CREATED;
 }
 
-static bool dones_owed(const struct hba_controller *c)
+bool loop_owes(const struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
 		if (c->queues[i]->ended.head)
@@ -206,7 +206,7 @@ int loop_run(struct hba_controller *c, unsigned budget)
 {
 	unsigned n;
 
-	if (is_over(c) && !dones_owed(c))
+	if (is_over(c) && !loop_owes(c))
 		return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
 	if (!turn_begin(c)) {
 		/* An op that waits has the driver; its end wakes us. */
@@ -288,7 +288,7 @@ static bool wakes_by_itself(const struct hba_queue *q)
 
 static bool has_work(struct hba_controller *c)
 {
-	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || dones_owed(c) ||
+	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || loop_owes(c) ||
 		    guests_knock(c) || (bus_is_gone(c) && c->state != HBA_GONE) ||
 		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
@@ -311,7 +311,7 @@ int hba_controller_arm(struct hba_controller *c)
 	if (fenced)
 		/* The op under way ends in loop_wake(); if it has ended already, that was before we slept. */
 		return __atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) ? 0 : 1;
-	work = (is_over(c) && !dones_owed(c)) || has_work(c);
+	work = (is_over(c) && !loop_owes(c)) || has_work(c);
 	if (!work)
 		set_timer(c, next_deadline(c));
 	turn_end(c);

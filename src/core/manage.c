@@ -145,19 +145,11 @@ void manage_lost(struct hba_controller *c, struct task *t)
 		c->tmf.answered = false;
 }
 
-static bool dones_owed(const struct hba_controller *c)
-{
-	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->ended.head)
-			return true;
-	return false;
-}
-
 static void turn_current(struct hba_controller *c)
 {
 	struct managing *g = managing_of(c->tmf.current);
 
-	if (c->tmf.answered && !dones_owed(c))
+	if (c->tmf.answered && !loop_owes(c))
 		tell(c, c->tmf.response);
 	else if (!c->tmf.answered && c->now >= g->deadline)
 		tell(c, HBA_DELIVERY_FAILURE);
@@ -182,7 +174,7 @@ static void expire_waiting(struct hba_controller *c)
 /* Those that needed no driver, or have none that could. */
 static void tell_decided(struct hba_controller *c)
 {
-	while (!list_is_empty(&c->tmf.decided) && !dones_owed(c)) {
+	while (!list_is_empty(&c->tmf.decided) && !loop_owes(c)) {
 		struct list *first = c->tmf.decided.next;
 		struct hba_management *m = management_of(first);
 

@@ -192,7 +192,7 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
 		if ((t->outcome != HBA_GOOD || t->view == HEAD_STAGED) && settle(t))
 			continue;
-		if (t->lun->limit < t->lun->most)
+		if (t->lun->limit < t->lun->most && t->outcome == HBA_GOOD)
 			settle_good(t->lun);
 		result_of(t, &result);
 		if (t->view)
@@ -334,6 +334,8 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 		t->lun->target->to_negotiate &= (uint8_t)~t->negotiated;
 	if (t->expired && !t->cancelled)
 		t->outcome = HBA_TASK_TIMEOUT;
+	if (t->outcome == HBA_CHECK_CONDITION)
+		settle_check_condition(t);
 }
 
 /* ---- handed back */
@@ -420,10 +422,21 @@ static void flush_unit(struct unit_queue *u, enum hba_outcome outcome)
 	list_remove(&u->link);
 }
 
+static void flush_urgent(struct hba_controller *c, enum hba_outcome outcome)
+{
+	struct task *t;
+
+	for (unsigned i = 0; i < c->n_queues; i++)
+		while ((t = task_list_pop(&c->queues[i]->urgent)))
+			task_end(t, outcome, HBA_SENT_NO);
+}
+
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome)
 {
 	struct list *l, *m;
 
+	if (!lun)
+		flush_urgent(c, outcome);
 	for (l = c->targets.next; l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 

@@ -163,8 +163,8 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 
 static bool lacks_sense(const struct task *t)
 {
-	return t->outcome == HBA_CHECK_CONDITION && !t->sense_len && !t->sense_asked &&
-	       !t->lun->target->report.performs_autosense && t->lun->controller->accepting;
+	/* One that was to fetch sense and brings none itself: there is none to be had. */
+	return !t->sense_len && !t->sense_asked && !t->urgent && !t->lun->target->report.performs_autosense;
 }
 
 static void thaw(struct hba_lun *lun)
@@ -206,18 +206,44 @@ static bool ask_sense(struct task *t)
 }
 
 /* The unit keeps its sense only until the next command, so there must not be one. */
-static void fetch_sense(struct task *t)
+void settle_check_condition(struct task *t)
 {
-	t->sense_asked = true;
+	if (!lacks_sense(t))
+		return;
+	t->sense_asked = t->sense_wanted = true;
 	t->lun->frozen++;
+}
+
+/* false: nobody can be asked any more. */
+static bool fetch_sense(struct task *t)
+{
+	t->sense_wanted = false;
+	if (!t->lun->controller->accepting) {
+		thaw(t->lun);
+		return false;
+	}
 	if (!ask_sense(t))
 		task_list_append(&t->lun->controller->senseless, t);
+	return true;
+}
+
+/* Those that waited for an internal task; it ends with what there is. */
+static void give_up_sense(struct hba_controller *c)
+{
+	struct task *t;
+
+	while ((t = task_list_pop(&c->senseless))) {
+		thaw(t->lun);
+		task_list_append(&t->queue->ended, t);
+	}
 }
 
 void settle_turn(struct hba_controller *c)
 {
 	struct task *t;
 
+	if (!c->accepting)
+		give_up_sense(c);
 	while ((t = task_list_pop(&c->senseless)))
 		if (!ask_sense(t)) {
 			task_list_push(&c->senseless, t);
@@ -231,10 +257,8 @@ bool settle(struct task *t)
 {
 	struct scsi_sense sense = { 0 };
 
-	if (lacks_sense(t)) {
-		fetch_sense(t);
+	if (t->sense_wanted && fetch_sense(t))
 		return true;
-	}
 	if (t->outcome == HBA_CHECK_CONDITION)
 		(void)scsi_sense_read(t->sense, t->sense_len, &sense);
 	if (t->head.kind == HBA_TASK_CLIENT) {

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+/* retry.c: what is sent again and when, what never is; and sense that the driver does not bring. */
+#include "rig.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	READ_10_OP = 0x28,
+	BUSY_MS = 100,
+	READY_MS = 500,
+	POWER_ON = 0x29,
+	BECOMING_READY_ASC = 4,
+	BECOMING_READY_ASCQ = 1,
+	INVENTORY = 0x3f,
+	LUNS_CHANGED = 0x0e,
+	PARAMETERS = 0x2a,
+	CAPACITY = 9,
+	MEDIUM = 0x28,
+};
+
+static const struct rig_answer attention = { .key = UNIT_ATTENTION_KEY, .asc = POWER_ON };
+static const struct rig_answer not_ready = { .key = NOT_READY_KEY, .asc = BECOMING_READY_ASC, .ascq = BECOMING_READY_ASCQ };
+static const struct rig_answer busy = { .outcome = HBA_BUSY };
+static const struct rig_answer full = { .outcome = HBA_TASK_SET_FULL };
+
+static uint8_t buffer[TEST_BLOCK];
+
+static struct hba_task *send(struct hba_lun *lun, struct test_io *io, bool block)
+{
+	struct hba_task *t = test_get(lun);
+
+	if (block)
+		test_fill_rw(t, false, 0, 1, buffer);
+	else
+		test_fill_ready(t);
+	assert_int_equal(hba_submit(t, test_done, io), 0);
+	return t;
+}
+
+static struct hba_lun *unit(struct rig *r, unsigned number)
+{
+	struct hba_lun *lun = hba_lun_find(r->c, 0, number);
+
+	assert_non_null(lun);
+	return lun;
+}
+
+static void two_units(struct hba_report *report)
+{
+	report->highest_lun = 3;
+}
+
+static void up(struct rig *r)
+{
+	rig_init(r);
+	r->report = two_units;
+	r->d->targets[0].luns = 2;
+	rig_up(r);
+}
+
+/* ---- the rules */
+
+static void attention_comes_off_block_commands(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, attention, 8);
+	send(unit(&r, 0), &io, true);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	assert_int_equal(rig_clients(&r), 9);
+	/* A unit that has nothing but attentions to say is not asked for ever. */
+	rig_say(&r, attention, 20);
+	send(unit(&r, 0), &io, true);
+	test_wait(r.c, &io, 2);
+	assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(rig_clients(&r), 9 + 9);
+	rig_down(&r);
+}
+
+static void only_block_commands_are_retried(void **state)
+{
+	static const struct rig_answer *const answers[] = { &attention, &not_ready, &busy };
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	for (unsigned i = 0; i < ARRAY_SIZE(answers); i++) {
+		rig_say(&r, *answers[i], 1);
+		send(unit(&r, 0), &io, false);
+		test_wait(r.c, &io, i + 1);
+		assert_int_equal(io.last.outcome, answers[i]->key ? HBA_CHECK_CONDITION : HBA_BUSY);
+		assert_int_equal(rig_clients(&r), i + 1);
+	}
+	assert_int_equal(io.sense[2] & 0xf, NOT_READY_KEY);
+	rig_down(&r);
+}
+
+/* Answered so until `ms` have passed, each `every` ms; then it is told. */
+static void for_so_long(const struct rig_answer *a, uint64_t every, uint64_t ms, enum hba_outcome end)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+	uint64_t t0;
+
+	up(&r);
+	rig_say(&r, *a, RIG_SCRIPT);
+	send(unit(&r, 0), &io, true);
+	t0 = r.d->now;
+	test_turns(r.c, 3);
+	assert_int_equal(rig_clients(&r), 1);
+	test_advance(r.d, every - 1);
+	test_turns(r.c, 3);
+	assert_int_equal(rig_clients(&r), 1);
+	test_advance(r.d, 1);
+	test_turns(r.c, 3);
+	assert_int_equal(rig_clients(&r), 2);
+	assert_int_equal(r.log[1].at - t0, every * TEST_MS);
+	rig_say(&r, *a, 0);
+	while (r.d->now - t0 < (ms - 2 * every) * TEST_MS) {
+		r.next = 0; /* the same answer for ever */
+		rig_pass(&r, every, every);
+		assert_int_equal(io.done, 0);
+	}
+	for (unsigned i = 0; i < 5 && !io.done; i++) {
+		r.next = 0;
+		rig_pass(&r, every, every);
+	}
+	assert_int_equal(io.done, 1);
+	assert_int_equal(io.last.outcome, end);
+	assert_in_range((r.d->now - t0) / TEST_MS, ms, ms + 2 * every);
+	rig_down(&r);
+}
+
+static void busy_for_30_seconds(void **state)
+{
+	(void)state;
+	for_so_long(&busy, BUSY_MS, 30 * 1000, HBA_BUSY);
+}
+
+static void becoming_ready_for_60_seconds(void **state)
+{
+	(void)state;
+	for_so_long(&not_ready, READY_MS, 60 * 1000, HBA_CHECK_CONDITION);
+}
+
+/* Not ready for any other reason is an answer. */
+static void not_ready_otherwise_is_told(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, (struct rig_answer) { .key = NOT_READY_KEY, .asc = 0x3a }, 1);
+	send(unit(&r, 0), &io, true);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+	rig_down(&r);
+}
+
+/* Other units do not wait with it. */
+static void others_go_on_while_one_is_busy(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, busy, 1);
+	send(unit(&r, 0), &io, true);
+	test_turns(r.c, 3);
+	assert_int_equal(io.done, 0);
+	assert_int_equal(test_ready(unit(&r, 1)), HBA_GOOD);
+	assert_int_equal(io.done, 0);
+	test_advance(r.d, BUSY_MS);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_down(&r);
+}
+
+static void never_sent_is_sent_again(void **state)
+{
+	static const enum hba_outcome ends[] = { HBA_NOT_DELIVERED, HBA_PROTOCOL_TIMEOUT, HBA_NO_STATUS };
+	struct test_io io = { .put = true };
+	struct rig r;
+	unsigned done = 0;
+
+	(void)state;
+	up(&r);
+	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+		rig_say(&r, (struct rig_answer) { .outcome = ends[i], .sent = HBA_SENT_NO }, 10);
+		r.n_log = 0;
+		send(unit(&r, 0), &io, false);
+		rig_pass(&r, 10 * BUSY_MS, BUSY_MS);
+		assert_int_equal(io.done, ++done);
+		assert_int_equal(io.last.outcome, ends[i]);
+		assert_int_equal(rig_clients(&r), 1 + 3); /* and three more */
+		r.next = r.n_script = 0;
+		/* Nobody knows, or it was: never again, whatever the command. */
+		for (enum hba_sent sent = HBA_SENT_MAYBE; sent <= HBA_SENT_YES; sent += 2) {
+			rig_say(&r, (struct rig_answer) { .outcome = ends[i], .sent = sent }, 1);
+			r.n_log = 0;
+			send(unit(&r, 0), &io, true);
+			test_wait(r.c, &io, ++done);
+			assert_int_equal(io.last.outcome, ends[i]);
+			assert_int_equal(rig_clients(&r), 1);
+		}
+	}
+	rig_down(&r);
+}
+
+static void cancelled_is_never_sent_again(void **state)
+{
+	struct test_io io = { .put = true };
+	struct hba_task *t;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, (struct rig_answer) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO }, 1);
+	r.d->hold = true;
+	t = send(unit(&r, 0), &io, true);
+	test_turns(r.c, 1);
+	hba_cancel(t);
+	hba_complete_failed(r.d->held[0], HBA_NOT_DELIVERED, HBA_SENT_NO);
+	r.d->n_held = 0;
+	test_wait(r.c, &io, 1);
+	rig_pass(&r, 10 * BUSY_MS, BUSY_MS);
+	assert_int_equal(rig_clients(&r), 1);
+	/* And one that is waiting for its next try. */
+	r.d->hold = false;
+	r.n_log = 0;
+	rig_say(&r, busy, 1);
+	t = send(unit(&r, 0), &io, true);
+	test_turns(r.c, 2);
+	assert_int_equal(io.done, 1);
+	hba_cancel(t);
+	test_wait(r.c, &io, 2);
+	assert_int_equal(io.last.outcome, HBA_NOT_DELIVERED);
+	rig_pass(&r, 10 * BUSY_MS, BUSY_MS);
+	assert_int_equal(rig_clients(&r), 1);
+	test_no_violation(r.c);
+	rig_down(&r);
+}
+
+/* ---- TASK SET FULL */
+
+/* Eight are sent, four are too many: from then on there are four, and one more for every 64 good ends. */
+static void limit_shrinks_and_grows_again(void **state)
+{
+	struct test_io io = { .put = true };
+	struct hba_lun *lun;
+	unsigned most, done = 0;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	lun = unit(&r, 0);
+	most = lun->limit;
+	r.d->hold = true;
+	for (unsigned i = 0; i < 8; i++)
+		send(lun, &io, true);
+	test_turns(r.c, 1);
+	assert_int_equal(r.d->n_held, 8);
+	for (unsigned i = 4; i < 8; i++)
+		hba_complete_failed(r.d->held[i], HBA_TASK_SET_FULL, HBA_SENT_YES);
+	r.d->n_held = 4;
+	test_turns(r.c, 2);
+	assert_int_equal(lun->limit, 4);
+	assert_int_equal(io.done, 0);
+	assert_int_equal(r.d->n_held, 4);
+	r.d->hold = false;
+	r.d->release = 4;
+	test_wait(r.c, &io, 8);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	done = 8;
+	for (unsigned steps = lun->limit; steps < most; steps = lun->limit) {
+		unsigned good = 0, limit = lun->limit;
+
+		for (; lun->limit == limit; good++)
+			assert_int_equal(test_ready(lun), HBA_GOOD);
+		assert_int_equal(good, limit == 4 ? 64 - done : 64);
+		assert_int_equal(lun->limit, limit + 1);
+	}
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(test_ready(lun), HBA_GOOD);
+	assert_int_equal(lun->limit, most);
+	rig_down(&r);
+}
+
+/* Only what ends well shows that there is room. */
+static void bad_ends_do_not_grow_the_limit(void **state)
+{
+	struct test_io io = { .put = true };
+	struct hba_lun *lun;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	lun = unit(&r, 0);
+	rig_say(&r, full, 1);
+	send(lun, &io, false);
+	test_turns(r.c, 2);
+	assert_int_equal(lun->limit, 1);
+	assert_int_equal(io.done, 0); /* with none out there is nothing to wait for but time */
+	test_advance(r.d, BUSY_MS);
+	test_wait(r.c, &io, 1);
+	for (unsigned i = 0; i < 100; i++) {
+		rig_say(&r, (struct rig_answer) { .key = MEDIUM_ERROR_KEY, .asc = 0x11 }, 1);
+		assert_int_equal(test_ready(lun), HBA_CHECK_CONDITION);
+	}
+	assert_int_equal(lun->limit, 1);
+	rig_down(&r);
+}
+
+/* ---- what is heeded */
+
+static void attentions_are_heeded(void **state)
+{
+	static const struct {
+		uint8_t asc, ascq;
+		bool walk;
+	} cases[] = {
+		{ INVENTORY, LUNS_CHANGED, true },
+		{ PARAMETERS, CAPACITY, true },
+		{ MEDIUM, 0, true },
+		{ POWER_ON, 0, false },
+		{ 0x2f, 0, false },
+	};
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		r.n_log = 0;
+		rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = cases[i].asc, .ascq = cases[i].ascq }, 1);
+		r.d->targets[0].blocks += 10;
+		send(unit(&r, 0), &io, i & 1); /* block command or not */
+		test_wait(r.c, &io, i + 1);
+		rig_until_scanned(&r);
+		assert_int_equal(rig_count(&r, INQUIRY_OP) > 0, cases[i].walk);
+		assert_int_equal(unit(&r, 0)->info.blocks == r.d->targets[0].blocks, cases[i].walk);
+	}
+	rig_down(&r);
+}
+
+/* ---- sense that the driver does not bring */
+
+static void no_autosense(struct hba_report *report)
+{
+	two_units(report);
+	report->performs_autosense = 0;
+}
+
+static void up_without_sense(struct rig *r)
+{
+	rig_init(r);
+	r->report = no_autosense;
+	r->d->targets[0].luns = 2;
+	rig_up(r);
+	r->without_sense = true;
+}
+
+/* Nothing may come between, or the sense is gone: not even what was queued before. */
+static void request_sense_goes_next_with_the_unit_frozen(void **state)
+{
+	struct test_io bad = { .put = true }, other = { .put = true }, same = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up_without_sense(&r);
+	r.d->hold = true;
+	send(unit(&r, 0), &bad, false);
+	test_turns(r.c, 1);
+	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	r.d->n_held = 0;
+	r.kept[0][0] = MEDIUM_ERROR_KEY;
+	r.kept[0][1] = 0x11;
+	send(unit(&r, 0), &same, false);
+	send(unit(&r, 1), &other, false);
+	r.n_log = 0;
+	test_turns(r.c, 1); /* the frozen unit's REQUEST SENSE is held; the other unit goes on */
+	test_turns(r.c, 1);
+	assert_int_equal(r.log[0].unit == 0 && r.log[0].kind == HBA_TASK_CLIENT, false);
+	for (unsigned i = 0; i < r.n_log; i++)
+		assert_true(r.log[i].unit == 1 || r.log[i].opcode == REQUEST_SENSE_OP);
+	assert_int_equal(rig_count(&r, REQUEST_SENSE_OP), 1);
+	assert_int_equal(rig_clients(&r), 1);
+	assert_int_equal(unit(&r, 0)->frozen, 1);
+	r.d->hold = false;
+	for (unsigned i = 0; i < r.d->n_held; i++)
+		if (r.d->held[i]->cdb[0] == REQUEST_SENSE_OP) {
+			uint8_t sense[18];
+
+			hba_sense(sense, MEDIUM_ERROR_KEY, 0x11, 0);
+			hba_complete_good(r.d->held[i], hba_task_copy_to(r.d->held[i], 0, sense, sizeof(sense)));
+		} else {
+			hba_complete_good(r.d->held[i], 0);
+		}
+	r.d->n_held = 0;
+	test_wait(r.c, &bad, 1);
+	assert_int_equal(bad.last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(bad.last.sense_len, 18);
+	assert_int_equal(bad.sense[2] & 0xf, MEDIUM_ERROR_KEY);
+	assert_int_equal(bad.sense[12], 0x11);
+	test_wait(r.c, &same, 1);
+	test_wait(r.c, &other, 1);
+	assert_int_equal(unit(&r, 0)->frozen, 0);
+	rig_down(&r);
+}
+
+/* Fetched sense counts like sense that came along: rules apply, and again for the next try. */
+static void fetched_sense_is_sense(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up_without_sense(&r);
+	rig_say(&r, attention, 3);
+	send(unit(&r, 0), &io, true);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	assert_int_equal(rig_clients(&r), 4);
+	assert_int_equal(rig_count(&r, REQUEST_SENSE_OP), 3);
+	rig_down(&r);
+}
+
+/* More CHECK CONDITIONs than internal tasks, on two units, while the scan wants some too. */
+static void several_at_once(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up_without_sense(&r);
+	r.d->hold = true;
+	for (unsigned i = 0; i < 8; i++)
+		send(unit(&r, i & 1), &io, false);
+	test_turns(r.c, 1);
+	assert_int_equal(r.d->n_held, 8);
+	for (unsigned i = 0; i < 8; i++)
+		hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	r.d->n_held = 0;
+	r.d->hold = false;
+	hba_controller_rescan(r.c);
+	test_wait(r.c, &io, 8);
+	assert_int_equal(io.last.sense_len, 18);
+	assert_int_equal(rig_count(&r, REQUEST_SENSE_OP), 8);
+	assert_int_equal(unit(&r, 0)->frozen + unit(&r, 1)->frozen, 0);
+	rig_until_scanned(&r);
+	assert_int_equal(test_ready(unit(&r, 0)), HBA_GOOD);
+	rig_down(&r);
+}
+
+static bool refuse_sense(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	unsigned *refused = d->of_test;
+
+	(void)q;
+	if (t->kind == HBA_TASK_CLIENT || t->cdb[0] == REQUEST_SENSE_OP) {
+		*refused += t->cdb[0] == REQUEST_SENSE_OP;
+		hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+		return true;
+	}
+	return false;
+}
+
+/* A unit that has no sense even for REQUEST SENSE: its client is told so much, and all goes on. */
+static void request_sense_that_fails(void **state)
+{
+	struct test_io io = { .put = true };
+	unsigned refused = 0;
+	struct rig r;
+
+	(void)state;
+	up_without_sense(&r);
+	r.d->process = refuse_sense;
+	r.d->of_test = &refused;
+	for (unsigned i = 0; i < 4; i++)
+		send(unit(&r, 0), &io, false);
+	test_wait(r.c, &io, 4);
+	assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(io.last.sense_len, 0);
+	assert_int_equal(refused, 4);
+	r.d->process = NULL;
+	assert_int_equal(test_ready(unit(&r, 0)), HBA_GOOD);
+	rig_down(&r);
+}
+
+/* The controller stops between CHECK CONDITION and sense: the client hears of its task even so. */
+static void stop_while_sense_is_fetched(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	for (unsigned turns = 0; turns < 3; turns++) {
+		up_without_sense(&r);
+		io.done = 0;
+		r.d->hold = true;
+		for (unsigned i = 0; i < 4; i++)
+			send(unit(&r, i & 1), &io, false);
+		test_turns(r.c, 1);
+		for (unsigned i = 0; i < 4; i++)
+			hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+		r.d->n_held = 0;
+		test_turns(r.c, turns);
+		assert_int_equal(io.done, 0);
+		r.d->tick = 100 * TEST_MS;
+		assert_int_equal(hba_controller_stop(r.c), 0);
+		assert_int_equal(io.done, 4);
+		assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+		rig_down(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attention_comes_off_block_commands),
+		cmocka_unit_test(only_block_commands_are_retried),
+		cmocka_unit_test(busy_for_30_seconds),
+		cmocka_unit_test(becoming_ready_for_60_seconds),
+		cmocka_unit_test(not_ready_otherwise_is_told),
+		cmocka_unit_test(others_go_on_while_one_is_busy),
+		cmocka_unit_test(never_sent_is_sent_again),
+		cmocka_unit_test(cancelled_is_never_sent_again),
+		cmocka_unit_test(limit_shrinks_and_grows_again),
+		cmocka_unit_test(bad_ends_do_not_grow_the_limit),
+		cmocka_unit_test(attentions_are_heeded),
+		cmocka_unit_test(request_sense_goes_next_with_the_unit_frozen),
+		cmocka_unit_test(fetched_sense_is_sense),
+		cmocka_unit_test(several_at_once),
+		cmocka_unit_test(request_sense_that_fails),
+		cmocka_unit_test(stop_while_sense_is_fetched),
+	};
+
+	return cmocka_run_group_tests_name("core: retry", tests, NULL, NULL);
+}
