@@ -712,6 +712,7 @@ struct hba_controller {
 	struct split_limits limits[2]; /* [0] reads, [1] writes */
 	bool unlimited;                /* CPU mode with no limit at all: lists go as they are */
 	struct bounce bounce;
+	uint32_t internal_most; /* bytes that an internal task can have moved at once */
 	struct service service;
 	struct sleeper sleeper;
 	struct event_ring events;

@@ -57,6 +57,41 @@ static int make_slices(struct hba_controller *c)
 	return 0;
 }
 
+/* Add one piece; for a device, as far as it can reach it. */
+static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address, uint64_t length)
+{
+	uint64_t added = 0, taken;
+	struct hba_iova iova;
+	size_t n;
+
+	if (c->report.data_mode == HBA_DATA_CPU)
+		return split_add(s, (uintptr_t)address, length);
+	while (added < length && (n = memory_iova(&c->memory, address + added, &iova))) {
+		if (n > length - added)
+			n = length - added;
+		taken = split_add(s, iova.bus, n);
+		added += taken;
+		if (taken < n)
+			break;
+	}
+	return added;
+}
+
+/* What cannot be split must fit at once, from wherever the task's memory begins. */
+static uint32_t internal_most(const struct hba_controller *c)
+{
+	uint8_t *memory = hba_mapping_address(c->pool.internal_memory);
+	uint64_t most = INTERNAL_BYTES;
+	struct split s;
+
+	for (unsigned i = 0; i < c->report.internal_tasks; i++) {
+		split_begin(&s, &c->limits[0], &c->pool.items[0].segment, c->pool.max_items);
+		add_piece(c, &s, memory + i * (size_t)INTERNAL_BYTES, INTERNAL_BYTES);
+		most = s.bytes < most ? s.bytes : most;
+	}
+	return (uint32_t)most;
+}
+
 int data_setup(struct hba_controller *c)
 {
 	const struct hba_constraints *k = &c->report.constraints;
@@ -64,6 +99,7 @@ int data_setup(struct hba_controller *c)
 	c->limits[0] = limits_of(k, k->max_segments_read, k->max_segment_bytes_read);
 	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
 	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
+	c->internal_most = internal_most(c);
 	c->bounce = (struct bounce) { 0 };
 	return c->report.data_mode == HBA_DATA_DMA ? make_slices(c) : 0;
 }
@@ -167,26 +203,6 @@ static struct split_limits stage_limits(const struct hba_controller *c, const st
 	if (t->splits && t->given_length - t->moved < l.transfer)
 		l.transfer = t->given_length - t->moved;
 	return l;
-}
-
-/* Add one of the client's pieces; for a device, as far as it can reach it. */
-static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address, uint64_t length)
-{
-	uint64_t added = 0, taken;
-	struct hba_iova iova;
-	size_t n;
-
-	if (c->report.data_mode == HBA_DATA_CPU)
-		return split_add(s, (uintptr_t)address, length);
-	while (added < length && (n = memory_iova(&c->memory, address + added, &iova))) {
-		if (n > length - added)
-			n = length - added;
-		taken = split_add(s, iova.bus, n);
-		added += taken;
-		if (taken < n)
-			break;
-	}
-	return added;
 }
 
 /* From where the stages before have come to. */
@@ -438,6 +454,7 @@ bool data_settle(struct task *t)
 	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->given_length || !c->accepting)
 		return false;
 	advance(t, bytes);
+	t->tries = 0; /* this stage was not refused; the next one has its own */
 	if (next_stage(c, t) == 0)
 		return true;
 	/* Cannot be: the first stage has shown that a block fits. Yet it must end. */

@@ -80,28 +80,11 @@ struct step {
 	enum step_id (*take)(struct scan *s, const struct hba_result *r, const uint8_t *data);
 };
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint32_t data_limit(const struct hba_target *tgt)
 {
-	return a < b ? a : b;
-}
+	uint64_t most = tgt->report.max_transfer;
 
-/* What one task brings in at least, wherever on the alignment its memory begins: the first segment may meet a boundary early. */
-static uint32_t data_limit(const struct hba_controller *c)
-{
-	const struct hba_constraints *k = &c->report.constraints;
-	uint64_t piece = k->max_segment_bytes_read, first, others, most;
-
-	if (k->boundary && k->boundary < piece)
-		piece = k->boundary;
-	first = k->boundary > INTERNAL_ALIGNMENT && INTERNAL_ALIGNMENT < piece ? INTERNAL_ALIGNMENT : piece;
-	if (first % k->alignment || piece % k->alignment)
-		most = first;
-	else if (__builtin_mul_overflow(piece, least(k->max_segments_read, c->pool.max_items) - 1, &others) ||
-		 __builtin_add_overflow(first, others, &most))
-		most = INTERNAL_BYTES;
-	if (k->max_transfer)
-		most = least(most, k->max_transfer);
-	return (uint32_t)least(most, INTERNAL_BYTES);
+	return most && most < tgt->controller->internal_most ? (uint32_t)most : tgt->controller->internal_most;
 }
 
 /* ---- steps of a target */
@@ -129,7 +112,7 @@ static enum step_id take_target(struct scan *s, const struct hba_result *r, cons
 
 static struct scsi_cdb build_luns(const struct scan *s)
 {
-	return scsi_cdb_report_luns(data_limit(s->target->controller));
+	return scsi_cdb_report_luns(data_limit(s->target));
 }
 
 /* Without a list every number up to the highest is tried; so old a target has few. */
@@ -158,7 +141,7 @@ static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *i
 
 static void note_units_left_out(const struct scan *s, uint32_t needed, uint64_t got)
 {
-	if (needed <= got || needed <= data_limit(s->target->controller))
+	if (needed <= got || needed <= data_limit(s->target))
 		return;
 	hba_log(s->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
 		(unsigned long long)s->target->id, s->n_units);
@@ -487,7 +470,7 @@ static void send_step(struct scan *s)
 {
 	const struct step *step = &steps[s->step];
 	struct scsi_cdb cdb = step->build(s);
-	uint32_t most = data_limit(s->target->controller), length = step->allocation < most ? step->allocation : most;
+	uint32_t most = data_limit(s->target), length = step->allocation < most ? step->allocation : most;
 	int r;
 
 	s->task = internal_get(s->lun);

@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * data.c: clients' lists through the whole core to a driver in DMA mode, and in CPU mode with limits: each list within the limits, each
+ * byte in its place.
+ */
+#include "rig.h"
+
+#include "scsi/scsi.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	MAPPED_BYTES = 2 << 20,
+	HEAP_BYTES = 2 << 20,
+	PIECES = 64,
+	MANY_BLOCKS = 2048, /* 1 MiB */
+	ROUNDS = 300,
+	AT_A_TIME = 3,
+	READ_6_OP = 0x08,
+	READ_10_OP = 0x28,
+	READ_12_OP = 0xa8,
+	READ_16_OP = 0x88,
+	WRITE_6_OP = 0x0a,
+	INQUIRY_BYTES = 96,
+};
+
+/* Where the lists' pieces come from: half can be reached by the device, half cannot. */
+struct bench {
+	struct rig r;
+	struct hba_lun *lun;
+	struct hba_mapping *map;
+	uint8_t *mapped, *heap;
+	uint64_t random;
+};
+
+/** struct io - One transfer, its list, and what its head was. */
+struct io {
+	struct test_io t;
+	struct iovec iov[PIECES];
+	struct hba_piece pieces[PIECES];
+	struct hba_task before;
+	uint64_t block, bytes;
+	unsigned n;
+	bool write, by_region;
+};
+
+enum { CPU_LIMITS = 1, ALIGNED_64 = 2 };
+
+/** struct shape - One controller's limits; `constraints`' zeroes are made "none" by apply(). */
+static const struct shape {
+	const char *name;
+	unsigned flags;
+	uint64_t segments, segment_bytes, alignment, bits, boundary, transfer;
+} shapes[] = {
+	{ "wide", 0, 128, 1 << 20, 1, 64, 0, 0 },
+	{ "one segment", 0, 1, 65536, 1, 64, 0, 0 },
+	{ "one block a segment", 0, 3, 512, 1, 64, 0, 0 },
+	{ "one block", 0, 1, 512, 1, 64, 512, 0 },
+	{ "32 bits", 0, 17, 4096, 4, 32, 0, 65536 },
+	{ "24 bits", 0, 8, 4096, 512, 24, 4096, 0 },
+	{ "pages", 0, 16, 4096, 4096, 64, 4096, 0 },
+	{ "odd", 0, 5, 1000, 2, 40, 65536, 7777 },
+	{ "CPU, by count", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 },
+	{ "CPU, by size", CPU_LIMITS, 16, 65536, 1, 64, 0, 20000 },
+};
+
+static const struct shape *shape; /* report() has no argument of its own */
+
+static void report(struct hba_report *r)
+{
+	r->data_mode = shape->flags & CPU_LIMITS ? HBA_DATA_CPU : HBA_DATA_DMA;
+	r->constraints = (struct hba_constraints) {
+		.max_segments_read = shape->segments,
+		.max_segments_write = shape->segments,
+		.max_segment_bytes_read = shape->segment_bytes,
+		.max_segment_bytes_write = shape->segment_bytes,
+		.alignment = shape->alignment,
+		.address_bits = shape->bits,
+		.hba_data_mask = UINT64_MAX,
+		.boundary = shape->boundary,
+		.max_transfer = shape->transfer,
+	};
+}
+
+static void up(struct bench *b, const struct shape *s)
+{
+	memset(b, 0, sizeof(*b));
+	shape = s;
+	b->random = 88172645463325252;
+	rig_init(&b->r);
+	b->r.report = report;
+	b->r.disk = true;
+	b->r.d->targets[0].blocks = UINT64_C(1) << 40;
+	rig_up(&b->r);
+	b->lun = hba_lun_find(b->r.c, 0, 0);
+	assert_non_null(b->lun);
+	assert_int_equal(hba_mapping_create(b->r.c, HBA_DEVICE_BOTH, MAPPED_BYTES, 0, &b->map), 0);
+	b->mapped = hba_mapping_address(b->map);
+	b->heap = malloc(HEAP_BYTES);
+	assert_non_null(b->heap);
+}
+
+static void down(struct bench *b)
+{
+	assert_int_equal(hba_mapping_release(b->map), 0);
+	free(b->heap);
+	rig_down(&b->r);
+}
+
+/* ---- lists */
+
+/* Mostly small pieces at odd places, sometimes large or aligned ones. */
+static uint64_t draw_length(struct bench *b, uint64_t left, bool last)
+{
+	uint64_t n = rig_random(&b->random, 3) ? 1 + rig_random(&b->random, 3000) : 512 * (1 + rig_random(&b->random, 256));
+
+	return last || n > left ? left : n;
+}
+
+static void draw_pieces(struct bench *b, struct io *io, unsigned lane, bool only_mapped)
+{
+	uint64_t half = MAPPED_BYTES / AT_A_TIME, at[2] = { lane * half, lane * half }, left = io->bytes;
+
+	for (io->n = 0; left; io->n++) {
+		uint64_t length = draw_length(b, left, io->n == PIECES - 1 || left > half / 2);
+		bool mapped = io->by_region || only_mapped || rig_random(&b->random, 2);
+		uint64_t *from = &at[mapped], gap = rig_random(&b->random, 2) ? 0 : rig_random(&b->random, 600);
+
+		*from += *from + gap + length <= (lane + 1) * half ? gap : 0;
+		if (*from + length > (lane + 1) * half)
+			length = (lane + 1) * half - *from;
+		assert_true(length > 0);
+		io->iov[io->n] = (struct iovec) { (mapped ? b->mapped : b->heap) + *from, length };
+		io->pieces[io->n] = (struct hba_piece) { hba_mapping_region(b->map), (uint32_t)length, *from };
+		*from += length;
+		left -= length;
+	}
+}
+
+static void fill_or_spoil(const struct io *io)
+{
+	uint64_t at = io->block * TEST_BLOCK;
+
+	for (unsigned i = 0; i < io->n; i++) {
+		uint8_t *p = io->iov[i].iov_base;
+
+		for (size_t k = 0; k < io->iov[i].iov_len; k++, at++)
+			p[k] = io->write ? rig_byte(at) : (uint8_t)~rig_byte(at);
+	}
+}
+
+static void all_is_there(const struct io *io)
+{
+	uint64_t at = io->block * TEST_BLOCK;
+
+	for (unsigned i = 0; i < io->n; i++) {
+		const uint8_t *p = io->iov[i].iov_base;
+
+		for (size_t k = 0; k < io->iov[i].iov_len; k++, at++)
+			if (p[k] != rig_byte(at))
+				fail_msg("%s: byte %llu of block %llu is wrong", shape->name,
+					 (unsigned long long)(at - io->block * TEST_BLOCK), (unsigned long long)io->block);
+	}
+}
+
+/* ---- commands */
+
+static void write_command(struct hba_task *t, const struct io *io, unsigned size)
+{
+	struct scsi_rw rw = { .block = io->block,
+			      .count = (uint32_t)(io->bytes / TEST_BLOCK),
+			      .direction = io->write ? HBA_TO_TARGET : HBA_FROM_TARGET };
+	struct scsi_cdb cdb;
+
+	assert_int_equal(scsi_cdb_rw(&rw, size, &cdb), 0);
+	memcpy(t->cdb, cdb.bytes, sizeof(t->cdb));
+	t->cdb_len = cdb.length;
+	t->direction = (uint8_t)rw.direction;
+	t->length = io->bytes;
+}
+
+static void finished(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct io *io = arg;
+
+	/* As the client wrote it; what follows its fields is the core's. */
+	assert_memory_equal(&t->cdb, &io->before.cdb, offsetof(struct hba_task, negotiate) - offsetof(struct hba_task, cdb));
+	test_done(t, r, &io->t);
+}
+
+static int submit(struct hba_task *t, struct io *io)
+{
+	t->n_data = io->n;
+	if (io->by_region) {
+		t->mode = HBA_DATA_REGION;
+		t->data.pieces = io->pieces;
+	} else if (io->n == 1) {
+		t->n_data = 0;
+		t->data.buffer = io->iov[0].iov_base;
+	} else {
+		t->data.iov = io->iov;
+	}
+	io->before = *t;
+	io->t.put = true;
+	return hba_submit(t, finished, io);
+}
+
+static struct hba_task *get(struct bench *b, size_t bounce)
+{
+	struct hba_task *t = NULL;
+
+	assert_int_equal(hba_task_get(b->lun, bounce, NULL, &t), 0);
+	return t;
+}
+
+static void start_one(struct bench *b, struct io *io, unsigned lane)
+{
+	struct hba_task *t;
+
+	memset(io, 0, sizeof(*io));
+	io->write = rig_random(&b->random, 2);
+	io->by_region = !rig_random(&b->random, 4);
+	io->bytes = TEST_BLOCK * (1 + rig_random(&b->random, rig_random(&b->random, 20) ? 60 : MANY_BLOCKS / 4));
+	io->block = rig_random(&b->random, 4) ? rig_random(&b->random, 1 << 20) : UINT32_MAX - rig_random(&b->random, 600);
+	draw_pieces(b, io, lane, false);
+	fill_or_spoil(io);
+	t = get(b, io->bytes);
+	write_command(t, io, 0);
+	assert_int_equal(submit(t, io), 0);
+}
+
+static void finish_one(struct bench *b, struct io *io)
+{
+	test_wait(b->r.c, &io->t, 1);
+	assert_int_equal(io->t.last.outcome, HBA_GOOD);
+	assert_int_equal(io->t.last.bytes, io->bytes);
+	if (!io->write)
+		all_is_there(io);
+}
+
+static void lists_become_segments_within_limits(void **state)
+{
+	static struct io io[AT_A_TIME];
+	struct bench b;
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(shapes); k++) {
+		uint64_t written = 0;
+
+		up(&b, &shapes[k]);
+		for (unsigned i = 0; i < ROUNDS; i++) {
+			for (unsigned lane = 0; lane < AT_A_TIME; lane++)
+				start_one(&b, &io[lane], lane);
+			for (unsigned lane = 0; lane < AT_A_TIME; lane++) {
+				finish_one(&b, &io[lane]);
+				written += io[lane].write ? io[lane].bytes : 0;
+			}
+		}
+		assert_int_equal(b.r.written, written);
+		test_no_violation(b.r.c);
+		down(&b);
+	}
+}
+
+/* ---- where the device cannot reach */
+
+static void one_read(struct bench *b, uint8_t *to, uint64_t bytes, size_t bounce, int want)
+{
+	struct io io = { .block = 77, .bytes = bytes, .n = 1, .iov = { { to, bytes } } };
+	struct hba_task *t = get(b, bounce);
+
+	fill_or_spoil(&io);
+	write_command(t, &io, 0);
+	assert_int_equal(submit(t, &io), want);
+	if (want < 0) {
+		hba_task_put(t);
+		return;
+	}
+	finish_one(b, &io);
+}
+
+static void misaligned_pieces_are_bounced(void **state)
+{
+	static const struct shape aligned = { "aligned", 0, 16, 65536, 512, 64, 0, 0 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &aligned);
+	one_read(&b, b.mapped + 512, 8192, 0, 0);
+	assert_int_equal(b.r.log[b.r.n_log - 1].length, 8192);
+	one_read(&b, b.mapped + 513, 8192, 8192, 0);
+	one_read(&b, b.mapped + 513, 8192, 0, -EMSGSIZE); /* nobody has asked for bounce space */
+	down(&b);
+}
+
+static void pieces_above_the_limit_are_bounced(void **state)
+{
+	static const struct shape low = { "low", 0, 16, 65536, 1, 24, 0, 0 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &low);
+	assert_true((uintptr_t)b.mapped + MAPPED_BYTES <= 1 << 24);
+	one_read(&b, b.mapped, 8192, 0, 0);
+	one_read(&b, b.heap, 8192, 8192, 0);
+	one_read(&b, b.heap, 8192, 0, -EMSGSIZE);
+	assert_non_null(strstr(hba_error(), "no bounce space was asked for"));
+	down(&b);
+}
+
+/* The mapping's last bytes, then memory that is nobody's: not one byte too far. */
+static void the_end_of_a_mapping(void **state)
+{
+	static const struct shape wide = { "wide", 0, 16, 1 << 20, 1, 64, 0, 0 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &wide);
+	one_read(&b, b.mapped + MAPPED_BYTES - 4096, 4096, 0, 0);
+	assert_int_equal(b.r.stages, 1);
+	down(&b);
+}
+
+struct waiter {
+	struct hba_waiter w;
+	struct hba_task *t;
+	unsigned ready;
+};
+
+static void is_ready(struct hba_waiter *w, struct hba_task *t)
+{
+	struct waiter *waiter = container_of(w, struct waiter, w);
+
+	waiter->t = t;
+	waiter->ready++;
+}
+
+static void many_clients(struct hba_report *r)
+{
+	report(r);
+	r->max_tasks = BOUNCE_SLICES + 8;
+}
+
+/* More who need bounce space than there is: they wait, others do not; nobody is refused. */
+static void bounce_space_is_reserved_at_admission(void **state)
+{
+	static const struct shape wide = { "wide", 0, 16, 65536, 1, 64, 0, 0 };
+	struct waiter waiter = { .w.ready = is_ready };
+	struct hba_task *held[BOUNCE_SLICES], *t;
+	struct bench b;
+
+	(void)state;
+	memset(&b, 0, sizeof(b));
+	shape = &wide;
+	rig_init(&b.r);
+	b.r.report = many_clients;
+	b.r.disk = true;
+	b.r.d->targets[0].blocks = 1 << 20;
+	rig_up(&b.r);
+	b.lun = hba_lun_find(b.r.c, 0, 0);
+	for (unsigned i = 0; i < BOUNCE_SLICES; i++)
+		held[i] = get(&b, 4096);
+	assert_int_equal(hba_task_get(b.lun, 4096, NULL, &t), 1);
+	t = get(&b, 0); /* who needs none does not wait for it */
+	hba_task_put(t);
+	assert_int_equal(hba_task_get(b.lun, 4096, &waiter.w, &t), 1);
+	test_turns(b.r.c, 3);
+	assert_int_equal(waiter.ready, 0);
+	hba_task_put(held[0]);
+	test_turns(b.r.c, 1);
+	assert_int_equal(waiter.ready, 1);
+	assert_non_null(waiter.t);
+	hba_task_put(waiter.t);
+	for (unsigned i = 1; i < BOUNCE_SLICES; i++)
+		hba_task_put(held[i]);
+	assert_int_equal(b.r.c->bounce.n_free, BOUNCE_SLICES);
+	rig_down(&b.r);
+}
+
+/* ---- for a driver without a chip */
+
+static bool looks_at_its_data(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	struct rig *r = d->of_test;
+	const struct iovec *v;
+	uint64_t sum = 0;
+	unsigned n = 77;
+
+	(void)q;
+	v = hba_task_data(t, &n);
+	r->wrong += t->length ? !v || !n : v || n;
+	for (unsigned i = 0; i < n; i++)
+		sum += v[i].iov_len;
+	r->wrong += sum != t->length;
+	r->stages++;
+	return false;
+}
+
+static void task_data_for_the_cpu(void **state)
+{
+	static const struct shape cpu = { "CPU", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &cpu);
+	b.r.d->process = looks_at_its_data;
+	assert_int_equal(test_ready(b.lun), HBA_GOOD);
+	for (unsigned i = 1; i < 40; i++) {
+		struct io io = { .bytes = i * TEST_BLOCK, .n = 2 };
+		struct hba_task *t = get(&b, 0);
+
+		io.iov[0] = (struct iovec) { b.heap, 100 };
+		io.iov[1] = (struct iovec) { b.mapped, io.bytes - 100 };
+		write_command(t, &io, 10);
+		assert_int_equal(submit(t, &io), 0);
+		test_wait(b.r.c, &io.t, 1);
+		assert_int_equal(io.t.last.bytes, io.bytes);
+		for (unsigned k = 0; k < 100; k++)
+			assert_int_equal(b.heap[k], b.r.d->targets[0].medium[k]);
+		assert_memory_equal(b.mapped, b.r.d->targets[0].medium + 100, io.bytes - 100);
+	}
+	assert_in_range(b.r.stages, 40, 120);
+	down(&b);
+}
+
+/* ---- stages */
+
+static const struct shape staged = { "staged", 0, 1, 4096, 1, 64, 0, 0 };
+
+static void in_stages(struct bench *b, uint64_t block, uint64_t blocks, unsigned size, unsigned stages)
+{
+	struct io io = { .block = block, .bytes = blocks * TEST_BLOCK, .n = 1, .iov = { { b->mapped, blocks * TEST_BLOCK } } };
+	struct hba_task *t = get(b, 0);
+
+	fill_or_spoil(&io);
+	write_command(t, &io, size);
+	b->r.n_log = 0;
+	assert_int_equal(submit(t, &io), 0);
+	finish_one(b, &io);
+	assert_int_equal(rig_clients(&b->r), stages);
+}
+
+static void each_stage_has_its_command(void **state)
+{
+	static const struct {
+		uint8_t size, opcode;
+	} sizes[] = { { 6, READ_6_OP }, { 10, READ_10_OP }, { 12, READ_12_OP }, { 16, READ_16_OP } };
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		in_stages(&b, 1000, 60, sizes[i].size, 8);
+		for (unsigned k = 0; k < b.r.n_log; k++) {
+			assert_int_equal(b.r.log[k].opcode, sizes[i].opcode);
+			assert_int_equal(b.r.log[k].cdb_len, sizes[i].size);
+			assert_int_equal(b.r.log[k].length, k < 7 ? 4096 : 4 * TEST_BLOCK);
+		}
+	}
+	/* READ(6)'s count of 0 is 256 blocks. */
+	in_stages(&b, 5, 256, 6, 32);
+	down(&b);
+}
+
+/* A stage begins beyond what the client's CDB can name: it gets one that can. */
+static void a_stage_may_need_a_larger_command(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	in_stages(&b, (1 << 21) - 8, 24, 6, 3);
+	assert_int_equal(b.r.log[0].opcode, READ_6_OP);
+	assert_int_equal(b.r.log[1].opcode, READ_10_OP);
+	in_stages(&b, UINT32_MAX - 7, 24, 10, 3);
+	assert_int_equal(b.r.log[0].opcode, READ_10_OP);
+	assert_int_equal(b.r.log[1].opcode, READ_16_OP);
+	in_stages(&b, UINT32_MAX - 7, 24, 12, 3);
+	assert_int_equal(b.r.log[2].opcode, READ_16_OP);
+	down(&b);
+}
+
+static void odd_end(struct bench *b, enum hba_outcome outcome, uint64_t bytes)
+{
+	struct io io = { .block = 9, .bytes = 64 * TEST_BLOCK, .n = 1, .iov = { { b->heap, 64 * TEST_BLOCK } } };
+	struct hba_task *t = get(b, io.bytes);
+
+	fill_or_spoil(&io);
+	write_command(t, &io, 10);
+	assert_int_equal(submit(t, &io), 0);
+	test_wait(b->r.c, &io.t, 1);
+	assert_int_equal(io.t.last.outcome, outcome);
+	assert_int_equal(io.t.last.bytes, bytes);
+	/* What has come is home; what has not is untouched. */
+	for (uint64_t i = 0; i < io.bytes; i++)
+		assert_int_equal(b->heap[i], i < bytes ? rig_byte(9 * TEST_BLOCK + i) : (uint8_t)~rig_byte(9 * TEST_BLOCK + i));
+}
+
+static void a_short_stage_is_the_end(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	b.r.short_stage = 3;
+	b.r.short_bytes = 1000;
+	odd_end(&b, HBA_GOOD, 2 * 4096 + 1000);
+	assert_int_equal(b.r.stages, 3);
+	b.r.stages = 0;
+	b.r.short_stage = 1;
+	b.r.short_bytes = 0;
+	odd_end(&b, HBA_GOOD, 0);
+	assert_int_equal(b.r.stages, 1);
+	down(&b);
+}
+
+static void an_error_in_a_later_stage(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	b.r.bad_stage = 5;
+	odd_end(&b, HBA_CHECK_CONDITION, 4 * 4096);
+	assert_int_equal(b.r.stages, 5);
+	down(&b);
+}
+
+/* Each stage may have its own 30 seconds of BUSY: what went well before is no refusal. */
+static void each_stage_has_its_tries(void **state)
+{
+	struct io io = { .block = 9, .bytes = 24 * TEST_BLOCK, .n = 1 };
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	io.iov[0] = (struct iovec) { b.mapped, io.bytes };
+	fill_or_spoil(&io);
+	t = get(&b, 0);
+	write_command(t, &io, 10);
+	rig_say(&b.r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x29 }, 6);
+	rig_say(&b.r, (struct rig_answer) { .outcome = HBA_GOOD, .bytes = 4096 }, 1);
+	rig_say(&b.r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x29 }, 6);
+	assert_int_equal(submit(t, &io), 0);
+	test_wait(b.r.c, &io.t, 1);
+	assert_int_equal(io.t.last.outcome, HBA_GOOD);
+	assert_int_equal(io.t.last.bytes, io.bytes);
+	down(&b);
+}
+
+/* ---- what cannot be split */
+
+static void what_does_not_split_is_refused(void **state)
+{
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	t = get(&b, 8192);
+	t->cdb[0] = INQUIRY_OP;
+	t->cdb[3] = 8192 >> 8;
+	t->cdb_len = 6;
+	t->direction = HBA_FROM_TARGET;
+	t->length = 8192;
+	t->data.buffer = b.mapped;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EMSGSIZE);
+	assert_ptr_equal(t->data.buffer, b.mapped);
+	assert_int_equal(t->length, 8192);
+	/* Within the limits it goes, in one. */
+	struct test_io io = { .put = true };
+
+	t->cdb[3] = 0;
+	t->cdb[4] = INQUIRY_BYTES;
+	t->length = INQUIRY_BYTES;
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	test_wait(b.r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	down(&b);
+}
+
+/* Blocks and bytes that contradict one another are the target's to judge, if they fit; they are never cut up. */
+static void a_read_whose_length_is_not_its_blocks(void **state)
+{
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	t = get(&b, 0);
+	test_fill_rw(t, false, 0, 16, b.mapped);
+	t->length -= TEST_BLOCK;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EMSGSIZE);
+	hba_task_put(t);
+	down(&b);
+}
+
+static int narrow(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+{
+	(void)c;
+	(void)tgt;
+	r->max_transfer = 2048;
+	return 0;
+}
+
+static void a_target_may_take_less(void **state)
+{
+	static const struct shape limited = { "limited", 0, 16, 65536, 1, 64, 0, 65536 };
+	struct bench b;
+
+	(void)state;
+	memset(&b, 0, sizeof(b));
+	shape = &limited;
+	rig_init(&b.r);
+	b.r.d->table.initialize_target = narrow;
+	b.r.report = report;
+	b.r.disk = true;
+	b.r.d->targets[0].blocks = 1 << 20;
+	rig_up(&b.r);
+	b.lun = hba_lun_find(b.r.c, 0, 0);
+	assert_non_null(b.lun);
+	assert_int_equal(hba_mapping_create(b.r.c, HBA_DEVICE_BOTH, MAPPED_BYTES, 0, &b.map), 0);
+	b.mapped = hba_mapping_address(b.map);
+	in_stages(&b, 3, 16, 10, 4);
+	for (unsigned i = 0; i < b.r.n_log; i++)
+		assert_int_equal(b.r.log[i].length, 2048);
+	assert_int_equal(hba_mapping_release(b.map), 0);
+	rig_down(&b.r);
+}
+
+/* ---- lists that cannot be */
+
+static void wrong_lists_are_refused(void **state)
+{
+	static const struct shape wide = { "wide", 0, 16, 65536, 1, 64, 0, 0 };
+	struct hba_piece p;
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &wide);
+	p = (struct hba_piece) { hba_mapping_region(b.map), TEST_BLOCK, MAPPED_BYTES - TEST_BLOCK + 1 };
+	t = get(&b, 0);
+	test_fill_rw(t, false, 0, 1, NULL);
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	t->mode = HBA_DATA_REGION;
+	t->data.pieces = &p;
+	t->n_data = 1;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EACCES);
+	p.offset = UINT64_MAX;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EACCES);
+	p = (struct hba_piece) { hba_mapping_region(b.map) + 1000, TEST_BLOCK, 0 };
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	p.region = 0;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	p.region = UINT32_MAX;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	p = (struct hba_piece) { hba_mapping_region(b.map), TEST_BLOCK - 1, 0 };
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	p.length = 0;
+	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
+	hba_task_put(t);
+	down(&b);
+}
+
+/* ---- a GiB */
+
+enum { GIB = 1 << 30, RUN = 64 * 1024 };
+
+/* In pieces from 1 byte on, half of it where the device cannot reach. Nothing of it is kept: the pieces share their memory. */
+static void up_to_a_gib(struct bench *b, bool write)
+{
+	uint64_t blocks = GIB / TEST_BLOCK, at = 0, n_pieces = 0, room = 200000;
+	struct iovec *iov = calloc(room, sizeof(*iov));
+	uint8_t *memory = malloc(GIB);
+	struct io io = { .block = 1, .bytes = GIB, .write = write };
+	struct hba_task *t = get(b, GIB);
+
+	assert_true(iov && memory);
+	while (at < GIB) {
+		uint64_t length = 1 + rig_random(&b->random, 2 * RUN);
+
+		length = length > GIB - at || n_pieces == room - 1 ? GIB - at : length;
+		iov[n_pieces++] = (struct iovec) { memory + at, length };
+		at += length;
+	}
+	for (uint64_t i = 0; i < GIB; i++)
+		memory[i] = write ? rig_byte(TEST_BLOCK + i) : 0;
+	write_command(t, &io, 16);
+	assert_int_equal(blocks * TEST_BLOCK, t->length);
+	t->data.iov = iov;
+	t->n_data = (uint32_t)n_pieces;
+	io.t.put = true;
+	assert_int_equal(hba_submit(t, test_done, &io.t), 0);
+	test_wait(b->r.c, &io.t, 1);
+	assert_int_equal(io.t.last.outcome, HBA_GOOD);
+	assert_int_equal(io.t.last.bytes, GIB);
+	for (uint64_t i = 0; !write && i < GIB; i++)
+		if (memory[i] != rig_byte(TEST_BLOCK + i))
+			fail_msg("byte %llu is wrong", (unsigned long long)i);
+	free(memory);
+	free(iov);
+}
+
+static void a_gib_in_one_task(void **state)
+{
+	static const struct shape odd = { "odd", 0, 17, 65536, 1, 64, 1 << 20, 0 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &odd);
+	up_to_a_gib(&b, false);
+	up_to_a_gib(&b, true);
+	assert_int_equal(b.r.written, GIB);
+	down(&b);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists_become_segments_within_limits),
+		cmocka_unit_test(misaligned_pieces_are_bounced),
+		cmocka_unit_test(pieces_above_the_limit_are_bounced),
+		cmocka_unit_test(the_end_of_a_mapping),
+		cmocka_unit_test(bounce_space_is_reserved_at_admission),
+		cmocka_unit_test(task_data_for_the_cpu),
+		cmocka_unit_test(each_stage_has_its_command),
+		cmocka_unit_test(a_stage_may_need_a_larger_command),
+		cmocka_unit_test(a_short_stage_is_the_end),
+		cmocka_unit_test(an_error_in_a_later_stage),
+		cmocka_unit_test(each_stage_has_its_tries),
+		cmocka_unit_test(what_does_not_split_is_refused),
+		cmocka_unit_test(a_read_whose_length_is_not_its_blocks),
+		cmocka_unit_test(a_target_may_take_less),
+		cmocka_unit_test(wrong_lists_are_refused),
+	};
+	const struct CMUnitTest longer[] = {
+		cmocka_unit_test(a_gib_in_one_task),
+	};
+
+	if (argc > 1 && strcmp(argv[1], "long") == 0)
+		return cmocka_run_group_tests_name("core: data, long", longer, NULL, NULL);
+	return cmocka_run_group_tests_name("core: data", tests, NULL, NULL);
+}
