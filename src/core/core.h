@@ -364,8 +364,9 @@ struct hba_target {
 	bool seen;
 	bool present;
 	uint64_t held_until;
-	bool blocked; /* its link is lost for a while */
-	bool leaving; /* destroyed; its last tasks are still with the driver */
+	bool blocked;   /* its link is lost for a while */
+	bool leaving;   /* destroyed; its last tasks are still with the driver */
+	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
 	uint8_t claimed;      /* features that both sides have, HBA_FEATURE_BIT()s */
 	uint8_t to_negotiate; /* of these, the ones not agreed yet */
@@ -380,6 +381,8 @@ struct hba_target *target_add(struct hba_controller *c, uint64_t id);
 int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error));
 /** target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver is told. */
 void target_leave(struct hba_target *tgt);
+/** target_is_going() - Destroyed, or being released: nothing begins there before it has gone. */
+bool target_is_going(const struct hba_target *tgt);
 /** target_forget() - Nobody was ever there: release and free it. */
 void target_forget(struct hba_target *tgt);
 /** targets_turn() - Release those whose last task has left the driver. */
@@ -576,6 +579,8 @@ int scan_begin(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
 /** scan_discovered() - The driver has named all targets it has: those it did not name, go. */
 void scan_discovered(struct hba_controller *c);
+/** scan_is_at() - Is this the target the scan is walking through? */
+bool scan_is_at(const struct hba_target *tgt);
 /** scan_want() - Look at this target again, soon. */
 void scan_want(struct hba_target *tgt);
 /** scan_turn() - Whatever the scan can do now. */

@@ -188,7 +188,8 @@ void manage_turn(struct hba_controller *c)
 	tell_decided(c);
 	if (c->tmf.current)
 		turn_current(c);
-	if (!c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head) {
+	/* With the power away they wait; for going down, what is out may have to be aborted. */
+	if (!c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head && c->state != HBA_PAUSED) {
 		struct list *first = c->tmf.waiting.next;
 
 		list_remove(first);

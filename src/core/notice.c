@@ -67,6 +67,7 @@ static void notice_free(struct notice *n)
 
 int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_property *properties)
 {
+	struct hba_target *tgt;
 	struct notice *n;
 	int r = 0;
 
@@ -89,7 +90,8 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 				    : r;
 	}
 	post(c, n);
-	return hba_target_find(c, id) != NULL;
+	tgt = hba_target_find(c, id);
+	return tgt && !target_is_going(tgt);
 }
 
 static int about_existing(struct hba_controller *c, enum notice_kind kind, uint64_t id)
@@ -153,9 +155,9 @@ static void create(struct hba_controller *c, struct notice *n)
 	for (unsigned i = 0; i < n->properties.n; i++)
 		(void)properties_set(&tgt->properties, &n->properties.items[i]);
 	tgt->seen = true;
-	tgt->leaving = false;
+	/* One that is on its way out comes when it has gone. */
 	if (!tgt->present)
-		scan_want(tgt);
+		tgt->scan_wanted = c->scan_wanted = true;
 }
 
 static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked)
@@ -167,7 +169,7 @@ static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked
 		struct task *t = &c->pool.tasks[slot];
 
 		/* While the link is lost a task's time stands still: what is left of it is kept, and runs again afterwards. */
-		if (t->state != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired)
+		if (t->state != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired || t->cancelled)
 			continue;
 		t->deadline = blocked ? t->deadline + HALTED - c->now : t->deadline - HALTED + c->now;
 		if (t->deadline < t->queue->next_expiry)
@@ -217,8 +219,10 @@ static void act(struct hba_controller *c, struct notice *n)
 		create(c, n);
 		break;
 	case TARGET_DESTROY:
-		if (tgt)
-			target_leave(tgt);
+		if (!tgt)
+			break;
+		block(c, tgt, false); /* what it still has must not stand still for ever */
+		target_leave(tgt);
 		break;
 	case TARGET_BLOCK:
 	case TARGET_UNBLOCK:

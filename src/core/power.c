@@ -9,12 +9,13 @@
 
 enum { QUIET_MS = 10 * MS_PER_S };
 
-static bool nothing_with_driver(struct hba_controller *c)
+/* Nor anything that must go to the target before it may be quiet: sense that is to be fetched. */
+static bool is_quiet(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->with_driver)
+		if (c->queues[i]->with_driver || c->queues[i]->urgent.head || c->queues[i]->ended.head)
 			return false;
-	return true;
+	return !c->senseless.head;
 }
 
 static int run_down(struct hba_controller *c, struct job *job)
@@ -56,7 +57,7 @@ static int go_down(struct hba_controller *c, enum hba_power state)
 	int r;
 
 	c->paused = true;
-	r = loop_until(c, nothing_with_driver, QUIET_MS);
+	r = loop_until(c, is_quiet, QUIET_MS);
 	if (r == -ETIMEDOUT)
 		r = fail(r, "%s: tasks are still out after %d ms; the power state is as it was", c->uri, QUIET_MS);
 	if (r == 0)
@@ -78,17 +79,31 @@ static int go_up(struct hba_controller *c)
 	return scan_begin(c);
 }
 
-int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
+static int set_power(struct hba_controller *c, enum hba_power state)
 {
-	if (!c)
-		return wrong_use("the controller is NULL");
-	if (c->runner.up || !loop_is_here(c) || c->in_turn)
-		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback", __func__);
-	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
-		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
 	if (c->state == HBA_STARTED && state == HBA_POWER_ON)
 		return 0;
 	if (c->state != (state == HBA_POWER_ON ? HBA_PAUSED : HBA_STARTED))
 		return fail(-EBUSY, "%s: the controller is %s", c->uri, hba_state_name(c->state));
 	return state == HBA_POWER_ON ? go_up(c) : go_down(c, state);
+}
+
+int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
+{
+	bool threads;
+	int r;
+
+	if (!c)
+		return wrong_use("the controller is NULL");
+	threads = c->runner.up;
+	if (loop_is_here(c) ? c->in_turn : !threads)
+		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback", __func__);
+	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
+		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
+	/* There is one loop: while this waits, it is the caller. */
+	runner_stop(c);
+	r = set_power(c, state);
+	if (threads && runner_start(c) < 0 && r == 0)
+		r = -EAGAIN;
+	return r;
 }

@@ -83,6 +83,11 @@ void queue_add(struct task *t, bool first)
 {
 	struct unit_queue *u = &t->lun->queues[t->head.queue];
 
+	/* Sent again, or handed back, when the driver has said that the target is no more. */
+	if (target_is_going(t->lun->target) || !t->lun->target->initialised) {
+		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
+		return;
+	}
 	t->state = TASK_QUEUED;
 	if (t->urgent) {
 		task_list_append(&t->queue->urgent, t);

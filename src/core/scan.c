@@ -373,9 +373,12 @@ static void finish_target(struct scan *s)
 	free(s->units);
 	s->units = NULL;
 	s->n_units = s->unit = 0;
+	s->retry_at = 0;
 	s->target = NULL;
 	s->lun = NULL;
 	sweep_units(tgt);
+	if (target_is_going(tgt))
+		return;
 	came_or_left(tgt, s->answered);
 	if (s->answered)
 		claim(tgt, s->features);
@@ -443,8 +446,8 @@ static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
 	struct scan *s = arg;
-	bool again = is_to_be_repeated(s, r);
-	enum step_id next = again ? s->step : steps[s->step].take(s, r, s->task->memory);
+	bool going = target_is_going(s->target), again = !going && is_to_be_repeated(s, r);
+	enum step_id next = going ? TARGET_DONE : again ? s->step : steps[s->step].take(s, r, s->task->memory);
 
 	s->command_out = false;
 	s->task = NULL;
@@ -498,7 +501,7 @@ static void target_ready(struct hba_target *tgt, int error)
 	struct scan *s = tgt->controller->scan;
 
 	s->job_out = false;
-	s->lun = error < 0 ? NULL : lun_add(tgt, &lun_0);
+	s->lun = error < 0 || target_is_going(tgt) ? NULL : lun_add(tgt, &lun_0);
 	if (!s->lun)
 		finish_target(s);
 }
@@ -520,6 +523,11 @@ static void begin_target(struct scan *s, struct hba_target *tgt)
 
 /* ---- which target is next */
 
+bool scan_is_at(const struct hba_target *tgt)
+{
+	return tgt->controller->scan && tgt->controller->scan->target == tgt;
+}
+
 void scan_want(struct hba_target *tgt)
 {
 	tgt->scan_wanted = !tgt->leaving;
@@ -531,7 +539,8 @@ static struct hba_target *next_wanted(struct hba_controller *c)
 	for (struct list *l = c->targets.next; c->scan_wanted && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		if (tgt->scan_wanted)
+		/* One that is going says so again when it has gone. */
+		if (tgt->scan_wanted && !target_is_going(tgt))
 			return tgt;
 	}
 	c->scan_wanted = false;
@@ -540,11 +549,17 @@ static struct hba_target *next_wanted(struct hba_controller *c)
 
 static struct hba_target *next_by_number(struct scan *s, struct hba_controller *c)
 {
+	struct hba_target *tgt;
+
 	while (s->full && !c->report.manages_devices && s->next_id <= c->report.highest_target_id) {
 		uint64_t id = s->next_id++;
 
-		if (id != c->report.initiator_id)
-			return target_add(c, id);
+		if (id == c->report.initiator_id)
+			continue;
+		tgt = target_add(c, id);
+		if (!tgt || !target_is_going(tgt))
+			return tgt;
+		tgt->scan_wanted = true;
 	}
 	return NULL;
 }
@@ -559,8 +574,9 @@ static int run_discover(struct hba_controller *c, struct job *job)
 
 static void discover_returned(struct hba_controller *c, struct job *job)
 {
+	/* It could not look: that says nothing of those it has not named. */
 	if (job->error < 0)
-		scan_discovered(c);
+		c->scan->discovering = false;
 }
 
 static void discover(struct hba_controller *c)
@@ -647,11 +663,16 @@ void scan_turn(struct hba_controller *c)
 	struct scan *s = c->scan;
 	struct hba_target *tgt;
 
-	if (!s)
+	/* Quiet: it goes on when power is on again. */
+	if (!s || c->paused)
 		return;
 	if (c->accepting)
 		take_wish(c);
-	if (s->job_out || s->command_out || (s->retry_at && s->retry_at > c->now))
+	if (s->job_out || s->command_out)
+		return;
+	if (s->target && target_is_going(s->target))
+		finish_target(s);
+	if (s->retry_at > c->now)
 		return;
 	if (s->lun) {
 		send_step(s);
@@ -670,7 +691,7 @@ uint64_t scan_next(const struct hba_controller *c)
 {
 	const struct scan *s = c->scan;
 
-	if (!s || s->job_out || s->command_out)
+	if (!s || c->paused || s->job_out || s->command_out)
 		return NEVER;
 	if (s->lun || c->scan_wanted)
 		return s->retry_at;

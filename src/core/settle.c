@@ -218,7 +218,7 @@ void settle_check_condition(struct task *t)
 static bool fetch_sense(struct task *t)
 {
 	t->sense_wanted = false;
-	if (!t->lun->controller->accepting) {
+	if (!t->lun->controller->accepting || target_is_going(t->lun->target)) {
 		thaw(t->lun);
 		return false;
 	}

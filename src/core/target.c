@@ -141,14 +141,22 @@ static void target_free(struct hba_target *tgt)
 	free(tgt);
 }
 
+/* Who was wanted again meanwhile comes back, as a new one. */
+static void gone(struct hba_target *tgt, bool forget)
+{
+	tgt->initialised = tgt->releasing = tgt->blocked = false;
+	if (tgt->scan_wanted)
+		tgt->controller->scan_wanted = true;
+	else if (forget)
+		target_free(tgt);
+}
+
 static void released(struct hba_controller *c, struct job *job)
 {
 	struct target_job *tj = container_of(job, struct target_job, job);
 
 	(void)c;
-	tj->target->initialised = false;
-	if (tj->forget)
-		target_free(tj->target);
+	gone(tj->target, tj->forget);
 	free(tj);
 }
 
@@ -160,9 +168,7 @@ static void release(struct hba_target *tgt, bool forget)
 		tj = calloc(1, sizeof(*tj));
 	if (!tj) {
 		/* No op, or no memory to call it: then stop ends the target. */
-		tgt->initialised = false;
-		if (forget)
-			target_free(tgt);
+		gone(tgt, forget);
 		return;
 	}
 	*tj = (struct target_job) {
@@ -170,6 +176,7 @@ static void release(struct hba_target *tgt, bool forget)
 		.target = tgt,
 		.forget = forget,
 	};
+	tgt->releasing = true;
 	service_post(tgt->controller, &tj->job);
 }
 
@@ -185,6 +192,11 @@ static bool is_idle(const struct hba_target *tgt)
 	return true;
 }
 
+bool target_is_going(const struct hba_target *tgt)
+{
+	return tgt->leaving || tgt->releasing;
+}
+
 void target_forget(struct hba_target *tgt)
 {
 	/* Else it stays until the next scan. */
@@ -192,19 +204,30 @@ void target_forget(struct hba_target *tgt)
 		release(tgt, true);
 }
 
+static void empty(struct hba_target *tgt)
+{
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		lun_set_absent(lun);
+		queue_flush(tgt->controller, lun, HBA_NOT_PRESENT); /* the scan's, of a unit that was not there yet */
+	}
+}
+
 void target_leave(struct hba_target *tgt)
 {
 	struct hba_controller *c = tgt->controller;
 
-	if (tgt->leaving || !tgt->initialised)
+	/* One that was asked for again is not, any more. */
+	tgt->scan_wanted = false;
+	if (target_is_going(tgt) || (!tgt->initialised && !scan_is_at(tgt)))
 		return;
-	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
-		lun_set_absent(container_of(l, struct hba_lun, link));
+	if (tgt->present)
+		event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left", (unsigned long long)tgt->id);
 	tgt->leaving = true;
 	tgt->present = false;
-	tgt->scan_wanted = false;
 	c->n_leaving++;
-	event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left", (unsigned long long)tgt->id);
+	empty(tgt);
 }
 
 static unsigned tasks_out(const struct hba_target *tgt)
@@ -221,7 +244,7 @@ void targets_turn(struct hba_controller *c)
 	for (struct list *l = c->targets.next; c->n_leaving && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		if (!tgt->leaving || tasks_out(tgt))
+		if (!tgt->leaving || tasks_out(tgt) || scan_is_at(tgt))
 			continue;
 		tgt->leaving = false;
 		c->n_leaving--;

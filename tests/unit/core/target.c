@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: MIT */
+/* target.c: targets on a driver's word: they come, leave and are cut off, said from any op, and whatever is under way there. */
+#include "rig.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MANY_TURNS = 100000, TIMEOUT = 1000, DISCOVER_S = 30 };
+
+/* What the driver says of its bus, and what it was told. One test at a time. */
+static struct {
+	unsigned how;      /* a target report is wrong */
+	enum test_op from; /* the op that says it; TEST_OPS: none */
+	int (*say)(struct hba_controller *c);
+	int said;             /* what it returned */
+	unsigned initialised; /* initialize_target calls after the start */
+	unsigned released;
+	unsigned sent_to_nobody; /* process_task for a target that is not initialised */
+	uint64_t alive;          /* bits: initialised and not released */
+	uint64_t firmware;       /* bits: targets that discover names */
+	bool silent;             /* discover never ends */
+	int discover_error;
+} bus;
+
+static int initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+{
+	(void)c;
+	(void)r;
+	bus.initialised++;
+	bus.alive |= UINT64_C(1) << hba_target_id(tgt);
+	return 0;
+}
+
+static void release_target(struct hba_controller *c, struct hba_target *tgt)
+{
+	(void)c;
+	bus.released++;
+	bus.alive &= ~(UINT64_C(1) << hba_target_id(tgt));
+}
+
+static int discover(struct hba_controller *c)
+{
+	for (unsigned id = 0; id < TEST_TARGETS; id++)
+		if (bus.firmware >> id & 1)
+			hba_target_create(c, id, NULL);
+	if (!bus.silent && !bus.discover_error)
+		hba_discovery_done(c);
+	return bus.discover_error;
+}
+
+static void inside(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)d;
+	if (op == TEST_PROCESS && !(bus.alive >> t->target & 1))
+		bus.sent_to_nobody++;
+	if (op == bus.from && bus.say) {
+		int (*say)(struct hba_controller * c) = bus.say;
+
+		bus.say = NULL;
+		bus.said = say(c);
+	}
+}
+
+static void managed(struct hba_report *r)
+{
+	r->manages_devices = 1;
+}
+
+static void init(struct rig *r)
+{
+	memset(&bus, 0, sizeof(bus));
+	rig_init(r);
+	r->d->inside = inside;
+	r->d->table.initialize_target = initialize_target;
+	r->d->table.release_target = release_target;
+	r->d->table.discover = discover;
+}
+
+static void up(struct rig *r)
+{
+	init(r);
+	rig_up(r);
+	rig_until_scanned(r);
+	bus.initialised = bus.released = 0;
+}
+
+static void up_managed(struct rig *r, uint64_t firmware)
+{
+	init(r);
+	r->report = managed;
+	bus.firmware = firmware;
+	for (unsigned i = 0; i < TEST_TARGETS; i++)
+		r->d->targets[i].luns = 1;
+	rig_up(r);
+	rig_until_scanned(r);
+	bus.initialised = bus.released = 0;
+}
+
+static void down(struct rig *r)
+{
+	assert_int_equal(bus.sent_to_nobody, 0);
+	rig_down(r);
+}
+
+static bool present(struct rig *r, uint64_t target)
+{
+	struct hba_lun *lun = hba_lun_find(r->c, target, 0);
+	struct hba_lun_info info = { 0 };
+
+	if (lun)
+		hba_lun_get_info(lun, &info);
+	return info.present;
+}
+
+static int create_2(struct hba_controller *c)
+{
+	return hba_target_create(c, 2, NULL);
+}
+
+static int destroy_0(struct hba_controller *c)
+{
+	return hba_target_destroy(c, 0);
+}
+
+static void say_now(struct rig *r, int (*say)(struct hba_controller *c))
+{
+	assert_true(say(r->c) >= 0);
+	rig_until_scanned(r);
+}
+
+/* One task, so that every hot op is called; a rescan, for the waiting ones. */
+static void let_ops_run(struct rig *r)
+{
+	if (present(r, 0))
+		(void)test_ready(hba_lun_find(r->c, 0, 0));
+	hba_controller_rescan(r->c);
+	rig_until_scanned(r);
+	rig_until_scanned(r);
+}
+
+static const enum test_op hot_and_waiting[] = { TEST_PROCESS, TEST_KICK, TEST_POLL };
+
+static void create_from_any_op(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(hot_and_waiting); i++) {
+		up(&r);
+		r.d->targets[2].luns = 1;
+		bus.from = hot_and_waiting[i];
+		bus.say = create_2;
+		let_ops_run(&r);
+		assert_null(bus.say);
+		assert_int_equal(bus.said, 0);
+		assert_true(present(&r, 2));
+		assert_int_equal(test_ready(hba_lun_find(r.c, 2, 0)), HBA_GOOD);
+		assert_int_equal(hba_target_create(r.c, 2, NULL), 1);
+		down(&r);
+	}
+	/* From start and from initialize_target, before there is a scan. */
+	init(&r);
+	r.d->targets[2].luns = 1;
+	bus.from = TEST_START;
+	bus.say = create_2;
+	rig_up(&r);
+	assert_true(present(&r, 2));
+	down(&r);
+}
+
+static void destroy_from_any_op(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(hot_and_waiting); i++) {
+		up(&r);
+		assert_true(test_event(r.c, HBA_EVENT_TARGET_CAME, &e));
+		bus.from = hot_and_waiting[i];
+		bus.say = destroy_0;
+		(void)test_ready(hba_lun_find(r.c, 0, 0));
+		rig_until_scanned(&r);
+		rig_until_scanned(&r);
+		assert_int_equal(bus.said, 0);
+		assert_false(present(&r, 0));
+		assert_int_equal(bus.released, 1);
+		assert_true(test_event(r.c, HBA_EVENT_TARGET_LEFT, &e));
+		assert_int_equal(e.target, 0);
+		assert_int_equal(hba_target_destroy(r.c, 0), -ENOENT);
+		down(&r);
+	}
+}
+
+static void impossible_ids_are_refused(void **state)
+{
+	struct hba_property wrong[] = { { .key = "SAS Address", .type = HBA_BYTES, .value.bytes = "x", .length = 1 }, { 0 } };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	assert_int_equal(hba_target_create(r.c, 7, NULL), -EINVAL);
+	test_violation(r.c, "driver test, outside any op: hba_target_create of 7, which is the initiator's own id");
+	assert_int_equal(hba_target_create(r.c, TEST_TARGETS, NULL), -EINVAL);
+	test_violation(r.c, "driver test, outside any op: hba_target_create of 4, above the highest target id 3");
+	assert_int_equal(hba_target_create(r.c, UINT64_MAX, NULL), -EINVAL);
+	assert_int_equal(hba_target_create(r.c, 0, wrong), -EINVAL);
+	assert_int_equal(hba_target_destroy(r.c, 3), -ENOENT);
+	assert_int_equal(hba_target_block(r.c, 3, true), -ENOENT);
+	assert_int_equal(hba_target_create(r.c, 0, NULL), 1);
+	down(&r);
+}
+
+static void initialize_target_comes_before_any_command(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	init(&r);
+	r.d->targets[2].luns = 1;
+	rig_up(&r);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.initialised, TEST_TARGETS);
+	assert_int_equal(bus.released, 2); /* where nobody answered */
+	assert_int_equal(bus.alive, 1 << 0 | 1 << 2);
+	down(&r); /* and nothing was sent to anybody else */
+}
+
+static void present_is_found(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	assert_non_null(hba_target_find(r.c, 0));
+	assert_int_equal(hba_target_id(hba_target_find(r.c, 0)), 0);
+	assert_null(hba_target_find(r.c, 1));
+	assert_null(hba_target_find(r.c, UINT64_MAX));
+	say_now(&r, destroy_0);
+	rig_until_scanned(&r);
+	assert_null(hba_target_find(r.c, 0));
+	down(&r);
+}
+
+static int widen(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+{
+	(void)c;
+	(void)tgt;
+	switch (bus.how) {
+	default:
+		return 0;
+	case 1:
+		r->depth++;
+		break;
+	case 2:
+		r->highest_lun++;
+		break;
+	case 3:
+		r->features |= 0x1f;
+		break;
+	case 4:
+		r->depth = 0;
+		break;
+	case 5:
+		r->performs_autosense = 0; /* less: fine */
+		r->depth = 3;
+		break;
+	case 6:
+		r->size = 1;
+		break;
+	case 7:
+		r->multipath = 1;
+		break;
+	}
+	return 0;
+}
+
+static void target_report_only_narrows(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	for (unsigned how = 0; how <= 7; how++) {
+		bool narrows = how == 0 || how == 5;
+
+		init(&r);
+		r.d->table.initialize_target = widen;
+		bus.how = how;
+		r.d->inside = NULL;
+		rig_up(&r);
+		assert_int_equal(present(&r, 0), narrows);
+		assert_int_equal(test_event(r.c, HBA_EVENT_VIOLATION, &e), !narrows);
+		if (how == 5)
+			assert_int_equal(hba_lun_find(r.c, 0, 0)->depth, 3);
+		rig_down(&r);
+	}
+}
+
+/* ---- destroyed with tasks about */
+
+static struct hba_task *send(struct hba_lun *lun, struct test_io *io)
+{
+	struct hba_task *t = test_get(lun);
+
+	test_fill_ready(t);
+	t->timeout_ms = TIMEOUT;
+	assert_int_equal(hba_submit(t, test_done, io), 0);
+	return t;
+}
+
+static void destroy_ends_unsent_tasks_at_once(void **state)
+{
+	struct test_io out = { .put = true }, unsent = { .put = true };
+	struct hba_lun *lun;
+	struct hba_task *t;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	lun = hba_lun_find(r.c, 0, 0);
+	r.d->hold = true;
+	lun->limit = 2;
+	send(lun, &out);
+	t = send(lun, &out);
+	send(lun, &unsent);
+	send(lun, &unsent);
+	test_turns(r.c, 1);
+	assert_int_equal(r.d->n_held, 2);
+	assert_int_equal(hba_target_destroy(r.c, 0), 0);
+	test_turns(r.c, 2);
+	assert_int_equal(unsent.done, 2);
+	assert_int_equal(unsent.last.outcome, HBA_NOT_PRESENT);
+	assert_int_equal(out.done, 0);
+	usleep(1000);
+	test_turns(r.c, 5);
+	assert_int_equal(bus.released, 0);
+	/* What the driver has it finds until it gives it back. */
+	assert_ptr_equal(hba_task_by_id(hba_controller_queue(r.c, 0), t->unique_id), t);
+	hba_complete_good(r.d->held[0], 0);
+	r.d->n_held = 0;
+	test_wait(r.c, &out, 1);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.released, 0);
+	/* The other is one the target never got: it is not sent to where nobody is. */
+	hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	test_wait(r.c, &out, 2);
+	assert_int_equal(out.last.outcome, HBA_NOT_PRESENT);
+	rig_until_scanned(&r);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.released, 1);
+	assert_int_equal(test_ready(lun), HBA_NOT_PRESENT);
+	test_no_violation(r.c);
+	down(&r);
+}
+
+static void what_is_handed_back_ends_too(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->hold = true;
+	send(hba_lun_find(r.c, 0, 0), &io);
+	test_turns(r.c, 1);
+	assert_int_equal(hba_target_destroy(r.c, 0), 0);
+	test_turns(r.c, 1);
+	hba_requeue(r.d->held[0], HBA_SCOPE_LUN);
+	r.d->n_held = 0;
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+	rig_until_scanned(&r);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.released, 1);
+	down(&r);
+}
+
+/* It comes back before its last task has: first it goes, then it is initialised anew. */
+static void created_again_while_leaving(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->hold = true;
+	send(hba_lun_find(r.c, 0, 0), &io);
+	test_turns(r.c, 1);
+	assert_int_equal(hba_target_destroy(r.c, 0), 0);
+	test_turns(r.c, 1);
+	r.d->hold = false;
+	assert_int_equal(hba_target_create(r.c, 0, NULL), 0);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.released, 0);
+	assert_int_equal(bus.initialised, 0);
+	r.d->release = 1;
+	test_wait(r.c, &io, 1);
+	for (unsigned i = 0; i < MANY_TURNS && !present(&r, 0); i++) {
+		test_turns(r.c, 1);
+		usleep(10);
+	}
+	assert_int_equal(bus.released, 1);
+	assert_int_equal(bus.initialised, 1);
+	assert_int_equal(r.c->n_leaving, 0);
+	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_GOOD);
+	down(&r);
+}
+
+static int create_and_destroy_2(struct hba_controller *c)
+{
+	int r = hba_target_create(c, 2, NULL);
+
+	return r < 0 ? r : hba_target_destroy(c, 2);
+}
+
+static void destroyed_before_it_came(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->targets[2].luns = 1;
+	bus.from = TEST_PROCESS;
+	bus.say = create_and_destroy_2;
+	(void)test_ready(hba_lun_find(r.c, 0, 0));
+	rig_until_scanned(&r);
+	assert_int_equal(bus.said, 0);
+	assert_false(present(&r, 2));
+	assert_null(hba_target_find(r.c, 2));
+	down(&r);
+}
+
+/* The scan is at it, its command with the driver, or waiting to be sent. */
+static void destroyed_while_it_is_scanned(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	for (unsigned n = 0; n < 8; n++) {
+		up(&r);
+		r.d->targets[2].luns = 1;
+		r.d->hold = true;
+		r.d->hold_target = 2;
+		assert_int_equal(hba_target_create(r.c, 2, NULL), 0);
+		for (unsigned k = 0; k <= n; k++) {
+			for (unsigned i = 0; i < MANY_TURNS && !r.d->n_held; i++) {
+				test_turns(r.c, 1);
+				usleep(10);
+			}
+			assert_int_equal(r.d->n_held, 1);
+			r.d->release = k < n;
+			test_turns(r.c, 1);
+		}
+		assert_int_equal(hba_target_destroy(r.c, 2), 0);
+		test_turns(r.c, 3);
+		assert_int_equal(bus.released, 0);
+		r.d->release = 1;
+		for (unsigned i = 0; i < MANY_TURNS && !bus.released; i++) {
+			test_turns(r.c, 1);
+			usleep(10);
+		}
+		rig_until_scanned(&r);
+		assert_int_equal(bus.released, 1);
+		assert_false(present(&r, 2));
+		assert_int_equal(r.d->n_held, 0);
+		down(&r);
+	}
+}
+
+/* A scan that finds nobody tells the driver so; the next scan may come before that is done. */
+static void rescan_while_one_is_forgotten(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	for (unsigned i = 0; i < 200; i++) {
+		hba_controller_rescan(r.c);
+		test_turns(r.c, i % 40);
+	}
+	rig_until_scanned(&r);
+	assert_int_equal(bus.alive, 1);
+	down(&r);
+}
+
+/* ---- a lost link */
+
+static void block_stands_still(void **state)
+{
+	struct test_io io = { .put = true }, later = { .put = true };
+	struct hba_lun *lun;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	lun = hba_lun_find(r.c, 0, 0);
+	r.d->hold = true;
+	send(lun, &io);
+	test_turns(r.c, 1);
+	test_advance(r.d, TIMEOUT / 2);
+	assert_int_equal(hba_target_block(r.c, 0, true), 0);
+	test_turns(r.c, 1);
+	send(lun, &later);
+	rig_pass(&r, 3600 * 1000, 60 * 1000);
+	assert_int_equal(r.d->n_functions, 0);
+	assert_int_equal(r.d->n_held, 1); /* nothing new was sent */
+	assert_int_equal(hba_target_block(r.c, 0, false), 0);
+	test_turns(r.c, 2);
+	assert_int_equal(r.d->n_held, 2);
+	/* The half that was left runs again. */
+	test_advance(r.d, TIMEOUT / 2 - 1);
+	test_turns(r.c, 3);
+	assert_int_equal(r.d->n_functions, 0);
+	test_advance(r.d, 2);
+	test_turns(r.c, 3);
+	assert_int_equal(r.d->n_functions, 1);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	r.d->release = 1;
+	test_wait(r.c, &later, 1);
+	assert_int_equal(later.last.outcome, HBA_GOOD);
+	down(&r);
+}
+
+/* Nobody comes back from a link that has gone for good: time runs again for what is out. */
+static void destroyed_while_blocked(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->hold = true;
+	send(hba_lun_find(r.c, 0, 0), &io);
+	test_turns(r.c, 1);
+	assert_int_equal(hba_target_block(r.c, 0, true), 0);
+	test_turns(r.c, 1);
+	assert_int_equal(hba_target_destroy(r.c, 0), 0);
+	test_turns(r.c, 1);
+	test_advance(r.d, TIMEOUT + 1);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	r.d->hold = false;
+	rig_until_scanned(&r);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.released, 1);
+	say_now(&r, create_2);
+	assert_int_equal(hba_target_create(r.c, 0, NULL), 0);
+	rig_until_scanned(&r);
+	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_GOOD);
+	down(&r);
+}
+
+/* ---- what else a bus has to say */
+
+static void changes_are_looked_at(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->targets[0].blocks = 1000;
+	hba_media_changed(r.c, 0, NULL);
+	rig_until_scanned(&r);
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 1000);
+	r.d->targets[0].blocks = 2000;
+	hba_luns_changed(r.c, HBA_ANY_TARGET);
+	rig_until_scanned(&r);
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 2000);
+	hba_bus_reset_seen(r.c);
+	hba_port_status(r.c, HBA_PORT_FAILED);
+	hba_port_status(r.c, (enum hba_port_status)9);
+	test_turns(r.c, 1);
+	assert_true(test_event(r.c, HBA_EVENT_BUS_RESET, &e));
+	assert_true(test_event(r.c, HBA_EVENT_PORT, &e));
+	assert_int_equal(e.value, HBA_PORT_FAILED);
+	assert_string_equal(e.text, "Link Failed");
+	assert_false(test_event(r.c, HBA_EVENT_PORT, &e));
+	down(&r);
+}
+
+/* ---- a driver that knows its targets */
+
+static void mark_and_sweep(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up_managed(&r, 1 << 1 | 1 << 3);
+	assert_true(present(&r, 1) && present(&r, 3));
+	assert_null(hba_lun_find(r.c, 0, 0));
+	bus.firmware = 1 << 3 | 1 << 0;
+	hba_controller_rescan(r.c);
+	rig_until_scanned(&r);
+	rig_until_scanned(&r);
+	assert_true(present(&r, 0) && present(&r, 3));
+	assert_false(present(&r, 1));
+	assert_int_equal(bus.released, 1);
+	assert_int_equal(bus.alive, 1 << 0 | 1 << 3);
+	test_no_violation(r.c);
+	down(&r);
+}
+
+static void discovery_that_never_ends(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up_managed(&r, 1 << 1);
+	bus.silent = true;
+	hba_controller_rescan(r.c);
+	for (unsigned i = 0; i < 1000; i++) {
+		test_turns(r.c, 1);
+		usleep(10);
+	}
+	test_advance(r.d, DISCOVER_S * 1000 - 1);
+	test_turns(r.c, 3);
+	assert_false(scan_over(r.c));
+	test_no_violation(r.c);
+	test_advance(r.d, 1);
+	rig_until_scanned(&r);
+	test_violation(r.c, "driver test, outside any op: discover was not followed by hba_discovery_done within 30000 ms");
+	assert_true(present(&r, 1)); /* what was never swept stays */
+	down(&r);
+}
+
+static void discover_that_fails(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up_managed(&r, 1 << 1);
+	bus.discover_error = -EIO;
+	bus.firmware = 0;
+	hba_controller_rescan(r.c);
+	rig_until_scanned(&r);
+	rig_until_scanned(&r);
+	/* It could not look: that is no word of who is there. */
+	assert_true(present(&r, 1));
+	assert_int_equal(test_ready(hba_lun_find(r.c, 1, 0)), HBA_GOOD);
+	down(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(create_from_any_op),
+		cmocka_unit_test(destroy_from_any_op),
+		cmocka_unit_test(impossible_ids_are_refused),
+		cmocka_unit_test(initialize_target_comes_before_any_command),
+		cmocka_unit_test(present_is_found),
+		cmocka_unit_test(target_report_only_narrows),
+		cmocka_unit_test(destroy_ends_unsent_tasks_at_once),
+		cmocka_unit_test(what_is_handed_back_ends_too),
+		cmocka_unit_test(created_again_while_leaving),
+		cmocka_unit_test(destroyed_before_it_came),
+		cmocka_unit_test(destroyed_while_it_is_scanned),
+		cmocka_unit_test(rescan_while_one_is_forgotten),
+		cmocka_unit_test(block_stands_still),
+		cmocka_unit_test(destroyed_while_blocked),
+		cmocka_unit_test(changes_are_looked_at),
+		cmocka_unit_test(mark_and_sweep),
+		cmocka_unit_test(discovery_that_never_ends),
+		cmocka_unit_test(discover_that_fails),
+	};
+
+	return cmocka_run_group_tests_name("core: target", tests, NULL, NULL);
+}
