@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/* manage.c: task management functions of clients, and cancelling. */
+#include "rig.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MAX_ENDS = 32, DEFAULT_MS = 10 * 1000 };
+
+/** struct ends - In which order things ended: tasks and requests. */
+struct ends {
+	char order[MAX_ENDS + 1];
+	unsigned n;
+};
+
+struct request {
+	struct hba_management m;
+	struct ends *ends;
+	enum hba_service_response response;
+	unsigned done;
+};
+
+struct client {
+	struct test_io io;
+	struct ends *ends;
+};
+
+struct bench {
+	struct rig r;
+	struct hba_lun *lun, *other;
+	struct ends ends;
+};
+
+static void two_units(struct hba_report *report)
+{
+	report->highest_lun = 3;
+}
+
+static void up(struct bench *b)
+{
+	memset(b, 0, sizeof(*b));
+	rig_init(&b->r);
+	b->r.report = two_units;
+	b->r.d->targets[0].luns = 2;
+	rig_up(&b->r);
+	b->lun = hba_lun_find(b->r.c, 0, 0);
+	b->other = hba_lun_find(b->r.c, 0, 1);
+	b->r.d->hold = true;
+}
+
+static void write_down(struct ends *ends, char what)
+{
+	if (ends->n < MAX_ENDS)
+		ends->order[ends->n++] = what;
+}
+
+static void answered(struct hba_management *m, enum hba_service_response response)
+{
+	struct request *q = container_of(m, struct request, m);
+
+	q->response = response;
+	q->done++;
+	write_down(q->ends, 'R');
+}
+
+static void task_done(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct client *client = arg;
+
+	write_down(client->ends, 't');
+	test_done(t, r, &client->io);
+}
+
+static struct hba_task *send(struct bench *b, struct client *client, struct hba_lun *lun)
+{
+	struct hba_task *t = test_get(lun);
+
+	client->ends = &b->ends;
+	client->io.put = true;
+	test_fill_ready(t);
+	t->timeout_ms = 0;
+	assert_int_equal(hba_submit(t, task_done, client), 0);
+	return t;
+}
+
+static void ask(struct bench *b, struct request *q, enum hba_tmf function, struct hba_task *victim)
+{
+	*q = (struct request) { .m = { .function = function, .lun = b->lun, .victim = victim, .done = answered },
+				.ends = &b->ends };
+	assert_int_equal(hba_manage(&q->m), 0);
+	assert_int_equal(q->done, 0); /* never from inside the call */
+}
+
+static void each_function_reaches_the_driver(void **state)
+{
+	struct client client = { 0 };
+	struct request q;
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	for (enum hba_tmf f = HBA_ABORT_TASK; f <= HBA_TARGET_RESET; f++) {
+		up(&b);
+		memset(&client, 0, sizeof(client));
+		b.r.d->tmf[HBA_CLEAR_ACA] = TEST_WORKS;
+		t = send(&b, &client, b.lun);
+		test_turns(b.r.c, 1);
+		ask(&b, &q, f, f == HBA_ABORT_TASK ? t : NULL);
+		test_turns(b.r.c, 3);
+		assert_int_equal(b.r.d->n_functions, 1);
+		assert_int_equal(b.r.d->functions[0], f);
+		assert_int_equal(q.done, 1);
+		assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+		assert_int_equal(client.io.done, 1);
+		assert_int_equal(client.io.last.outcome, HBA_TASK_ABORTED);
+		assert_string_equal(b.ends.order, "tR"); /* its victims' dones have run */
+		assert_int_equal(b.r.c->queues[0]->with_driver, 0);
+		test_no_violation(b.r.c);
+		rig_down(&b.r);
+	}
+}
+
+/* The tmf task says whom it is about. */
+static void looks_at_the_frame(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	struct rig *r = d->of_test;
+
+	(void)c;
+	if (op != TEST_MANAGE)
+		return;
+	r->stages = t->tag;
+	r->wrong += t->kind != HBA_TASK_TMF || t->target != 0 || t->lun.bytes[1] != 0;
+	if (d->functions[d->n_functions ? d->n_functions - 1 : 0] == HBA_ABORT_TASK && t->data.victim)
+		r->wrong += t->data.victim->tag != t->tag;
+}
+
+static void victim_and_tag_are_told(void **state)
+{
+	struct client client = { 0 };
+	struct request q;
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->inside = looks_at_the_frame;
+	t = send(&b, &client, b.lun);
+	test_turns(b.r.c, 1);
+	ask(&b, &q, HBA_ABORT_TASK, t);
+	uint64_t tag = t->tag;
+	test_turns(b.r.c, 2);
+	assert_true(tag != HBA_UNTAGGED);
+	assert_int_equal(b.r.stages, tag);
+	rig_down(&b.r);
+}
+
+/* Only the tasks that are out, and only where the function reaches. */
+static void only_those_concerned_end(void **state)
+{
+	struct client same = { 0 }, other = { 0 };
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	for (unsigned i = 0; i < 3; i++) {
+		send(&b, &same, b.lun);
+		send(&b, &other, b.other);
+	}
+	test_turns(b.r.c, 1);
+	ask(&b, &q, HBA_LOGICAL_UNIT_RESET, NULL);
+	test_turns(b.r.c, 3);
+	assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+	assert_int_equal(same.io.done, 3);
+	assert_int_equal(other.io.done, 0);
+	ask(&b, &q, HBA_TARGET_RESET, NULL);
+	test_turns(b.r.c, 3);
+	assert_int_equal(other.io.done, 3);
+	assert_string_equal(b.ends.order, "tttRtttR");
+	rig_down(&b.r);
+}
+
+static void one_at_a_time(void **state)
+{
+	struct request q[4];
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
+	for (unsigned i = 0; i < 4; i++)
+		ask(&b, &q[i], HBA_LOGICAL_UNIT_RESET, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		test_turns(b.r.c, 3);
+		assert_int_equal(b.r.d->n_functions, i + 1);
+		assert_int_equal(q[i].done, 0);
+		hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+		test_turns(b.r.c, 2);
+		assert_int_equal(q[i].done, 1);
+	}
+	test_no_violation(b.r.c);
+	rig_down(&b.r);
+}
+
+/* Waiting its turn counts; and a late answer is nobody's, but brings the frame back. */
+static void deadlines(void **state)
+{
+	struct request first, second, third;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
+	ask(&b, &first, HBA_LOGICAL_UNIT_RESET, NULL);
+	second = (struct request) { .m = { .function = HBA_TARGET_RESET, .lun = b.lun, .timeout_ms = 2000, .done = answered },
+				    .ends = &b.ends };
+	assert_int_equal(hba_manage(&second.m), 0);
+	test_turns(b.r.c, 2);
+	test_advance(b.r.d, 1999);
+	test_turns(b.r.c, 2);
+	assert_int_equal(second.done, 0);
+	test_advance(b.r.d, 1);
+	test_turns(b.r.c, 2);
+	assert_int_equal(second.done, 1);
+	assert_int_equal(second.response, HBA_DELIVERY_FAILURE);
+	assert_int_equal(first.done, 0);
+	test_advance(b.r.d, DEFAULT_MS - 2000);
+	test_turns(b.r.c, 2);
+	assert_int_equal(first.done, 1);
+	assert_int_equal(first.response, HBA_DELIVERY_FAILURE);
+	ask(&b, &third, HBA_TARGET_RESET, NULL);
+	test_turns(b.r.c, 5);
+	assert_int_equal(b.r.d->n_functions, 1); /* the frame is out still */
+	hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	test_turns(b.r.c, 3);
+	assert_int_equal(first.done, 1);
+	assert_int_equal(third.done, 1);
+	assert_int_equal(third.response, HBA_FUNCTION_COMPLETE);
+	rig_down(&b.r);
+}
+
+static void abort_only(struct hba_report *report)
+{
+	report->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK);
+}
+
+static void what_the_driver_lacks_is_rejected(void **state)
+{
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	for (unsigned how = 0; how < 2; how++) {
+		memset(&b, 0, sizeof(b));
+		rig_init(&b.r);
+		if (how == 0)
+			b.r.report = abort_only;
+		else
+			b.r.d->table.manage = NULL;
+		rig_up(&b.r);
+		b.lun = hba_lun_find(b.r.c, 0, 0);
+		ask(&b, &q, HBA_TARGET_RESET, NULL);
+		test_turns(b.r.c, 1);
+		assert_int_equal(q.done, 1);
+		assert_int_equal(q.response, HBA_FUNCTION_REJECTED);
+		assert_int_equal(b.r.d->n_functions, 0);
+		rig_down(&b.r);
+	}
+}
+
+static void rejected_by_the_target(void **state)
+{
+	struct client client = { 0 };
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_ABORT_TASK_SET] = TEST_REJECTS;
+	send(&b, &client, b.lun);
+	test_turns(b.r.c, 1);
+	ask(&b, &q, HBA_ABORT_TASK_SET, NULL);
+	test_turns(b.r.c, 3);
+	assert_int_equal(q.response, HBA_FUNCTION_REJECTED);
+	assert_int_equal(client.io.done, 0);
+	b.r.d->release = 1;
+	test_wait(b.r.c, &client.io, 1);
+	assert_int_equal(client.io.last.outcome, HBA_GOOD);
+	test_no_violation(b.r.c);
+	rig_down(&b.r);
+}
+
+static void victims_left_over_are_a_violation(void **state)
+{
+	struct client client = { 0 };
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_CLEAR_TASK_SET] = TEST_CLAIMS;
+	send(&b, &client, b.lun);
+	send(&b, &client, b.lun);
+	test_turns(b.r.c, 1);
+	ask(&b, &q, HBA_CLEAR_TASK_SET, NULL);
+	test_turns(b.r.c, 3);
+	assert_int_equal(q.response, HBA_DELIVERY_FAILURE);
+	test_violation(b.r.c,
+		       "driver test, manage: hba_tmf_complete says that the function is complete, but 2 of its tasks have not been "
+		       "completed");
+	b.r.d->release = 2;
+	test_wait(b.r.c, &client.io, 2);
+	rig_down(&b.r);
+}
+
+static void an_answer_that_is_none(void **state)
+{
+	struct request q;
+	struct hba_event e;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_CLEAR_ACA] = TEST_SILENT;
+	ask(&b, &q, HBA_CLEAR_ACA, NULL);
+	test_turns(b.r.c, 2);
+	hba_tmf_complete(b.r.d->silent_tmf, HBA_IN_PROCESS);
+	test_turns(b.r.c, 2);
+	assert_int_equal(q.response, HBA_DELIVERY_FAILURE);
+	assert_true(test_event(b.r.c, HBA_EVENT_VIOLATION, &e));
+	/* Twice. */
+	hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	assert_true(test_event(b.r.c, HBA_EVENT_VIOLATION, &e));
+	assert_int_equal(q.done, 1);
+	rig_down(&b.r);
+}
+
+static void an_unsent_victim_never_goes(void **state)
+{
+	struct client out = { 0 }, unsent = { 0 };
+	struct request q;
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.lun->limit = 1;
+	send(&b, &out, b.lun);
+	t = send(&b, &unsent, b.lun);
+	test_turns(b.r.c, 2);
+	assert_int_equal(b.r.d->n_held, 1);
+	ask(&b, &q, HBA_ABORT_TASK, t);
+	test_turns(b.r.c, 2);
+	assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+	assert_int_equal(unsent.io.done, 1);
+	assert_int_equal(unsent.io.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(unsent.io.last.sent, HBA_SENT_NO);
+	assert_string_equal(b.ends.order, "tR");
+	assert_int_equal(b.r.d->n_functions, 0);
+	b.r.d->release = 1;
+	test_wait(b.r.c, &out.io, 1);
+	assert_int_equal(rig_clients(&b.r), 1);
+	rig_down(&b.r);
+}
+
+static void wrong_requests_are_refused(void **state)
+{
+	struct client client = { 0 };
+	struct request q = { .m = { .done = answered } };
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	t = test_get(b.lun);
+	assert_int_equal(hba_manage(&q.m), -EINVAL); /* no unit */
+	q.m.lun = b.lun;
+	q.m.function = (enum hba_tmf)6;
+	assert_int_equal(hba_manage(&q.m), -EINVAL);
+	q.m.function = HBA_ABORT_TASK;
+	assert_int_equal(hba_manage(&q.m), -EINVAL); /* no victim */
+	q.m.victim = t;
+	assert_int_equal(hba_manage(&q.m), -EINVAL); /* not out */
+	hba_task_put(t);
+	assert_int_equal(hba_manage(&q.m), -EINVAL);
+	q.m.victim = send(&b, &client, b.other);
+	test_turns(b.r.c, 1);
+	assert_int_equal(hba_manage(&q.m), -EINVAL); /* of another unit */
+	q.m.function = HBA_LOGICAL_UNIT_RESET;
+	assert_int_equal(hba_manage(&q.m), -EINVAL); /* has no victim */
+	q.m.victim = NULL;
+	q.m.done = NULL;
+	assert_int_equal(hba_manage(&q.m), -EINVAL);
+	b.r.d->release = 1;
+	test_wait(b.r.c, &client.io, 1);
+	rig_down(&b.r);
+}
+
+/* ---- cancelling */
+
+static void cancel(void **state)
+{
+	struct client sent = { 0 }, unsent = { 0 };
+	struct hba_task *t, *u, *owned;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.lun->limit = 1;
+	t = send(&b, &sent, b.lun);
+	u = send(&b, &unsent, b.lun);
+	test_turns(b.r.c, 1);
+	hba_cancel(u);
+	test_turns(b.r.c, 1);
+	assert_int_equal(unsent.io.done, 1);
+	assert_int_equal(unsent.io.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(unsent.io.last.sent, HBA_SENT_NO);
+	hba_cancel(t);
+	hba_cancel(t);
+	test_wait(b.r.c, &sent.io, 1);
+	assert_int_equal(b.r.d->n_functions, 1);
+	assert_int_equal(b.r.d->functions[0], HBA_ABORT_TASK);
+	assert_int_equal(sent.io.last.outcome, HBA_TASK_ABORTED);
+	/* One that was never sent, or has ended: nothing. */
+	owned = test_get(b.lun);
+	hba_cancel(owned);
+	b.r.d->hold = false;
+	test_fill_ready(owned);
+	assert_int_equal(hba_submit(owned, task_done, &sent), 0);
+	test_wait(b.r.c, &sent.io, 2);
+	assert_int_equal(sent.io.last.outcome, HBA_GOOD);
+	rig_down(&b.r);
+}
+
+/* Whoever of the unsent is taken out, the others go in their order. */
+static void cancel_any_of_the_unsent(void **state)
+{
+	struct client client = { 0 };
+	struct hba_task *t[6];
+	struct bench b;
+
+	(void)state;
+	for (unsigned which = 1; which < 6; which++) {
+		uint64_t left[6];
+		unsigned n = 0;
+
+		up(&b);
+		memset(&client, 0, sizeof(client));
+		b.lun->limit = 1;
+		for (unsigned i = 0; i < 6; i++)
+			t[i] = send(&b, &client, b.lun);
+		test_turns(b.r.c, 1);
+		for (unsigned i = 0; i < 6; i++)
+			if (i != which)
+				left[n++] = t[i]->tag;
+		hba_cancel(t[which]);
+		send(&b, &client, b.lun);
+		b.r.d->hold = false;
+		b.r.d->release = 1;
+		test_wait(b.r.c, &client.io, 7);
+		assert_int_equal(rig_clients(&b.r), 6);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(b.r.log[i].tag, left[i]);
+		rig_down(&b.r);
+	}
+}
+
+/* Requests with the driver, waiting, and decided: each gets its answer, after all tasks. */
+static void stop_with_requests_waiting(void **state)
+{
+	struct client client = { 0 };
+	struct request q[3];
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	b.r.d->tmf[HBA_ABORT_TASK_SET] = TEST_SILENT;
+	send(&b, &client, b.lun);
+	test_turns(b.r.c, 1);
+	for (unsigned i = 0; i < 3; i++)
+		ask(&b, &q[i], HBA_ABORT_TASK_SET, NULL);
+	test_turns(b.r.c, 2);
+	b.r.d->tick = 100 * TEST_MS;
+	assert_int_equal(hba_controller_stop(b.r.c), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(q[i].done, 1);
+		assert_int_equal(q[i].response, HBA_DELIVERY_FAILURE);
+	}
+	assert_int_equal(client.io.done, 1);
+	assert_int_equal(hba_manage(&q[0].m), -ENODEV);
+	rig_down(&b.r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_function_reaches_the_driver),
+		cmocka_unit_test(victim_and_tag_are_told),
+		cmocka_unit_test(only_those_concerned_end),
+		cmocka_unit_test(one_at_a_time),
+		cmocka_unit_test(deadlines),
+		cmocka_unit_test(what_the_driver_lacks_is_rejected),
+		cmocka_unit_test(rejected_by_the_target),
+		cmocka_unit_test(victims_left_over_are_a_violation),
+		cmocka_unit_test(an_answer_that_is_none),
+		cmocka_unit_test(an_unsent_victim_never_goes),
+		cmocka_unit_test(wrong_requests_are_refused),
+		cmocka_unit_test(cancel),
+		cmocka_unit_test(cancel_any_of_the_unsent),
+		cmocka_unit_test(stop_with_requests_waiting),
+	};
+
+	return cmocka_run_group_tests_name("core: manage", tests, NULL, NULL);
+}

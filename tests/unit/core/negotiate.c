@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* negotiate.c: features of parallel SCSI (contract 9.9): what both sides have is attempted on clients' commands until it is agreed. */
+#include "rig.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	FEATURES_BYTE = 56,
+	CLOCKING_DT = 3 << 2,
+	QAS = 1 << 1,
+	IUS = 1 << 0,
+	BOTH = (int)HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION) | HBA_FEATURE_BIT(HBA_INFORMATION_UNITS)
+};
+
+static void features(struct hba_report *report)
+{
+	report->features = BOTH;
+}
+
+static void claim_all(struct test_driver *d, const struct hba_task *t, size_t *n)
+{
+	if (t->cdb[0] != INQUIRY_OP || t->cdb[1])
+		return;
+	*n = t->length < 96 ? t->length : 96;
+	d->data[4] = 91;
+	d->data[FEATURES_BYTE] = CLOCKING_DT | QAS | IUS;
+}
+
+static void claim_ius(struct test_driver *d, const struct hba_task *t, size_t *n)
+{
+	claim_all(d, t, n);
+	if (t->cdb[0] == INQUIRY_OP && !t->cdb[1])
+		d->data[FEATURES_BYTE] = CLOCKING_DT | IUS;
+}
+
+static void up(struct rig *r, void (*claim)(struct test_driver *d, const struct hba_task *t, size_t *n))
+{
+	rig_init(r);
+	r->report = features;
+	r->d->answer = claim;
+	r->c = test_open(r->d, NULL);
+	r->d->report = r->report;
+	assert_int_equal(hba_controller_start(r->c), 0);
+}
+
+static uint8_t attempted(struct rig *r)
+{
+	r->n_log = 0;
+	assert_int_equal(test_ready(hba_lun_find(r->c, 0, 0)), HBA_GOOD);
+	return r->log[0].negotiate;
+}
+
+static void agree(struct rig *r, uint8_t on)
+{
+	rig_say(r, (struct rig_answer) { .outcome = HBA_GOOD, .negotiated = on }, 1);
+	(void)test_ready(hba_lun_find(r->c, 0, 0));
+}
+
+static void attempt_rides_until_success(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	for (unsigned i = 0; i < r.n_log; i++)
+		assert_int_equal(r.log[i].negotiate, 0); /* a scan carries none */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(attempted(&r), BOTH);
+	agree(&r, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	assert_int_equal(attempted(&r), HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION));
+	agree(&r, HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION));
+	assert_int_equal(attempted(&r), 0);
+	/* A scan that finds the same starts nothing over. */
+	hba_controller_rescan(r.c);
+	test_turns(r.c, 2);
+	rig_until_scanned(&r);
+	assert_int_equal(attempted(&r), 0);
+	rig_down(&r);
+}
+
+static void only_what_both_sides_can(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_ius);
+	assert_int_equal(attempted(&r), HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	rig_down(&r);
+	up(&r, NULL);
+	assert_int_equal(attempted(&r), 0);
+	rig_down(&r);
+}
+
+static void bus_reset_forgets(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	agree(&r, BOTH);
+	assert_int_equal(attempted(&r), 0);
+	hba_bus_reset_seen(r.c);
+	test_turns(r.c, 1);
+	assert_int_equal(attempted(&r), BOTH);
+	agree(&r, BOTH);
+	/* And so does the target's own: POWER ON, RESET OR BUS DEVICE RESET OCCURRED. */
+	rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x29 }, 1);
+	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_CHECK_CONDITION);
+	assert_int_equal(attempted(&r), BOTH);
+	rig_down(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attempt_rides_until_success),
+		cmocka_unit_test(only_what_both_sides_can),
+		cmocka_unit_test(bus_reset_forgets),
+	};
+
+	return cmocka_run_group_tests_name("core: negotiate", tests, NULL, NULL);
+}
