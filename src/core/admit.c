@@ -136,7 +136,10 @@ int hba_waiter_cancel(struct hba_waiter *w)
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	if (!waiting->lun || list_is_empty(&waiting->link))
 		return -ENOENT;
+	/* It may still be in the list that other threads add to. */
+	pthread_mutex_lock(&waiting->lun->controller->guests.lock);
 	list_remove(&waiting->link);
+	pthread_mutex_unlock(&waiting->lun->controller->guests.lock);
 	if (list_is_empty(&waiting->lun->waiters))
 		list_remove(&waiting->lun->starving);
 	return 0;
@@ -264,6 +267,6 @@ void hba_task_put(struct hba_task *head)
 		task_return(t);
 		return;
 	}
-	t->state = TASK_RETURNED;
+	__atomic_store_n(&t->state, TASK_RETURNED, __ATOMIC_RELEASE);
 	guest_push(t->queue->controller, t);
 }

@@ -313,6 +313,12 @@ unsigned pool_steps(const struct pool *p, uint32_t unique_id);
 /** pool_holds() - Is it one of ours at all? For pointers from a driver. */
 bool pool_holds(const struct pool *p, const struct hba_task *t);
 
+/** task_state() - For walks through the pool: a task that is another thread's becomes ours, or free, in the middle of one. */
+static inline enum task_state task_state(const struct task *t)
+{
+	return (enum task_state)__atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
+}
+
 /* The public head is the first member, so that a driver's pointer is ours. */
 static inline struct task *task_of(struct hba_task *head)
 {
@@ -596,7 +602,8 @@ struct guests {
 	pthread_mutex_t lock;   /* what follows */
 	pthread_cond_t changed; /* a release is granted */
 	struct list waiting, releases;
-	bool any; /* atomic: one of the lists has something */
+	bool over; /* no task will have memory in anything */
+	bool any;  /* atomic: one of the lists has something */
 };
 
 bool loop_is_here(const struct hba_controller *c);
@@ -610,7 +617,9 @@ void guests_init(struct guests *g);
 void guests_fini(struct guests *g);
 bool guests_knock(const struct hba_controller *c);
 void guests_turn(struct hba_controller *c);
-/** guests_end() - The controller takes nothing any more: nobody waits for it either. */
+/** guests_arrive() - What they have submitted or put back is taken in. Loop, callbacks too. */
+void guests_arrive(struct hba_controller *c);
+/** guests_end() - No task is out any more, and none will be: nobody waits for one. */
 void guests_end(struct hba_controller *c);
 
 /* ---- thread.c: the library runs the loop ------------------------------------------------------------------------------- */

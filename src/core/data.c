@@ -178,13 +178,17 @@ static bool list_lies_in(const struct hba_controller *c, const struct hba_task *
 bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 {
 	const struct hba_controller *c = t->queue->controller; /* not by its unit: a free task's may be gone */
-	uint32_t n = t->given_n ? t->given_n : 1;
+	enum task_state state = task_state(t);
+	uint32_t n;
 
-	if (!t->head.length ||
-	    (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER && t->state != TASK_HANDED_BACK && t->state != TASK_ENDED))
+	/* First: the rest of one that is another thread's is being written. */
+	if (state != TASK_QUEUED && state != TASK_WITH_DRIVER && state != TASK_HANDED_BACK && state != TASK_ENDED)
+		return false;
+	if (!t->head.length)
 		return false;
 	if (t->view != HEAD_STAGED)
 		return list_lies_in(c, &t->head, m);
+	n = t->given_n ? t->given_n : 1;
 	for (uint32_t i = 0; i < n; i++)
 		if (mapping_holds(m, item_address(c, t, i), item_length(t, i)))
 			return true;

@@ -53,7 +53,7 @@ int guest_release(struct hba_controller *c, const struct hba_mapping *m)
 	pthread_mutex_unlock(&g->lock);
 	loop_wake(c);
 	pthread_mutex_lock(&g->lock);
-	while (!r.granted && __atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
+	while (!r.granted && !g->over)
 		pthread_cond_wait(&g->changed, &g->lock);
 	list_remove(&r.link);
 	pthread_mutex_unlock(&g->lock);
@@ -109,19 +109,26 @@ bool guests_knock(const struct hba_controller *c)
 	return __atomic_load_n(&c->guests.inbox, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->guests.any, __ATOMIC_SEQ_CST);
 }
 
-void guests_turn(struct hba_controller *c)
+void guests_arrive(struct hba_controller *c)
 {
 	struct task *t, *next;
+
+	if (!__atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED))
+		return;
+	for (t = take_tasks(c); t; t = next) {
+		next = t->next;
+		if (t->state == TASK_RETURNED)
+			task_return(t);
+		else
+			task_dispatch(t);
+	}
+}
+
+void guests_turn(struct hba_controller *c)
+{
 	struct list *l;
 
-	if (__atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED))
-		for (t = take_tasks(c); t; t = next) {
-			next = t->next;
-			if (t->state == TASK_RETURNED)
-				task_return(t);
-			else
-				task_dispatch(t);
-		}
+	guests_arrive(c);
 	if (__atomic_load_n(&c->guests.any, __ATOMIC_RELAXED))
 		while ((l = take_waiting(c)))
 			admit_waiting(l);
@@ -131,6 +138,7 @@ void guests_end(struct hba_controller *c)
 {
 	guests_turn(c);
 	pthread_mutex_lock(&c->guests.lock);
+	c->guests.over = true;
 	pthread_cond_broadcast(&c->guests.changed);
 	pthread_mutex_unlock(&c->guests.lock);
 }

@@ -270,6 +270,7 @@ static int bring_up(struct hba_controller *c)
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_STARTED);
+	c->guests.over = false;
 	__atomic_store_n(&c->accepting, true, __ATOMIC_RELAXED);
 	return scan_wait(c, c->given.start_ms ? c->given.start_ms : DEFAULT_START_MS);
 }
@@ -301,7 +302,7 @@ static int take_down(struct hba_controller *c)
 
 	runner_stop(c);
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	guests_end(c);
+	guests_turn(c);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
@@ -314,6 +315,7 @@ static int take_down(struct hba_controller *c)
 	guests_turn(c);
 	deliver_all(c);
 	manage_cancel_all(c);
+	guests_end(c);
 	if (r < 0) {
 		c->lost = true;
 		controller_move(c, HBA_DEAD);

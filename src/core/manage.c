@@ -31,7 +31,7 @@ static struct hba_management *management_of(struct list *link)
 
 static bool concerns(const struct hba_management *m, const struct task *t)
 {
-	if (t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+	if (task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
 		return false;
 	switch (m->function) {
 	case HBA_ABORT_TASK:
@@ -271,6 +271,7 @@ int hba_manage(struct hba_management *m)
 		return fail(-ENODEV, "%s: the controller takes no requests, it is %s", c->uri, hba_state_name(c->state));
 	if (!loop_is_here(c))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
+	guests_arrive(c);
 	r = check_victim(m);
 	if (r < 0)
 		return r;
@@ -313,6 +314,7 @@ void hba_cancel(struct hba_task *head)
 		misuse("the task is NULL, or this is not the loop's thread");
 		return;
 	}
+	guests_arrive(t->queue->controller); /* it may have been submitted by another thread just now */
 	t->final = true;
 	if (t->state == TASK_QUEUED) {
 		unqueue(t);

@@ -169,7 +169,8 @@ static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked
 		struct task *t = &c->pool.tasks[slot];
 
 		/* While the link is lost a task's time stands still: what is left of it is kept, and runs again afterwards. */
-		if (t->state != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired || t->cancelled)
+		if (task_state(t) != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired ||
+		    t->cancelled)
 			continue;
 		t->deadline = blocked ? t->deadline + HALTED - c->now : t->deadline - HALTED + c->now;
 		if (t->deadline < t->queue->next_expiry)

@@ -411,7 +411,7 @@ void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (t->state == TASK_WITH_DRIVER && (!tgt || t->lun->target == tgt))
+		if (task_state(t) == TASK_WITH_DRIVER && (!tgt || t->lun->target == tgt))
 			each(&t->head, arg);
 	}
 }
@@ -459,7 +459,7 @@ static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool mem
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (t->state != TASK_WITH_DRIVER)
+		if (task_state(t) != TASK_WITH_DRIVER)
 			continue;
 		if (t->head.kind == HBA_TASK_TMF) {
 			manage_lost(c, t);

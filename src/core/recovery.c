@@ -63,7 +63,7 @@ static struct task *expired_task(struct hba_queue *q)
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (t->queue != q || t->state != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+		if (t->queue != q || task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
 			continue;
 		if (t->deadline < q->next_expiry)
 			q->next_expiry = t->deadline;

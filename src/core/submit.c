@@ -66,7 +66,8 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 		task_dispatch(t);
 		return 0;
 	}
-	t->state = TASK_QUEUED;
+	/* All of it is written before it counts as sent. */
+	__atomic_store_n(&t->state, TASK_QUEUED, __ATOMIC_RELEASE);
 	guest_push(c, t);
 	return 0;
 }
