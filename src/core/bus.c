@@ -72,10 +72,13 @@ void bus_close(struct hba_controller *c)
 {
 	struct bus_link *b = &c->bus;
 
+	/* An application may be letting go of a mapping at this moment, from a thread of its own. */
+	pthread_mutex_lock(&c->memory.lock);
 	if (b->device)
 		b->table->close(b->device);
 	b->device = NULL;
 	b->gone = false;
+	pthread_mutex_unlock(&c->memory.lock);
 }
 
 /* ---- memory */

@@ -35,7 +35,7 @@ static int initialize_target(struct hba_controller *c, struct hba_target *tgt, s
 static void release_target(struct hba_controller *c, struct hba_target *tgt)
 {
 	(void)c;
-	bus.released++;
+	__atomic_add_fetch(&bus.released, 1, __ATOMIC_RELEASE);
 	bus.alive &= ~(UINT64_C(1) << hba_target_id(tgt));
 }
 
@@ -457,7 +457,7 @@ static void destroyed_while_it_is_scanned(void **state)
 		test_turns(r.c, 3);
 		assert_int_equal(bus.released, 0);
 		r.d->release = 1;
-		for (unsigned i = 0; i < MANY_TURNS && !bus.released; i++) {
+		for (unsigned i = 0; i < MANY_TURNS && !__atomic_load_n(&bus.released, __ATOMIC_ACQUIRE); i++) {
 			test_turns(r.c, 1);
 			usleep(10);
 		}

@@ -76,6 +76,13 @@ static bool once(struct client *client, struct hba_task *t, unsigned n)
 	return client->outcome == HBA_GOOD;
 }
 
+static void give_up(struct client *client)
+{
+	pthread_mutex_lock(&client->lock);
+	client->failed = true;
+	pthread_mutex_unlock(&client->lock);
+}
+
 static void *client_main(void *arg)
 {
 	struct client *client = arg;
@@ -85,7 +92,8 @@ static void *client_main(void *arg)
 	for (unsigned i = 1; i <= client->rounds && !client->failed; i++) {
 		if (!t)
 			t = get(client, ++gets);
-		client->failed = !t || !once(client, t, i);
+		if (!t || !once(client, t, i))
+			give_up(client);
 		if (t && (client->get_each || i == client->rounds || client->failed)) {
 			hba_task_put(t);
 			t = NULL;
