@@ -230,21 +230,12 @@ void target_leave(struct hba_target *tgt)
 	empty(tgt);
 }
 
-static unsigned tasks_out(const struct hba_target *tgt)
-{
-	unsigned n = 0;
-
-	for (const struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
-		n += container_of(l, struct hba_lun, link)->out;
-	return n;
-}
-
 void targets_turn(struct hba_controller *c)
 {
 	for (struct list *l = c->targets.next; c->n_leaving && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		if (!tgt->leaving || tasks_out(tgt) || scan_is_at(tgt))
+		if (!tgt->leaving || !is_idle(tgt) || scan_is_at(tgt))
 			continue;
 		tgt->leaving = false;
 		c->n_leaving--;
