@@ -607,6 +607,8 @@ struct guests {
 };
 
 bool loop_is_here(const struct hba_controller *c);
+/** in_callback() - Is this thread inside a turn of the loop? What another one's loop does is not asked. */
+bool in_callback(const struct hba_controller *c);
 /** guest_push() - Hand a task, submitted or returned, to the loop. Any thread; never waits. */
 void guest_push(struct hba_controller *c, struct task *t);
 /** guest_wait() - Hand a waiter to the loop. */

@@ -14,6 +14,11 @@ bool loop_is_here(const struct hba_controller *c)
 	return pthread_equal(__atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED), pthread_self());
 }
 
+bool in_callback(const struct hba_controller *c)
+{
+	return loop_is_here(c) && c->in_turn;
+}
+
 void guest_push(struct hba_controller *c, struct task *t)
 {
 	struct task *head = __atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED);

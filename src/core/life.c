@@ -388,7 +388,7 @@ int hba_controller_stop(struct hba_controller *c)
 
 	if (!c)
 		return wrong_use("the controller is NULL");
-	if (c->in_turn)
+	if (in_callback(c))
 		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
 	if (c->state == HBA_CREATED || c->state == HBA_STOPPED)
 		return 0;
@@ -404,7 +404,7 @@ void hba_controller_close(struct hba_controller *c)
 {
 	if (!c)
 		return;
-	if (c->in_turn) {
+	if (in_callback(c)) {
 		misuse("not from a callback of the same controller");
 		return;
 	}

@@ -225,7 +225,7 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 {
 	if (!c)
 		return wrong_use("the controller is NULL");
-	if (c->in_turn)
+	if (in_callback(c))
 		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
 	if (c->runner.up)
 		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);

@@ -548,7 +548,7 @@ bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
 static int wait_unused(struct hba_controller *c, const struct hba_mapping *m)
 {
 	while (mapping_in_use(c, m)) {
-		if (c->in_turn)
+		if (in_callback(c))
 			return fail(-EBUSY, "a mapping is not released from a callback while tasks have memory in it");
 		loop_run(c, HBA_MAX_BATCH);
 	}

@@ -96,7 +96,7 @@ int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
 	if (!c)
 		return wrong_use("the controller is NULL");
 	threads = c->runner.up;
-	if (loop_is_here(c) ? c->in_turn : !threads)
+	if (in_callback(c) || (!threads && !loop_is_here(c)))
 		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback", __func__);
 	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
 		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
