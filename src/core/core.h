@@ -76,10 +76,11 @@ int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)
  * misuse() - Wrong use of a function that returns nothing. With assertions the program ends here, with the function's name; without
  * them hba_error() has the sentence and nothing is done.
  */
-#define misuse(rule)                   \
-	do {                           \
-		(void)wrong_use(rule); \
-		assert(!(rule));       \
+#define misuse(rule)                         \
+	do {                                 \
+		int error = wrong_use(rule); \
+		assert(error == 0 && rule);  \
+		(void)error;                 \
 	} while (0)
 
 /* ---- event.c --------------------------------------------------------------------------------------------------------- */
