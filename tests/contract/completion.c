@@ -326,6 +326,22 @@ static void no_end_of_a_command(void **state)
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 }
 
+/* A device that still links commands: nobody waits for the next link, and the client sees the end as it is. */
+static void a_linked_end_is_passed_through(void **state)
+{
+	struct planted p = { .result = { .outcome = HBA_OUTCOME(HBA_LINK_COMMAND_COMPLETE, HBA_INTERMEDIATE),
+					 .sent = HBA_SENT_YES,
+					 .bytes = TEST_BLOCK } };
+	struct hba_result r;
+
+	(void)state;
+	one_read(&p, NULL, &r);
+	assert_int_equal(hba_response(r.outcome), HBA_LINK_COMMAND_COMPLETE);
+	assert_int_equal(hba_status(r.outcome), hba_status(HBA_INTERMEDIATE));
+	assert_int_equal(r.sent, HBA_SENT_YES);
+	assert_int_equal(r.bytes, TEST_BLOCK);
+}
+
 /* ---- numbers from a device */
 
 static bool look_up_wrong(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
@@ -466,6 +482,7 @@ int main(void)
 		cmocka_unit_test(sense_nowhere),
 		cmocka_unit_test(all_the_sense_there_can_be),
 		cmocka_unit_test(no_end_of_a_command),
+		cmocka_unit_test(a_linked_end_is_passed_through),
 		cmocka_unit_test(strays),
 		cmocka_unit_test(mapping_in_a_hot_op),
 		cmocka_unit_test(mapping_in_other_ops),

@@ -459,6 +459,7 @@ struct hba_controller *test_open(struct test_driver *d, const struct hba_options
 {
 	struct controller_plan plan = {
 		.driver = &d->table,
+		.bus = d->bus,
 		.variant = d,
 		.uri = "test:",
 		.path = "",

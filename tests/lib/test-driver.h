@@ -70,7 +70,8 @@ struct test_target {
 
 struct test_driver {
 	/* What the test asks for. */
-	struct hba_driver table; /* ops may be taken out before a controller is opened */
+	struct hba_driver table;   /* ops may be taken out before a controller is opened */
+	const struct hba_bus *bus; /* NULL: no device */
 	struct {
 		unsigned call; /* 1 = the first; TEST_EVERY_CALL */
 		int error;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -215,6 +216,169 @@ static void late_but_good(void **state)
 	assert_int_equal(io.done, 1);
 	assert_int_equal(io.last.outcome, HBA_GOOD);
 	test_down(d, c);
+}
+
+/* ---- events that nobody took */
+
+static void lost_events_are_counted(void **state)
+{
+	enum { TOO_MANY = 5 };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct hba_event e;
+
+	(void)state;
+	while (hba_event_next(c, &e))
+		;
+	for (unsigned i = 0; i < EVENT_RING + TOO_MANY; i++)
+		event_put(c, HBA_EVENT_PORT, HBA_NO_TARGET, NULL, i, "number %u", i);
+	assert_int_equal(hba_event_next(c, &e), 1);
+	assert_int_equal(e.kind, HBA_EVENT_LOST);
+	assert_int_equal(e.value, TOO_MANY);
+	assert_string_equal(e.text, "5 events were lost before this one");
+	for (unsigned i = TOO_MANY; i < EVENT_RING + TOO_MANY; i++) {
+		assert_int_equal(hba_event_next(c, &e), 1);
+		assert_int_equal(e.kind, HBA_EVENT_PORT);
+		assert_int_equal(e.value, i);
+	}
+	assert_int_equal(hba_event_next(c, &e), 0);
+	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0, "told once only");
+	assert_int_equal(hba_event_next(c, &e), 1);
+	assert_int_equal(e.kind, HBA_EVENT_BUS_RESET);
+	test_down(d, c);
+}
+
+/* ---- a bus that does not confirm that DMA has ended */
+
+enum { BUS_PAGE = 4096 };
+
+struct hba_bus_device {
+	int master_off, reset; /* what they return */
+	unsigned resets;
+};
+
+static int bus_opens(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
+		     struct hba_bus_device **ret_device)
+{
+	(void)path;
+	(void)query;
+	(void)why;
+	*ret_info = (struct hba_bus_info) { .page_bytes = BUS_PAGE, .facts = HBA_BUS_FOREIGN_MEMORY };
+	*ret_device = calloc(1, sizeof(**ret_device));
+	return *ret_device ? 0 : -ENOMEM;
+}
+
+static void bus_closes(struct hba_bus_device *b)
+{
+	free(b);
+}
+
+static int bus_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+{
+	(void)b;
+	(void)length;
+	(void)bits;
+	*ret_iova = (struct hba_iova) { ((uint64_t)fd << 32) + offset };
+	return 0;
+}
+
+static int bus_masters(struct hba_bus_device *b, bool on, unsigned ms)
+{
+	(void)ms;
+	return on ? 0 : b->master_off;
+}
+
+static int bus_resets(struct hba_bus_device *b, unsigned ms)
+{
+	(void)ms;
+	b->resets++;
+	return b->reset;
+}
+
+static const struct hba_bus deaf_bus = {
+	HBA_BUS_HEADER,      .name = "deaf",         .open = bus_opens,
+	.close = bus_closes, .map_memory = bus_maps, .bus_master = bus_masters,
+	.reset = bus_resets,
+};
+
+struct at_stop {
+	struct test_driver *d;
+	struct hba_controller *c;
+	struct hba_mapping *m;
+	struct test_io out, queued;
+};
+
+static void submit_read(struct at_stop *s, struct test_io *io)
+{
+	struct hba_task *t = test_get(hba_lun_find(s->c, 0, 0));
+
+	test_fill_rw(t, false, 0, 1, hba_mapping_address(s->m));
+	assert_int_equal(hba_submit(t, test_done, io), 0);
+}
+
+/* One task is with a device that neither of the bus's two ways may stop, one is not sent yet. Returns what stop does. */
+static int stop_deaf(struct at_stop *s, int master_off, int reset)
+{
+	*s = (struct at_stop) { .d = test_driver_new() };
+	s->d->bus = &deaf_bus;
+	s->c = test_up(s->d);
+	s->c->bus.device->master_off = master_off;
+	s->c->bus.device->reset = reset;
+	assert_int_equal(hba_mapping_create(s->c, HBA_DEVICE_BOTH, BUS_PAGE, 0, &s->m), 0);
+	s->d->hold = true;
+	submit_read(s, &s->out);
+	test_turns(s->c, 1);
+	assert_int_equal(s->d->n_held, 1);
+	submit_read(s, &s->queued);
+	s->d->tick = 100 * TEST_MS;
+	return hba_controller_stop(s->c);
+}
+
+static void assert_ended(const struct test_io *io, enum hba_outcome outcome, enum hba_sent sent, unsigned memory_lost)
+{
+	assert_int_equal(io->done, 1);
+	assert_int_equal(io->last.outcome, outcome);
+	assert_int_equal(io->last.sent, sent);
+	assert_int_equal(io->last.memory_lost, memory_lost);
+}
+
+static void memory_that_is_lost_is_told(void **state)
+{
+	static struct memory kept; /* so that a leak on purpose is not taken for another */
+	struct hba_bus_device *device;
+	struct at_stop s;
+	uint32_t region;
+	uint8_t *memory;
+
+	(void)state;
+	assert_int_equal(stop_deaf(&s, -EIO, -EIO), -EIO);
+	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may still write is never used again");
+	assert_ended(&s.out, HBA_NO_STATUS, HBA_SENT_MAYBE, 1);
+	assert_ended(&s.queued, HBA_NOT_DELIVERED, HBA_SENT_NO, 0);
+	assert_int_equal(hba_controller_state(s.c), HBA_DEAD);
+	device = s.c->bus.device;
+	assert_int_equal(device->resets, 1);
+	memory = hba_mapping_address(s.m);
+	region = hba_mapping_region(s.m);
+	kept = s.c->memory;
+	test_down(s.d, s.c);
+	/* The device may write here for ever, so it stays what it is. */
+	assert_ptr_equal(memory_region(&kept, region), s.m);
+	memset(memory, 0x5a, BUS_PAGE);
+	assert_int_equal(memory[BUS_PAGE - 1], 0x5a);
+	free(device); /* it was not closed either */
+}
+
+static void a_reset_confirms_as_well(void **state)
+{
+	struct at_stop s;
+
+	(void)state;
+	assert_int_equal(stop_deaf(&s, -EIO, 0), 0);
+	assert_ended(&s.out, HBA_NOT_DELIVERED, HBA_SENT_MAYBE, 0);
+	assert_ended(&s.queued, HBA_NOT_DELIVERED, HBA_SENT_NO, 0);
+	assert_int_equal(hba_controller_state(s.c), HBA_STOPPED);
+	test_down(s.d, s.c);
 }
 
 /* ---- an initialize that takes too long */
@@ -427,6 +591,9 @@ int main(void)
 		cmocka_unit_test(wrong_tables),
 		cmocka_unit_test(each_done_once),
 		cmocka_unit_test(late_but_good),
+		cmocka_unit_test(lost_events_are_counted),
+		cmocka_unit_test(memory_that_is_lost_is_told),
+		cmocka_unit_test(a_reset_confirms_as_well),
 		cmocka_unit_test(initialize_too_long),
 		cmocka_unit_test(scan_never_ends),
 		cmocka_unit_test(start_after_half_a_recovery),

@@ -6,6 +6,7 @@
 #include "lib/test-driver.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -603,16 +604,186 @@ static void tags(void **state)
 	test_down(d, c);
 }
 
+/* ---- what the driver is told of a task */
+
+struct seen {
+	struct hba_task head;
+	unsigned n;
+	struct hba_result end; /* how it is completed */
+};
+
+static bool see(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	struct seen *seen = d->of_test;
+
+	(void)q;
+	seen->head = *t;
+	seen->n++;
+	hba_complete(t, &seen->end);
+	return true;
+}
+
+static void fill_odd(struct hba_task *t, enum hba_attribute attribute, uint8_t *data)
+{
+	test_fill_rw(t, true, 5, 2, data);
+	t->attribute = (uint8_t)attribute;
+	t->timeout_ms = 4321;
+}
+
+static void head_says_what_the_client_asked(void **state)
+{
+	static const uint8_t cdb[HBA_MAX_CDB] = { 0x2a, 0, 0, 0, 0, 5, 0, 0, 2, 0 };
+	static const uint8_t unit_3[sizeof(struct hba_lun_id)] = { 0, 3 };
+	struct test_driver *d = test_driver_new();
+	struct seen seen = { .end = { .outcome = HBA_GOOD } };
+	struct test_io io = { .put = true };
+	uint8_t data[2 * TEST_BLOCK] = { 0 };
+	struct hba_controller *c;
+
+	(void)state;
+	d->targets[2].luns = 4;
+	c = test_up(d);
+	d->of_test = &seen;
+	d->process = see;
+	for (enum hba_attribute a = HBA_SIMPLE; a <= HBA_ACA; a++) {
+		struct hba_task *t = test_get(hba_lun_find(c, 2, 3));
+
+		fill_odd(t, a, data);
+		assert_int_equal(hba_submit(t, test_done, &io), 0);
+		test_wait(c, &io, a + 1);
+		assert_int_equal(seen.n, a + 1);
+		assert_int_equal(seen.head.kind, HBA_TASK_CLIENT);
+		assert_int_equal(seen.head.target, 2);
+		assert_memory_equal(seen.head.lun.bytes, unit_3, sizeof(unit_3));
+		assert_int_equal(seen.head.attribute, a);
+		assert_memory_equal(seen.head.cdb, cdb, sizeof(cdb));
+		assert_int_equal(seen.head.cdb_len, 10);
+		assert_int_equal(seen.head.direction, HBA_TO_TARGET);
+		assert_int_equal(seen.head.length, sizeof(data));
+		assert_int_equal(seen.head.timeout_ms, 4321);
+		assert_int_equal(seen.head.flags, HBA_TASK_RW);
+		assert_int_equal(seen.head.negotiate | seen.head.revert | seen.head.reserved, 0);
+	}
+	d->process = NULL;
+	test_down(d, c);
+}
+
+/* ---- was it sent? */
+
+/* A block READ, which may be sent again if anything may. How often it was, and what the client heard. */
+static unsigned read_ending_as(struct hba_result end, struct hba_result *ret_heard)
+{
+	struct seen seen = { .end = end };
+	struct test_io io = { .put = true };
+	uint8_t data[TEST_BLOCK];
+	struct test_driver *d;
+	struct hba_controller *c = up(&d, 1);
+	struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
+
+	d->of_test = &seen;
+	d->process = see;
+	test_fill_rw(t, false, 0, 1, data);
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		test_turns(c, 1);
+		test_advance(d, 1000);
+	}
+	assert_int_equal(io.done, 1);
+	*ret_heard = io.last;
+	d->process = NULL;
+	test_down(d, c);
+	return seen.n;
+}
+
+static void forgotten_sent_is_maybe(void **state)
+{
+	struct hba_result heard;
+
+	(void)state;
+	assert_int_equal(read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED }, &heard), 1);
+	assert_int_equal(heard.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(heard.sent, HBA_SENT_MAYBE);
+	/* One who says that it was not: again, and again. */
+	assert_true(read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO }, &heard) > 1);
+	assert_int_equal(heard.sent, HBA_SENT_NO);
+	/* The target has answered, so it had the command. */
+	assert_int_equal(read_ending_as((struct hba_result) { .outcome = HBA_GOOD, .bytes = TEST_BLOCK }, &heard), 1);
+	assert_int_equal(heard.sent, HBA_SENT_YES);
+}
+
+/* ---- another thread asks */
+
+struct asking {
+	struct hba_waiter w;
+	struct hba_lun *lun;
+	int with_waiter, without;
+	struct hba_task *task, *at_once;
+	pthread_t heard_on;
+	unsigned heard;
+};
+
+static void heard(struct hba_waiter *w, struct hba_task *t)
+{
+	struct asking *a = container_of(w, struct asking, w);
+
+	a->task = t;
+	a->heard_on = pthread_self();
+	a->heard++;
+}
+
+static void *ask(void *arg)
+{
+	struct asking *a = arg;
+
+	a->without = hba_task_get(a->lun, 0, NULL, &a->at_once);
+	a->with_waiter = hba_task_get(a->lun, 0, &a->w, &a->at_once);
+	return NULL;
+}
+
+static void other_threads_are_answered_later(void **state)
+{
+	struct test_driver *d;
+	struct hba_controller *c = up(&d, 1);
+	struct asking a = { .w.ready = heard, .lun = hba_lun_find(c, 0, 0) };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, ask, &a), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	/* There are free tasks; but they are the loop's to give. */
+	assert_int_equal(a.without, 1);
+	assert_int_equal(a.with_waiter, 1);
+	assert_null(a.at_once);
+	assert_int_equal(a.heard, 0);
+	test_turns(c, 3);
+	assert_int_equal(a.heard, 1);
+	assert_true(pthread_equal(a.heard_on, pthread_self()));
+	assert_non_null(a.task);
+	assert_int_equal(c->clients_out, 1);
+	hba_task_put(a.task);
+	test_down(d, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(batches),          cmocka_unit_test(order_per_unit),
-		cmocka_unit_test(units_in_turn),    cmocka_unit_test(requeue),
-		cmocka_unit_test(requeue_of_a_tmf), cmocka_unit_test(waiters),
-		cmocka_unit_test(waiters_at_stop),  cmocka_unit_test(data_modes),
-		cmocka_unit_test(bad_commands),     cmocka_unit_test(bad_lists),
-		cmocka_unit_test(bad_regions),      cmocka_unit_test(resubmission),
-		cmocka_unit_test(read_only),        cmocka_unit_test(tags),
+		cmocka_unit_test(batches),
+		cmocka_unit_test(order_per_unit),
+		cmocka_unit_test(units_in_turn),
+		cmocka_unit_test(requeue),
+		cmocka_unit_test(requeue_of_a_tmf),
+		cmocka_unit_test(waiters),
+		cmocka_unit_test(waiters_at_stop),
+		cmocka_unit_test(data_modes),
+		cmocka_unit_test(bad_commands),
+		cmocka_unit_test(bad_lists),
+		cmocka_unit_test(bad_regions),
+		cmocka_unit_test(resubmission),
+		cmocka_unit_test(read_only),
+		cmocka_unit_test(tags),
+		cmocka_unit_test(head_says_what_the_client_asked),
+		cmocka_unit_test(forgotten_sent_is_maybe),
+		cmocka_unit_test(other_threads_are_answered_later),
 	};
 
 	return cmocka_run_group_tests_name("core: submit", tests, NULL, NULL);
