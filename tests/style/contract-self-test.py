@@ -9,9 +9,6 @@ import subprocess
 import sys
 import tempfile
 
-import proof
-import tree
-
 TABLE, NAMES = "docs/from-driverkit.md", "docs/contract-names.txt"
 PAGE_1, PAGE_2 = "docs/decisions/0001-naming-that-fails.md", "docs/decisions/0002-ids-are-judged-when-given.md"
 
@@ -31,6 +28,8 @@ PLANTS = (
   ("a function that nobody declares", "contract-table", TABLE, "`hba_complete` ", "`hba_planted` ", "names hba_planted"),
   ("a member that the struct lacks", "contract-table", TABLE, r"`hba_report\.max_tasks`", "`hba_report.planted`", "hba_report.planted"),
   ("a test that does not exist", "contract-table", TABLE, ":ram_keeps_what_is_written", ":planted", "which does not exist"),
+  ("a page shown by a test that does not exist", "decisions", PAGE_1, r"(Shown by: `[^`]+):\w+`", r"\1:planted`", "which does not exist"),
+  ("a row that waits for its test", "contract-table", TABLE, r"\| `tests/unit/target/test_soft\.c:ram_keeps_what_is_written` \|", "| pending: `tests/unit/target/test_soft.c:ram_keeps_what_is_written` |", "which does not exist"),
   ("ours without a test", "contract-table", TABLE, r"(\| ParallelTaskCompletion \|.*)\| `tests.*", r"\1|  |", "no test shows it"),
   ("ours without a name", "contract-table", TABLE, r"\| ours \| `hba_driver\.start` ", "| ours | it starts ", "names nothing of ours"),
   ("not here without a reason", "contract-table", TABLE, r"\| not here \| [^|]* \|", "| not here |  |", "does not say which, or why"),
@@ -39,13 +38,6 @@ PLANTS = (
   ("another number of ours", "contract-table", "include/hbakit/scsi.h", "HBA_ORDERED = 1", "HBA_ORDERED = 3", "HBA_ORDERED is not 0x1"),
   ("a number that nobody listed", "contract-table", NAMES, r"(power: pause) = \w+", r"\1", "power: pause is shown by its number"),
   ("an old second half", "contract-table", TABLE, r"\| `hba_error` \| - \|\n", "", "second half is old"),
-)
-
-# About pending tests, as long as there are any: the first that is waited for is written, forgotten, and named by nobody.
-PENDING_PLANTS = (
-  ("a pending test exists", lambda path, function: (path, None, f"static void {function}(void **state)\n"), "which exists"),
-  ("a pending test is not waited for", lambda path, function: (proof.PENDING, f"{path}:{function}\n", ""), "is not in"),
-  ("nobody waits", lambda path, function: (proof.PENDING, None, "tests/unit/planted.c:planted\n"), "nobody waits for"),
 )
 
 
@@ -88,13 +80,9 @@ def changer(pattern, becomes):
   return lambda text: re.sub(pattern, becomes, text, count=1)
 
 
-def tries(root):
+def tries():
   for name, check, path, pattern, becomes, complaint in PLANTS:
     yield name, check, path, changer(pattern, becomes), complaint
-  waited_for = sorted(t for t in proof.waited_for(root) if f"pending: `{t}`" in tree.read(root, TABLE))
-  for name, plant, complaint in PENDING_PLANTS if waited_for else ():
-    path, pattern, becomes = plant(*waited_for[0].split(":"))
-    yield name, "contract-table", path, changer(pattern and re.escape(pattern), becomes), complaint
 
 
 def misses(root):
@@ -102,7 +90,7 @@ def misses(root):
     done = run(root, check)
     if done.returncode:
       yield f"{check} is red before anything is planted: see its own test"
-  for name, check, path, change, complaint in tries(root):
+  for name, check, path, change, complaint in tries():
     with Planted(root, path, change):
       done = run(root, check)
     if done.returncode != 1 or complaint not in done.stderr:
@@ -114,7 +102,7 @@ def main(root):
     ignored = shutil.ignore_patterns("__pycache__")
     for part in ("include", "src", "tests", "docs"):
       shutil.copytree(os.path.join(root, part), os.path.join(folder, part), ignore=ignored)
-    missed, planted = list(misses(folder)), len(list(tries(folder)))
+    missed, planted = list(misses(folder)), len(PLANTS)
   for miss in missed:
     print("contract-self-test:", miss, file=sys.stderr)
   print(f"contract-self-test: {planted} faults planted, {len(missed)} not found")

@@ -3,9 +3,8 @@
 """contract-table: docs/from-driverkit.md against docs/contract-names.txt, the public headers and the tests.
 
 Each name of the contract stands in the table exactly once and in its section. A row that is *ours* names something of
-include/hbakit/ and a test that exists, or one that pending-tests.txt waits for. Numbers are compared by the compiler.
-`contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews the table's second half, from our names to theirs, and takes
-`pending` away where the test has come."""
+include/hbakit/ and a test that exists. Numbers are compared by the compiler.
+`contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews the table's second half, from our names to theirs."""
 import collections
 import os
 import re
@@ -23,7 +22,7 @@ VALUES = "tests/style/contract-table.py:values_differ"
 KINDS = ("ours", "merged", "not here")
 
 Name = collections.namedtuple("Name", "section name value")
-Row = collections.namedtuple("Row", "section name kind what test pending line")
+Row = collections.namedtuple("Row", "section name kind what test line")
 
 # What is one number here and two in the contract: task status, under the service response it comes with.
 RESPONSE_OF = {"task status": 2, "delivery failure": 1}
@@ -46,7 +45,7 @@ def read_rows(root):
     elif line.startswith("| ") and not line.startswith("| contract |"):
       cells = [cell.strip() for cell in line.strip("|").split("|")]
       name, kind, what, test = (cells + [""] * 4)[:4]
-      yield Row(section, name, kind, what, test.removeprefix("pending:").strip("` "), test.startswith("pending:"), number)
+      yield Row(section, name, kind, what, test.strip("`"), number)
 
 
 class Headers:
@@ -145,14 +144,12 @@ def write(root, rows, headers):
 
 
 def violations(root, names, rows, headers):
-  waiting = proof.waited_for(root)
   yield from names_wrong(names, rows)
   for row in rows:
     complaints = list(row_wrong(row, headers))
     if row.test:
-      complaints.append(proof.complaint(root, row.test, row.pending, waiting))
+      complaints.append(proof.complaint(root, row.test))
     yield from (f"{TABLE}:{row.line}: {row.name} {complaint}" for complaint in complaints if complaint)
-  yield from (f"{proof.PENDING}: nobody waits for {test}" for test in proof.unused(root))
   yield from values_differ(root, rows, names)
   if not tree.read(root, TABLE).endswith("\n" + second_half(rows, headers)):
     yield f"{TABLE}: its second half is old; tests/style/contract-table.py ROOT --write renews it"
@@ -160,14 +157,12 @@ def violations(root, names, rows, headers):
 
 def main(root, *arguments):
   if arguments == ("--write",):
-    proof.settle(root)
     write(root, list(read_rows(root)), Headers(root))
     return
   names, rows, headers = list(read_names(root)), list(read_rows(root)), Headers(root)
-  counts = collections.Counter("pending" if row.pending else row.kind for row in rows)
+  counts = collections.Counter(row.kind for row in rows)
   tree.finish("contract-table", list(violations(root, names, rows, headers)),
-              f"{len(rows)} names: {counts['ours']} ours and shown, {counts['pending']} ours and pending "
-              f"({len({r.test for r in rows if r.pending})} tests to write), {counts['merged']} merged, {counts['not here']} not here")
+              f"{len(rows)} names: {counts['ours']} ours and shown, {counts['merged']} merged, {counts['not here']} not here")
 
 
 main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """decisions: docs/decisions/ decides each of the contract's 35 open points (its section 10.1) on exactly one page, and each page has
-its parts, names files that exist, and is shown by tests that exist or are waited for. `decisions.py ROOT`"""
+its parts, names files that exist, and is shown by tests that exist. `decisions.py ROOT`"""
 import collections
 import os
 import re
@@ -38,7 +38,7 @@ def points_wrong(decided_by):
     yield f"{where[0]}: there is no 10.1/{point}"
 
 
-def page_wrong(root, path, text, waiting):
+def page_wrong(root, path, text):
   lines = text.splitlines()
   if not re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", os.path.basename(path)):
     yield "is not called NNNN-short-name.md"
@@ -49,8 +49,8 @@ def page_wrong(root, path, text, waiting):
     yield f"has {len(lines)} lines; {MOST_LINES} are the most"
   yield from (f"names {place}, which does not exist" for place in PLACE.findall(paragraph(text, "Where:"))
               if not os.path.exists(os.path.join(root, place)))
-  for pending, test in re.findall(r"(pending: )?`([^`]+:\w+)`", paragraph(text, "Shown by:")):
-    complaint = proof.complaint(root, test, bool(pending), waiting)
+  for test in re.findall(r"`([^`]+:\w+)`", paragraph(text, "Shown by:")):
+    complaint = proof.complaint(root, test)
     if complaint:
       yield complaint
 
@@ -61,21 +61,20 @@ def numbers_wrong(paths):
 
 
 def violations(root, paths):
-  decided_by, waiting = collections.defaultdict(list), proof.waited_for(root)
+  decided_by = collections.defaultdict(list)
   for path in paths:
     text = tree.read(root, path)
     for point in re.findall(r"10\.1/(\d+)", paragraph(text, "Decides:")):
       decided_by[int(point)].append(path)
-    yield from (f"{path}: {complaint}" for complaint in page_wrong(root, path, text, waiting))
+    yield from (f"{path}: {complaint}" for complaint in page_wrong(root, path, text))
   yield from numbers_wrong(paths)
   yield from points_wrong(decided_by)
 
 
 def main(root):
   paths = pages(root)
-  pending = sum(tree.read(root, p).count("pending: `") for p in paths)
   tree.finish("decisions", list(violations(root, paths)),
-              f"{len(paths)} pages decide each of the {len(POINTS)} points once; {pending} of their proofs are pending")
+              f"{len(paths)} pages decide each of the {len(POINTS)} points once")
 
 
 main(*sys.argv[1:])
