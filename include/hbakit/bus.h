@@ -143,7 +143,7 @@ enum { HBA_BUS_WHY_BYTES = 256 };
 
 enum hba_bus_facts {
 	HBA_BUS_FOREIGN_MEMORY = 1,   /* map_memory takes any fd; else only those of alloc_memory */
-	HBA_BUS_IOVA_IS_PHYSICAL = 2, /* the bus chooses IOVAs; contiguity ends at its page size */
+	HBA_BUS_IOVA_IS_PHYSICAL = 2, /* there is no IOMMU: a chip cannot be past it */
 	HBA_BUS_MSI = 4,              /* vectors are messages: never shared, never lost while masked */
 };
 
@@ -159,7 +159,8 @@ struct hba_bus_info {
 /**
  * struct hba_bus - A back end's table. Append only; NULL = the documented default.
  *
- * All of it runs on the service thread and may wait up to `ms` (bar_read and bar_write: up to a second), but for the two fds.
+ * All of it runs on the service thread and may wait up to `ms` (bar_read and bar_write: up to a second), but for the two fds,
+ * take_event and vector_served: these never wait.
  * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`.
  */
 struct hba_bus {
@@ -205,6 +206,19 @@ struct hba_bus {
 	int (*bus_master)(struct hba_bus_device *d, bool on, unsigned ms);
 	/* Function reset; confirms as much. Default: -EOPNOTSUPP. */
 	int (*reset)(struct hba_bus_device *d, unsigned ms);
+
+	/*
+	 * The chip reaches memory past the IOMMU (hba_report.physical_iovas): from now on every IOVA is the physical address, and
+	 * memory comes from alloc_memory only, in pieces of *ret_bytes, each for itself in one range. Once, before any map_memory.
+	 * Default: all is well where HBA_BUS_IOVA_IS_PHYSICAL, else -EOPNOTSUPP.
+	 */
+	int (*use_physical)(struct hba_bus_device *d, size_t *ret_bytes);
+	/* Why the last call failed and what to do about it, in one sentence; NULL: errno says it all. Any op but the two fds'. */
+	const char *(*why)(const struct hba_bus_device *d);
+	/* event_fd was readable. 1: the device shall be let go, and still works; 0: it was nothing; -ENODEV: it is lost. Loop. */
+	int (*take_event)(struct hba_bus_device *d);
+	/* Loop, before it sleeps: a vector that fired may fire again. For lines that stay masked until served. Default: nothing. */
+	void (*vector_served)(struct hba_bus_device *d, unsigned vector);
 };
 
 #define HBA_BUS_VERSION 1

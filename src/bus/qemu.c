@@ -375,6 +375,7 @@ static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char
 		.subvendor = (uint16_t)subsystem,
 		.subdevice = (uint16_t)(subsystem >> 16),
 		.page_bytes = PAGE,
+		.facts = HBA_BUS_IOVA_IS_PHYSICAL,
 	};
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		info->bar_length[i] = d->bars[i].length;

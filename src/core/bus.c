@@ -9,9 +9,11 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
-enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4 };
+/* Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake it. */
+enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, LOOK_MS = 100 };
 
 static uint64_t all_ones(unsigned width)
 {
@@ -51,7 +53,11 @@ int bus_open(struct hba_controller *c)
 	r = b->table->open(c->path, c->query, &b->info, why, &b->device);
 	if (r < 0)
 		return hba_fail(c, r, "%s", why[0] ? why : strerror(-r));
-	return 0;
+	b->settled = false;
+	b->piece_bytes = 0;
+	b->look_at = 0;
+	b->event_fd = b->table->event_fd ? b->table->event_fd(b->device) : -1;
+	return b->event_fd < 0 ? 0 : sleeper_watch(&c->sleeper, b->event_fd);
 }
 
 int bus_quiet(struct hba_controller *c)
@@ -81,13 +87,78 @@ void bus_close(struct hba_controller *c)
 	pthread_mutex_unlock(&c->memory.lock);
 }
 
+/* ---- what the device itself has to say */
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+void bus_turn(struct hba_controller *c, bool woken)
+{
+	struct bus_link *b = &c->bus;
+
+	if (!b->table || !b->table->take_event || !is_reachable(c) || b->event_fd < 0 || (!woken && c->now < b->look_at))
+		return;
+	b->look_at = c->now + LOOK_MS * (uint64_t)NS_PER_MS;
+	if (is_readable(b->event_fd) && heed(c, b->table->take_event(b->device)) > 0)
+		life_let_go(c);
+}
+
+void bus_served(struct hba_controller *c, unsigned vector)
+{
+	if (is_reachable(c) && c->bus.table->vector_served)
+		c->bus.table->vector_served(c->bus.device, vector);
+}
+
 /* ---- memory */
+
+/* The back end's sentence, if it has one. */
+static int explain(struct hba_controller *c, int r)
+{
+	const char *why = r < 0 && c->bus.table->why ? c->bus.table->why(c->bus.device) : NULL;
+
+	return why ? memory_refuse(c, r, "%s", why) : r;
+}
+
+/* A chip past the IOMMU has said so before its first buffer, which is now. */
+static int settle_addresses(struct hba_controller *c)
+{
+	struct bus_link *b = &c->bus;
+	int r = 0;
+
+	if (b->settled)
+		return 0;
+	if (c->report.physical_iovas == 1 && !(b->info.facts & HBA_BUS_IOVA_IS_PHYSICAL)) {
+		if (!b->table->use_physical)
+			return memory_refuse(c, -EOPNOTSUPP,
+					     "this chip reaches memory past the IOMMU, and bus %s gives out no physical addresses",
+					     b->table->name);
+		r = explain(c, heed(c, b->table->use_physical(b->device, &b->piece_bytes)));
+	}
+	b->settled = r == 0;
+	return r;
+}
+
+size_t bus_piece(struct hba_controller *c)
+{
+	return is_reachable(c) && settle_addresses(c) == 0 ? c->bus.piece_bytes : 0;
+}
 
 int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset)
 {
-	if (!is_reachable(c) || !c->bus.table->alloc_memory)
+	int r;
+
+	if (!is_reachable(c))
+		return c->bus.table ? -ENODEV : -EOPNOTSUPP;
+	r = settle_addresses(c);
+	if (r < 0)
+		return r;
+	if (!c->bus.table->alloc_memory)
 		return -EOPNOTSUPP;
-	return heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset));
+	return explain(c, heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset)));
 }
 
 int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits, void *address,
@@ -100,7 +171,7 @@ int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, un
 	}
 	if (!is_reachable(c))
 		return -ENODEV;
-	return heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits, ret_iova));
+	return explain(c, heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits, ret_iova)));
 }
 
 void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
@@ -111,7 +182,7 @@ void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
 
 bool bus_takes_foreign(const struct hba_controller *c)
 {
-	return !c->bus.table || (c->bus.info.facts & HBA_BUS_FOREIGN_MEMORY);
+	return !c->bus.table || ((c->bus.info.facts & HBA_BUS_FOREIGN_MEMORY) && !c->bus.piece_bytes);
 }
 
 /* ---- registers */
@@ -207,7 +278,7 @@ int hba_vector_bind(struct hba_queue *q, unsigned vector)
 	if (!is_reachable(c) || vector >= c->bus.info.vectors || !c->bus.table->vector_fd)
 		return -ENOENT;
 	fd = c->bus.table->vector_fd(c->bus.device, vector);
-	return fd < 0 ? -ENOENT : queue_watch_vector(q, fd);
+	return fd < 0 ? -ENOENT : queue_watch_vector(q, fd, vector);
 }
 
 /* ---- a register that becomes what is wanted */

@@ -121,7 +121,11 @@ struct bus_link {
 	const struct hba_bus *table; /* NULL: a controller without a device */
 	struct hba_bus_device *device;
 	struct hba_bus_info info;
-	bool gone; /* atomic; final */
+	bool gone;          /* atomic; final */
+	bool settled;       /* whether IOVAs are physical has been decided */
+	size_t piece_bytes; /* physical IOVAs: what is contiguous, and the unit memory comes in; 0 = no limit */
+	int event_fd;       /* -1: none */
+	uint64_t look_at;   /* the loop's: when to look at it next, awake */
 };
 
 int bus_open(struct hba_controller *c);
@@ -136,6 +140,12 @@ int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, un
 	    struct hba_iova *ret_iova);
 void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length);
 bool bus_takes_foreign(const struct hba_controller *c);
+/** bus_piece() - The longest range that the device sees in one; 0: no limit. What was said before the first buffer counts. */
+size_t bus_piece(struct hba_controller *c);
+/** bus_turn() - Loop: does the device want to be let go, or is it lost? Looks now and then; `woken`: now. */
+void bus_turn(struct hba_controller *c, bool woken);
+/** bus_served() - Loop, before it sleeps: the vector that fired has been served. */
+void bus_served(struct hba_controller *c, unsigned vector);
 
 /* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
 
@@ -156,11 +166,14 @@ struct memory {
 	struct list slabs, buffers, mappings;
 	struct hba_mapping **regions[32]; /* chunks by the number's top bit; any thread reads, entries are atomic */
 	uint32_t last_region;
-	uint64_t driver_bytes;     /* taken by the driver */
-	uint64_t io_path_mappings; /* attempts in a hot op, all refused */
+	char why[HBA_BUS_WHY_BYTES]; /* the last refusal: what the bus says about it, or empty */
+	uint64_t driver_bytes;       /* taken by the driver */
+	uint64_t io_path_mappings;   /* attempts in a hot op, all refused */
 };
 
 void memory_init(struct memory *m);
+/** memory_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only the service thread takes any. */
+int memory_refuse(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** memory_region() - The mapping with that number; NULL: none. No lock. */
 const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
 /** mapping_in_use() - Has any task data in it? The loop's to ask. */
@@ -412,7 +425,9 @@ void lun_return_tag(struct hba_lun *lun, const struct task *t);
 struct watch {
 	struct list link;
 	int fd;
-	bool drain; /* an eventfd: read it when awake */
+	bool drain; /* an interrupt vector's eventfd: read it when awake */
+	bool fired;
+	unsigned vector;
 };
 
 struct hba_queue {
@@ -436,7 +451,7 @@ struct hba_queue {
 int queues_create(struct hba_controller *c);
 void queues_destroy(struct hba_controller *c);
 /** queue_watch_vector() - An eventfd that wakes the loop for this queue, and is drained by it. */
-int queue_watch_vector(struct hba_queue *q, int fd);
+int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector);
 /** queue_turn() - Send, poll, deliver; returns how many tasks came back. */
 unsigned queue_turn(struct hba_queue *q, unsigned budget);
 /** queue_deliver() - Run up to `budget` dones. */
@@ -568,6 +583,8 @@ struct sleeper {
 
 int sleeper_init(struct sleeper *s);
 void sleeper_fini(struct sleeper *s);
+/** sleeper_watch() - The loop wakes when `fd` is readable; closing it ends that. */
+int sleeper_watch(const struct sleeper *s, int fd);
 /** queue_unwatch() - No descriptor of this queue is watched any more. */
 void queue_unwatch(struct hba_queue *q);
 /** loop_wake() - Any thread: there is work. */
@@ -691,6 +708,13 @@ uint64_t recovery_next(const struct hba_controller *c);
 
 enum { MAX_STEPS = 32 };
 
+/** struct letting_go - The loop's; see life_let_go(). */
+struct letting_go {
+	bool wanted, job_out;
+	uint64_t until; /* tasks that the driver has are awaited till then */
+	struct job job;
+};
+
 struct hba_controller {
 	const struct hba_driver *driver;
 	struct hba_driver table; /* a copy, padded with NULL where an older plug-in's is shorter */
@@ -704,8 +728,10 @@ struct hba_controller {
 	enum hba_state state;
 	bool accepting; /* submissions */
 	bool stuck;     /* a waiting op never came back: its thread still owns what it uses */
-	bool lost;      /* not even the bus could confirm that DMA has ended */
-	uint64_t now;   /* once per turn */
+	bool silent;    /* the driver has stopped for good: none of its ops is called again */
+	struct letting_go letting_go;
+	bool lost;    /* not even the bus could confirm that DMA has ended */
+	uint64_t now; /* once per turn */
 	struct hba_report report;
 	void *priv;
 
@@ -768,6 +794,11 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 int controller_move(struct hba_controller *c, enum hba_state to);
 /** life_gone() - The bus has lost its device: everything ends, HBA_NOT_PRESENT. Loop. */
 void life_gone(struct hba_controller *c);
+/** life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus is closed; then it is gone. Loop. */
+void life_let_go(struct hba_controller *c);
+/** life_turn() - Whatever letting go can do now. Loop. */
+void life_turn(struct hba_controller *c);
+uint64_t life_next(const struct hba_controller *c);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
 
 /* ---- uri.c ----------------------------------------------------------------------------------------------------------- */

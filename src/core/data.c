@@ -41,20 +41,34 @@ static bool is_unlimited(const struct split_limits *l)
 	       !l->boundary && l->transfer == UINT64_MAX;
 }
 
-static int make_slices(struct hba_controller *c)
+static int take_slices(struct hba_controller *c, unsigned n)
 {
 	struct bounce *b = &c->bounce;
 	struct hba_mapping *map;
-	int r;
+	int r = memory_take(c, n * b->bytes, PAGE, (unsigned)c->report.constraints.address_bits, &map);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++)
+		b->slices[b->n_free++] = (uint8_t *)hba_mapping_address(map) + i * b->bytes;
+	return 0;
+}
+
+static int make_slices(struct hba_controller *c)
+{
+	struct bounce *b = &c->bounce;
+	unsigned together;
+	int r = 0;
 
 	b->bytes = BOUNCE_BYTES;
 	b->n = c->report.max_tasks < BOUNCE_SLICES ? (unsigned)c->report.max_tasks : BOUNCE_SLICES;
-	r = memory_take(c, b->n * b->bytes, PAGE, (unsigned)c->report.constraints.address_bits, &map);
-	if (r < 0)
-		return r;
-	for (unsigned i = 0; i < b->n; i++)
-		b->slices[b->n_free++] = (uint8_t *)hba_mapping_address(map) + i * b->bytes;
-	return 0;
+	/* A slice lies in one range; all of them need not. */
+	together = bus_piece(c) ? (unsigned)(bus_piece(c) / b->bytes) : b->n;
+	if (!together)
+		return fail(-ENOMEM, "%s: this bus has no range of %d bytes for data that are bounced", c->uri, BOUNCE_BYTES);
+	while (b->n_free < b->n && r == 0)
+		r = take_slices(c, b->n - b->n_free < together ? b->n - b->n_free : together);
+	return r;
 }
 
 /* Add one piece; for a device, as far as it can reach it. */

@@ -12,7 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_START_MS = 60 * MS_PER_S, MAP_MS = 60 * MS_PER_S, OPEN_MS = 20 * MS_PER_S, DRAIN_MS = 5 * MS_PER_S };
+enum {
+	DEFAULT_START_MS = 60 * MS_PER_S,
+	MAP_MS = 60 * MS_PER_S,
+	OPEN_MS = 20 * MS_PER_S,
+	DRAIN_MS = 5 * MS_PER_S,
+	LET_GO_MS = 2 * MS_PER_S
+};
 
 /* ---- states */
 
@@ -213,7 +219,8 @@ static int run_start(struct hba_controller *c, struct job *job)
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	if (c->driver->stop)
+	/* Silent: it has stopped before, and its registers are no longer there. */
+	if (c->driver->stop && !c->silent)
 		c->driver->stop(c);
 	return bus_quiet(c);
 }
@@ -340,6 +347,60 @@ void life_gone(struct hba_controller *c)
 	queue_flush(c, NULL, HBA_NOT_PRESENT);
 	admit_none(c, NULL);
 	manage_cancel_all(c);
+}
+
+/* ---- let go: the device is wanted back while it still works */
+
+void life_let_go(struct hba_controller *c)
+{
+	struct letting_go *l = &c->letting_go;
+
+	if (l->wanted || (c->state != HBA_STARTED && c->state != HBA_PAUSED))
+		return;
+	l->wanted = true;
+	l->until = c->now + LET_GO_MS * (uint64_t)NS_PER_MS;
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "the device is wanted back: the controller is let go");
+	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
+	queue_flush(c, NULL, HBA_NOT_PRESENT);
+	admit_none(c, NULL);
+}
+
+/* Closing the device ends its DMA even where bus_quiet() could not: the system resets it, and nothing is mapped for it any more. */
+static int run_let_go(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	if (c->driver->stop)
+		c->driver->stop(c);
+	(void)bus_quiet(c);
+	bus_close(c);
+	return 0;
+}
+
+static void let_go_done(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	c->letting_go.wanted = c->letting_go.job_out = false;
+	life_gone(c);
+}
+
+void life_turn(struct hba_controller *c)
+{
+	struct letting_go *l = &c->letting_go;
+
+	if (!l->wanted || l->job_out || !service_idle(c) || c->recovery.job_out)
+		return;
+	if (!nothing_out(c) && c->now < l->until)
+		return;
+	c->silent = true;
+	l->job_out = true;
+	l->job = (struct job) { .name = "let go", .step = true, .run = run_let_go, .done = let_go_done };
+	list_init(&l->job.link);
+	service_post(c, &l->job);
+}
+
+uint64_t life_next(const struct hba_controller *c)
+{
+	return c->letting_go.wanted && !c->letting_go.job_out ? c->letting_go.until : NEVER;
 }
 
 static void forget(struct hba_controller *c)

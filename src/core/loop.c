@@ -39,6 +39,11 @@ int sleeper_init(struct sleeper *s)
 	return 0;
 }
 
+int sleeper_watch(const struct sleeper *s, int fd)
+{
+	return add_fd(s, fd, EPOLLIN);
+}
+
 void sleeper_fini(struct sleeper *s)
 {
 	cleanup_close(&s->timer);
@@ -54,7 +59,7 @@ static struct watch *find_watch(const struct hba_queue *q, int fd)
 	return NULL;
 }
 
-static int add_watch(struct hba_queue *q, int fd, uint32_t events, bool drain)
+static int add_watch(struct hba_queue *q, int fd, uint32_t events, const struct watch *like)
 {
 	struct watch *w = malloc(sizeof(*w));
 	int r;
@@ -66,7 +71,8 @@ static int add_watch(struct hba_queue *q, int fd, uint32_t events, bool drain)
 		free(w);
 		return r;
 	}
-	*w = (struct watch) { .fd = fd, .drain = drain };
+	*w = *like;
+	w->fd = fd;
 	list_append(&q->watches, &w->link);
 	return 0;
 }
@@ -89,12 +95,12 @@ int hba_queue_watch(struct hba_queue *q, int fd, short events)
 
 	if (w)
 		return change_watch(q, w, (uint32_t)events);
-	return events ? add_watch(q, fd, (uint32_t)events, false) : 0;
+	return events ? add_watch(q, fd, (uint32_t)events, &(struct watch) { .drain = false }) : 0;
 }
 
-int queue_watch_vector(struct hba_queue *q, int fd)
+int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector)
 {
-	return find_watch(q, fd) ? 0 : add_watch(q, fd, EPOLLIN, true);
+	return find_watch(q, fd) ? 0 : add_watch(q, fd, EPOLLIN, &(struct watch) { .drain = true, .vector = vector });
 }
 
 void queue_unwatch(struct hba_queue *q)
@@ -114,18 +120,18 @@ void loop_wake(struct hba_controller *c)
 		(void)!write(c->sleeper.wake, &one, sizeof(one));
 }
 
-static void drain(int fd)
+static bool drain(int fd)
 {
 	uint64_t count;
 
-	(void)!read(fd, &count, sizeof(count));
+	return read(fd, &count, sizeof(count)) > 0;
 }
 
 static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
 {
 	struct op op = { .controller = q->controller, .name = "interrupts", .hot = true };
 
-	if (!q->controller->driver->interrupts)
+	if (!q->controller->driver->interrupts || q->controller->silent)
 		return;
 	op_enter(&op);
 	if (q->controller->driver->interrupts(q, on) > 0)
@@ -135,9 +141,24 @@ static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
 
 static void drain_vectors(const struct hba_queue *q)
 {
-	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next)
-		if (container_of(l, struct watch, link)->drain)
-			drain(container_of(l, struct watch, link)->fd);
+	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next) {
+		struct watch *w = container_of(l, struct watch, link);
+
+		if (w->drain && drain(w->fd))
+			w->fired = true;
+	}
+}
+
+/* Before the chip is unmasked: a line that is still up then fires again. */
+static void serve_vectors(const struct hba_queue *q)
+{
+	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next) {
+		struct watch *w = container_of(l, struct watch, link);
+
+		if (w->fired)
+			bus_served(q->controller, w->vector);
+		w->fired = false;
+	}
 }
 
 static void disarm(struct hba_controller *c)
@@ -170,10 +191,14 @@ bool loop_owes(const struct hba_controller *c)
 }
 
 /* What is no I/O; nearly always nothing. */
-static void chores(struct hba_controller *c)
+static void chores(struct hba_controller *c, bool woken)
 {
+	bus_turn(c, woken);
 	if (bus_is_gone(c))
 		life_gone(c);
+	life_turn(c);
+	if (c->silent)
+		return;
 	if (!list_is_empty(&c->starving))
 		admit(c);
 	if (c->senseless.head)
@@ -188,17 +213,18 @@ static void chores(struct hba_controller *c)
 
 static unsigned turn(struct hba_controller *c, unsigned budget)
 {
+	bool woken = c->sleeper.armed;
 	unsigned n = 0;
 
 	c->now = c->clock->now(c->clock);
-	if (c->sleeper.armed)
+	if (woken)
 		disarm(c);
 	/* Before anything is sent: what a reset has ended is what was out then. */
 	service_reap(c);
 	guests_turn(c);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
-	chores(c);
+	chores(c, woken);
 	return n;
 }
 
@@ -255,7 +281,7 @@ static uint64_t queue_next(const struct hba_queue *q)
 
 static uint64_t next_deadline(const struct hba_controller *c)
 {
-	const uint64_t chores[] = { recovery_next(c), scan_next(c), manage_next(c) };
+	const uint64_t chores[] = { recovery_next(c), scan_next(c), manage_next(c), life_next(c) };
 	uint64_t at = NEVER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(chores); i++)
@@ -294,8 +320,10 @@ static bool has_work(struct hba_controller *c)
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);
-		if (!work)
+		if (!work) {
+			serve_vectors(c->queues[i]);
 			interrupts(c->queues[i], true, &work);
+		}
 	}
 	return work;
 }

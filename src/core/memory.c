@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +63,16 @@ void memory_init(struct memory *m)
 }
 
 /* ---- slabs: under the lock */
+
+int memory_refuse(struct hba_controller *c, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->memory.why, sizeof(c->memory.why), format, args);
+	va_end(args);
+	return error;
+}
 
 static int slab_fd(size_t length, int *ret_fd)
 {
@@ -189,8 +201,16 @@ static int slab_create(struct hba_controller *c, size_t length, unsigned bits, b
 {
 	autoclose int fd = -1;
 	uint64_t offset = 0;
-	int r = bus_alloc(c, length, &fd, &offset);
+	size_t piece = bus_piece(c);
+	int r;
 
+	if (piece && length > piece)
+		return memory_refuse(
+			c, -ENOMEM,
+			"%zu bytes were asked for in one range; this chip needs physical addresses, whose ranges end at %zu bytes",
+			length, piece);
+	length = piece ? piece : length;
+	r = bus_alloc(c, length, &fd, &offset);
 	if (r == -EOPNOTSUPP)
 		r = slab_fd(length, &fd);
 	if (r < 0)
@@ -315,12 +335,17 @@ static unsigned address_bits(const struct hba_controller *c, bool driver)
 static int buffer_create(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
 			 struct hba_buffer **ret_buffer)
 {
+	char why[sizeof(c->memory.why)];
 	int r;
 
 	pthread_mutex_lock(&c->memory.lock);
+	c->memory.why[0] = '\0';
 	r = carve(c, capacity, alignment ? alignment : default_alignment(c), bits, driver, ret_buffer);
+	snprintf(why, sizeof(why), "%s", c->memory.why);
 	pthread_mutex_unlock(&c->memory.lock);
-	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes below 2^%u", capacity, bits) : 0;
+	if (r < 0 && driver && why[0])
+		hba_fail(c, r, "%s", why);
+	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes below 2^%u%s%s", capacity, bits, why[0] ? ": " : "", why) : 0;
 }
 
 int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
@@ -367,6 +392,7 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (own < 0)
 		return fail(-errno, "the descriptor of the memory cannot be duplicated");
 	pthread_mutex_lock(&c->memory.lock);
+	c->memory.why[0] = '\0';
 	r = slab_new(c, own, offset, length, address_bits(c, driver), &s);
 	if (r == 0) {
 		steal_fd(&own);

@@ -226,6 +226,8 @@ void queue_take_back(struct hba_queue *q)
 unsigned queue_turn(struct hba_queue *q, unsigned budget)
 {
 	queue_take_back(q);
+	if (q->controller->silent)
+		return queue_deliver(q, budget);
 	release_held(q);
 	while (send_batch(q) == HBA_MAX_BATCH)
 		;

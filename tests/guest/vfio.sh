@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# vfio.sh: runs in the guest. Every driver's adapter over VFIO: found, read, written, checked; asleep between commands and busy; up
+# to 4 MiB in one piece; several targets and units. One line "ok NAME" or "not ok NAME" for each; vfio.py counts them.
+set -u
+
+say() {
+  if [ "$1" -eq 0 ]; then echo "ok $2"; else
+    echo "not ok $2"
+    sed 's/^/# /' log 2>/dev/null | tail -n 12
+  fi
+}
+
+# name, command...: its end, and its words in case it fails
+try() {
+  name=$1
+  shift
+  timeout 100 "$@" >log 2>&1
+  say $? "$name"
+}
+
+# name, words, command...: must fail with one sentence that has these words
+refuses() {
+  name=$1 words=$2
+  shift 2
+  if timeout 60 "$@" >log 2>&1; then say 1 "$name"; else
+    grep -q "$words" log
+    say $? "$name"
+  fi
+}
+
+bind() {
+  echo vfio-pci >/sys/bus/pci/devices/"$1"/driver_override
+  echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# What an interrupt costs the kernel to count: the sum of all CPUs for VFIO's vectors of one device.
+vectors_fired() {
+  awk -v of="$1" '/vfio/ && index($0, of) { n += $2 } END { print n + 0 }' /proc/interrupts
+}
+
+copy() { # name, URI, target, lun, bytes per command of dd's making
+  head -c "$5" /dev/urandom >data
+  try "$1: $5 bytes written and verified" hbakit write "$2" -t "$3" -l "$4" --offset 1M -i data --verify
+  try "$1: $5 bytes read" hbakit read "$2" -t "$3" -l "$4" --offset 1M --length "$5" -o back
+  cmp -s data back
+  say $? "$1: what is read is what was written"
+  echo "sha256 $6 $(sha256sum <data | cut -d' ' -f1) $5"
+}
+
+# hbakit read sleeps between commands; without interrupts it would nap.
+asleep() { # name, address
+  before=$(vectors_fired "$2")
+  try "$1: read, asleep between commands" hbakit read pci:"$2" --length 4M -o back
+  after=$(vectors_fired "$2")
+  [ "$after" -gt "$before" ]
+  say $? "$1: interrupts came (there were $before, then $after)"
+}
+
+polled() { # name, URI, bytes, depth
+  try "$1: $4 of $3 outstanding, polled, verified" hbakit bench "$2" --rw randrw --bs "$3" --depth "$4" --time 1 --verify
+}
+
+all_of() { # name, address, targets and luns as "t:l:image"
+  uri=pci:$2
+  try "$1: scan" hbakit scan "$uri"
+  for unit in $3; do
+    t=${unit%%:*} rest=${unit#*:}
+    grep -q "target $t" log
+    say $? "$1: target $t is found"
+    copy "$1 $t:${rest%%:*}" "$uri" "$t" "${rest%%:*}" 5242880 "${rest#*:}"
+  done
+  asleep "$1" "$2"
+  polled "$1" "$uri" 4k 1
+  polled "$1" "$uri" 4k 32
+  polled "$1" "$uri" 1M 2
+  try "$1: check --write" hbakit check --write "$uri"
+}
+
+modprobe vfio_iommu_type1
+refuses "not bound: says so" "is not bound to vfio-pci\|VFIO is not loaded" hbakit scan pci:0000:00:02.0
+modprobe vfio-pci
+bind 0000:00:02.0
+bind 0000:00:03.0
+refuses "pvscsi without huge pages: says so" "nr_hugepages" hbakit scan pci:0000:00:02.0
+echo 48 >/proc/sys/vm/nr_hugepages
+all_of pvscsi 0000:00:02.0 "0:0:a 5:0:b"
+refuses "pvscsi: 4 MiB in one range are refused" "ranges end at 2097152 bytes" \
+  hbakit bench pci:0000:00:02.0 --bs 4M --depth 1 --time 1
+all_of virtio-scsi 0000:00:03.0 "0:0:c 0:3:d 7:0:e"
+polled virtio-scsi pci:0000:00:03.0 4M 2
+dmesg | grep -iE 'fault addr|DMAR:.*fault' >log
+[ ! -s log ]
+say $? "the IOMMU has seen no fault"
