@@ -8,6 +8,65 @@
 #include <hbakit/bus.h>
 
 extern const struct hba_bus bus_qemu; /* qemu.c */
+extern const struct hba_bus bus_vfio; /* vfio.c */
+
+/* ---- iova.c: which addresses of an IOMMU are taken --------------------------------------------------------------------- */
+
+struct iova_span {
+	uint64_t first, last; /* both belong to it */
+};
+
+/** struct iova_space - Zeroed it allows nothing. Both lists are sorted; one user at a time. */
+struct iova_space {
+	struct iova_span *valid, *taken;
+	size_t n_valid, n_taken;
+};
+
+/** iova_space_allow() - Addresses may be taken from here. -ENOMEM, -EINVAL. */
+int iova_space_allow(struct iova_space *s, uint64_t first, uint64_t last);
+/** iova_take() - `length` bytes below 2^bits; above 4 GiB if that can be. -ENOSPC: there is no room. */
+int iova_take(struct iova_space *s, uint64_t length, uint64_t alignment, unsigned bits, uint64_t *ret_first);
+/** iova_claim() - Exactly these. -ENOSPC: the IOMMU has no such addresses; -EBUSY: they are taken. */
+int iova_claim(struct iova_space *s, uint64_t first, uint64_t length);
+void iova_give_back(struct iova_space *s, uint64_t first);
+void iova_space_free(struct iova_space *s);
+
+/* ---- sysfs.c: what the system says of a PCI function, and why VFIO would refuse it -------------------------------------- */
+
+enum { PCI_ADDRESS_BYTES = 16, PCI_DRIVER_BYTES = 32, PCI_MATES = 16 };
+
+/** struct pci_function - As /sys/bus/pci/devices has it. */
+struct pci_function {
+	char address[PCI_ADDRESS_BYTES]; /* "0000:03:00.0" */
+	uint16_t vendor, device, subvendor, subdevice;
+	uint32_t class_code;           /* 24 bits: class, subclass, interface */
+	char driver[PCI_DRIVER_BYTES]; /* today's; empty: none */
+	int group;                     /* IOMMU group; -1: there is no IOMMU for it */
+	unsigned n_mates;              /* others in the group, bridges not counted; more than PCI_MATES are counted only */
+	struct pci_mate {
+		char address[PCI_ADDRESS_BYTES], driver[PCI_DRIVER_BYTES];
+	} mates[PCI_MATES];
+};
+
+/** enum pci_obstacle - In the order in which they have to be removed. */
+enum pci_obstacle {
+	PCI_NO_IOMMU,
+	PCI_NO_MODULE,
+	PCI_BUSY,   /* another driver has it, or none */
+	PCI_SHARED, /* somebody else in the group is driven by the kernel */
+	PCI_NO_PERMISSION,
+	PCI_LOW_MEMLOCK, /* it opens, but little memory can be mapped */
+	PCI_OBSTACLES,
+};
+
+/** pci_address_parse() - "0000:03:00.0", or "03:00.0" in domain 0; in full into *ret. -EINVAL. */
+int pci_address_parse(const char *text, char ret_address[PCI_ADDRESS_BYTES]);
+/** pci_function_read() - `root` is "", or where a test keeps its sys, dev and proc. -ENOENT: there is no such function. */
+int pci_function_read(const char *root, const char *address, struct pci_function *ret_function);
+/** pci_obstacle_why() - Is this in the way? 1, and a sentence that says what to do; 0: it is not. */
+int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o, char why[HBA_BUS_WHY_BYTES]);
+/** pci_bind_command() - What a person types to give it to vfio-pci. */
+void pci_bind_command(const struct pci_function *f, bool driverctl, char *text, size_t size);
 
 /* ---- qtest.c: QEMU's qtest protocol over a socket --------------------------------------------------------------------- */
 
@@ -30,8 +89,10 @@ int qtest_settle(struct qtest *q, unsigned ms);
 enum pci_register {
 	PCI_ID = 0x00,
 	PCI_COMMAND = 0x04,
+	PCI_STATUS = 0x06,
 	PCI_BAR_0 = 0x10,
 	PCI_SUBSYSTEM = 0x2c,
+	PCI_CAPABILITIES = 0x34,
 };
 
 enum pci_command { PCI_COMMAND_IO = 0x1, PCI_COMMAND_MEMORY = 0x2, PCI_COMMAND_MASTER = 0x4, PCI_COMMAND_NO_INTX = 0x400 };

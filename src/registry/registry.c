@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const struct hba_driver *const drivers[] = { &soft_driver, &pvscsi_driver, &virtio_scsi_driver, NULL };
-static const struct hba_bus *const buses[] = { &bus_qemu };
+static const struct hba_bus *const buses[] = { &bus_qemu, &bus_vfio };
 
 const struct hba_driver *registry_driver(const char *scheme, size_t length)
 {
