@@ -250,7 +250,7 @@ static int why_no_permission(const char *root, const struct pci_function *f, cha
 	char path[PATH_BYTES];
 
 	make_path(path, "%s/dev/vfio/%d", root, f->group);
-	if (strcmp(f->driver, "vfio-pci") != 0 || access(path, R_OK | W_OK) == 0)
+	if (f->group < 0 || strcmp(f->driver, "vfio-pci") != 0 || access(path, R_OK | W_OK) == 0)
 		return 0;
 	snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d cannot be opened (%s): run as root, or chown %u /dev/vfio/%d", f->group,
 		 strerror(errno), (unsigned)getuid(), f->group);
