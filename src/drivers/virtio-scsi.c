@@ -188,15 +188,35 @@ static int vscsi_map_hba_data(struct hba_controller *c, struct hba_task *t, uint
 	return 0;
 }
 
-static int enable(struct vscsi *v, struct vscsi_ring *ring, uint16_t index)
+/* 1: the device will use the vector; 0: it has no such, the queue is polled. */
+static int enable(struct vscsi *v, struct vscsi_ring *ring, uint16_t index, uint16_t vector)
 {
 	struct hba_mapping *m = v->rings[index];
 	uint16_t offered = virtio_pci_queue_size(&v->pci, index);
+	int r;
 
 	memset(hba_mapping_address(m), 0, hba_mapping_length(m));
 	virtqueue_init(&ring->q, offered < v->queue_size ? offered : v->queue_size, hba_mapping_address(m), hba_mapping_iova(m));
 	virtqueue_interrupts(&ring->q, false);
-	return virtio_pci_queue_enable(&v->pci, index, &ring->q, NO_VECTOR, &ring->doorbell);
+	r = virtio_pci_queue_enable(&v->pci, index, &ring->q, vector, &ring->doorbell);
+	if (r == -ENOSPC)
+		return virtio_pci_queue_enable(&v->pci, index, &ring->q, NO_VECTOR, &ring->doorbell);
+	return r < 0 ? r : 1;
+}
+
+/* Request queue k has vector k; the two others share that of queue 0, which looks after them. */
+static int enable_queues(struct hba_controller *c, struct vscsi *v)
+{
+	int r = enable(v, &v->control, VIRTIO_SCSI_CONTROL, 0);
+
+	if (r >= 0)
+		r = enable(v, &v->events, VIRTIO_SCSI_EVENTS, 0);
+	for (uint32_t i = 0; r >= 0 && i < v->n_queues; i++) {
+		r = enable(v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), (uint16_t)i);
+		if (r > 0)
+			hba_vector_bind(hba_controller_queue(c, i), i); /* a bus without vectors has it polled */
+	}
+	return r < 0 ? r : 0;
 }
 
 static void offer_event(struct vscsi *v, uint16_t i)
@@ -224,11 +244,7 @@ static int vscsi_start(struct hba_controller *c)
 	if (err == 0)
 		err = virtio_pci_negotiate(&v->pci, v->pci.features);
 	if (err == 0)
-		err = enable(v, &v->control, VIRTIO_SCSI_CONTROL);
-	if (err == 0)
-		err = enable(v, &v->events, VIRTIO_SCSI_EVENTS);
-	for (uint32_t i = 0; err == 0 && i < v->n_queues; i++)
-		err = enable(v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i));
+		err = enable_queues(c, v);
 	if (err == 0)
 		err = hba_bus_master_on(c);
 	if (err < 0)
@@ -422,6 +438,21 @@ static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
+static int vscsi_interrupts(struct hba_queue *q, bool on)
+{
+	struct vscsi *v = vscsi_of(q);
+	struct vscsi_ring *ring = ring_of(q);
+	bool others = hba_queue_index(q) == 0;
+
+	virtqueue_interrupts(&ring->q, on);
+	if (others) {
+		virtqueue_interrupts(&v->control.q, on);
+		virtqueue_interrupts(&v->events.q, on);
+	}
+	return on && (virtqueue_has_used(&ring->q) ||
+		      (others && (virtqueue_has_used(&v->control.q) || virtqueue_has_used(&v->events.q))));
+}
+
 /* ---- recovery and end */
 
 static void vscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf function)
@@ -482,6 +513,7 @@ const struct hba_driver virtio_scsi_driver = {
 	.process_task = vscsi_process_task,
 	.kick = vscsi_kick,
 	.poll = vscsi_poll,
+	.interrupts = vscsi_interrupts,
 	.manage = vscsi_manage,
 	.reset = vscsi_reset,
 	.stop = vscsi_stop,
