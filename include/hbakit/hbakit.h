@@ -11,6 +11,7 @@
 #include <hbakit/event.h>
 #include <hbakit/log.h>
 #include <hbakit/lun.h>
+#include <hbakit/pci.h>
 #include <hbakit/power.h>
 #include <hbakit/property.h>
 #include <hbakit/scsi.h>

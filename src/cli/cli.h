@@ -26,6 +26,7 @@ int cmd_check(int argc, char **argv);
 int cmd_drivers(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_inquiry(int argc, char **argv);
+int cmd_pci(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 int cmd_scan(int argc, char **argv);
 int cmd_write(int argc, char **argv);

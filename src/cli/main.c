@@ -12,6 +12,7 @@ enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
 
 static const struct cli_command commands[] = {
 	{ "drivers", "list the drivers, or one with its options", cmd_drivers },
+	{ "pci", "list this machine's adapters, and what is in the way", cmd_pci },
 	{ "scan", "start a controller, list its targets and units", cmd_scan },
 	{ "info", "start a controller, show all that it reports", cmd_info },
 	{ "inquiry", "show a unit's INQUIRY data or a VPD page", cmd_inquiry },
