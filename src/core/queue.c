@@ -133,8 +133,7 @@ static void send(struct hba_queue *q, struct task *t)
 		q->next_expiry = t->deadline;
 	t->lun->out++;
 	q->with_driver++;
-	if (t->lun->target->to_negotiate)
-		t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->to_negotiate : 0;
+	t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->to_negotiate : 0;
 	c->driver->process_task(q, &t->head);
 }
 

@@ -61,6 +61,7 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 	t->arg = arg;
 	t->expired = t->final = t->cancelled = t->sense_asked = t->sense_wanted = false;
 	t->tries = 0;
+	t->head.revert = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
 	if (loop_is_here(c)) {
 		task_dispatch(t);

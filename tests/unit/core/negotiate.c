@@ -57,6 +57,17 @@ static void agree(struct rig *r, uint8_t on)
 	(void)test_ready(hba_lun_find(r->c, 0, 0));
 }
 
+/* One that is its client's still, or a new one; a client that wishes to clear features has no say in it. */
+static void submit_again(struct rig *r, struct test_io *io, struct hba_task *t)
+{
+	if (!t)
+		t = test_get(hba_lun_find(r->c, 0, 0));
+	test_fill_ready(t);
+	t->revert = BOTH;
+	assert_int_equal(hba_submit(t, test_done, io), 0);
+	test_wait(r->c, io, io->done + 1);
+}
+
 static void attempt_rides_until_success(void **state)
 {
 	struct rig r;
@@ -94,6 +105,7 @@ static void only_what_both_sides_can(void **state)
 
 static void bus_reset_forgets(void **state)
 {
+	struct test_io io = { 0 };
 	struct rig r;
 
 	(void)state;
@@ -108,6 +120,31 @@ static void bus_reset_forgets(void **state)
 	rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x29 }, 1);
 	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_CHECK_CONDITION);
 	assert_int_equal(attempted(&r), BOTH);
+	/* It is never asked that a feature be cleared; that one was is told. */
+	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .reverted = BOTH }, 1);
+	submit_again(&r, &io, NULL);
+	assert_int_equal(io.last.reverted, BOTH);
+	hba_task_put(io.task);
+	for (unsigned i = 0; i < r.n_log; i++)
+		assert_int_equal(r.log[i].revert, 0);
+	rig_down(&r);
+}
+
+/* A task that is submitted again from its done attempts what is to be attempted now, not what was then. */
+static void each_try_attempts_what_is_open(void **state)
+{
+	struct test_io io = { 0 };
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	r.n_log = 0;
+	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .negotiated = BOTH }, 1);
+	submit_again(&r, &io, NULL);
+	submit_again(&r, &io, io.task);
+	assert_int_equal(r.log[0].negotiate, BOTH);
+	assert_int_equal(r.log[1].negotiate, 0);
+	hba_task_put(io.task);
 	rig_down(&r);
 }
 
@@ -117,6 +154,7 @@ int main(void)
 		cmocka_unit_test(attempt_rides_until_success),
 		cmocka_unit_test(only_what_both_sides_can),
 		cmocka_unit_test(bus_reset_forgets),
+		cmocka_unit_test(each_try_attempts_what_is_open),
 	};
 
 	return cmocka_run_group_tests_name("core: negotiate", tests, NULL, NULL);

@@ -143,6 +143,7 @@ static void write_down(struct rig *r, const struct hba_task *t)
 		.unit = t->lun.bytes[1],
 		.kind = t->kind,
 		.negotiate = t->negotiate,
+		.revert = t->revert,
 		.queue = t->queue,
 	};
 }
@@ -152,8 +153,11 @@ static void answer(struct rig *r, struct hba_task *t, const struct rig_answer *a
 	uint8_t *kept = r->kept[t->lun.bytes[1] % RIG_UNITS];
 
 	if (!a->key) {
-		hba_complete(t, &(struct hba_result) {
-					.outcome = a->outcome, .sent = a->sent, .bytes = a->bytes, .negotiated = a->negotiated });
+		hba_complete(t, &(struct hba_result) { .outcome = a->outcome,
+						       .sent = a->sent,
+						       .bytes = a->bytes,
+						       .negotiated = a->negotiated,
+						       .reverted = a->reverted });
 	} else if (r->without_sense) {
 		kept[0] = a->key;
 		kept[1] = a->asc;

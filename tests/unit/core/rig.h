@@ -28,13 +28,13 @@ struct rig_answer {
 	enum hba_sent sent;
 	uint8_t key, asc, ascq;
 	uint64_t bytes;
-	uint8_t negotiated;
+	uint8_t negotiated, reverted;
 };
 
 /** struct rig_sent - One process_task, as the driver saw it. */
 struct rig_sent {
 	uint64_t at, tag, target, length, cookie;
-	uint8_t opcode, cdb_len, unit, kind, negotiate, queue;
+	uint8_t opcode, cdb_len, unit, kind, negotiate, revert, queue;
 };
 
 struct rig {
