@@ -120,6 +120,25 @@ static void each_function_reaches_the_driver(void **state)
 	}
 }
 
+/* Also where one turn does not deliver all of them. */
+static void victims_come_first_on_a_small_budget(void **state)
+{
+	struct client client = { 0 };
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	for (unsigned i = 0; i < 5; i++)
+		send(&b, &client, b.lun);
+	test_turns(b.r.c, 1);
+	ask(&b, &q, HBA_ABORT_TASK_SET, NULL);
+	for (unsigned i = 0; i < 20 && !q.done; i++)
+		assert_true(hba_controller_run(b.r.c, 1) >= 0);
+	assert_string_equal(b.ends.order, "tttttR");
+	rig_down(&b.r);
+}
+
 /* The tmf task says whom it is about. */
 static void looks_at_the_frame(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
 {
@@ -495,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_function_reaches_the_driver),
+		cmocka_unit_test(victims_come_first_on_a_small_budget),
 		cmocka_unit_test(victim_and_tag_are_told),
 		cmocka_unit_test(only_those_concerned_end),
 		cmocka_unit_test(one_at_a_time),

@@ -469,6 +469,49 @@ static void destroyed_while_it_is_scanned(void **state)
 	}
 }
 
+/* The scan's command has not been sent, and the driver has no op to be told by: all is over within one turn. */
+static void destroyed_while_its_scan_waits(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	for (unsigned n = 1; n < 8; n++) {
+		init(&r);
+		r.d->inside = NULL;
+		r.d->table.initialize_target = NULL;
+		r.d->table.release_target = NULL;
+		rig_up(&r);
+		rig_until_scanned(&r);
+		while (test_event(r.c, HBA_EVENT_TARGET_CAME, &e))
+			;
+		r.d->targets[2].luns = 1;
+		r.d->hold = true;
+		r.d->hold_target = 2;
+		assert_int_equal(hba_target_create(r.c, 2, NULL), 0);
+		for (unsigned k = 0; k < n; k++) {
+			for (unsigned i = 0; i < 5 && !r.d->n_held; i++)
+				test_turns(r.c, 1);
+			assert_int_equal(r.d->n_held, 1);
+			if (k == n - 1)
+				assert_int_equal(hba_target_block(r.c, 2, true), 0);
+			test_turns(r.c, k == n - 1);
+			r.d->release = 1;
+			test_turns(r.c, 1);
+		}
+		test_turns(r.c, 2);
+		assert_int_equal(r.d->n_held, 0);
+		assert_false(scan_over(r.c));
+		assert_int_equal(hba_target_destroy(r.c, 2), 0);
+		test_turns(r.c, 5);
+		assert_true(scan_over(r.c));
+		assert_false(test_event(r.c, HBA_EVENT_TARGET_CAME, &e));
+		assert_false(present(&r, 2));
+		assert_null(hba_target_find(r.c, 2));
+		rig_down(&r);
+	}
+}
+
 /* A scan that finds nobody tells the driver so; the next scan may come before that is done. */
 static void rescan_while_one_is_forgotten(void **state)
 {
@@ -658,6 +701,7 @@ int main(void)
 		cmocka_unit_test(created_again_while_leaving),
 		cmocka_unit_test(destroyed_before_it_came),
 		cmocka_unit_test(destroyed_while_it_is_scanned),
+		cmocka_unit_test(destroyed_while_its_scan_waits),
 		cmocka_unit_test(rescan_while_one_is_forgotten),
 		cmocka_unit_test(block_stands_still),
 		cmocka_unit_test(destroyed_while_blocked),
