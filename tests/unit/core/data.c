@@ -45,7 +45,7 @@ struct io {
 	bool write, by_region;
 };
 
-enum { CPU_LIMITS = 1, ALIGNED_64 = 2 };
+enum { CPU_LIMITS = 1, ALIGNED_64 = 2, LESS_READ = 4, LESS_WRITTEN = 8 };
 
 /** struct shape - One controller's limits; `constraints`' zeroes are made "none" by apply(). */
 static const struct shape {
@@ -61,20 +61,27 @@ static const struct shape {
 	{ "24 bits", 0, 8, 4096, 512, 24, 4096, 0 },
 	{ "pages", 0, 16, 4096, 4096, 64, 4096, 0 },
 	{ "odd", 0, 5, 1000, 2, 40, 65536, 7777 },
+	{ "less read", LESS_READ, 8, 8192, 1, 64, 0, 0 },
+	{ "less written", LESS_WRITTEN, 8, 8192, 1, 64, 0, 0 },
 	{ "CPU, by count", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 },
 	{ "CPU, by size", CPU_LIMITS, 16, 65536, 1, 64, 0, 20000 },
 };
 
 static const struct shape *shape; /* report() has no argument of its own */
 
+static uint64_t half_if(unsigned flag, uint64_t limit)
+{
+	return shape->flags & flag ? limit / 2 : limit;
+}
+
 static void report(struct hba_report *r)
 {
 	r->data_mode = shape->flags & CPU_LIMITS ? HBA_DATA_CPU : HBA_DATA_DMA;
 	r->constraints = (struct hba_constraints) {
-		.max_segments_read = shape->segments,
-		.max_segments_write = shape->segments,
-		.max_segment_bytes_read = shape->segment_bytes,
-		.max_segment_bytes_write = shape->segment_bytes,
+		.max_segments_read = half_if(LESS_READ, shape->segments),
+		.max_segments_write = half_if(LESS_WRITTEN, shape->segments),
+		.max_segment_bytes_read = half_if(LESS_READ, shape->segment_bytes),
+		.max_segment_bytes_write = half_if(LESS_WRITTEN, shape->segment_bytes),
 		.alignment = shape->alignment,
 		.address_bits = shape->bits,
 		.hba_data_mask = UINT64_MAX,

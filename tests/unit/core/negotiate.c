@@ -148,13 +148,38 @@ static void each_try_attempts_what_is_open(void **state)
 	rig_down(&r);
 }
 
+static bool clear_ius(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	(void)d;
+	(void)q;
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_GOOD, .reverted = HBA_FEATURE_BIT(HBA_INFORMATION_UNITS) });
+	return true;
+}
+
+static void what_was_cleared_is_told(void **state)
+{
+	struct test_io io = { .put = true };
+	struct hba_task *t;
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	r.d->process = clear_ius;
+	t = test_get(hba_lun_find(r.c, 0, 0));
+	test_fill_ready(t);
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	test_wait(r.c, &io, 1);
+	assert_int_equal(io.last.reverted, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	assert_int_equal(io.last.negotiated, 0);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(attempt_rides_until_success),
-		cmocka_unit_test(only_what_both_sides_can),
-		cmocka_unit_test(bus_reset_forgets),
-		cmocka_unit_test(each_try_attempts_what_is_open),
+		cmocka_unit_test(attempt_rides_until_success), cmocka_unit_test(only_what_both_sides_can),
+		cmocka_unit_test(bus_reset_forgets),           cmocka_unit_test(each_try_attempts_what_is_open),
+		cmocka_unit_test(what_was_cleared_is_told),
 	};
 
 	return cmocka_run_group_tests_name("core: negotiate", tests, NULL, NULL);
