@@ -27,6 +27,11 @@ enum {
 	QUEUE_MOST = 256,
 	EVENTS = 8,
 	SECTOR = 512,
+	/*
+	 * QEMU takes all of the first piece it maps for the header, or the answer; one that crosses a page of the IOMMU is two pieces
+	 * there, and the rest would pass for data. So neither crosses one.
+	 */
+	DATA_ALIGNMENT = 256,
 	NO_VECTOR = 0xffff,
 	TARGET_BYTE = 1, /* of a LUN in virtio's way of writing it */
 };
@@ -40,7 +45,10 @@ struct vscsi_data { /* HBA data of one task; the device reads and writes it */
 	struct virtq_desc table[TABLE];
 	struct virtio_scsi_req req;
 	struct virtio_scsi_resp resp;
-};
+} __attribute__((aligned(DATA_ALIGNMENT)));
+static_assert(sizeof(struct virtio_scsi_req) + sizeof(struct virtio_scsi_resp) <= DATA_ALIGNMENT &&
+		      offsetof(struct vscsi_data, req) % DATA_ALIGNMENT == 0,
+	      "header and answer lie in one page");
 
 struct vscsi_control { /* control queue: the one task management function that is out */
 	struct virtio_scsi_tmf tmf;
@@ -132,7 +140,7 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 		.max_segment_bytes_write = 1U << 20,
 		.alignment = 1,
 		.address_bits = 64,
-		.hba_data_mask = ~UINT64_C(15),
+		.hba_data_mask = ~(uint64_t)(DATA_ALIGNMENT - 1),
 		.max_transfer = sectors && sectors < UINT32_MAX / SECTOR ? (uint64_t)sectors * SECTOR : 0,
 	};
 }
