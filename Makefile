@@ -6,13 +6,14 @@ BUILD ?= build
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy bench style mutants format clean
+.PHONY: help build run test test-all test-busy guest bench style mutants format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
 	@echo 'make test       build and test with gcc'
 	@echo 'make test-all   also: optimised, clang with ASan and UBSan, clang with TSan; warnings are errors'
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'
+	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (a minute; the first time also downloads a kernel)'
 	@echo 'make bench      commands per second and latency; JSON in run/'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
 	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
@@ -44,6 +45,11 @@ test-all:
 test-busy:
 	@tools/deps build run test
 	@tools/busy tools/test gcc
+
+guest:
+	@tools/deps build guest
+	@$(MAKE) --no-print-directory build
+	@tests/guest/vfio.py $(BUILD)/src/cli/hbakit
 
 bench: build
 	@tools/bench --build $(BUILD) --time $(TIME)
