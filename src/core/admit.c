@@ -128,10 +128,11 @@ int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struc
 
 int hba_waiter_cancel(struct hba_waiter *w)
 {
-	struct waiting *waiting = waiting_of(w);
+	struct waiting *waiting;
 
 	if (!w)
 		return wrong_use("the waiter is NULL");
+	waiting = waiting_of(w);
 	if (waiting->lun && !loop_is_here(waiting->lun->controller))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	if (!waiting->lun || list_is_empty(&waiting->link))

@@ -508,7 +508,7 @@ int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
 		       struct hba_mapping **ret_mapping)
 {
-	struct hba_buffer *b;
+	struct hba_buffer *b = NULL;
 	int r = ret_mapping ? hba_buffer_create(c, access, capacity, alignment, &b)
 			    : wrong_use("the place for the mapping is NULL");
 
