@@ -184,6 +184,8 @@ bool mapping_holds(const struct hba_mapping *m, const void *address, size_t leng
 int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
 /** memory_iova() - Where the device finds `address`, and how many bytes go on from there; 0: nowhere. No lock. */
 size_t memory_iova(const struct memory *m, const void *address, struct hba_iova *ret_iova);
+/** memory_address() - Where we find what the device finds at `iova`: the reverse. NULL: nowhere. */
+void *memory_address(const struct memory *m, struct hba_iova iova);
 /** memory_release_driver() - After stop: what the driver took. */
 void memory_release_driver(struct hba_controller *c);
 void memory_fini(struct hba_controller *c);
@@ -242,6 +244,7 @@ struct task {
 	struct iovec whole;             /* the client's short form, as a list of one */
 	void *memory;                   /* internal: INTERNAL_BYTES that the device can reach */
 	union item *items;              /* max_items of them: the data in the driver's mode, where the client's list will not do */
+	struct iovec *cpu;              /* the same stage for the driver's CPU, if it asked for that in DMA mode; NULL */
 	uint8_t *sense;                 /* HBA_MAX_SENSE bytes */
 
 	/* While the head tells the driver of one stage (HEAD_STAGED): what the client wrote, and how far it has come. */
@@ -308,6 +311,7 @@ struct pool {
 	uint8_t *senses;
 	union item *items;
 	unsigned max_items;
+	struct iovec *cpu; /* max_items for each task, if the driver wants its data in DMA mode */
 	struct hba_mapping *internal_memory;
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
 	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */

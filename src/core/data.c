@@ -286,6 +286,13 @@ static int stage_cdb(struct task *t, uint64_t bytes)
 	return 0;
 }
 
+/* One piece of memory may be several slabs, but a segment never is: it comes from one. */
+static void write_for_cpu(const struct hba_controller *c, struct task *t, const struct split *s)
+{
+	for (unsigned i = 0; t->cpu && i < s->n; i++)
+		t->cpu[i] = (struct iovec) { memory_address(&c->memory, s->segments[i].iova), s->segments[i].length };
+}
+
 static void write_stage(const struct hba_controller *c, struct task *t, const struct split *s)
 {
 	t->head.length = s->bytes;
@@ -293,6 +300,7 @@ static void write_stage(const struct hba_controller *c, struct task *t, const st
 	t->head.mode = (uint8_t)c->report.data_mode;
 	if (c->report.data_mode == HBA_DATA_DMA) {
 		t->head.data.segments = &t->items[0].segment;
+		write_for_cpu(c, t, s);
 		return;
 	}
 	for (unsigned i = 0; i < s->n; i++) {

@@ -157,6 +157,16 @@ static void *map_slab(const struct hba_controller *c, size_t length, int fd, uin
 	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits) : map_any(length, fd, offset);
 }
 
+void *memory_address(const struct memory *m, struct hba_iova iova)
+{
+	const struct spans *t = __atomic_load_n(&m->spans, __ATOMIC_ACQUIRE);
+
+	for (size_t i = 0; t && i < t->n; i++)
+		if (iova.bus >= t->span[i].iova.bus && iova.bus - t->span[i].iova.bus < t->span[i].length)
+			return (uint8_t *)t->span[i].address + (iova.bus - t->span[i].iova.bus);
+	return NULL;
+}
+
 /* Takes the descriptor over if it returns 0. */
 static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
 {

@@ -106,6 +106,7 @@ static void task_make(struct hba_controller *c, unsigned slot, const struct hba_
 		t->head.hba_iova = hba_iova_at(hba_mapping_iova(arena), slot * stride);
 	}
 	t->items = p->items + (size_t)slot * p->max_items;
+	t->cpu = p->cpu ? p->cpu + (size_t)slot * p->max_items : NULL;
 	t->memory = p->internal_memory && t->head.kind == HBA_TASK_INTERNAL
 			    ? (uint8_t *)hba_mapping_address(p->internal_memory) + (slot - TMF_TASKS) * (size_t)INTERNAL_BYTES
 			    : NULL;
@@ -210,6 +211,8 @@ static int pool_memory(struct hba_controller *c, unsigned tasks)
 
 	p->max_items = most_items(&c->report.constraints);
 	p->items = calloc((size_t)tasks * p->max_items, sizeof(*p->items));
+	if (c->report.wants_task_data && c->report.data_mode == HBA_DATA_DMA)
+		p->cpu = calloc((size_t)tasks * p->max_items, sizeof(*p->cpu));
 	p->tasks = aligned_alloc(CACHE_LINE, tasks * sizeof(struct task));
 	p->senses = malloc((size_t)tasks * HBA_MAX_SENSE);
 	p->privs = privs ? aligned_alloc(CACHE_LINE, privs) : NULL;
@@ -273,6 +276,7 @@ void pool_destroy(struct hba_controller *c)
 	struct pool *p = &c->pool;
 
 	free(p->items);
+	free(p->cpu);
 	free(p->tasks);
 	free(p->privs);
 	free(p->senses);

@@ -91,14 +91,20 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 
 /* ---- a task's data, for the driver's CPU */
 
-const struct iovec *hba_task_data(const struct hba_task *t, unsigned *ret_n)
+const struct iovec *hba_task_data(const struct hba_task *head, unsigned *ret_n)
 {
-	if (t->mode != HBA_DATA_CPU || !t->length) {
-		*ret_n = 0;
+	const struct task *t = container_of(head, struct task, head);
+	const struct iovec *list = head->mode == HBA_DATA_CPU ? head->data.iov : head->mode == HBA_DATA_DMA ? t->cpu : NULL;
+
+	*ret_n = 0;
+	if (!head->length)
+		return NULL;
+	if (!list) {
+		violation(t->queue->controller, "hba_task_data: the report did not say wants_task_data");
 		return NULL;
 	}
-	*ret_n = t->n_data;
-	return t->data.iov;
+	*ret_n = head->n_data;
+	return list;
 }
 
 /* Walks the list; `each` gets one contiguous piece. */
@@ -106,17 +112,18 @@ static size_t walk(const struct hba_task *t, uint64_t at, size_t bytes,
 		   void (*each)(void *data, size_t offset, size_t n, void *arg), void *arg)
 {
 	size_t copied = 0;
+	unsigned n_data;
+	const struct iovec *list = hba_task_data(t, &n_data);
 
-	for (uint32_t i = 0; t->mode == HBA_DATA_CPU && t->length && i < t->n_data && copied < bytes; i++) {
-		const struct iovec *v = &t->data.iov[i];
+	for (unsigned i = 0; i < n_data && copied < bytes; i++) {
 		size_t n;
 
-		if (at >= v->iov_len) {
-			at -= v->iov_len;
+		if (at >= list[i].iov_len) {
+			at -= list[i].iov_len;
 			continue;
 		}
-		n = v->iov_len - at < bytes - copied ? v->iov_len - at : bytes - copied;
-		each((uint8_t *)v->iov_base + at, copied, n, arg);
+		n = list[i].iov_len - at < bytes - copied ? list[i].iov_len - at : bytes - copied;
+		each((uint8_t *)list[i].iov_base + at, copied, n, arg);
 		copied += n;
 		at = 0;
 	}

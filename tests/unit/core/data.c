@@ -45,7 +45,7 @@ struct io {
 	bool write, by_region;
 };
 
-enum { CPU_LIMITS = 1, ALIGNED_64 = 2, LESS_READ = 4, LESS_WRITTEN = 8 };
+enum { CPU_LIMITS = 1, ALIGNED_64 = 2, LESS_READ = 4, LESS_WRITTEN = 8, FOR_CPU_TOO = 16 };
 
 /** struct shape - One controller's limits; `constraints`' zeroes are made "none" by apply(). */
 static const struct shape {
@@ -77,6 +77,7 @@ static uint64_t half_if(unsigned flag, uint64_t limit)
 static void report(struct hba_report *r)
 {
 	r->data_mode = shape->flags & CPU_LIMITS ? HBA_DATA_CPU : HBA_DATA_DMA;
+	r->wants_task_data = (shape->flags & FOR_CPU_TOO) != 0;
 	r->constraints = (struct hba_constraints) {
 		.max_segments_read = half_if(LESS_READ, shape->segments),
 		.max_segments_write = half_if(LESS_WRITTEN, shape->segments),
@@ -404,18 +405,30 @@ static bool looks_at_its_data(struct test_driver *d, struct hba_queue *q, struct
 	return false;
 }
 
-static void task_data_for_the_cpu(void **state)
+/* What the device finds and what the CPU finds is the same memory: without a bus an IOVA is an address. */
+static bool looks_at_both(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 {
-	static const struct shape cpu = { "CPU", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 };
+	struct rig *r = d->of_test;
+	const struct iovec *v;
+	unsigned n = 0;
+
+	v = hba_task_data(t, &n);
+	r->wrong += t->length && (t->mode != HBA_DATA_DMA || n != t->n_data);
+	for (unsigned i = 0; v && i < n; i++)
+		r->wrong += (uintptr_t)v[i].iov_base != t->data.segments[i].iova.bus || v[i].iov_len != t->data.segments[i].length;
+	return looks_at_its_data(d, q, t);
+}
+
+static void look_through(const struct shape *s, bool (*look)(struct test_driver *d, struct hba_queue *q, struct hba_task *t))
+{
 	struct bench b;
 
-	(void)state;
-	up(&b, &cpu);
-	b.r.d->process = looks_at_its_data;
+	up(&b, s);
+	b.r.d->process = look;
 	assert_int_equal(test_ready(b.lun), HBA_GOOD);
 	for (unsigned i = 1; i < 40; i++) {
 		struct io io = { .bytes = i * TEST_BLOCK, .n = 2 };
-		struct hba_task *t = get(&b, 0);
+		struct hba_task *t = get(&b, io.bytes);
 
 		io.iov[0] = (struct iovec) { b.heap, 100 };
 		io.iov[1] = (struct iovec) { b.mapped, io.bytes - 100 };
@@ -429,6 +442,40 @@ static void task_data_for_the_cpu(void **state)
 	}
 	assert_in_range(b.r.stages, 40, 120);
 	down(&b);
+}
+
+static bool is_refused(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	struct rig *r = d->of_test;
+	unsigned n = 77;
+
+	(void)q;
+	r->wrong += t->length && (hba_task_data(t, &n) || n);
+	return false;
+}
+
+static void task_data_for_the_cpu(void **state)
+{
+	static const struct shape cpu = { "CPU", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 };
+	static const struct shape both = { "DMA, for the CPU too", FOR_CPU_TOO, 4, 4096, 1, 64, 0, 0 };
+	static const struct shape dma = { "DMA", 0, 4, 4096, 1, 64, 0, 0 };
+	struct bench b;
+	struct io io = { .bytes = TEST_BLOCK, .n = 1 };
+
+	(void)state;
+	look_through(&cpu, looks_at_its_data);
+	look_through(&both, looks_at_both);
+	up(&b, &dma);
+	b.r.d->process = is_refused;
+	io.iov[0] = (struct iovec) { b.mapped, io.bytes };
+	struct hba_task *t = get(&b, 0);
+
+	write_command(t, &io, 10);
+	assert_int_equal(submit(t, &io), 0);
+	test_wait(b.r.c, &io.t, 1);
+	test_violation(b.r.c, "driver test, process_task: hba_task_data: the report did not say wants_task_data");
+	rig_down(&b.r);
+	free(b.heap);
 }
 
 /* ---- stages */
