@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rig.h: a controller over the script bus, and a disk for the chip models of these tests, which answers what a scan asks.
+ *
+ * Time is the test's: every look at it costs a tick, so that a deadline of seconds is over in no time.
+ */
+#ifndef SCRIPT_RIG_H
+#define SCRIPT_RIG_H
+
+#include "lib/test-driver.h"
+
+#include "bus/script.h"
+
+enum { RIG_BLOCK = 512, RIG_BLOCKS = 256, RIG_SENSE = 18, RIG_DATA = 64 * 1024 };
+
+/** struct rig_answer - What the disk says to one command. */
+struct rig_answer {
+	uint8_t status;
+	uint8_t sense[RIG_SENSE];
+	uint8_t sense_len;
+	const uint8_t *data; /* for the initiator */
+	size_t length;
+};
+
+struct rig {
+	struct script script;
+	struct hba_controller *c;
+	uint8_t medium[RIG_BLOCKS * RIG_BLOCK];
+	uint8_t data[RIG_DATA];
+	void *of_chip;
+};
+
+/** rig_new() - `of_chip` is the chip model's own struct. */
+struct rig *rig_new(void *of_chip);
+/** rig_of() - From an access to the rig whose device it is. */
+struct rig *rig_of(struct script *s);
+/** rig_open() - A controller that is not started yet. */
+void rig_open(struct rig *rig, const struct hba_driver *driver);
+/** rig_up() - And started, with one unit, which is returned. */
+struct hba_lun *rig_up(struct rig *rig, const struct hba_driver *driver);
+/** rig_refused() - It does not start, for this reason, which the sentence holds. */
+void rig_refused(struct rig *rig, const struct hba_driver *driver, int error, const char *part);
+/** rig_down() - Stop, close, free; the script must have come to its end without a surprise. */
+void rig_down(struct rig *rig);
+/** rig_tick() - From now on a look at the clock costs so many ms. */
+void rig_tick(struct rig *rig, uint64_t ms);
+
+/** rig_execute() - The disk: `out` is what the initiator sent, of `length` bytes. */
+struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out, size_t length);
+
+/** rig_ready() - Submit a TEST UNIT READY; rig_read() and rig_write() blocks from the first on, bounced. */
+struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io);
+struct hba_task *rig_read(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
+struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
+/** rig_wait() - Until `io` has had so many dones: turns, and time. */
+void rig_wait(struct rig *rig, const struct test_io *io, unsigned done);
+/** rig_until() - Turns until the controller is in that state. */
+void rig_until(struct rig *rig, enum hba_state state);
+
+#endif
