@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake it. */
-enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, LOOK_MS = 100 };
+enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, LOOK_MS = 100 };
 
 static uint64_t all_ones(unsigned width)
 {
@@ -38,6 +38,20 @@ static int heed(struct hba_controller *c, int r)
 static bool is_reachable(const struct hba_controller *c)
 {
 	return c->bus.device && !bus_is_gone(c);
+}
+
+bool bus_answers(struct hba_controller *c)
+{
+	uint32_t id = 0;
+	int r;
+
+	if (!is_reachable(c) || !c->bus.table->config_read)
+		return !bus_is_gone(c);
+	r = heed(c, c->bus.table->config_read(c->bus.device, CONFIG_ID, WORD_BYTES, &id));
+	/* No vendor has all ones: that is what nobody says. */
+	if (r == 0 && id == UINT32_MAX)
+		heed(c, -ENODEV);
+	return !bus_is_gone(c);
 }
 
 /* ---- open and close: on the service thread */

@@ -133,6 +133,8 @@ int bus_open(struct hba_controller *c);
 int bus_quiet(struct hba_controller *c);
 void bus_close(struct hba_controller *c);
 bool bus_is_gone(const struct hba_controller *c);
+/** bus_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on. Service thread. */
+bool bus_answers(struct hba_controller *c);
 /** bus_alloc() - Memory from the bus; -EOPNOTSUPP: it has none of its own, take a memfd. */
 int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset);
 /** bus_map() - Where the device finds what is mapped for us at `address`. */

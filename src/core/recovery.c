@@ -32,14 +32,19 @@ static const struct rung {
 static int run_bus_reset(struct hba_controller *c, struct job *job)
 {
 	(void)job;
+	if (!bus_answers(c))
+		return -ENODEV;
 	return c->driver->reset ? c->driver->reset(c, HBA_RESET_BUS) : -EOPNOTSUPP;
 }
 
 static int run_controller_reset(struct hba_controller *c, struct job *job)
 {
-	int r = c->driver->reset ? c->driver->reset(c, HBA_RESET_CONTROLLER) : -EOPNOTSUPP;
+	int r = -ENODEV;
 
 	(void)job;
+	if (!bus_answers(c))
+		return r;
+	r = c->driver->reset ? c->driver->reset(c, HBA_RESET_CONTROLLER) : -EOPNOTSUPP;
 	return r == 0 && c->driver->start ? c->driver->start(c) : r;
 }
 
