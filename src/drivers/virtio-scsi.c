@@ -26,6 +26,7 @@ enum {
 	MOST_QUEUES = 16,
 	QUEUE_MOST = 256,
 	EVENTS = 8,
+	CONTROLS = 2, /* descriptors of the one function that is out: what is asked, and the answer */
 	SECTOR = 512,
 	/*
 	 * QEMU takes all of the first piece it maps for the header, or the answer; one that crosses a page of the IOMMU is two pieces
@@ -103,17 +104,28 @@ static struct virtq_desc piece(struct hba_iova iova, uint64_t length, unsigned f
 
 /* ---- bring-up */
 
+/* Tasks are dealt out evenly, so the smallest request queue says how many each takes. 0: one cannot be used. */
+static uint16_t smallest_queue(struct vscsi *v)
+{
+	uint16_t least = QUEUE_MOST, size;
+
+	for (uint32_t i = 0; i < v->n_queues; i++) {
+		size = virtio_pci_queue_size(&v->pci, (uint16_t)(VIRTIO_SCSI_REQUESTS + i));
+		if (size < least)
+			least = size;
+	}
+	return least;
+}
+
 static int read_abilities(struct vscsi *v)
 {
 	uint32_t queues = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_NUM_QUEUES, 4);
-	uint16_t size = virtio_pci_queue_size(&v->pci, VIRTIO_SCSI_REQUESTS);
 
-	if (queues == 0 || queues == UINT32_MAX || size == 0 || !virtio_pci_queue_size(&v->pci, VIRTIO_SCSI_CONTROL) ||
-	    virtio_pci_queue_size(&v->pci, VIRTIO_SCSI_EVENTS) < EVENTS)
-		return -EPROTO;
+	if (queues == 0 || queues == UINT32_MAX)
+		return -EIO;
 	v->n_queues = queues < MOST_QUEUES ? queues : MOST_QUEUES;
-	v->queue_size = size < QUEUE_MOST ? size : QUEUE_MOST;
-	return 0;
+	v->queue_size = smallest_queue(v);
+	return v->queue_size * v->n_queues > INTERNAL + TMFS ? 0 : -EIO;
 }
 
 static void report_abilities(const struct vscsi *v, struct hba_report *r)
@@ -145,13 +157,18 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 	};
 }
 
+static uint16_t size_of_queue(const struct vscsi *v, uint16_t index)
+{
+	return index == VIRTIO_SCSI_CONTROL ? CONTROLS : index == VIRTIO_SCSI_EVENTS ? EVENTS : v->queue_size;
+}
+
 static int take_memory(struct hba_controller *c, struct vscsi *v)
 {
 	size_t extra = sizeof(struct vscsi_control) + EVENTS * sizeof(struct virtio_scsi_event);
 	int r = 0;
 
-	for (uint32_t i = 0; i < VIRTIO_SCSI_REQUESTS + v->n_queues && r == 0; i++)
-		r = hba_mapping_create(c, HBA_DEVICE_BOTH, virtqueue_bytes(v->queue_size), VIRTQ_ALIGNMENT, &v->rings[i]);
+	for (uint16_t i = 0; i < VIRTIO_SCSI_REQUESTS + v->n_queues && r == 0; i++)
+		r = hba_mapping_create(c, HBA_DEVICE_BOTH, virtqueue_bytes(size_of_queue(v, i)), VIRTQ_ALIGNMENT, &v->rings[i]);
 	if (r == 0)
 		r = hba_mapping_create(c, HBA_DEVICE_BOTH, extra, 0, &v->extra);
 	if (r < 0)
@@ -169,9 +186,11 @@ static int vscsi_initialize(struct hba_controller *c, struct hba_report *r)
 	int err;
 
 	err = virtio_pci_find(c, &v->pci);
-	if (err < 0)
+	if (err == -ENOENT)
 		return hba_fail(c, err,
 				"this device has no virtio 1.0 capabilities: a legacy device? (disable-legacy=on makes it modern)");
+	if (err < 0)
+		return err;
 	err = virtio_pci_reset(c, &v->pci);
 	if (err < 0)
 		return err;
@@ -197,30 +216,37 @@ static int vscsi_map_hba_data(struct hba_controller *c, struct hba_task *t, uint
 }
 
 /* 1: the device will use the vector; 0: it has no such, the queue is polled. */
-static int enable(struct vscsi *v, struct vscsi_ring *ring, uint16_t index, uint16_t vector)
+static int enable(struct hba_controller *c, struct vscsi *v, struct vscsi_ring *ring, uint16_t index, uint16_t vector)
 {
 	struct hba_mapping *m = v->rings[index];
-	uint16_t offered = virtio_pci_queue_size(&v->pci, index);
-	int r;
+	uint16_t size = size_of_queue(v, index), offered = virtio_pci_queue_size(&v->pci, index);
+	int r, used = 1;
 
+	/* Tasks have their descriptors for life: a queue may not be smaller after a reset than it was. */
+	if (offered < size)
+		return hba_fail(c, -EIO, "the device offers %u descriptors in its queue %u, which needs %u", offered, index, size);
 	memset(hba_mapping_address(m), 0, hba_mapping_length(m));
-	virtqueue_init(&ring->q, offered < v->queue_size ? offered : v->queue_size, hba_mapping_address(m), hba_mapping_iova(m));
+	virtqueue_init(&ring->q, size, hba_mapping_address(m), hba_mapping_iova(m));
 	virtqueue_interrupts(&ring->q, false);
 	r = virtio_pci_queue_enable(&v->pci, index, &ring->q, vector, &ring->doorbell);
-	if (r == -ENOSPC)
-		return virtio_pci_queue_enable(&v->pci, index, &ring->q, NO_VECTOR, &ring->doorbell);
-	return r < 0 ? r : 1;
+	if (r == -ENOSPC) {
+		used = 0;
+		r = virtio_pci_queue_enable(&v->pci, index, &ring->q, NO_VECTOR, &ring->doorbell);
+	}
+	if (r == -EIO)
+		return hba_fail(c, r, "the device puts the doorbell of its queue %u where none can be", index);
+	return r < 0 ? r : used;
 }
 
 /* Request queue k has vector k; the two others share that of queue 0, which looks after them. */
 static int enable_queues(struct hba_controller *c, struct vscsi *v)
 {
-	int r = enable(v, &v->control, VIRTIO_SCSI_CONTROL, 0);
+	int r = enable(c, v, &v->control, VIRTIO_SCSI_CONTROL, 0);
 
 	if (r >= 0)
-		r = enable(v, &v->events, VIRTIO_SCSI_EVENTS, 0);
+		r = enable(c, v, &v->events, VIRTIO_SCSI_EVENTS, 0);
 	for (uint32_t i = 0; r >= 0 && i < v->n_queues; i++) {
-		r = enable(v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), (uint16_t)i);
+		r = enable(c, v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), (uint16_t)i);
 		if (r > 0)
 			hba_vector_bind(hba_controller_queue(c, i), i); /* a bus without vectors has it polled */
 	}
@@ -395,7 +421,8 @@ static void poll_events(struct hba_controller *c, struct vscsi *v)
 	uint32_t i, length;
 	bool any = false;
 
-	while (virtqueue_take(&v->events.q, &i, &length)) {
+	/* Each at most once: a device that never stops is not to keep us here. */
+	for (unsigned n = 0; n < EVENTS && virtqueue_take(&v->events.q, &i, &length); n++) {
 		if (i >= EVENTS)
 			continue;
 		if (length >= sizeof(struct virtio_scsi_event))
@@ -412,7 +439,8 @@ static void poll_control(struct vscsi *v)
 	struct hba_task *t = v->tmf;
 	uint32_t head, length;
 
-	if (!virtqueue_take(&v->control.q, &head, &length) || !t)
+	/* Its one head; anything else is no answer to it. */
+	if (!virtqueue_take(&v->control.q, &head, &length) || head != 0 || !t)
 		return;
 	v->tmf = NULL;
 	switch (v->control_data->response) {

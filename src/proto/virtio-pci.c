@@ -17,6 +17,8 @@ enum {
 	CAP_OFFSET = 8,
 	CAP_LENGTH = 12,
 	CAP_NOTIFY_MULTIPLIER = 16,
+	LAST_BAR = 5,
+	DOORBELL_BYTES = 2,
 };
 
 enum cap_type { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_DEVICE = 4 };
@@ -43,6 +45,9 @@ enum common {
 /* 2.1 */
 enum status { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
 
+/* What nobody answers reads as. As a status it is impossible: two of its bits are reserved. */
+enum { NOBODY_8 = 0xff, NOBODY_16 = 0xffff };
+
 enum { RESET_MS = 5000 };
 
 static uint32_t get(const struct virtio_pci *v, uint32_t offset, unsigned width)
@@ -64,23 +69,36 @@ static void put64(const struct virtio_pci *v, uint32_t offset, uint64_t value)
 
 /* ---- capabilities */
 
+/* 1: taken; 0: not to be used. */
 static int take_region(struct hba_controller *c, unsigned at, uint32_t least, struct virtio_region *region)
 {
 	struct virtio_region r = {
 		.offset = hba_config_read(c, at + CAP_OFFSET, 4),
 		.length = hba_config_read(c, at + CAP_LENGTH, 4),
 	};
+	uint32_t bar = hba_config_read(c, at + CAP_BAR, 1);
 	int error;
 
-	if (region->length)
-		return 0; /* the first of a kind is the one to use */
-	error = hba_bar_map(c, hba_config_read(c, at + CAP_BAR, 1), &r.bar);
-	if (error < 0)
+	/* The first of a kind is the one to use; a reserved BAR's number is nobody's (4.1.4.1). */
+	if (region->length || bar > LAST_BAR)
+		return 0;
+	error = hba_bar_map(c, bar, &r.bar);
+	if (error < 0 && error != -ENOENT)
 		return error;
-	if (r.length < least || r.offset > r.bar.length || r.length > r.bar.length - r.offset)
-		return -EPROTO;
+	if (error < 0 || r.length < least || r.offset > r.bar.length || r.length > r.bar.length - r.offset)
+		return hba_fail(c, -EIO,
+				"the virtio structure at %#x in config space lies outside of its BAR %u, or is too short", at, bar);
 	*region = r;
-	return 0;
+	return 1;
+}
+
+static int take_notify(struct hba_controller *c, struct virtio_pci *v, unsigned at)
+{
+	int r = take_region(c, at, DOORBELL_BYTES, &v->notify);
+
+	if (r > 0)
+		v->notify_multiplier = hba_config_read(c, at + CAP_NOTIFY_MULTIPLIER, 4);
+	return r;
 }
 
 static int take_capability(struct hba_controller *c, struct virtio_pci *v, unsigned at)
@@ -89,8 +107,7 @@ static int take_capability(struct hba_controller *c, struct virtio_pci *v, unsig
 	case CAP_COMMON:
 		return take_region(c, at, COMMON_BYTES, &v->common);
 	case CAP_NOTIFY:
-		v->notify_multiplier = hba_config_read(c, at + CAP_NOTIFY_MULTIPLIER, 4);
-		return take_region(c, at, 2, &v->notify);
+		return take_notify(c, v, at);
 	case CAP_DEVICE:
 		return take_region(c, at, 4, &v->device);
 	default:
@@ -101,11 +118,14 @@ static int take_capability(struct hba_controller *c, struct virtio_pci *v, unsig
 int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v)
 {
 	unsigned at = hba_config_read(c, PCI_CAPABILITIES, 1) & ~3U;
+	uint32_t status = hba_config_read(c, PCI_STATUS, 2);
 	int r = 0;
 
-	if (!(hba_config_read(c, PCI_STATUS, 2) & PCI_STATUS_HAS_CAPABILITIES))
+	if (status == NOBODY_16)
+		return hba_fail(c, -ENODEV, "no device answers at all: its config space reads as all ones");
+	if (!(status & PCI_STATUS_HAS_CAPABILITIES))
 		return -ENOENT;
-	for (unsigned n = 0; at && n < MOST_CAPABILITIES && r == 0; n++) {
+	for (unsigned n = 0; at && n < MOST_CAPABILITIES && r >= 0; n++) {
 		if (hba_config_read(c, at, 1) == PCI_CAP_VENDOR)
 			r = take_capability(c, v, at);
 		at = hba_config_read(c, at + CAP_NEXT, 1) & ~3U;
@@ -117,16 +137,25 @@ int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v)
 
 /* ---- status */
 
-static bool is_reset(struct hba_controller *c, void *arg)
+static bool has_answered(struct hba_controller *c, void *arg)
 {
+	uint32_t status = get(arg, DEVICE_STATUS, 1);
+
 	(void)c;
-	return get(arg, DEVICE_STATUS, 1) == 0;
+	return status == 0 || status == NOBODY_8;
 }
 
 int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v)
 {
+	int r;
+
 	put(v, DEVICE_STATUS, 0, 1);
-	return hba_wait_for(c, is_reset, v, RESET_MS);
+	r = hba_wait_for(c, has_answered, v, RESET_MS);
+	if (r == -ETIMEDOUT)
+		return hba_fail(c, r, "the device does not end its reset within %d ms", RESET_MS);
+	if (r == 0 && get(v, DEVICE_STATUS, 1) == NOBODY_8)
+		return hba_fail(c, -ENODEV, "no device answers any more: its registers read as all ones");
+	return r;
 }
 
 static uint64_t offered(const struct virtio_pci *v)
@@ -185,8 +214,9 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 	put64(v, QUEUE_DRIVER, q->avail_iova.bus);
 	put64(v, QUEUE_DEVICE, q->used_iova.bus);
 	doorbell = (uint64_t)get(v, QUEUE_NOTIFY_OFFSET, 2) * v->notify_multiplier;
-	if (doorbell > v->notify.length - 2)
-		return -EPROTO;
+	/* One between two registers would be dropped without a word. */
+	if (doorbell > v->notify.length - DOORBELL_BYTES || (v->notify.offset + doorbell) % DOORBELL_BYTES)
+		return -EIO;
 	put(v, QUEUE_ENABLE, 1, 2);
 	*ret_doorbell = v->notify.offset + doorbell;
 	return 0;

@@ -29,15 +29,16 @@ struct virtio_pci {
 	uint64_t features; /* agreed */
 };
 
-/** virtio_pci_find() - Walk the capabilities and map what they name. In initialize. -ENOENT: not a modern virtio device. */
+/** virtio_pci_find() - Walk the capabilities and map what they name. In initialize. -ENOENT: not a modern virtio device;
+ * -EIO, -ENODEV: told by hba_fail(). */
 int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v);
-/** virtio_pci_reset() - Waits until the device has forgotten everything. -ETIMEDOUT, -ENODEV. */
+/** virtio_pci_reset() - Waits until the device has forgotten everything. -ETIMEDOUT, -ENODEV: told by hba_fail(). */
 int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v);
 /** virtio_pci_negotiate() - From reset to FEATURES_OK, with those of `wanted` that are offered. -EOPNOTSUPP: it refused. */
 int virtio_pci_negotiate(struct virtio_pci *v, uint64_t wanted);
 /** virtio_pci_queue_size() - 0: there is no such queue. */
 uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index);
-/** virtio_pci_queue_enable() - Its vector (0xffff = none) and where it lies; returns the offset of its doorbell. */
+/** virtio_pci_queue_enable() - Its vector (0xffff = none) and where it lies. -EIO: its doorbell lies outside its structure. */
 int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct virtqueue *q, uint16_t vector,
 			    uint64_t *ret_doorbell);
 void virtio_pci_ready(struct virtio_pci *v);
