@@ -60,6 +60,16 @@ static void command(struct pvscsi *p, enum pvscsi_command cmd, const void *arg, 
 {
 	hba_bar_write32(&p->bar, PVSCSI_COMMAND, cmd);
 	hba_bar_write_block(&p->bar, PVSCSI_COMMAND_DATA, arg, bytes / 4);
+	/* Writes may be on their way for a while; what has been read after them, they have reached. */
+	(void)hba_bar_read32(&p->bar, PVSCSI_COMMAND_STATUS);
+}
+
+/* How far the device says it is ahead of us; an index that jumps beyond its ring is not followed. */
+static uint32_t ahead(const hba_le32 *prod, uint32_t cons, uint32_t ring)
+{
+	uint32_t n = hba_acquire32(prod) - cons;
+
+	return n <= ring ? n : 0;
 }
 
 static void list_pages(hba_le64 *page, const struct hba_mapping *m)
@@ -276,9 +286,9 @@ static struct hba_result translate(const struct pvscsi_cmp *e, const struct hba_
 
 static void drain_messages(struct hba_controller *c, struct pvscsi *p)
 {
-	uint32_t prod = hba_acquire32(&p->state->msg_prod);
+	uint32_t there = ahead(&p->state->msg_prod, p->msg_cons, MSGS);
 
-	for (unsigned n = 0; p->msg_cons != prod && n < MSGS; n++) {
+	for (uint32_t n = 0; n < there; n++) {
 		struct pvscsi_msg m = p->msg[p->msg_cons++ % MSGS];
 
 		if (hba_get32(m.type) == PVSCSI_MSG_ADDED)
@@ -292,10 +302,10 @@ static void drain_messages(struct hba_controller *c, struct pvscsi *p)
 static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct pvscsi *p = pvscsi_of(q);
-	uint32_t prod = hba_acquire32(&p->state->cmp_prod);
+	uint32_t there = ahead(&p->state->cmp_prod, p->cmp_cons, CMPS);
 	unsigned n;
 
-	for (n = 0; p->cmp_cons != prod && n < budget; n++) {
+	for (n = 0; n < there && n < budget; n++) {
 		struct pvscsi_cmp e = p->cmp[p->cmp_cons++ % CMPS]; /* copied once, then believed no further than checked */
 		struct hba_task *t = hba_task_by_cookie(q, hba_get64(e.context));
 
@@ -320,8 +330,8 @@ static int pvscsi_interrupts(struct hba_queue *q, bool on)
 
 	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
 	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
-	return on && (hba_acquire32(&p->state->cmp_prod) != p->cmp_cons ||
-		      (p->has_messages && hba_acquire32(&p->state->msg_prod) != p->msg_cons));
+	return on && (ahead(&p->state->cmp_prod, p->cmp_cons, CMPS) ||
+		      (p->has_messages && ahead(&p->state->msg_prod, p->msg_cons, MSGS)));
 }
 
 /* ---- recovery and end */
