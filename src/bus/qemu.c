@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +44,9 @@ enum {
 	MOST_DRIVES = 64,
 	PATH_BYTES = 1024,
 	ARGUMENT_BYTES = PATH_BYTES + 256,
+	MOST_TARGET = 255,
+	MOST_LUN = 16383,
+	THROTTLE_BYTES = 64,
 	MOST_ARGUMENTS = 32 + 4 * MOST_DRIVES,
 };
 #define MEMORY_WINDOW  UINT32_C(0xc0000000)
@@ -136,37 +141,145 @@ static void escape(const char *path, char text[2 * PATH_BYTES])
 	text[n] = '\0';
 }
 
-static int check_drive(const char *path, char why[HBA_BUS_WHY_BYTES])
+/* ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop */
+
+enum drive_word { TARGET, LUN, IOPS, RERROR, WERROR, DRIVE_WORDS };
+
+static const char *const drive_words[DRIVE_WORDS] = {
+	[TARGET] = "target", [LUN] = "lun", [IOPS] = "iops", [RERROR] = "rerror", [WERROR] = "werror"
+};
+
+/** struct drive - One of them. The words point into `file`, cut off there. */
+struct drive {
+	char file[PATH_BYTES];
+	const char *words[DRIVE_WORDS]; /* NULL: nothing was said */
+	uint64_t target, lun, iops;
+};
+
+/* "%2c" is a byte by its number: a name may hold what ends an option, or looks like one. */
+static void unescape(char *text)
 {
-	if (access(path, R_OK) == 0)
-		return 0;
-	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.160s': %s", path, strerror(errno));
-	return -errno;
+	char *to = text, digits[3] = "";
+
+	for (; *text; text++) {
+		if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
+			memcpy(digits, text + 1, 2);
+			*to++ = (char)strtoul(digits, NULL, 16);
+			text += 2;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
+/* The last ",word=value" off the end; false: there is none that we know, so the rest is the file's name. */
+static bool cut_word(struct drive *d)
+{
+	char *comma = strrchr(d->file, ',');
+
+	for (size_t i = 0; comma && i < DRIVE_WORDS; i++) {
+		size_t n = strlen(drive_words[i]);
+
+		if (strncmp(comma + 1, drive_words[i], n) == 0 && comma[1 + n] == '=' && !d->words[i]) {
+			*comma = '\0';
+			d->words[i] = comma + n + 2;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int refuse_drive(const struct drive *d, const char *reason, int error, char why[HBA_BUS_WHY_BYTES])
+{
+	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.120s': %s", d->file, reason);
+	return error;
+}
+
+/* Not everything that QEMU opens is a file of ours to look at. */
+static bool is_file(const char *name)
+{
+	return strncmp(name, "null-co://", strlen("null-co://")) != 0 && strncmp(name, "json:", strlen("json:")) != 0;
+}
+
+static bool is_policy(const char *word)
+{
+	return !word || strcmp(word, "stop") == 0 || strcmp(word, "report") == 0 || strcmp(word, "ignore") == 0;
+}
+
+/* `next`: the target it has if nothing else is said. */
+static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTES])
+{
+	d->target = next;
+	while (cut_word(d))
+		;
+	unescape(d->file);
+	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_TARGET)) ||
+	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_LUN)))
+		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
+	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
+		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
+	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
+		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL, why);
+	if (is_file(d->file) && access(d->file, R_OK) < 0)
+		return refuse_drive(d, strerror(errno), -errno, why);
+	return 0;
+}
+
+/* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
+static void add_drive(struct command *c, unsigned n, const struct drive *d)
+{
+	char text[2 * PATH_BYTES], throttle[THROTTLE_BYTES] = "";
+
+	escape(d->file, text);
+	if (d->iops)
+		snprintf(throttle, sizeof(throttle), ",throttling.iops-total=%llu", (unsigned long long)d->iops);
+	add(c, "-drive");
+	add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s%s", n, text,
+	    !is_file(d->file) || access(d->file, W_OK) == 0 ? "off" : "on", throttle);
+	add(c, "-device");
+	add(c, "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,rerror=%s,werror=%s", n, n,
+	    (unsigned long long)d->target, (unsigned long long)d->lun, n, d->words[RERROR] ? d->words[RERROR] : "report",
+	    d->words[WERROR] ? d->words[WERROR] : "report");
 }
 
 static int add_drives(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
 {
-	char path[PATH_BYTES], text[2 * PATH_BYTES];
+	struct drive d = { 0 };
+	uint64_t next = 0;
 	unsigned n = 0;
 	int r, found;
 
-	while ((found = query_next(&query, "drive", path, sizeof(path))) > 0) {
+	while ((found = query_next(&query, "drive", d.file, sizeof(d.file))) > 0) {
 		if (n == MOST_DRIVES) {
 			snprintf(why, HBA_BUS_WHY_BYTES, "more than %d drives", MOST_DRIVES);
 			return -E2BIG;
 		}
-		r = strncmp(path, "null-co://", strlen("null-co://")) == 0 ? 0 : check_drive(path, why);
+		r = parse_drive(&d, next, why);
 		if (r < 0)
 			return r;
-		escape(path, text);
-		add(c, "-drive");
-		add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s", n, text,
-		    strncmp(path, "null-co://", 10) == 0 || access(path, W_OK) == 0 ? "off" : "on");
-		add(c, "-device");
-		add(c, "scsi-hd,drive=d%u,bus=h0.0,scsi-id=%u,serial=hbakit-%u", n, n, n);
-		n++;
+		add_drive(c, n++, &d);
+		next = d.target + 1;
+		d = (struct drive) { 0 };
 	}
 	return found;
+}
+
+static int add_qmp(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
+{
+	char path[PATH_BYTES], text[2 * PATH_BYTES];
+	int r = query_next(&query, "qmp", path, sizeof(path));
+
+	if (r <= 0)
+		return r;
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "qmp=: the path of a socket has at most 107 bytes");
+		return -ENAMETOOLONG;
+	}
+	escape(path, text);
+	add(c, "-qmp");
+	add(c, "unix:%s,server=on,wait=off", text);
+	return 0;
 }
 
 static int build_command(struct command *c, const struct model *m, const char *query, const struct hba_bus_device *d, int rom,
@@ -201,6 +314,8 @@ static int build_command(struct command *c, const struct model *m, const char *q
 	add(c, "-device");
 	add(c, "%s,id=h0,addr=1%s", m->device, m->properties);
 	r = add_drives(c, query, why);
+	if (r == 0)
+		r = add_qmp(c, query, why);
 	if (r == 0 && c->failed)
 		r = -ENOMEM;
 	return r;
@@ -474,9 +589,11 @@ static int qemu_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
 }
 
 static const struct hba_option qemu_options[] = {
-	{ "drive", NULL, "an image, or null-co://; again for the next target" },
+	{ "drive", NULL,
+	  "FILE or null-co://, then ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
 	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
 	{ "qemu", "qemu-system-x86_64", "the program" },
+	{ "qmp", NULL, "a UNIX socket to be made: QEMU's monitor, for hot plug and the like" },
 	{ 0 },
 };
 
