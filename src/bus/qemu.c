@@ -49,6 +49,7 @@ enum {
 	THROTTLE_BYTES = 64,
 	MOST_ARGUMENTS = 32 + 4 * MOST_DRIVES,
 };
+#define JSON           "json:"
 #define MEMORY_WINDOW  UINT32_C(0xc0000000)
 #define CONFIG_ENABLE  UINT32_C(0x80000000)
 #define DEFAULT_MEMORY (UINT64_C(256) << 20)
@@ -196,10 +197,16 @@ static int refuse_drive(const struct drive *d, const char *reason, int error, ch
 	return error;
 }
 
+/* "json:" begins a node of QEMU's block layer, in QEMU's own words (blockdev-add). */
+static bool is_node(const char *name)
+{
+	return strncmp(name, JSON, strlen(JSON)) == 0;
+}
+
 /* Not everything that QEMU opens is a file of ours to look at. */
 static bool is_file(const char *name)
 {
-	return strncmp(name, "null-co://", strlen("null-co://")) != 0 && strncmp(name, "json:", strlen("json:")) != 0;
+	return strncmp(name, "null-co://", strlen("null-co://")) != 0 && !is_node(name);
 }
 
 static bool is_policy(const char *word)
@@ -219,6 +226,8 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
 	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
 		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
+	if (d->iops && is_node(d->file))
+		return refuse_drive(d, "iops= does not go with json:, which has a throttle of its own", -EINVAL, why);
 	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
 		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL, why);
 	if (is_file(d->file) && access(d->file, R_OK) < 0)
@@ -226,17 +235,27 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 	return 0;
 }
 
-/* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
-static void add_drive(struct command *c, unsigned n, const struct drive *d)
+static void add_backend(struct command *c, unsigned n, const struct drive *d)
 {
 	char text[2 * PATH_BYTES], throttle[THROTTLE_BYTES] = "";
 
+	if (is_node(d->file)) {
+		add(c, "-blockdev");
+		add(c, "{\"driver\":\"raw\",\"node-name\":\"d%u\",\"file\":%s}", n, d->file + strlen(JSON));
+		return;
+	}
 	escape(d->file, text);
 	if (d->iops)
 		snprintf(throttle, sizeof(throttle), ",throttling.iops-total=%llu", (unsigned long long)d->iops);
 	add(c, "-drive");
 	add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s%s", n, text,
 	    !is_file(d->file) || access(d->file, W_OK) == 0 ? "off" : "on", throttle);
+}
+
+/* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
+static void add_drive(struct command *c, unsigned n, const struct drive *d)
+{
+	add_backend(c, n, d);
 	add(c, "-device");
 	add(c, "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,rerror=%s,werror=%s", n, n,
 	    (unsigned long long)d->target, (unsigned long long)d->lun, n, d->words[RERROR] ? d->words[RERROR] : "report",
@@ -590,7 +609,7 @@ static int qemu_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
 
 static const struct hba_option qemu_options[] = {
 	{ "drive", NULL,
-	  "FILE or null-co://, then ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
+	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
 	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
 	{ "qemu", "qemu-system-x86_64", "the program" },
 	{ "qmp", NULL, "a UNIX socket to be made: QEMU's monitor, for hot plug and the like" },

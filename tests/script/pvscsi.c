@@ -72,7 +72,7 @@ static void move(struct adapter *a, const struct pvscsi_req *req, uint8_t *bytes
 	const struct pvscsi_sge *sge = list ? at(a, hba_get64(req->data), sizeof(*sge)) : NULL;
 	size_t all = hba_get64(req->data_len) < length ? hba_get64(req->data_len) : length, piece;
 
-	for (size_t done = 0; done < all; done += piece, sge += list) {
+	for (size_t done = 0; done < all; done += piece, sge = list ? sge + 1 : NULL) {
 		uint64_t iova = list ? hba_get64(sge->address) : hba_get64(req->data);
 		size_t room = list ? hba_get32(sge->length) : all;
 		uint8_t *p = at(a, iova, room);

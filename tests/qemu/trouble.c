@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trouble.c MODEL: what happens to a machine under I/O: QEMU stopped and killed, disks that hang, come, go and grow.
+ *
+ * Every command must end, with the right status, and nothing may wait for ever. QEMU's monitor makes the trouble.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <hbakit/hbakit.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+/* cmocka wants some of the above first. */
+#include <cmocka.h>
+
+enum {
+	SKIPPED = 77,
+	BLOCK = 512,
+	IMAGE_BYTES = 1 << 20,
+	URI_BYTES = 1024,
+	LINE_BYTES = 4096,
+	PATH_BYTES = 64,
+	PATIENCE_MS = 60000,
+	OUT = 16,
+	PLACE = 100, /* the block that is read: QEMU itself looks at the first ones */
+	SOON_MS = 500,
+};
+
+static const char *model;
+
+struct io {
+	unsigned done;
+	enum hba_outcome last;
+	unsigned outcomes_other_than_last;
+};
+
+struct machine {
+	char folder[PATH_BYTES], uri[URI_BYTES];
+	struct hba_controller *c;
+	int qmp;
+	pid_t pid;
+	uint8_t buffers[OUT][BLOCK];
+};
+
+static bool is_virtio(void)
+{
+	return strcmp(model, "virtio-scsi") == 0;
+}
+
+/* ---- the machine */
+
+static void make_image(const char *folder, const char *name)
+{
+	char path[2 * PATH_BYTES];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+	close(fd);
+}
+
+/* Our one child; the loop's fork is of no other thread that lives. */
+static pid_t find_child(void)
+{
+	char path[PATH_BYTES], line[256];
+	long parent;
+
+	for (pid_t pid = getpid() + 1, end = pid + 100000; pid < end; pid++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		line[0] = '\0';
+		if (!fgets(line, sizeof(line), f) || !strrchr(line, ')') ||
+		    sscanf(strrchr(line, ')') + 1, " %*c %ld", &parent) != 1)
+			parent = 0;
+		fclose(f);
+		if (parent == getpid())
+			return pid;
+	}
+	return 0;
+}
+
+static void qmp_line(struct machine *m, char line[LINE_BYTES])
+{
+	size_t n = 0;
+	struct pollfd p = { .fd = m->qmp, .events = POLLIN };
+
+	while (n < LINE_BYTES - 1 && poll(&p, 1, PATIENCE_MS) == 1 && read(m->qmp, line + n, 1) == 1 && line[n] != '\n')
+		n++;
+	line[n] = '\0';
+	assert_true(n > 0);
+}
+
+/* One command in QMP's JSON. Events on the way are passed over. */
+static void qmp(struct machine *m, const char *format, ...)
+{
+	char command[LINE_BYTES], line[LINE_BYTES];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	assert_int_equal(write(m->qmp, command, (size_t)n), n);
+	do
+		qmp_line(m, line);
+	while (!strstr(line, "\"return\"") && !strstr(line, "\"error\""));
+	if (strstr(line, "\"error\"") || strstr(line, "rror:"))
+		fail_msg("%s: %s", command, line);
+}
+
+static void qmp_connect(struct machine *m)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char line[LINE_BYTES];
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/qmp", m->folder);
+	m->qmp = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(m->qmp, (struct sockaddr *)&a, sizeof(a)), 0);
+	qmp_line(m, line);
+	qmp(m, "{\"execute\":\"qmp_capabilities\"}");
+}
+
+/* `drives`: printf's, with the folder for every %1$s. */
+static struct machine *machine_up(const char *drives)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	char text[URI_BYTES / 2];
+
+	assert_non_null(m);
+	snprintf(m->folder, sizeof(m->folder), "/tmp/hbakit-trouble-XXXXXX");
+	assert_non_null(mkdtemp(m->folder));
+	make_image(m->folder, "a.img");
+	make_image(m->folder, "b.img");
+	make_image(m->folder, "c.img");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(text, sizeof(text), drives, m->folder);
+#pragma GCC diagnostic pop
+	snprintf(m->uri, sizeof(m->uri), "qemu:%s?%s&qmp=%s/qmp", model, text, m->folder);
+	assert_int_equal(hba_controller_open(m->uri, NULL, &m->c), 0);
+	if (hba_controller_start(m->c) < 0)
+		fail_msg("%s", hba_error());
+	m->pid = find_child();
+	assert_true(m->pid > 0);
+	qmp_connect(m);
+	return m;
+}
+
+static void machine_down(struct machine *m)
+{
+	char command[2 * PATH_BYTES];
+
+	hba_controller_close(m->c);
+	close(m->qmp);
+	snprintf(command, sizeof(command), "rm -rf '%s'", m->folder);
+	assert_int_equal(system(command), 0);
+	free(m);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void run_for(struct machine *m, unsigned ms)
+{
+	for (uint64_t end = now_ms() + ms; now_ms() < end;)
+		if (hba_controller_run(m->c, 64) <= 0)
+			usleep(200);
+}
+
+/* ---- a client */
+
+static void ended(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct io *io = arg;
+
+	if (io->done++ && io->last != r->outcome)
+		io->outcomes_other_than_last++;
+	io->last = r->outcome;
+	hba_task_put(t);
+}
+
+static struct hba_lun *unit(struct machine *m, uint64_t target)
+{
+	struct hba_lun *lun = hba_lun_find(m->c, target, 0);
+
+	assert_non_null(lun);
+	return lun;
+}
+
+static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uint8_t length, void *buffer, unsigned timeout_ms)
+{
+	struct hba_task *t = NULL;
+
+	assert_int_equal(hba_task_get(lun, BLOCK, NULL, &t), 0);
+	memcpy(t->cdb, cdb, length);
+	t->cdb_len = length;
+	t->length = buffer ? BLOCK : 0;
+	t->direction = buffer ? HBA_FROM_TARGET : HBA_NO_DATA;
+	t->data.buffer = buffer;
+	if (timeout_ms)
+		t->timeout_ms = timeout_ms;
+	assert_int_equal(hba_submit(t, ended, io), 0);
+}
+
+static void send_read(struct machine *m, struct hba_lun *lun, struct io *io, unsigned i, unsigned timeout_ms)
+{
+	static const uint8_t cdb[10] = { 0x28, [5] = PLACE, [8] = 1 };
+
+	send_cdb(lun, io, cdb, sizeof(cdb), m->buffers[i % OUT], timeout_ms);
+}
+
+static void wait_done(struct machine *m, const struct io *io, unsigned done)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; io->done < done && now_ms() < end;)
+		run_for(m, 1);
+	assert_int_equal(io->done, done);
+}
+
+static enum hba_outcome read_one(struct machine *m, struct hba_lun *lun)
+{
+	struct io io = { 0 };
+
+	send_read(m, lun, &io, 0, 0);
+	wait_done(m, &io, 1);
+	return io.last;
+}
+
+static void wait_event(struct machine *m, enum hba_event_kind kind)
+{
+	struct hba_event e;
+
+	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end; run_for(m, 1))
+		while (hba_event_next(m->c, &e))
+			if (e.kind == kind)
+				return;
+	fail_msg("event %d never came", kind);
+}
+
+static void forget_events(struct machine *m)
+{
+	struct hba_event e;
+
+	while (hba_event_next(m->c, &e))
+		;
+}
+
+static void wait_state(struct machine *m, enum hba_state state)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; hba_controller_state(m->c) != state && now_ms() < end;)
+		run_for(m, 1);
+	assert_string_equal(hba_state_name(hba_controller_state(m->c)), hba_state_name(state));
+}
+
+/* ---- QEMU itself */
+
+#define SLOW_AND_GOOD "drive=%1$s/a.img,iops=1&drive=%1$s/b.img"
+
+static void killed_under_io(void **state)
+{
+	struct machine *m = machine_up(SLOW_AND_GOOD);
+	struct io io = { 0 };
+	uint64_t began;
+
+	(void)state;
+	for (unsigned i = 0; i < OUT; i++)
+		send_read(m, unit(m, 0), &io, i, SOON_MS);
+	run_for(m, 100);
+	assert_true(io.done < OUT);
+	io = (struct io) { .done = io.done };
+	kill(m->pid, SIGKILL);
+	began = now_ms();
+	wait_done(m, &io, OUT);
+	assert_int_equal(io.last, HBA_NOT_PRESENT);
+	wait_state(m, HBA_GONE);
+	print_message("%s: %llu ms from the kill to the last end\n", model, (unsigned long long)(now_ms() - began));
+	machine_down(m);
+}
+
+static void stopped_under_io_goes_on(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct io io = { 0 };
+
+	(void)state;
+	kill(m->pid, SIGSTOP);
+	for (unsigned i = 0; i < OUT; i++)
+		send_read(m, unit(m, i % 2), &io, i, 0);
+	run_for(m, 500);
+	assert_int_equal(io.done, 0);
+	kill(m->pid, SIGCONT);
+	wait_done(m, &io, OUT);
+	assert_int_equal(io.last, HBA_GOOD);
+	assert_int_equal(io.outcomes_other_than_last, 0);
+	assert_int_equal(hba_controller_state(m->c), HBA_STARTED);
+	machine_down(m);
+}
+
+/* Longer than anybody waits: the abort gets no answer either. */
+static void stopped_for_good_is_gone(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct io io = { 0 };
+
+	(void)state;
+	kill(m->pid, SIGSTOP);
+	for (unsigned i = 0; i < OUT; i++)
+		send_read(m, unit(m, i % 2), &io, i, 300);
+	wait_done(m, &io, OUT);
+	assert_true(io.last == HBA_NOT_PRESENT || io.last == HBA_TASK_TIMEOUT);
+	wait_state(m, HBA_GONE);
+	machine_down(m);
+}
+
+/* ---- disks that hang */
+
+#define HANGS                                                                                                                   \
+	"drive=json:{\"driver\":\"blkdebug\",\"node-name\":\"f0\",\"image\":{\"driver\":\"file\",\"filename\":\"%1$s/a.img\"}}" \
+	"&drive=%1$s/b.img"
+
+static void suspend(struct machine *m)
+{
+	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io f0 \\\"break read_aio A\\\"\"}}");
+}
+
+static void resume(struct machine *m)
+{
+	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io f0 \\\"resume A\\\"\"}}");
+}
+
+static void suspended_is_aborted_and_others_go_on(void **state)
+{
+	struct machine *m;
+	struct io hung = { 0 };
+
+	(void)state;
+	if (!is_virtio())
+		skip();
+	m = machine_up(HANGS);
+	suspend(m);
+	forget_events(m);
+	send_read(m, unit(m, 0), &hung, 1, 300);
+	wait_event(m, HBA_EVENT_RECOVERY);
+	run_for(m, 200);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(read_one(m, unit(m, 1)), HBA_GOOD);
+	assert_int_equal(hung.done, 0);
+	resume(m);
+	wait_done(m, &hung, 1);
+	assert_int_equal(hung.last, HBA_TASK_TIMEOUT);
+	assert_int_equal(hba_controller_state(m->c), HBA_STARTED);
+	assert_int_equal(read_one(m, unit(m, 0)), HBA_GOOD);
+	machine_down(m);
+}
+
+/* QEMU's model cancels synchronously: its main loop waits for what was suspended, and answers nobody again. */
+static void suspended_under_pvscsi_is_gone(void **state)
+{
+	struct machine *m;
+	struct io hung = { 0 };
+
+	(void)state;
+	if (is_virtio())
+		skip();
+	m = machine_up(HANGS);
+	suspend(m);
+	send_read(m, unit(m, 0), &hung, 1, 300);
+	wait_done(m, &hung, 1);
+	assert_int_equal(hung.last, HBA_NOT_PRESENT);
+	wait_state(m, HBA_GONE);
+	machine_down(m);
+}
+
+static void stopped_by_an_error_goes_on_after_cont(void **state)
+{
+	struct machine *m =
+		machine_up("drive=json:{\"driver\":\"blkdebug\",\"image\":{\"driver\":\"file\",\"filename\":\"%1$s/a.img\"},"
+			   "\"inject-error\":[{\"event\":\"read_aio\",\"sector\":100,\"once\":true}]},rerror=stop"
+			   "&drive=%1$s/b.img");
+	struct io io = { 0 };
+
+	(void)state;
+	send_read(m, unit(m, 0), &io, 0, 0);
+	run_for(m, 300);
+	assert_int_equal(io.done, 0);
+	qmp(m, "{\"execute\":\"cont\"}");
+	wait_done(m, &io, 1);
+	assert_int_equal(io.last, HBA_GOOD);
+	machine_down(m);
+}
+
+/* ---- disks that come, go and grow */
+
+static void unplugged_and_plugged(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct hba_lun *lun = unit(m, 1);
+	struct hba_lun_info info;
+
+	(void)state;
+	forget_events(m);
+	qmp(m, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"s1\"}}");
+	wait_event(m, HBA_EVENT_LUN_LEFT);
+	hba_lun_get_info(lun, &info);
+	assert_false(info.present);
+	assert_int_equal(read_one(m, unit(m, 0)), HBA_GOOD);
+	qmp(m,
+	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\",\"file\":{\"driver\":\"file\","
+	    "\"filename\":\"%s/c.img\"}}}",
+	    m->folder);
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"s9\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	       "\"scsi-id\":9,\"lun\":0,\"serial\":\"nine\"}}");
+	wait_event(m, HBA_EVENT_LUN_CAME);
+	hba_lun_get_info(unit(m, 9), &info);
+	assert_string_equal(info.serial, "nine");
+	assert_int_equal(read_one(m, unit(m, 9)), HBA_GOOD);
+	machine_down(m);
+}
+
+static void unplugged_under_io(void **state)
+{
+	struct machine *m = machine_up(SLOW_AND_GOOD);
+	struct io io = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < OUT; i++)
+		send_read(m, unit(m, 0), &io, i, 0);
+	run_for(m, 50);
+	qmp(m, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"s0\"}}");
+	wait_done(m, &io, OUT);
+	print_message("%s: unplugged under I/O, the last outcome was %#x\n", model, (unsigned)io.last);
+	assert_int_not_equal(io.last, HBA_GOOD);
+	assert_int_equal(read_one(m, unit(m, 1)), HBA_GOOD);
+	machine_down(m);
+}
+
+static void grown_is_seen(void **state)
+{
+	static const uint8_t ready[6] = { 0 };
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct hba_lun_info info;
+	struct io io = { 0 };
+
+	(void)state;
+	forget_events(m);
+	qmp(m, "{\"execute\":\"block_resize\",\"arguments\":{\"device\":\"d0\",\"size\":%d}}", 4 * IMAGE_BYTES);
+	/* An adapter without an event for it tells with the next command. */
+	send_cdb(unit(m, 0), &io, ready, sizeof(ready), NULL, 0);
+	wait_done(m, &io, 1);
+	wait_event(m, HBA_EVENT_LUN_CHANGED);
+	hba_lun_get_info(unit(m, 0), &info);
+	assert_int_equal(info.blocks, 4 * IMAGE_BYTES / BLOCK);
+	machine_down(m);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(killed_under_io),
+		cmocka_unit_test(stopped_under_io_goes_on),
+		cmocka_unit_test(suspended_is_aborted_and_others_go_on),
+		cmocka_unit_test(stopped_by_an_error_goes_on_after_cont),
+		cmocka_unit_test(unplugged_and_plugged),
+		cmocka_unit_test(unplugged_under_io),
+		cmocka_unit_test(grown_is_seen),
+	};
+	const struct CMUnitTest long_tests[] = {
+		cmocka_unit_test(suspended_under_pvscsi_is_gone),
+		cmocka_unit_test(stopped_for_good_is_gone),
+	};
+
+	if (system("command -v qemu-system-x86_64 >/dev/null") != 0) {
+		printf("skipped: there is no qemu-system-x86_64\n");
+		return SKIPPED;
+	}
+	model = argc > 1 ? argv[1] : "pvscsi";
+	if (argc > 2)
+		return cmocka_run_group_tests_name("qemu-trouble-long", long_tests, NULL, NULL);
+	cmocka_set_test_filter(getenv("HBAKIT_TEST"));
+	return cmocka_run_group_tests_name("qemu-trouble", tests, NULL, NULL);
+}
