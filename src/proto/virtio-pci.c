@@ -86,8 +86,8 @@ static int take_region(struct hba_controller *c, unsigned at, uint32_t least, st
 	if (error < 0 && error != -ENOENT)
 		return error;
 	if (error < 0 || r.length < least || r.offset > r.bar.length || r.length > r.bar.length - r.offset)
-		return hba_fail(c, -EIO,
-				"the virtio structure at %#x in config space lies outside of its BAR %u, or is too short", at, bar);
+		return hba_fail(c, -EIO, "the virtio structure at %#x in config space lies outside of its BAR %u, or is too short",
+				at, bar);
 	*region = r;
 	return 1;
 }
