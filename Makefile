@@ -2,18 +2,23 @@
 # Short cuts. The build itself is meson's: `meson setup build && ninja -C build` is all there is to it.
 
 BUILD ?= build
-# What `make run` brings up: {image} is the disk image it has made. Later: URI='qemu:pvscsi?drive={image}'
+# What `make run` brings up: {image} is the disk image it has made. MODEL=pvscsi is short for URI='qemu:pvscsi?drive={image}'
+ifdef MODEL
+URI ?= qemu:$(MODEL)?drive={image}
+endif
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy guest bench style mutants format clean
+.PHONY: help build run test test-all test-busy guest qemu-long bench style mutants format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
+	@echo '                MODEL=pvscsi or MODEL=virtio-scsi: on the adapter that QEMU models'
 	@echo 'make test       build and test with gcc'
 	@echo 'make test-all   also: optimised, clang with ASan and UBSan, clang with TSan; warnings are errors'
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'
 	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (a minute; the first time also downloads a kernel)'
+	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
 	@echo 'make bench      commands per second and latency; JSON in run/'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
 	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
@@ -50,6 +55,11 @@ guest:
 	@tools/deps build guest
 	@$(MAKE) --no-print-directory build
 	@tests/guest/vfio.py $(BUILD)/src/cli/hbakit
+
+qemu-long:
+	@tools/deps build run test
+	@$(MAKE) --no-print-directory build
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite qemu-long
 
 bench: build
 	@tools/bench --build $(BUILD) --time $(TIME)
