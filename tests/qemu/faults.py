@@ -8,7 +8,7 @@ import unittest
 
 import rig
 
-HBAKIT, MODEL = sys.argv[1:3]
+HBAKIT, MODEL = os.path.abspath(sys.argv[1]), sys.argv[2]
 del sys.argv[1:]
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'faults.txt')
 RESPONSES = {'TASK_COMPLETE': 2}

@@ -26,7 +26,7 @@ class Rig:
 
     def __init__(self, hbakit, model):
         requires('qemu-system-x86_64')
-        self.hbakit, self.model = os.path.abspath(hbakit), model
+        self.hbakit, self.model = hbakit, model
         self.folder = tempfile.TemporaryDirectory(prefix='hbakit-qemu-')
         os.chmod(self.folder.name, 0o755)
         os.chdir(self.folder.name)

@@ -11,7 +11,7 @@ import unittest
 
 import rig
 
-HBAKIT, MODEL = sys.argv[1:3]
+HBAKIT, MODEL = os.path.abspath(sys.argv[1]), sys.argv[2]
 del sys.argv[1:]
 LUNS = MODEL == 'virtio-scsi'
 
