@@ -35,7 +35,7 @@ build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
 run:
-	@tools/deps build run
+	@tools/deps build run $(if $(MODEL),qemu)
 	@$(MAKE) --no-print-directory build
 	@tools/run --build $(BUILD) --uri '$(URI)'
 
@@ -57,7 +57,7 @@ guest:
 	@tests/guest/vfio.py $(BUILD)/src/cli/hbakit
 
 qemu-long:
-	@tools/deps build run test
+	@tools/deps build qemu test
 	@$(MAKE) --no-print-directory build
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite qemu-long
 
