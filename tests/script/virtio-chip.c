@@ -43,8 +43,10 @@ static void *at(struct chip *v, uint64_t iova, size_t length)
 {
 	void *p = script_memory(&v->rig->script, iova, length);
 
-	if (!p)
+	if (!p) {
 		fail_msg("the device was sent to 0x%llx, %zu bytes, where no memory is", (unsigned long long)iova, length);
+		abort(); /* it does not return, but gcc -O3 must be told */
+	}
 	return p;
 }
 
