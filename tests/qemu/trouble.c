@@ -71,30 +71,6 @@ static void make_image(const char *folder, const char *name)
 	close(fd);
 }
 
-/* Our one child; the loop's fork is of no other thread that lives. */
-static pid_t find_child(void)
-{
-	char path[PATH_BYTES], line[256];
-	long parent;
-
-	for (pid_t pid = getpid() + 1, end = pid + 100000; pid < end; pid++) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		line[0] = '\0';
-		if (!fgets(line, sizeof(line), f) || !strrchr(line, ')') ||
-		    sscanf(strrchr(line, ')') + 1, " %*c %ld", &parent) != 1)
-			parent = 0;
-		fclose(f);
-		if (parent == getpid())
-			return pid;
-	}
-	return 0;
-}
-
 static void qmp_line(struct machine *m, char line[LINE_BYTES])
 {
 	size_t n = 0;
@@ -124,6 +100,17 @@ __attribute__((format(printf, 2, 3))) static void qmp(struct machine *m, const c
 		fail_msg("%s: %s", command, line);
 }
 
+/* Who listens at the other end is the process to kill and to stop. */
+static pid_t qmp_peer(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof(peer);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
+	assert_true(peer.pid > 0);
+	return peer.pid;
+}
+
 static void qmp_connect(struct machine *m)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -132,6 +119,7 @@ static void qmp_connect(struct machine *m)
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/qmp", m->folder);
 	m->qmp = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(m->qmp, (struct sockaddr *)&a, sizeof(a)), 0);
+	m->pid = qmp_peer(m->qmp);
 	qmp_line(m, line);
 	qmp(m, "{\"execute\":\"qmp_capabilities\"}");
 }
@@ -156,8 +144,6 @@ static struct machine *machine_up(const char *drives)
 	assert_int_equal(hba_controller_open(m->uri, NULL, &m->c), 0);
 	if (hba_controller_start(m->c) < 0)
 		fail_msg("%s", hba_error());
-	m->pid = find_child();
-	assert_true(m->pid > 0);
 	qmp_connect(m);
 	return m;
 }
