@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vfio-regions.c: a device behind VFIO as a file: config space and BARs, each at an offset of its own. With them go the two
+ * confirmations that memory is ours again: bus master off, and the function's reset.
+ */
+#include "bus/vfio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+	CAP_ID_PCIE = 0x10,
+	MOST_CAPABILITIES = 48, /* more do not fit into 192 bytes: a longer chain is a circle */
+	STATUS_HAS_CAPABILITIES = 0x10,
+	PCIE_DEVICE_STATUS = 0x0a, /* PCI Express 7.5.3.5 */
+	TRANSACTIONS_PENDING = 0x20,
+	PENDING_STEP_US = 1000,
+};
+
+/* ---- config space */
+
+static int transfer(struct hba_bus_device *d, bool write, uint64_t at, void *data, unsigned width)
+{
+	ssize_t n = write ? pwrite(d->device, data, width, (off_t)at) : pread(d->device, data, width, (off_t)at);
+
+	if (n == (ssize_t)width)
+		return 0;
+	return n < 0 && errno == ENODEV ? -ENODEV : -EIO;
+}
+
+int vfio_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+{
+	uint32_t value = 0;
+	int r;
+
+	if (width > sizeof(value) || offset >= d->config_length || d->config_length - offset < width)
+		return -EINVAL;
+	r = transfer(d, false, d->config_offset + offset, &value, width);
+	if (r == 0)
+		*ret_value = HBA_LE(32, value);
+	return r;
+}
+
+int vfio_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+{
+	uint32_t raw = HBA_LE(32, value);
+
+	if (width > sizeof(raw) || offset >= d->config_length || d->config_length - offset < width)
+		return -EINVAL;
+	return transfer(d, true, d->config_offset + offset, &raw, width);
+}
+
+int vfio_set_command(struct hba_bus_device *d, uint32_t clear, uint32_t set)
+{
+	uint32_t command;
+	int r = vfio_config_read(d, PCI_COMMAND, 2, &command);
+
+	return r < 0 ? r : vfio_config_write(d, PCI_COMMAND, 2, (command & ~clear) | set);
+}
+
+/* ---- regions */
+
+static int region_info(struct hba_bus_device *d, uint32_t index, struct vfio_region_info **ret_info)
+{
+	struct vfio_region_info head = { .argsz = sizeof(head), .index = index };
+	autofree struct vfio_region_info *info = NULL;
+	uint32_t size;
+
+	if (ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, &head) < 0)
+		return -errno;
+	size = head.argsz < sizeof(head) ? (uint32_t)sizeof(head) : head.argsz;
+	info = calloc(1, size);
+	if (!info)
+		return -ENOMEM;
+	info->argsz = size;
+	info->index = index;
+	if (ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, info) < 0)
+		return -errno;
+	if (info->argsz > size)
+		return -EPROTO;
+	*ret_info = info;
+	info = NULL;
+	return 0;
+}
+
+/* A BAR with holes (an MSI-X table that an older kernel keeps to itself) goes the long way altogether: a token has no holes. */
+static bool has_holes(const struct vfio_region_info *info)
+{
+	const struct vfio_info_cap_header *h =
+		info->flags & VFIO_REGION_INFO_FLAG_CAPS
+			? vfio_find_cap(info, info->argsz, info->cap_offset, VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+			: NULL;
+	const struct vfio_region_info_cap_sparse_mmap *sparse = (const void *)h;
+	size_t room = h ? info->argsz - (size_t)((const uint8_t *)h - (const uint8_t *)info) : 0;
+	uint64_t covered = 0;
+
+	if (!h)
+		return false;
+	if (room < sizeof(*sparse) || (room - sizeof(*sparse)) / sizeof(sparse->areas[0]) < sparse->nr_areas)
+		return true;
+	for (uint32_t i = 0; i < sparse->nr_areas; i++)
+		if (sparse->areas[i].offset == covered)
+			covered += sparse->areas[i].size;
+	return covered < info->size;
+}
+
+static int learn_bar(struct hba_bus_device *d, unsigned i)
+{
+	autofree struct vfio_region_info *info = NULL;
+	int r = region_info(d, VFIO_PCI_BAR0_REGION_INDEX + i, &info);
+
+	if (r < 0)
+		return r;
+	d->bars[i] = (struct vfio_bar) {
+		.offset = info->offset,
+		.length = info->size,
+		.direct = info->flags & VFIO_REGION_INFO_FLAG_MMAP && !has_holes(info),
+	};
+	return 0;
+}
+
+int vfio_learn_regions(struct hba_bus_device *d)
+{
+	autofree struct vfio_region_info *config = NULL;
+	int r = region_info(d, VFIO_PCI_CONFIG_REGION_INDEX, &config);
+
+	for (unsigned i = 0; i < PCI_BARS && r == 0; i++)
+		r = learn_bar(d, i);
+	if (r < 0)
+		return r;
+	d->config_offset = config->offset;
+	d->config_length = config->size;
+	return 0;
+}
+
+int vfio_bar_map(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem)
+{
+	struct vfio_bar *b = &d->bars[bar];
+	void *mem;
+
+	if (b->direct && !b->mem) {
+		mem = mmap(NULL, b->length, PROT_READ | PROT_WRITE, MAP_SHARED, d->device, (off_t)b->offset);
+		b->mem = mem == MAP_FAILED ? NULL : mem;
+	}
+	/* What cannot be mapped is read and written. */
+	if (b->mem)
+		*ret_mem = b->mem;
+	return 0;
+}
+
+int vfio_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
+{
+	const struct vfio_bar *b = &d->bars[bar];
+	const volatile uint8_t *at = (const volatile uint8_t *)b->mem + offset;
+	uint64_t value = 0;
+	int r = 0;
+
+	/* A register is read at once, in its own width. */
+	if (!b->mem)
+		r = transfer(d, false, b->offset + offset, &value, width);
+	else if (width == 1)
+		value = *at;
+	else if (width == 2)
+		value = *(const volatile uint16_t *)(const volatile void *)at;
+	else if (width == 4)
+		value = *(const volatile uint32_t *)(const volatile void *)at;
+	else
+		value = *(const volatile uint64_t *)(const volatile void *)at;
+	if (r == 0)
+		*ret_value = HBA_LE(64, value);
+	return r;
+}
+
+int vfio_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+{
+	const struct vfio_bar *b = &d->bars[bar];
+	volatile uint8_t *at = (volatile uint8_t *)b->mem + offset;
+	uint64_t raw = HBA_LE(64, value);
+
+	if (!b->mem)
+		return transfer(d, true, b->offset + offset, &raw, width);
+	if (width == 1)
+		*at = (uint8_t)raw;
+	else if (width == 2)
+		*(volatile uint16_t *)(volatile void *)at = (uint16_t)raw;
+	else if (width == 4)
+		*(volatile uint32_t *)(volatile void *)at = (uint32_t)raw;
+	else
+		*(volatile uint64_t *)(volatile void *)at = raw;
+	return 0;
+}
+void vfio_unmap_bars(struct hba_bus_device *d)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (d->bars[i].mem)
+			munmap(d->bars[i].mem, d->bars[i].length);
+}
+
+/* ---- the confirmations of last resort */
+
+/* 0: the function has no PCI Express capability. */
+static int find_pcie(struct hba_bus_device *d, unsigned *ret_at)
+{
+	uint32_t status, at = 0, id;
+	int r = vfio_config_read(d, PCI_STATUS, 2, &status);
+
+	if (r == 0 && status & STATUS_HAS_CAPABILITIES)
+		r = vfio_config_read(d, PCI_CAPABILITIES, 1, &at);
+	for (unsigned n = 0; r == 0 && at && n < MOST_CAPABILITIES; n++) {
+		at &= ~3U;
+		r = vfio_config_read(d, at, 1, &id);
+		if (r == 0 && id == CAP_ID_PCIE) {
+			*ret_at = at;
+			return 0;
+		}
+		if (r == 0)
+			r = vfio_config_read(d, at + 1, 1, &at);
+	}
+	*ret_at = 0;
+	return r;
+}
+
+static uint64_t now_ms(void)
+{
+	return clock_monotonic.now(&clock_monotonic) / NS_PER_MS;
+}
+
+/* Posted writes that left before the switch are in memory when this has been read: a read pushes them. */
+static int await_transactions(struct hba_bus_device *d, unsigned ms)
+{
+	uint64_t until = now_ms() + ms;
+	uint32_t status = 0;
+	unsigned pcie;
+	int r = find_pcie(d, &pcie);
+
+	if (r < 0 || !pcie)
+		return r;
+	for (;;) {
+		r = vfio_config_read(d, pcie + PCIE_DEVICE_STATUS, 2, &status);
+		if (r < 0 || !(status & TRANSACTIONS_PENDING))
+			return r;
+		if (now_ms() >= until)
+			return vfio_refuse(d, -ETIMEDOUT, "the device's transactions do not end");
+		usleep(PENDING_STEP_US);
+	}
+}
+
+int vfio_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
+{
+	int r = on ? vfio_set_command(d, 0, PCI_COMMAND_MASTER) : vfio_set_command(d, PCI_COMMAND_MASTER, 0);
+
+	return r < 0 || on ? r : await_transactions(d, ms);
+}
+
+int vfio_reset(struct hba_bus_device *d, unsigned ms)
+{
+	(void)ms; /* the kernel has its own deadlines */
+	if (!(d->flags & VFIO_DEVICE_FLAGS_RESET))
+		return -EOPNOTSUPP;
+	if (ioctl(d->device, VFIO_DEVICE_RESET) < 0)
+		return -errno;
+	/* The kernel puts config space back as it was, and with it perhaps bus master. */
+	return vfio_set_command(d, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+}
