@@ -14,22 +14,40 @@
 
 enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/** struct cli_command - A row of the table in main.c. argv[0] is "hbakit NAME". Returns enum cli_exit. */
-struct cli_command {
-	const char *name, *summary;
-	int (*run)(int argc, char **argv);
+/** struct cli_where - Which unit. */
+struct cli_where {
+	bool has_target, has_lun;
+	uint64_t target, lun;
 };
 
-int cmd_bench(int argc, char **argv);
-int cmd_cdb(int argc, char **argv);
-int cmd_check(int argc, char **argv);
-int cmd_drivers(int argc, char **argv);
-int cmd_info(int argc, char **argv);
-int cmd_inquiry(int argc, char **argv);
-int cmd_pci(int argc, char **argv);
-int cmd_read(int argc, char **argv);
-int cmd_scan(int argc, char **argv);
-int cmd_write(int argc, char **argv);
+/** struct cli_common - What more than one command is asked. */
+struct cli_common {
+	const char *uri;
+	const char *plugin;
+	bool json, verbose;
+	struct cli_where where;
+	bool read_only; /* set by the command, not by an option */
+};
+
+/** enum cli_asks - Which of these. --json belongs to every command. */
+enum cli_asks {
+	CLI_ASKS_URI = 1,  /* and --plugin, --verbose */
+	CLI_ASKS_UNIT = 2, /* --target, --lun */
+};
+
+/** struct cli_command - One subcommand, at the bottom of its file. */
+struct cli_command {
+	const char *name, *summary;
+	const char *arguments, *doc;       /* for --help; in `doc`, what follows a \v comes after the options */
+	unsigned asks;                     /* enum cli_asks */
+	const struct argp_option *options; /* its own. Default: none */
+	/* Its own options, and arguments that are no URI, as argp gives them. ARGP_ERR_UNKNOWN: the usual is done. Default: that. */
+	error_t (*take)(struct cli_common *common, int key, char *arg);
+	int (*run)(int argc, char **argv); /* argv[0] is "hbakit NAME". Returns enum cli_exit */
+};
+
+extern const struct cli_command cmd_bench, cmd_cdb, cmd_check, cmd_drivers, cmd_info, cmd_inquiry, cmd_pci, cmd_read, cmd_scan,
+	cmd_write;
 
 /* ---- say.c: words for the person at the terminal -------------------------------------------------------------------- */
 
@@ -49,34 +67,11 @@ void cli_print_hex(const uint8_t *bytes, size_t length);
 
 /* ---- options.c: what many commands are asked ------------------------------------------------------------------------ */
 
-/** struct cli_common - Options of all commands that take a URI. */
-struct cli_common {
-	const char *uri;
-	const char *plugin;
-	bool json, verbose;
-	bool read_only; /* set by the command, not by an option */
-	int bad_word;   /* where in argv the parser stumbled */
-};
-
-/** struct cli_where - Which unit. */
-struct cli_where {
-	bool has_target, has_lun;
-	uint64_t target, lun;
-};
-
-extern const struct argp cli_common_argp; /* input: struct cli_common */
-extern const struct argp cli_where_argp;  /* input: struct cli_where */
-
 /** CLI_TOLD - What an argp parser returns when it has said what is wrong. */
 #define CLI_TOLD ECANCELED
 
-/**
- * cli_parse() - argp_parse() with one-line errors. 0, or an exit status. *bad_word: where a parser of it puts, on ARGP_KEY_ERROR,
- * state->next; cli_common_argp does so.
- */
-int cli_parse(const struct argp *argp, int argc, char **argv, void *input, const int *bad_word);
-/** cli_take_uri() - ARGP_KEY_ARG and ARGP_KEY_END of a command whose one argument is the URI. */
-error_t cli_take_uri(struct cli_common *common, int key, const char *arg, const struct argp_state *state);
+/** cli_parse() - A command line into `common` and what lies around it; errors are one line. 0, or an exit status. */
+int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_common *common);
 /* For parsers: text to number, or a sentence that names the option and CLI_TOLD. */
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number);
 error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes);
@@ -101,6 +96,9 @@ struct cli_session {
 int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
 /** cli_with_signals() - The same without the controller, for `work` that opens its own by cli_open_controller(), and closes it. */
 int cli_with_signals(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
+/** cli_run_view() - All of a command that starts a controller and shows something of it. Returns enum cli_exit. */
+int cli_run_view(const struct cli_command *command, int argc, char **argv, struct json_object *(*as_json)(struct hba_controller *c),
+		 void (*print)(struct hba_controller *c));
 /** cli_open_controller() - As the options say; not started. 0, or CLI_FAILED, told. */
 int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c);
 /** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */

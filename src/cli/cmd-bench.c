@@ -15,7 +15,6 @@ enum { NS_PER_US = 1000, TITLE = 256 };
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	struct bench_plan plan;
 	const char *rw, *plot;
 	int plot_fd;
@@ -75,15 +74,11 @@ static error_t take_value(struct arguments *a, int key, const char *arg)
 	}
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case KEY_RW:
 		return take_load(a, arg);
 	case KEY_BS:
@@ -97,7 +92,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->plot = arg;
 		return 0;
 	default:
-		return cli_take_uri(&a->common, key, arg, state);
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -215,7 +210,7 @@ static int bench_unit(void *arguments, struct cli_session *s)
 
 	if (!result)
 		return cli_fail("no memory for the result");
-	r = cli_find_unit(s, &a->where, &lun, &info);
+	r = cli_find_unit(s, &a->common.where, &lun, &info);
 	if (r == 0)
 		r = check(a, &info);
 	if (r == 0)
@@ -235,18 +230,7 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI",
-	.doc = "Measure commands per second and latency of a logical unit, one core polling."
-	       "\v--rw randwrite, randrw and write DESTROY THE DATA ON THE UNIT, all over it, without asking.",
-	.children = children,
-};
-
-int cmd_bench(int argc, char **argv)
+static int run_bench(int argc, char **argv)
 {
 	struct arguments a = {
 		.plan = { .reads = true,
@@ -257,7 +241,7 @@ int cmd_bench(int argc, char **argv)
 		.rw = "randread",
 		.plot_fd = -1,
 	};
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_bench, argc, argv, &a.common);
 
 	if (r == 0 && a.plot)
 		r = cli_plot_begin(a.plot, &a.plot_fd);
@@ -268,3 +252,15 @@ int cmd_bench(int argc, char **argv)
 	cleanup_close(&a.plot_fd);
 	return r;
 }
+
+const struct cli_command cmd_bench = {
+	.name = "bench",
+	.summary = "measure commands per second and latency",
+	.arguments = "URI",
+	.doc = "Measure commands per second and latency of a logical unit, one core polling."
+	       "\v--rw randwrite, randrw and write DESTROY THE DATA ON THE UNIT, all over it, without asking.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_bench,
+};

@@ -12,7 +12,6 @@ enum { KEY_IN = 0x100, KEY_OUT, MAX_WORDS = HBA_MAX_CDB * 2, MAX_DATA = 16 << 20
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	uint64_t in;
 	const char *out;
 	char *words[MAX_WORDS];
@@ -44,12 +43,12 @@ static error_t take_word(struct arguments *a, char *arg)
 	return CLI_TOLD;
 }
 
-static error_t check(const struct arguments *a, const struct argp_state *state)
+static error_t check(const struct arguments *a)
 {
 	if (!a->common.uri)
-		cli_usage("which controller? Give its URI, as in `%s soft:disk.img 12 00 00 00 24 00'", state->name);
+		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img 12 00 00 00 24 00'");
 	else if (a->n_words == 0)
-		cli_usage("which command? Give its bytes in hex, as in `%s %s 12 00 00 00 24 00'", state->name, a->common.uri);
+		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s 12 00 00 00 24 00'", a->common.uri);
 	else if (a->in && a->out)
 		cli_usage("--in and --out: a command moves data one way; give one of them");
 	else
@@ -57,15 +56,11 @@ static error_t check(const struct arguments *a, const struct argp_state *state)
 	return CLI_TOLD;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case KEY_IN:
 		return take_in(a, arg);
 	case KEY_OUT:
@@ -74,7 +69,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		return take_word(a, arg);
 	case ARGP_KEY_END:
-		return check(a, state);
+		return check(a);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -177,7 +172,7 @@ static int send(void *arguments, struct cli_session *s)
 	struct cli_exchange *x = &a->exchange;
 	struct hba_lun_info info;
 	struct hba_lun *lun;
-	int r = cli_find_unit(s, &a->where, &lun, &info);
+	int r = cli_find_unit(s, &a->common.where, &lun, &info);
 
 	if (r == 0)
 		r = prepare_data(s, a, x);
@@ -192,20 +187,10 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI HEX...",
-	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes.",
-	.children = children,
-};
-
-int cmd_cdb(int argc, char **argv)
+static int run_cdb(int argc, char **argv)
 {
 	struct arguments a = { .exchange = { .direction = HBA_NO_DATA } };
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_cdb, argc, argv, &a.common);
 
 	if (r == 0)
 		r = cli_parse_cdb(a.words, a.n_words, a.exchange.cdb, &a.exchange.cdb_len);
@@ -214,3 +199,14 @@ int cmd_cdb(int argc, char **argv)
 	free(a.exchange.data);
 	return r;
 }
+
+const struct cli_command cmd_cdb = {
+	.name = "cdb",
+	.summary = "send any SCSI command",
+	.arguments = "URI HEX...",
+	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_cdb,
+};

@@ -16,7 +16,6 @@ enum { KEY_WRITE = 0x100, KEY_SEED };
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	bool write;
 	uint64_t seed;
 	struct cli_session *session;
@@ -24,22 +23,18 @@ struct arguments {
 	bool told;                 /* why there is no result */
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case KEY_WRITE:
 		a->write = true;
 		return 0;
 	case KEY_SEED:
 		return cli_take_number("--seed", arg, &a->seed);
 	default:
-		return cli_take_uri(&a->common, key, arg, state);
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -164,10 +159,10 @@ static int check(void *arguments, struct cli_session *s)
 		.interrupted = interrupted,
 		.arg = a,
 		.write = a->write,
-		.has_target = a->where.has_target,
-		.has_lun = a->where.has_lun,
-		.target = a->where.target,
-		.lun = a->where.lun,
+		.has_target = a->common.where.has_target,
+		.has_lun = a->common.where.has_lun,
+		.target = a->common.where.target,
+		.lun = a->common.where.lun,
 		.seed = a->seed,
 	};
 	struct check_summary sum;
@@ -190,24 +185,10 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI",
-	.doc = "Test a controller, its driver and its units: the contract, and the standards. The results are TAP version 13.\v"
-	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
-	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
-	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
-	       "Exit status: 0 all passed or skipped, 1 some failed, 2 usage.",
-	.children = children,
-};
-
-int cmd_check(int argc, char **argv)
+static int run_check(int argc, char **argv)
 {
 	struct arguments a = { .write = false };
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_check, argc, argv, &a.common);
 
 	if (r)
 		return r;
@@ -216,3 +197,18 @@ int cmd_check(int argc, char **argv)
 	json_object_put(a.tests);
 	return r;
 }
+
+const struct cli_command cmd_check = {
+	.name = "check",
+	.summary = "test a controller and its driver against the contract",
+	.arguments = "URI",
+	.doc = "Test a controller, its driver and its units: the contract, and the standards. The results are TAP version 13.\v"
+	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
+	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
+	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
+	       "Exit status: 0 all passed or skipped, 1 some failed, 2 usage.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_check,
+};

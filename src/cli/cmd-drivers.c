@@ -2,27 +2,22 @@
 /* cmd-drivers.c: `hbakit drivers [NAME]`. */
 #include "cli/cli.h"
 
+#include "base/base.h"
+
 #include <hbakit/driver.h>
 #include <string.h>
 
-enum { KEY_JSON = 0x100, NAME_COLUMN = -12, REACHED_COLUMN = -16, OPTION_COLUMN = -24 };
+enum { NAME_COLUMN = -12, REACHED_COLUMN = -16, OPTION_COLUMN = -24 };
 
 struct arguments {
+	struct cli_common common;
 	const char *name;
-	bool json;
-	int bad_word;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
-	if (key == KEY_JSON) {
-		a->json = true;
-		return 0;
-	}
-	if (key == ARGP_KEY_ERROR)
-		a->bad_word = state->next;
 	if (key != ARGP_KEY_ARG)
 		return ARGP_ERR_UNKNOWN;
 	if (a->name) {
@@ -112,7 +107,7 @@ static int show_one(const struct arguments *a)
 	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
 		if (strcmp(d->name, a->name))
 			continue;
-		if (a->json)
+		if (a->common.json)
 			return cli_json_print(driver_json(d));
 		print_driver(d);
 		return cli_finish_output();
@@ -125,12 +120,12 @@ static int show_all(const struct arguments *a)
 	struct json_object *o, *list = json_object_new_array();
 
 	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
-		if (a->json)
+		if (a->common.json)
 			json_object_array_add(list, driver_json(d));
 		else
 			print_row(d);
 	}
-	if (!a->json) {
+	if (!a->common.json) {
 		json_object_put(list);
 		return cli_finish_output();
 	}
@@ -139,24 +134,21 @@ static int show_all(const struct arguments *a)
 	return cli_json_print(o);
 }
 
-static const struct argp_option options[] = {
-	{ "json", KEY_JSON, NULL, 0, "Print one JSON object instead of text", 0 },
-	{ 0 },
-};
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "[NAME]",
-	.doc = "List the drivers, or show one with its chips and options.",
-};
-
-int cmd_drivers(int argc, char **argv)
+static int run_drivers(int argc, char **argv)
 {
 	struct arguments a = { .name = NULL };
-	int r = cli_parse(&argp, argc, argv, &a, &a.bad_word);
+	int r = cli_parse(&cmd_drivers, argc, argv, &a.common);
 
 	if (r)
 		return r;
 	return a.name ? show_one(&a) : show_all(&a);
 }
+
+const struct cli_command cmd_drivers = {
+	.name = "drivers",
+	.summary = "list the drivers, or one with its options",
+	.arguments = "[NAME]",
+	.doc = "List the drivers, or show one with its chips and options.",
+	.take = take,
+	.run = run_drivers,
+};

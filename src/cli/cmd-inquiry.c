@@ -12,7 +12,6 @@ enum { KEY_COLUMN = -10, ALLOCATION = 4096, STANDARD_ALLOCATION = 255, VPD_HEADE
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	bool has_page;
 	uint64_t page;
 };
@@ -28,19 +27,15 @@ static error_t take_page(struct arguments *a, const char *arg)
 	return CLI_TOLD;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case 'p':
 		return take_page(a, arg);
 	default:
-		return cli_take_uri(&a->common, key, arg, state);
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -146,7 +141,7 @@ static int ask(void *arguments, struct cli_session *s)
 		a->has_page ? scsi_cdb_inquiry_vpd((uint8_t)a->page, ALLOCATION) : scsi_cdb_inquiry(STANDARD_ALLOCATION);
 	struct hba_lun_info info;
 	struct hba_lun *lun;
-	int r = cli_find_unit(s, &a->where, &lun, &info);
+	int r = cli_find_unit(s, &a->common.where, &lun, &info);
 
 	if (r)
 		return r;
@@ -164,20 +159,21 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI",
-	.doc = "Ask a logical unit who it is.",
-	.children = children,
-};
-
-int cmd_inquiry(int argc, char **argv)
+static int run_inquiry(int argc, char **argv)
 {
 	struct arguments a = { .has_page = false };
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_inquiry, argc, argv, &a.common);
 
 	return r ? r : cli_with_controller(&a.common, ask, &a);
 }
+
+const struct cli_command cmd_inquiry = {
+	.name = "inquiry",
+	.summary = "show a unit's INQUIRY data or a VPD page",
+	.arguments = "URI",
+	.doc = "Ask a logical unit who it is.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_inquiry,
+};

@@ -7,35 +7,12 @@
 #include <hbakit/pci.h>
 #include <unistd.h>
 
-enum { KEY_JSON = 0x100 };
-
 #define NOTES "hbakit uses VFIO type 1. iommufd and VFIO's no-IOMMU mode are not supported by this version."
 
 static const char *const obstacle_names[HBA_PCI_OBSTACLES] = {
 	[HBA_PCI_NO_IOMMU] = "no-iommu", [HBA_PCI_NO_MODULE] = "no-module",         [HBA_PCI_BUSY] = "busy",
 	[HBA_PCI_SHARED] = "shared",     [HBA_PCI_NO_PERMISSION] = "no-permission", [HBA_PCI_LOW_MEMLOCK] = "low-memlock",
 };
-
-struct arguments {
-	bool json;
-	int bad_word;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *a = state->input;
-
-	if (key == KEY_JSON) {
-		a->json = true;
-		return 0;
-	}
-	if (key == ARGP_KEY_ERROR)
-		a->bad_word = state->next;
-	if (key != ARGP_KEY_ARG)
-		return ARGP_ERR_UNKNOWN;
-	cli_usage("%s: one argument too many: this command takes none", arg);
-	return CLI_TOLD;
-}
 
 /* ---- JSON */
 
@@ -160,29 +137,17 @@ static int show(bool json, struct json_object *list)
 	return r;
 }
 
-static const struct argp_option options[] = {
-	{ "json", KEY_JSON, NULL, 0, "Print one JSON object instead of text", 0 },
-	{ 0 },
-};
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using each as pci:ADDRESS, and the one "
-	       "command that gives it to VFIO. Changes nothing.\v" NOTES,
-};
-
-int cmd_pci(int argc, char **argv)
+static int run_pci(int argc, char **argv)
 {
-	struct arguments a = { .json = false };
+	struct cli_common common = { .json = false };
 	struct json_object *o, *list;
-	int r = cli_parse(&argp, argc, argv, &a, &a.bad_word);
+	int r = cli_parse(&cmd_pci, argc, argv, &common);
 
 	if (r)
 		return r;
 	list = json_object_new_array();
-	r = show(a.json, list);
-	if (r < 0 || !a.json) {
+	r = show(common.json, list);
+	if (r < 0 || !common.json) {
 		json_object_put(list);
 		if (r == 0)
 			puts(NOTES);
@@ -193,3 +158,11 @@ int cmd_pci(int argc, char **argv)
 	cli_json_text(o, "notes", NOTES);
 	return cli_json_print(o);
 }
+
+const struct cli_command cmd_pci = {
+	.name = "pci",
+	.summary = "list this machine's adapters, and what is in the way",
+	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using each as pci:ADDRESS, and the one "
+	       "command that gives it to VFIO. Changes nothing.\v" NOTES,
+	.run = run_pci,
+};

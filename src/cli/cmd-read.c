@@ -12,37 +12,16 @@ enum { KEY_OFFSET = 0x100, KEY_LENGTH };
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	bool has_length;
 	uint64_t offset, length;
 	const char *output;
 };
 
-static error_t check(const struct arguments *a)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	bool standard = !a->output || strcmp(a->output, "-") == 0;
-
-	if (a->common.json && standard) {
-		cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
-		return CLI_TOLD;
-	}
-	if (standard && isatty(STDOUT_FILENO)) {
-		cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
-		return CLI_TOLD;
-	}
-	return 0;
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *a = state->input;
-	error_t r;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case KEY_OFFSET:
 		return cli_take_size("--offset", arg, &a->offset);
 	case KEY_LENGTH:
@@ -52,8 +31,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->output = arg;
 		return 0;
 	default:
-		r = cli_take_uri(&a->common, key, arg, state);
-		return r == 0 && key == ARGP_KEY_END ? check(a) : r;
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -187,7 +165,7 @@ static int read_unit(void *arguments, struct cli_session *s)
 	struct job j = { .session = s };
 	struct hba_lun_info info;
 	struct hba_lun *lun;
-	int r = cli_find_unit(s, &a->where, &lun, &info);
+	int r = cli_find_unit(s, &a->common.where, &lun, &info);
 
 	if (r == 0)
 		r = take_range(a, &info, &j);
@@ -207,20 +185,36 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
+static int check(const struct arguments *a)
+{
+	bool standard = !a->output || strcmp(a->output, "-") == 0;
 
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI",
-	.doc = "Copy from a logical unit to a file or a pipe. Offsets and lengths are in bytes and take k, M, G and T.",
-	.children = children,
-};
+	if (a->common.json && standard)
+		return cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
 
-int cmd_read(int argc, char **argv)
+	if (standard && isatty(STDOUT_FILENO)) {
+		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
+	}
+	return 0;
+}
+
+static int run_read(int argc, char **argv)
 {
 	struct arguments a = { .common = { .read_only = true } };
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_read, argc, argv, &a.common);
 
+	if (r == 0)
+		r = check(&a);
 	return r ? r : cli_with_controller(&a.common, read_unit, &a);
 }
+
+const struct cli_command cmd_read = {
+	.name = "read",
+	.summary = "copy from a unit to a file or a pipe",
+	.arguments = "URI",
+	.doc = "Copy from a logical unit to a file or a pipe. Offsets and lengths are in bytes and take k, M, G and T.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_read,
+};

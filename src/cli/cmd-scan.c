@@ -9,14 +9,6 @@
 
 enum { LUN_TEXT = 24 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	if (key != ARGP_KEY_INIT)
-		return cli_take_uri(state->input, key, arg, state);
-	state->child_inputs[0] = state->input;
-	return 0;
-}
-
 /* ---- JSON ------------------------------------------------------------------------------------------------------------ */
 
 static struct json_object *lun_json(const struct hba_lun_info *info)
@@ -68,13 +60,13 @@ static struct json_object *targets_json(struct hba_controller *c)
 	return targets;
 }
 
-static int print_json(struct hba_controller *c)
+static struct json_object *as_json(struct hba_controller *c)
 {
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "controller", cli_controller_json(c));
 	json_object_object_add(o, "targets", targets_json(c));
-	return cli_json_print(o);
+	return o;
 }
 
 /* ---- text ------------------------------------------------------------------------------------------------------------ */
@@ -95,7 +87,7 @@ static void print_unit(const struct hba_lun_info *info)
 		printf("             serial %s  id %s\n", info->serial[0] ? info->serial : "-", info->id[0] ? info->id : "-");
 }
 
-static int print_text(struct hba_controller *c)
+static void print_text(struct hba_controller *c)
 {
 	uint64_t target = HBA_NO_TARGET;
 	struct hba_lun_info info;
@@ -112,29 +104,18 @@ static int print_text(struct hba_controller *c)
 	}
 	if (target == HBA_NO_TARGET)
 		puts("  no targets");
-	return cli_finish_output();
 }
 
-static int show(void *arguments, struct cli_session *s)
+static int run_scan(int argc, char **argv)
 {
-	const struct cli_common *common = arguments;
-
-	return common->json ? print_json(s->controller) : print_text(s->controller);
+	return cli_run_view(&cmd_scan, argc, argv, as_json, print_text);
 }
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.parser = parse,
-	.args_doc = "URI",
+const struct cli_command cmd_scan = {
+	.name = "scan",
+	.summary = "start a controller, list its targets and units",
+	.arguments = "URI",
 	.doc = "Start a controller, show each step of its life, and list its targets and logical units.",
-	.children = children,
+	.asks = CLI_ASKS_URI,
+	.run = run_scan,
 };
-
-int cmd_scan(int argc, char **argv)
-{
-	struct cli_common common = { .uri = NULL };
-	int r = cli_parse(&argp, argc, argv, &common, &common.bad_word);
-
-	return r ? r : cli_with_controller(&common, show, &common);
-}

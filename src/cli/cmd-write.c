@@ -16,21 +16,16 @@ enum { KEY_OFFSET = 0x100, KEY_VERIFY };
 
 struct arguments {
 	struct cli_common common;
-	struct cli_where where;
 	uint64_t offset;
 	const char *input;
 	bool verify;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t take(struct cli_common *common, int key, char *arg)
 {
-	struct arguments *a = state->input;
+	struct arguments *a = container_of(common, struct arguments, common);
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &a->common;
-		state->child_inputs[1] = &a->where;
-		return 0;
 	case KEY_OFFSET:
 		return cli_take_size("--offset", arg, &a->offset);
 	case KEY_VERIFY:
@@ -40,7 +35,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->input = arg;
 		return 0;
 	default:
-		return cli_take_uri(&a->common, key, arg, state);
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -249,7 +244,7 @@ static int set_up(const struct arguments *a, struct cli_session *s, struct job *
 {
 	uint64_t chunk;
 	struct hba_lun *lun;
-	int r = cli_find_unit(s, &a->where, &lun, &j->info);
+	int r = cli_find_unit(s, &a->common.where, &lun, &j->info);
 
 	if (r == 0)
 		r = check(a, j);
@@ -287,20 +282,21 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { &cli_where_argp, 0, NULL, 0 }, { 0 } };
-
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "URI",
-	.doc = "Copy from a file or a pipe to a logical unit, and flush its cache. What was there before is gone.",
-	.children = children,
-};
-
-int cmd_write(int argc, char **argv)
+static int run_write(int argc, char **argv)
 {
 	struct arguments a = { .offset = 0 };
-	int r = cli_parse(&argp, argc, argv, &a, &a.common.bad_word);
+	int r = cli_parse(&cmd_write, argc, argv, &a.common);
 
 	return r ? r : cli_with_controller(&a.common, write_unit, &a);
 }
+
+const struct cli_command cmd_write = {
+	.name = "write",
+	.summary = "copy from a file or a pipe to a unit",
+	.arguments = "URI",
+	.doc = "Copy from a file or a pipe to a logical unit, and flush its cache. What was there before is gone.",
+	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.options = options,
+	.take = take,
+	.run = run_write,
+};

@@ -10,17 +10,8 @@
 
 enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
 
-static const struct cli_command commands[] = {
-	{ "drivers", "list the drivers, or one with its options", cmd_drivers },
-	{ "pci", "list this machine's adapters, and what is in the way", cmd_pci },
-	{ "scan", "start a controller, list its targets and units", cmd_scan },
-	{ "info", "start a controller, show all that it reports", cmd_info },
-	{ "inquiry", "show a unit's INQUIRY data or a VPD page", cmd_inquiry },
-	{ "read", "copy from a unit to a file or a pipe", cmd_read },
-	{ "write", "copy from a file or a pipe to a unit", cmd_write },
-	{ "cdb", "send any SCSI command", cmd_cdb },
-	{ "bench", "measure commands per second and latency", cmd_bench },
-	{ "check", "test a controller and its driver against the contract", cmd_check },
+static const struct cli_command *const commands[] = {
+	&cmd_drivers, &cmd_pci, &cmd_scan, &cmd_info, &cmd_inquiry, &cmd_read, &cmd_write, &cmd_cdb, &cmd_bench, &cmd_check,
 };
 
 static int print_help(void)
@@ -28,7 +19,7 @@ static int print_help(void)
 	puts("Usage: hbakit COMMAND [OPTION...] [ARGUMENT...]\n"
 	     "SCSI host bus adapters, driven in user space.\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %*s %s\n", NAME_COLUMN, commands[i].name, commands[i].summary);
+		printf("  %*s %s\n", NAME_COLUMN, commands[i]->name, commands[i]->summary);
 	puts("\n`hbakit COMMAND --help' tells more. Controllers are named by URIs: soft:disk.img, pci:0000:03:00.0");
 	return cli_finish_output();
 }
@@ -60,7 +51,7 @@ int main(int argc, char **argv)
 	if (strcmp(word, "--version") == 0)
 		return print_version();
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(word, commands[i].name) == 0)
-			return run(&commands[i], argc - 1, argv + 1);
+		if (strcmp(word, commands[i]->name) == 0)
+			return run(commands[i], argc - 1, argv + 1);
 	return cli_usage("%s: no such command: see `hbakit --help'", word);
 }

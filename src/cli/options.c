@@ -10,43 +10,12 @@
 
 enum { KEY_JSON = 0x100, KEY_PLUGIN };
 
-static error_t parse_common(int key, char *arg, struct argp_state *state)
-{
-	struct cli_common *common = state->input;
-
-	switch (key) {
-	case KEY_JSON:
-		common->json = true;
-		return 0;
-	case KEY_PLUGIN:
-		common->plugin = arg;
-		return 0;
-	case 'v':
-		common->verbose = true;
-		return 0;
-	case ARGP_KEY_ERROR:
-		common->bad_word = state->next;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static error_t parse_where(int key, char *arg, struct argp_state *state)
-{
-	struct cli_where *where = state->input;
-
-	switch (key) {
-	case 't':
-		where->has_target = true;
-		return cli_take_number("--target", arg, &where->target);
-	case 'l':
-		where->has_lun = true;
-		return cli_take_number("--lun", arg, &where->lun);
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
+/** struct parse - One command line on its way through argp. */
+struct parse {
+	const struct cli_command *command;
+	struct cli_common *common;
+	int bad_word; /* where in argv argp stumbled */
+};
 
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number)
 {
@@ -64,20 +33,77 @@ error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes)
 	return CLI_TOLD;
 }
 
-error_t cli_take_uri(struct cli_common *common, int key, const char *arg, const struct argp_state *state)
+static error_t take_common(struct cli_common *common, int key, char *arg)
 {
-	if (key == ARGP_KEY_ARG && common->uri) {
-		cli_usage("%s: one argument too many: see `%s --help'", arg, state->name);
-		return CLI_TOLD;
-	}
-	if (key == ARGP_KEY_ARG) {
-		common->uri = arg;
+	switch (key) {
+	case KEY_JSON:
+		common->json = true;
 		return 0;
+	case KEY_PLUGIN:
+		common->plugin = arg;
+		return 0;
+	case 'v':
+		common->verbose = true;
+		return 0;
+	case 't':
+		common->where.has_target = true;
+		return cli_take_number("--target", arg, &common->where.target);
+	case 'l':
+		common->where.has_lun = true;
+		return cli_take_number("--lun", arg, &common->where.lun);
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
-	if (key != ARGP_KEY_END || common->uri)
-		return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+static error_t take_argument(const struct parse *p, const char *arg, const struct argp_state *state)
+{
+	if (!(p->command->asks & CLI_ASKS_URI))
+		cli_usage("%s: one argument too many: this command takes none", arg);
+	else if (p->common->uri)
+		cli_usage("%s: one argument too many: see `%s --help'", arg, state->name);
+	else
+		p->common->uri = arg;
+	return p->common->uri == arg ? 0 : CLI_TOLD;
+}
+
+static error_t check_end(const struct parse *p, const struct argp_state *state)
+{
+	if (!(p->command->asks & CLI_ASKS_URI) || p->common->uri)
+		return 0;
 	cli_usage("which controller? Give its URI, as in `%s soft:disk.img'", state->name);
 	return CLI_TOLD;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct parse *p = state->input;
+	error_t r = p->command->take ? p->command->take(p->common, key, arg) : ARGP_ERR_UNKNOWN;
+
+	if (r != ARGP_ERR_UNKNOWN)
+		return r;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		for (size_t i = 0; state->root_argp->children[i].argp; i++)
+			state->child_inputs[i] = p;
+		return 0;
+	case ARGP_KEY_ARG:
+		return take_argument(p, arg, state);
+	case ARGP_KEY_END:
+		return check_end(p, state);
+	case ARGP_KEY_ERROR:
+		p->bad_word = state->next;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	const struct parse *p = state->input;
+
+	return take_common(p->common, key, arg);
 }
 
 /* argp's own --help is silent when argp is told to leave the errors to us. */
@@ -91,14 +117,14 @@ static void help_if_asked(const struct argp *argp, int argc, char **argv)
 	}
 }
 
-int cli_parse(const struct argp *argp, int argc, char **argv, void *input, const int *bad_word)
+static int run_argp(const struct argp *argp, struct parse *p, int argc, char **argv)
 {
 	error_t r;
 	int at;
 
 	help_if_asked(argp, argc, argv);
-	r = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
-	at = *bad_word;
+	r = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, p);
+	at = p->bad_word;
 	if (r == 0)
 		return CLI_OK;
 	if (r == CLI_TOLD)
@@ -111,18 +137,43 @@ int cli_parse(const struct argp *argp, int argc, char **argv, void *input, const
 	return cli_usage("%s: no such option, or its value is missing: see `%s --help'", argv[at], argv[0]);
 }
 
-static const struct argp_option common_options[] = {
+static const struct argp_option json_options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Print one JSON object instead of text", 10 },
+	{ 0 },
+};
+
+static const struct argp_option controller_options[] = {
 	{ "plugin", KEY_PLUGIN, "FILE", 0, "Take the driver from this shared object first", 10 },
 	{ "verbose", 'v', NULL, 0, "Show on standard error what library and driver log", 10 },
 	{ 0 },
 };
 
-static const struct argp_option where_options[] = {
+static const struct argp_option unit_options[] = {
 	{ "target", 't', "TARGET", 0, "Target's number (default: the first found)", 1 },
 	{ "lun", 'l', "LUN", 0, "Logical unit's number (default: the first found)", 1 },
 	{ 0 },
 };
 
-const struct argp cli_common_argp = { .options = common_options, .parser = parse_common };
-const struct argp cli_where_argp = { .options = where_options, .parser = parse_where };
+static const struct argp json_argp = { .options = json_options, .parser = parse_common };
+static const struct argp controller_argp = { .options = controller_options, .parser = parse_common };
+static const struct argp unit_argp = { .options = unit_options, .parser = parse_common };
+
+int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_common *common)
+{
+	struct argp_child children[] = { { &json_argp, 0, NULL, 0 }, { 0 }, { 0 }, { 0 } };
+	const struct argp argp = {
+		.options = command->options,
+		.parser = parse,
+		.args_doc = command->arguments,
+		.doc = command->doc,
+		.children = children,
+	};
+	struct parse p = { .command = command, .common = common };
+	size_t n = 1;
+
+	if (command->asks & CLI_ASKS_URI)
+		children[n++].argp = &controller_argp;
+	if (command->asks & CLI_ASKS_UNIT)
+		children[n++].argp = &unit_argp;
+	return run_argp(&argp, &p, argc, argv);
+}

@@ -124,6 +124,32 @@ int cli_with_signals(const struct cli_common *common, int (*work)(void *argument
 	return with_session(common, false, work, arguments);
 }
 
+struct view {
+	const struct cli_common *common;
+	struct json_object *(*as_json)(struct hba_controller *c);
+	void (*print)(struct hba_controller *c);
+};
+
+static int show_view(void *arguments, struct cli_session *s)
+{
+	const struct view *view = arguments;
+
+	if (view->common->json)
+		return cli_json_print(view->as_json(s->controller));
+	view->print(s->controller);
+	return cli_finish_output();
+}
+
+int cli_run_view(const struct cli_command *command, int argc, char **argv, struct json_object *(*as_json)(struct hba_controller *c),
+		 void (*print)(struct hba_controller *c))
+{
+	struct cli_common common = { .uri = NULL };
+	struct view view = { &common, as_json, print };
+	int r = cli_parse(command, argc, argv, &common);
+
+	return r ? r : cli_with_controller(&common, show_view, &view);
+}
+
 bool cli_interrupted(struct cli_session *s)
 {
 	struct signalfd_siginfo info;
