@@ -19,7 +19,7 @@ help:
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'
 	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (a minute; the first time also downloads a kernel)'
 	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
-	@echo 'make bench      commands per second and latency; JSON in run/'
+	@echo 'make bench      commands per second and latency, beside others: docs/benchmarks.md; JSON in run/'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
 	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
 	@echo 'make format     clang-format on all of it'
@@ -61,8 +61,10 @@ qemu-long:
 	@$(MAKE) --no-print-directory build
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite qemu-long
 
-bench: build
-	@tools/bench --build $(BUILD) --time $(TIME)
+bench:
+	@tools/deps build bench
+	@$(MAKE) --no-print-directory build
+	@bench/controllers.py --build $(BUILD) --time $(TIME)
 
 style:
 	@tools/deps build test

@@ -10,7 +10,7 @@ MIB=24
 IMAGE_BYTES=$((MIB * 1024 * 1024))
 
 mkdir -p "$tmp/tree/include" "$tmp/build/src/cli"
-cp -r "$here/../../tools" "$tmp/tree/tools"
+cp -r "$here/../../tools" "$here/../../bench" "$tmp/tree"
 cp "$here"/*.sh "$tmp/tree/include"
 
 # The real command, and a hand in the store just before or just after it. Only the figures are made up: they take their time.

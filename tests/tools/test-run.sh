@@ -7,7 +7,7 @@ requires mke2fs e2fsck debugfs python3
 
 # tools/run works in the tree that it lies in: here, one of the test's own.
 mkdir -p "$tmp/tree/include" "$tmp/build/src/cli"
-cp -r "$here/../../tools" "$tmp/tree/tools"
+cp -r "$here/../../tools" "$here/../../bench" "$tmp/tree"
 cp "$here"/*.sh "$tmp/tree/include"
 cp "$here/stand-in.py" "$tmp/build/src/cli/hbakit"
 
