@@ -138,9 +138,15 @@ static void job_done(struct hba_controller *c, struct job *job)
 	}
 }
 
+/* A client's function is waited for, it has a deadline; a frame that the driver has kept beyond one does not come back by waiting. */
+static bool has_tmf_task(const struct hba_controller *c)
+{
+	return c->tmf_free.head || (c->tmf.current && !c->tmf.answered);
+}
+
 static bool rung_possible(const struct hba_controller *c, const struct rung *rung)
 {
-	return rung->run || (manage_possible(c, rung->tmf) && c->tmf_free.head);
+	return rung->run || (manage_possible(c, rung->tmf) && has_tmf_task(c));
 }
 
 static void rung_start(struct hba_controller *c)

@@ -276,6 +276,74 @@ static void abort_unanswered(void **state)
 	test_down(b.d, b.c);
 }
 
+struct request {
+	struct hba_management m;
+	unsigned done;
+	enum hba_service_response response;
+};
+
+static void answered(struct hba_management *m, enum hba_service_response response)
+{
+	struct request *r = container_of(m, struct request, m);
+
+	r->done++;
+	r->response = response;
+}
+
+/* The unit that is well is to be reset, and nobody answers: the only frame is out. */
+static void ask_reset(struct bench *b, struct request *r)
+{
+	b->d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
+	*r = (struct request) { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = b->other, .done = answered } };
+	assert_int_equal(hba_manage(&r->m), 0);
+	test_turns(b->c, 2);
+	assert_non_null(b->d->silent_tmf);
+}
+
+/* No reason to reset the bus. */
+static void a_clients_function_is_waited_for(void **state)
+{
+	struct request client;
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	send(b.victim, &b.io, TIMEOUT);
+	ask_reset(&b, &client);
+	test_advance(b.d, TIMEOUT + 1);
+	test_turns(b.c, 5);
+	assert_int_equal(b.io.done, 0);
+	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	until_back(&b);
+	assert_int_equal(client.done, 1);
+	assert_int_equal(client.response, HBA_FUNCTION_COMPLETE);
+	rungs_were(&b, "01");
+	test_no_violation(b.c);
+	test_down(b.d, b.c);
+}
+
+/* It has no end: its frame is lost with it, and recovery goes on to a rung that needs none. */
+static void a_clients_function_that_never_ends(void **state)
+{
+	struct request client;
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->bus_reset = TEST_WORKS;
+	send(b.victim, &b.io, TIMEOUT);
+	ask_reset(&b, &client);
+	test_advance(b.d, TIMEOUT + 1);
+	test_turns(b.c, 5);
+	assert_int_equal(b.io.done, 0);
+	test_advance(b.d, RUNG);
+	until_back(&b);
+	assert_int_equal(client.done, 1);
+	assert_int_equal(client.response, HBA_DELIVERY_FAILURE);
+	rungs_were(&b, "014");
+	test_down(b.d, b.c);
+}
+
 static void no_functions(void **state)
 {
 	struct bench b;
@@ -458,6 +526,8 @@ int main(void)
 		cmocka_unit_test(every_rung),
 		cmocka_unit_test(claims_are_told),
 		cmocka_unit_test(abort_unanswered),
+		cmocka_unit_test(a_clients_function_is_waited_for),
+		cmocka_unit_test(a_clients_function_that_never_ends),
 		cmocka_unit_test(no_functions),
 		cmocka_unit_test(answer_comes_late),
 		cmocka_unit_test(others_go_on),
