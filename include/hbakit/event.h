@@ -38,7 +38,7 @@ struct hba_event {
 	struct hba_lun_id lun;
 	int64_t value;
 	enum hba_event_kind kind;
-	char text[220]; /* one sentence, no newline, always ended by NUL */
+	char text[512]; /* one whole sentence, no newline, always ended by NUL; one that is longer still ends in "..." */
 };
 
 /** hba_event_next() - Take the oldest. 1: *ret_event is it; 0: none. Loop thread; never waits. */

@@ -22,6 +22,7 @@
 #include <hbakit/event.h>
 #include <hbakit/lun.h>
 #include <pthread.h>
+#include <stdarg.h>
 
 /* What uthash would choose falls through in its switch, which clang warns of; and without memory it would end the program. */
 #define HASH_FUNCTION(key, length, value) HASH_FNV(key, length, value)
@@ -83,6 +84,9 @@ int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)
 		(void)error;                 \
 	} while (0)
 
+/** sentence_write() - Like vsnprintf(), but a sentence that had to be cut says so: it ends in "...". */
+void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
 /* ---- event.c --------------------------------------------------------------------------------------------------------- */
 
 enum { EVENT_RING = 256 };
@@ -93,6 +97,7 @@ struct event_ring {
 	unsigned first, n;
 	uint64_t lost;
 };
+static_assert(sizeof(((struct hba_event *)0)->text) == SENTENCE_BYTES, "what hba_error() says, an event can");
 
 /** event_put() - Keep one for hba_event_next(). `target` HBA_NO_TARGET: about the controller; lun may be NULL. */
 void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target, const struct hba_lun_id *lun, int64_t value,

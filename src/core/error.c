@@ -2,10 +2,18 @@
 /* error.c: the sentence behind a negative return. */
 #include "core/core.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local char sentence[SENTENCE_BYTES];
+
+void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args)
+{
+	static const char cut[] = "...";
+
+	if (vsnprintf(text, SENTENCE_BYTES, format, args) >= SENTENCE_BYTES)
+		memcpy(text + SENTENCE_BYTES - sizeof(cut), cut, sizeof(cut));
+}
 
 int fail(int error, const char *format, ...)
 {
@@ -13,9 +21,9 @@ int fail(int error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	sentence_write(text, format, args);
 	va_end(args);
-	snprintf(sentence, sizeof(sentence), "%s", text);
+	memcpy(sentence, text, sizeof(sentence));
 	return error;
 }
 
@@ -29,7 +37,7 @@ int hba_fail(struct hba_controller *c, int error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(c->op_sentence, sizeof(c->op_sentence), format, args);
+	sentence_write(c->op_sentence, format, args);
 	va_end(args);
 	return error;
 }
@@ -44,7 +52,7 @@ void hba_log(const struct hba_controller *c, enum hba_log_level level, const cha
 	if (!c->given.log || level > c->given.log_level)
 		return;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	sentence_write(text, format, args);
 	va_end(args);
 	snprintf(line, sizeof(line), "%llu.%06llu %s %s: %s", (unsigned long long)(now / NS_PER_S),
 		 (unsigned long long)(now % NS_PER_S / 1000), c->driver->name, op ? op->name : "-", text);

@@ -12,7 +12,7 @@ __attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, 
 {
 	struct event_ring *r = &c->events;
 
-	vsnprintf(e->text, sizeof(e->text), format, args);
+	sentence_write(e->text, format, args);
 	e->time_ns = c->clock->now(c->clock);
 	pthread_mutex_lock(&r->lock);
 	if (r->n == EVENT_RING) {
@@ -45,14 +45,14 @@ int violation(struct hba_controller *c, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(rule, sizeof(rule), format, args);
+	sentence_write(rule, format, args);
 	va_end(args);
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
 	__atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
-	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, 0, "driver %s, %s%s: %s", c->driver->name,
-		  op ? op->name : "outside any op", call, rule);
-	return fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
+	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
+	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, 0, "%s", hba_error());
+	return -EPROTO;
 }
 
 int no_errno(struct hba_controller *c, int returned)

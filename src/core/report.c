@@ -85,20 +85,33 @@ void report_prepare(const struct hba_driver *d, struct hba_report *report)
 struct faults {
 	char text[SENTENCE_BYTES - 128]; /* the rest is for driver, op and rule; all that can be missing fits */
 	size_t used;
-	unsigned n;
+	unsigned n, left_out;
 };
 
+enum { FAULT_BYTES = 160, MORE_BYTES = 16 };
+
+/* Whole ones, as many as fit; the others are counted. */
 __attribute__((format(printf, 3, 4))) static void fault(struct faults *f, const char *between, const char *format, ...)
 {
+	size_t room = sizeof(f->text) - MORE_BYTES - f->used;
+	char one[FAULT_BYTES];
 	va_list args;
 
-	if (f->n++ && f->used < sizeof(f->text))
-		f->used += (size_t)snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s", between);
-	if (f->used >= sizeof(f->text))
-		return;
 	va_start(args, format);
-	f->used += (size_t)vsnprintf(f->text + f->used, sizeof(f->text) - f->used, format, args);
+	vsnprintf(one, sizeof(one), format, args);
 	va_end(args);
+	if (f->left_out || strlen(between) + strlen(one) >= room)
+		f->left_out++;
+	else
+		f->used += (size_t)snprintf(f->text + f->used, room, "%s%s", f->n ? between : "", one);
+	f->n++;
+}
+
+static const char *all_of(struct faults *f)
+{
+	if (f->left_out)
+		snprintf(f->text + f->used, sizeof(f->text) - f->used, "; %u more", f->left_out);
+	return f->text;
 }
 
 static uint64_t preset_of(const struct report_field *f, const struct hba_report *r)
@@ -186,10 +199,10 @@ int report_check(struct hba_controller *c, struct hba_report *report)
 		report->tmfs = (1 << 6) - 1;
 	find_missing(report, &missing);
 	if (missing.n)
-		return violation(c, "the report leaves unset, and these have no default: %s", missing.text);
+		return violation(c, "the report leaves unset, and these have no default: %s", all_of(&missing));
 	find_out_of_range(report, &wrong);
 	find_contradictions(c, report, &wrong);
 	if (wrong.n)
-		return violation(c, "the report cannot be: %s", wrong.text);
+		return violation(c, "the report cannot be: %s", all_of(&wrong));
 	return 0;
 }

@@ -14,6 +14,8 @@ static void refused(struct test_driver *d, int error, const char *sentence)
 
 	assert_int_equal(hba_controller_start(c), error);
 	assert_string_equal(hba_error(), sentence);
+	if (error == -EPROTO)
+		test_violation(c, sentence);
 	assert_int_equal(hba_controller_state(c), HBA_CREATED);
 	assert_null(hba_controller_report(c));
 	assert_int_equal(test_fds(), fds);
@@ -71,6 +73,26 @@ static void some_missing(void **state)
 }
 
 /* ---- contradictory */
+
+static void exaggerate(struct hba_report *r)
+{
+	uint64_t size = r->size;
+
+	memset(r, 0xff, sizeof(*r));
+	r->size = size;
+}
+
+/* So many that they fill more than a sentence: as many as fit, each whole, and how many there are besides. */
+static void more_faults_than_fit(void **state)
+{
+	(void)state;
+	refused_report(
+		exaggerate,
+		"driver test, initialize: the report cannot be: initiator_id is 18446744073709551615, above "
+		"18446744073709551614; highest_target_id is 18446744073709551615, above 18446744073709551614; highest_lun is "
+		"18446744073709551615, above 16777215; max_tasks is 18446744073709551615, above 65533; internal_tasks is "
+		"18446744073709551615, above 65536; queues is 18446744073709551615, above 256; 24 more");
+}
 
 static void no_tasks(struct hba_report *r)
 {
@@ -232,6 +254,31 @@ static void start_says_why(void **state)
 	refused(d, -EIO, "test:: the chip's firmware is 12 years old");
 }
 
+static void say_too_much(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)d;
+	(void)t;
+	if (op == TEST_START)
+		hba_fail(c, -EIO, "the chip's firmware has much to say: %0*d", 1000, 0);
+}
+
+/* A sentence that had to be cut does not look like a whole one. */
+static void a_sentence_that_is_too_long(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+
+	(void)state;
+	d->inside = say_too_much;
+	d->fail[TEST_START].call = 1;
+	d->fail[TEST_START].error = -EIO;
+	c = test_open(d, NULL);
+	assert_int_equal(hba_controller_start(c), -EIO);
+	assert_memory_equal(hba_error(), "test:: the chip's firmware has", 30);
+	assert_string_equal(hba_error() + strlen(hba_error()) - 5, "00...");
+	test_down(d, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +289,7 @@ int main(void)
 		cmocka_unit_test(tmfs_without_manage),  cmocka_unit_test(report_resized),
 		cmocka_unit_test(initialize_fails),     cmocka_unit_test(initialize_returns_a_count),
 		cmocka_unit_test(start_fails),          cmocka_unit_test(start_says_why),
+		cmocka_unit_test(more_faults_than_fit), cmocka_unit_test(a_sentence_that_is_too_long),
 	};
 
 	return cmocka_run_group_tests_name("contract: report", tests, NULL, NULL);
