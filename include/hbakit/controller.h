@@ -148,7 +148,11 @@ const char *hba_controller_uri(const struct hba_controller *c);
  */
 int hba_property_get(const struct hba_controller *c, uint64_t target, unsigned index, struct hba_property *ret_p);
 
-/** hba_controller_rescan() - Look for targets and units again; asynchronous, ends in events. Any thread. */
+/**
+ * hba_controller_rescan() - Look for targets and units again; asynchronous. Any thread.
+ *
+ * What has changed is told by events; then, changed or not, HBA_EVENT_SCANNED. Asked for twice before that: told once, of both.
+ */
 int hba_controller_rescan(struct hba_controller *c);
 
 /** hba_error() - The sentence behind this thread's last negative return. Never NULL; until its next call of the library. */

@@ -121,9 +121,11 @@ void check_take_events(struct check *k)
 {
 	struct hba_event e;
 
-	while (k->controller && hba_event_next(k->controller, &e) > 0)
+	while (k->controller && hba_event_next(k->controller, &e) > 0) {
+		k->scans += e.kind == HBA_EVENT_SCANNED;
 		if (e.kind == HBA_EVENT_VIOLATION)
 			check_note(k, &k->violations, "%s", e.text);
+	}
 }
 
 /* ---- one test --------------------------------------------------------------------------------------------------------- */

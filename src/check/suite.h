@@ -93,6 +93,7 @@ struct check {
 	bool saved;                     /* they have been overwritten, maybe: reference has to go back */
 
 	struct notable guards, sense, late, violations;
+	unsigned scans;    /* that have ended */
 	uint64_t commands; /* sent in the whole run */
 };
 
@@ -109,7 +110,7 @@ bool check_bytes(struct check *k, const char *what, const uint8_t *expected, con
 void check_note(struct check *k, struct notable *n, const char *text, ...) __attribute__((format(printf, 3, 4)));
 /** check_judge() - The verdict on such a rule. */
 bool check_judge(struct check *k, const struct notable *n, const char *expected);
-/** check_take_events() - Violations are kept for the verdict in the last group. */
+/** check_take_events() - Violations are kept for the verdict in the last group, scans that have ended are counted. */
 void check_take_events(struct check *k);
 
 /* ---- unit.c: the controller, its units, the window -------------------------------------------------------------------- */

@@ -632,6 +632,15 @@ bool scan_over(struct hba_controller *c)
 	return !c->scan || (!c->scan->full && !c->scan->target && !c->scan_wanted);
 }
 
+static void tell_scanned(struct hba_controller *c)
+{
+	unsigned n = 0;
+
+	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun; lun = hba_lun_next(c, lun))
+		n++;
+	event_put(c, HBA_EVENT_SCANNED, HBA_NO_TARGET, NULL, n, "a scan has ended: units present: %u", n);
+}
+
 static void end_scan(struct hba_controller *c)
 {
 	struct scan *s = c->scan;
@@ -646,10 +655,14 @@ static void end_scan(struct hba_controller *c)
 	}
 	s->full = false;
 	step_record(c, "scan", c->clock->now(c->clock) - s->began, 0);
-	if (s->again && c->accepting) {
-		s->again = false;
-		scan_begin(c);
+	if (!c->accepting)
+		return;
+	if (!s->again) {
+		tell_scanned(c);
+		return;
 	}
+	s->again = false;
+	scan_begin(c);
 }
 
 static void take_wish(struct hba_controller *c)

@@ -41,6 +41,38 @@ static void rescan(struct hba_controller *c)
 	assert_true(scan_over(c));
 }
 
+/* How many scans have ended since the last look; *ret_value is what the last one said. */
+static unsigned scans_told(struct hba_controller *c, int64_t *ret_value)
+{
+	struct hba_event e;
+	unsigned n = 0;
+
+	for (; test_event(c, HBA_EVENT_SCANNED, &e); n++)
+		*ret_value = e.value;
+	return n;
+}
+
+static void the_end_of_a_scan_is_told(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	int64_t units = 0;
+
+	(void)state;
+	assert_int_equal(scans_told(c, &units), 1); /* start's own */
+	assert_int_equal(units, 1);
+	rescan(c);
+	assert_int_equal(scans_told(c, &units), 1); /* though nothing has changed */
+	d->targets[2].luns = 3;
+	assert_int_equal(hba_controller_rescan(c), 0);
+	test_turns(c, 1);
+	assert_int_equal(scans_told(c, &units), 0);
+	rescan(c); /* before the first has ended: told once, when both have */
+	assert_int_equal(scans_told(c, &units), 1);
+	assert_int_equal(units, 4);
+	test_down(d, c);
+}
+
 /* ---- who is there */
 
 static void targets_up_to_the_highest(void **state)
@@ -432,6 +464,7 @@ static void answers_that_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_end_of_a_scan_is_told),
 		cmocka_unit_test(targets_up_to_the_highest),
 		cmocka_unit_test(initiator_id_is_no_target),
 		cmocka_unit_test(a_target_the_driver_refuses),
