@@ -65,6 +65,7 @@ bench:
 	@tools/deps build bench
 	@$(MAKE) --no-print-directory build
 	@bench/controllers.py --build $(BUILD) --time $(TIME)
+	@bench/core.py --build $(BUILD) --time $(TIME)
 
 style:
 	@tools/deps build test
