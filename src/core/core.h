@@ -14,6 +14,7 @@
 #define CORE_CORE_H
 
 #include "base/base.h"
+#include "core/spans.h"
 #include "core/split.h"
 
 #include <assert.h>
@@ -156,20 +157,9 @@ void bus_served(struct hba_controller *c, unsigned vector);
 
 /* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
 
-/** struct spans - Which addresses of ours the device can reach, sorted. Never changed: a new one takes its place. */
-struct spans {
-	struct spans *older; /* readers may still be in it: freed at close */
-	size_t n;
-	struct span {
-		uintptr_t address;
-		size_t length;
-		struct hba_iova iova;
-	} span[];
-};
-
 struct memory {
 	pthread_mutex_t lock; /* all of it but `regions` and `spans`, which are read without */
-	struct spans *spans;  /* atomic; NULL = none */
+	struct spans spans;   /* of the slabs */
 	struct list slabs, buffers, mappings;
 	struct hba_mapping **regions[32]; /* chunks by the number's top bit; any thread reads, entries are atomic */
 	uint32_t last_region;
@@ -189,10 +179,6 @@ bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
 bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length);
 /** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
 int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
-/** memory_iova() - Where the device finds `address`, and how many bytes go on from there; 0: nowhere. No lock. */
-size_t memory_iova(const struct memory *m, const void *address, struct hba_iova *ret_iova);
-/** memory_address() - Where we find what the device finds at `iova`: the reverse. NULL: nowhere. */
-void *memory_address(const struct memory *m, struct hba_iova iova);
 /** memory_release_driver() - After stop: what the driver took. */
 void memory_release_driver(struct hba_controller *c);
 void memory_fini(struct hba_controller *c);

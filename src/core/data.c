@@ -80,7 +80,7 @@ static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8
 
 	if (c->report.data_mode == HBA_DATA_CPU)
 		return split_add(s, (uintptr_t)address, length);
-	while (added < length && (n = memory_iova(&c->memory, address + added, &iova))) {
+	while (added < length && (n = spans_iova(&c->memory.spans, address + added, &iova))) {
 		if (n > length - added)
 			n = length - added;
 		taken = split_add(s, iova.bus, n);
@@ -245,7 +245,7 @@ static uint64_t fill_bounced(const struct hba_controller *c, const struct task *
 
 	if (!t->slice)
 		return 0;
-	memory_iova(&c->memory, t->slice, &iova);
+	spans_iova(&c->memory.spans, t->slice, &iova);
 	split_add(s, iova.bus, rest < c->bounce.bytes ? rest : c->bounce.bytes);
 	return split_trim(s, t->granule);
 }
@@ -290,7 +290,7 @@ static int stage_cdb(struct task *t, uint64_t bytes)
 static void write_for_cpu(const struct hba_controller *c, struct task *t, const struct split *s)
 {
 	for (unsigned i = 0; t->cpu && i < s->n; i++)
-		t->cpu[i] = (struct iovec) { memory_address(&c->memory, s->segments[i].iova), s->segments[i].length };
+		t->cpu[i] = (struct iovec) { spans_address(&c->memory.spans, s->segments[i].iova), s->segments[i].length };
 }
 
 static void write_stage(const struct hba_controller *c, struct task *t, const struct split *s)

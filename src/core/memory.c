@@ -104,67 +104,10 @@ static void *map_any(size_t length, int fd, uint64_t offset)
 	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
 }
 
-/* A table with all slabs, in the order of their addresses. */
-static int spans_renew(struct memory *m)
-{
-	struct spans *t;
-	size_t n = 0;
-
-	for (struct list *l = m->slabs.next; l != &m->slabs; l = l->next)
-		n++;
-	t = calloc(1, sizeof(*t) + n * sizeof(t->span[0]));
-	if (!t)
-		return -ENOMEM;
-	for (struct list *l = m->slabs.next; l != &m->slabs; l = l->next) {
-		const struct slab *s = container_of(l, struct slab, link);
-		size_t i = t->n++;
-
-		for (; i > 0 && t->span[i - 1].address > (uintptr_t)s->address; i--)
-			t->span[i] = t->span[i - 1];
-		t->span[i] = (struct span) { (uintptr_t)s->address, s->length, s->iova };
-	}
-	t->older = m->spans;
-	/* The filled table, then the pointer that shows it. */
-	__atomic_store_n(&m->spans, t, __ATOMIC_RELEASE);
-	return 0;
-}
-
-size_t memory_iova(const struct memory *m, const void *address, struct hba_iova *ret_iova)
-{
-	const struct spans *t = __atomic_load_n(&m->spans, __ATOMIC_ACQUIRE);
-	size_t low = 0, high = t ? t->n : 0, offset;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (t->span[middle].address <= (uintptr_t)address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!low)
-		return 0;
-	offset = (uintptr_t)address - t->span[low - 1].address;
-	if (offset >= t->span[low - 1].length)
-		return 0;
-	*ret_iova = hba_iova_at(t->span[low - 1].iova, offset);
-	return t->span[low - 1].length - offset;
-}
-
 /* Below few address bits only a device of software looks at our own addresses. */
 static void *map_slab(const struct hba_controller *c, size_t length, int fd, uint64_t offset, unsigned bits)
 {
 	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits) : map_any(length, fd, offset);
-}
-
-void *memory_address(const struct memory *m, struct hba_iova iova)
-{
-	const struct spans *t = __atomic_load_n(&m->spans, __ATOMIC_ACQUIRE);
-
-	for (size_t i = 0; t && i < t->n; i++)
-		if (iova.bus >= t->span[i].iova.bus && iova.bus - t->span[i].iova.bus < t->span[i].length)
-			return (uint8_t *)t->span[i].address + (iova.bus - t->span[i].iova.bus);
-	return NULL;
 }
 
 /* Takes the descriptor over if it returns 0. */
@@ -184,8 +127,11 @@ static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t
 	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits };
 	list_append(&c->memory.slabs, &s->link);
 	r = bus_map(c, fd, fd_offset, length, bits, address, &s->iova);
-	if (r == 0)
-		r = spans_renew(&c->memory);
+	if (r == 0) {
+		r = spans_add(&c->memory.spans, &(struct span) { (uintptr_t)address, length, s->iova });
+		if (r < 0)
+			bus_unmap(c, s->iova, length);
+	}
 	if (r < 0) {
 		list_remove(&s->link);
 		munmap(address, length);
@@ -199,8 +145,7 @@ static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t
 static void slab_free(struct hba_controller *c, struct slab *s)
 {
 	list_remove(&s->link);
-	/* Should there be no memory for a shorter table, the old one still names it; no task can have memory there. */
-	(void)spans_renew(&c->memory);
+	spans_remove(&c->memory.spans, (uintptr_t)s->address);
 	bus_unmap(c, s->iova, s->length);
 	munmap(s->address, s->length);
 	close(s->fd);
@@ -647,12 +592,7 @@ void memory_fini(struct hba_controller *c)
 {
 	release_all(c, true);
 	release_all(c, false);
-	while (c->memory.spans) {
-		struct spans *t = c->memory.spans;
-
-		c->memory.spans = t->older;
-		free(t);
-	}
+	spans_free(&c->memory.spans);
 	for (unsigned k = 0; k < ARRAY_SIZE(c->memory.regions); k++)
 		free(c->memory.regions[k]);
 	pthread_mutex_destroy(&c->memory.lock);

@@ -119,7 +119,7 @@ static void check_segments(struct rig *r, struct hba_task *t)
 		struct hba_iova iova;
 
 		r->wrong += !is_within(k, read, s);
-		r->wrong += memory_iova(&r->c->memory, (void *)(uintptr_t)s->iova.bus, &iova) < s->length;
+		r->wrong += spans_iova(&r->c->memory.spans, (void *)(uintptr_t)s->iova.bus, &iova) < s->length;
 		sum += s->length;
 	}
 	r->wrong += sum != t->length;
