@@ -768,6 +768,8 @@ struct hba_controller {
 
 	char op_sentence[SENTENCE_BYTES]; /* hba_fail()'s: the running op's, the service thread's */
 	char sentence[SENTENCE_BYTES];    /* a failed step's, on its way to the caller's thread */
+	const struct hba_driver *loaded;  /* this and the next: the plan's */
+	void (*unload)(const struct hba_driver *loaded);
 	struct hba_step steps[MAX_STEPS];
 	unsigned n_steps;
 	uint64_t violations;
@@ -784,6 +786,9 @@ struct controller_plan {
 	const char *query;                 /* after the `?`; NULL */
 	const struct hba_options *options; /* NULL = defaults */
 	const struct clock *clock;         /* NULL = the real one */
+	/* A plug-in goes at close, when none of its code will run again: not if this fails, nor if an op never came back. NULL: none. */
+	const struct hba_driver *loaded;
+	void (*unload)(const struct hba_driver *loaded);
 };
 int controller_new(const struct controller_plan *plan, struct hba_controller **ret_c);
 
@@ -797,6 +802,11 @@ void life_let_go(struct hba_controller *c);
 void life_turn(struct hba_controller *c);
 uint64_t life_next(const struct hba_controller *c);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
+
+/* ---- driver.c -------------------------------------------------------------------------------------------------------- */
+
+/** driver_take() - A driver's table, whole and of our size. -EPROTO, with a sentence that begins with `who`. */
+int driver_take(const struct hba_driver *d, const char *who, struct hba_driver *ret_table);
 
 /* ---- uri.c ----------------------------------------------------------------------------------------------------------- */
 

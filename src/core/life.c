@@ -67,20 +67,6 @@ void step_record(struct hba_controller *c, const char *name, uint64_t ns, int er
 
 /* ---- made, not touched */
 
-/* A shorter table is an older plug-in's: what it lacks is NULL. */
-static int take_table(struct hba_controller *c, const struct hba_driver *d)
-{
-	if (d->version != HBA_DRIVER_VERSION || d->size < offsetof(struct hba_driver, initialize) || d->size > sizeof(*d))
-		return fail(-EPROTO,
-			    "%s: the driver's table has version %u and %zu bytes; this library knows version %d, up to %zu bytes",
-			    c->uri, d->version, d->size, HBA_DRIVER_VERSION, sizeof(*d));
-	memcpy(&c->table, d, d->size);
-	c->driver = &c->table;
-	if (!c->table.name || !c->table.initialize || !c->table.process_task)
-		return fail(-EPROTO, "%s: the driver's table lacks name, initialize or process_task", c->uri);
-	return 0;
-}
-
 static int take_plan(struct hba_controller *c, const struct controller_plan *plan)
 {
 	char pid[16];
@@ -96,6 +82,7 @@ static int take_plan(struct hba_controller *c, const struct controller_plan *pla
 	if (plan->options)
 		c->given = *plan->options;
 	c->given.name = c->name;
+	c->driver = &c->table;
 	c->clock = plan->clock ? plan->clock : &clock_monotonic;
 	c->variant = plan->variant;
 	return 0;
@@ -139,7 +126,7 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 	pthread_mutex_init(&c->info_lock, NULL);
 	r = take_plan(c, plan);
 	if (r == 0)
-		r = take_table(c, plan->driver);
+		r = driver_take(plan->driver, c->uri, &c->table);
 	if (r == 0)
 		r = sleeper_init(&c->sleeper);
 	if (r == 0 && plan->query)
@@ -148,6 +135,8 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 		controller_free(c);
 		return r;
 	}
+	c->loaded = plan->loaded;
+	c->unload = plan->unload;
 	*ret_c = c;
 	return 0;
 }
@@ -473,6 +462,8 @@ void hba_controller_close(struct hba_controller *c)
 	if (c->stuck)
 		return; /* the op that never came back may still use all of it: leaked on purpose */
 	forget(c);
+	if (c->loaded)
+		c->unload(c->loaded);
 	controller_free(c);
 }
 

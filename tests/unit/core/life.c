@@ -133,23 +133,55 @@ static void refuse_table(struct test_driver *d, const char *sentence)
 static void wrong_tables(void **state)
 {
 	struct test_driver *d = test_driver_new();
-	char sentence[200];
 
 	(void)state;
 	d->table.version = 2;
-	snprintf(sentence, sizeof(sentence),
-		 "test:: the driver's table has version 2 and %zu bytes; this library knows version 1, up to %zu bytes",
-		 sizeof(struct hba_driver), sizeof(struct hba_driver));
-	refuse_table(d, sentence);
+	refuse_table(d, "test:: the driver's table has version 2, and hbakit 0.1.0 knows version 1: build it with these headers");
 	d = test_driver_new();
 	d->table.process_task = NULL;
 	refuse_table(d, "test:: the driver's table lacks name, initialize or process_task");
 	d = test_driver_new();
-	d->table.size = 8;
+	d->table.name = "Test Driver";
+	refuse_table(d, "test:: a driver's name is made of a-z, 0-9 and -, not 'Test Driver'");
+}
+
+static void refuse_size(size_t size)
+{
+	struct test_driver *d = test_driver_new();
+	char sentence[200];
+
+	d->table.size = size;
 	snprintf(sentence, sizeof(sentence),
-		 "test:: the driver's table has version 1 and 8 bytes; this library knows version 1, up to %zu bytes",
-		 sizeof(struct hba_driver));
+		 "test:: the driver's table says it has %zu bytes, and may have %zu to 4096: begin it with HBA_DRIVER_HEADER", size,
+		 offsetof(struct hba_driver, kick));
 	refuse_table(d, sentence);
+}
+
+/* The table is the test driver's, with room behind it for what a later version may add. */
+static void tables_of_other_sizes(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct {
+		struct hba_driver table;
+		void (*later[2])(void);
+	} newer = { .table = d->table };
+	struct hba_driver taken = { .name = NULL };
+
+	(void)state;
+	refuse_size(0);
+	refuse_size(offsetof(struct hba_driver, kick) - 1);
+	refuse_size(4097);
+	newer.table.size = sizeof(newer);
+	assert_int_equal(driver_take(&newer.table, "newer", &taken), 0);
+	assert_int_equal(taken.size, sizeof(taken));
+	newer.later[1] = abort;
+	assert_int_equal(driver_take(&newer.table, "newer", &taken), -EPROTO);
+	assert_non_null(strstr(hba_error(), "newer: the driver's table uses more than"));
+	newer.table.size = offsetof(struct hba_driver, stop);
+	assert_int_equal(driver_take(&newer.table, "older", &taken), 0);
+	assert_ptr_equal(taken.poll, newer.table.poll);
+	assert_null(taken.stop);
+	test_driver_free(d);
 }
 
 /* ---- stop with tasks about */
@@ -589,6 +621,7 @@ int main(void)
 		cmocka_unit_test(close_without_start),
 		cmocka_unit_test(close_without_stop),
 		cmocka_unit_test(wrong_tables),
+		cmocka_unit_test(tables_of_other_sizes),
 		cmocka_unit_test(each_done_once),
 		cmocka_unit_test(late_but_good),
 		cmocka_unit_test(lost_events_are_counted),
