@@ -32,7 +32,7 @@ struct hba_report;
 struct hba_options {
 	size_t size;        /* sizeof(struct hba_options); 0 = version 1's */
 	const char *name;   /* for `hbakit top NAME`. Default: the process id */
-	const char *plugin; /* path of a driver's .so, which then comes first */
+	const char *plugin; /* path of a driver's .so, which then comes first: hba_driver_load() says what may be wrong with it */
 	bool in_process;    /* no process of its own for a driver of real hardware */
 	bool threads;       /* the library runs the loop, in a thread of its own. Default: the caller's own loop */
 	bool read_only;     /* commands that change a medium end in DATA PROTECT, never sent */

@@ -192,6 +192,17 @@ struct hba_driver {
 /** hba_driver_next() - The built-in drivers, in the order in which a chip is offered to them. NULL: the first; NULL at the end. */
 const struct hba_driver *hba_driver_next(const struct hba_driver *driver);
 
+/**
+ * hba_driver_load() - Load the driver in the shared object `path`: what hba_options::plugin does, for those who want to look at it.
+ *
+ * *ret_driver is its table, of this library's size: what an older one lacks is NULL. The caller's until hba_driver_unload().
+ * A name without a slash is in the current directory. Runs what the file's code does when it is loaded. Any thread; may wait.
+ * -ENOENT, -EACCES: no such file; -ENOEXEC: not a driver's shared object; -EPROTO: its table; -EEXIST: its name or scheme is taken.
+ */
+int hba_driver_load(const char *path, const struct hba_driver **ret_driver);
+/** hba_driver_unload() - NULL is fine. Controllers that were opened with the same plug-in have it still. */
+void hba_driver_unload(const struct hba_driver *driver);
+
 #define HBA_DRIVER_VERSION 1
 #define HBA_DRIVER_HEADER  .size = sizeof(struct hba_driver), .version = HBA_DRIVER_VERSION
 

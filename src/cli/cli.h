@@ -31,8 +31,10 @@ struct cli_common {
 
 /** enum cli_asks - Which of these. --json belongs to every command. */
 enum cli_asks {
-	CLI_ASKS_URI = 1,  /* and --plugin, --verbose */
-	CLI_ASKS_UNIT = 2, /* --target, --lun */
+	CLI_ASKS_PLUGIN = 1,
+	CLI_ASKS_URI = 2,  /* and --verbose */
+	CLI_ASKS_UNIT = 4, /* --target, --lun */
+	CLI_ASKS_CONTROLLER = CLI_ASKS_PLUGIN | CLI_ASKS_URI,
 };
 
 /** struct cli_command - One subcommand, at the bottom of its file. */

@@ -259,7 +259,7 @@ const struct cli_command cmd_bench = {
 	.arguments = "URI",
 	.doc = "Measure commands per second and latency of a logical unit, one core polling."
 	       "\v--rw randwrite, randrw and write DESTROY THE DATA ON THE UNIT, all over it, without asking.",
-	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,
 	.run = run_bench,

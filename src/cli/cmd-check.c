@@ -207,7 +207,7 @@ const struct cli_command cmd_check = {
 	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
 	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
 	       "Exit status: 0 all passed or skipped, 1 some failed, 2 usage.",
-	.asks = CLI_ASKS_URI | CLI_ASKS_UNIT,
+	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,
 	.run = run_check,

@@ -102,9 +102,17 @@ static void print_driver(const struct hba_driver *d)
 	}
 }
 
-static int show_one(const struct arguments *a)
+/* NULL: the first; that of the plug-in comes before all others. */
+static const struct hba_driver *next_driver(const struct hba_driver *plugin, const struct hba_driver *d)
 {
-	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
+	if (!d && plugin)
+		return plugin;
+	return hba_driver_next(d == plugin ? NULL : d);
+}
+
+static int show_one(const struct arguments *a, const struct hba_driver *plugin)
+{
+	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d)) {
 		if (strcmp(d->name, a->name))
 			continue;
 		if (a->common.json)
@@ -115,11 +123,11 @@ static int show_one(const struct arguments *a)
 	return cli_fail("%s: no such driver; `hbakit drivers' lists those there are", a->name);
 }
 
-static int show_all(const struct arguments *a)
+static int show_all(const struct arguments *a, const struct hba_driver *plugin)
 {
 	struct json_object *o, *list = json_object_new_array();
 
-	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d)) {
+	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d)) {
 		if (a->common.json)
 			json_object_array_add(list, driver_json(d));
 		else
@@ -137,11 +145,16 @@ static int show_all(const struct arguments *a)
 static int run_drivers(int argc, char **argv)
 {
 	struct arguments a = { .name = NULL };
+	const struct hba_driver *plugin = NULL;
 	int r = cli_parse(&cmd_drivers, argc, argv, &a.common);
 
+	if (r == 0 && a.common.plugin && hba_driver_load(a.common.plugin, &plugin) < 0)
+		r = cli_fail("%s", hba_error());
 	if (r)
 		return r;
-	return a.name ? show_one(&a) : show_all(&a);
+	r = a.name ? show_one(&a, plugin) : show_all(&a, plugin);
+	hba_driver_unload(plugin);
+	return r;
 }
 
 const struct cli_command cmd_drivers = {
@@ -149,6 +162,7 @@ const struct cli_command cmd_drivers = {
 	.summary = "list the drivers, or one with its options",
 	.arguments = "[NAME]",
 	.doc = "List the drivers, or show one with its chips and options.",
+	.asks = CLI_ASKS_PLUGIN,
 	.take = take,
 	.run = run_drivers,
 };

@@ -116,6 +116,6 @@ const struct cli_command cmd_scan = {
 	.summary = "start a controller, list its targets and units",
 	.arguments = "URI",
 	.doc = "Start a controller, show each step of its life, and list its targets and logical units.",
-	.asks = CLI_ASKS_URI,
+	.asks = CLI_ASKS_CONTROLLER,
 	.run = run_scan,
 };

@@ -142,8 +142,12 @@ static const struct argp_option json_options[] = {
 	{ 0 },
 };
 
-static const struct argp_option controller_options[] = {
-	{ "plugin", KEY_PLUGIN, "FILE", 0, "Take the driver from this shared object first", 10 },
+static const struct argp_option plugin_options[] = {
+	{ "plugin", KEY_PLUGIN, "FILE.so", 0, "A driver of your own, which then comes first", 10 },
+	{ 0 },
+};
+
+static const struct argp_option uri_options[] = {
 	{ "verbose", 'v', NULL, 0, "Show on standard error what library and driver log", 10 },
 	{ 0 },
 };
@@ -154,13 +158,20 @@ static const struct argp_option unit_options[] = {
 	{ 0 },
 };
 
-static const struct argp json_argp = { .options = json_options, .parser = parse_common };
-static const struct argp controller_argp = { .options = controller_options, .parser = parse_common };
-static const struct argp unit_argp = { .options = unit_options, .parser = parse_common };
+/* Those of `asks` 0 belong to every command. */
+static const struct {
+	unsigned asks;
+	struct argp argp;
+} common_argps[] = {
+	{ 0, { .options = json_options, .parser = parse_common } },
+	{ CLI_ASKS_PLUGIN, { .options = plugin_options, .parser = parse_common } },
+	{ CLI_ASKS_URI, { .options = uri_options, .parser = parse_common } },
+	{ CLI_ASKS_UNIT, { .options = unit_options, .parser = parse_common } },
+};
 
 int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_common *common)
 {
-	struct argp_child children[] = { { &json_argp, 0, NULL, 0 }, { 0 }, { 0 }, { 0 } };
+	struct argp_child children[ARRAY_SIZE(common_argps) + 1] = { 0 };
 	const struct argp argp = {
 		.options = command->options,
 		.parser = parse,
@@ -169,11 +180,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, struct c
 		.children = children,
 	};
 	struct parse p = { .command = command, .common = common };
-	size_t n = 1;
+	size_t n = 0;
 
-	if (command->asks & CLI_ASKS_URI)
-		children[n++].argp = &controller_argp;
-	if (command->asks & CLI_ASKS_UNIT)
-		children[n++].argp = &unit_argp;
+	for (size_t i = 0; i < ARRAY_SIZE(common_argps); i++)
+		if ((command->asks & common_argps[i].asks) == common_argps[i].asks)
+			children[n++].argp = &common_argps[i].argp;
 	return run_argp(&argp, &p, argc, argv);
 }

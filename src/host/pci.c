@@ -42,7 +42,7 @@ static const char *driver_for(const struct pci_function *f)
 	const struct hba_driver *d;
 	const void *variant;
 
-	d = registry_driver_for(&info, &variant);
+	d = registry_driver_for(NULL, &info, &variant);
 	return d ? d->name : NULL;
 }
 

@@ -12,11 +12,21 @@
 static const struct hba_driver *const drivers[] = { &soft_driver, &pvscsi_driver, &virtio_scsi_driver, NULL };
 static const struct hba_bus *const buses[] = { &bus_qemu, &bus_vfio };
 
-const struct hba_driver *registry_driver(const char *scheme, size_t length)
+/* The first of all is `first`, if there is one. NULL: no more. */
+static const struct hba_driver *driver_at(const struct hba_driver *first, size_t i)
 {
-	for (size_t i = 0; drivers[i]; i++)
-		if (drivers[i]->scheme && strlen(drivers[i]->scheme) == length && memcmp(drivers[i]->scheme, scheme, length) == 0)
-			return drivers[i];
+	if (!first)
+		return drivers[i];
+	return i == 0 ? first : drivers[i - 1];
+}
+
+const struct hba_driver *registry_driver(const struct hba_driver *first, const char *scheme, size_t length)
+{
+	const struct hba_driver *d;
+
+	for (size_t i = 0; (d = driver_at(first, i)); i++)
+		if (d->scheme && strlen(d->scheme) == length && memcmp(d->scheme, scheme, length) == 0)
+			return d;
 	return NULL;
 }
 
@@ -43,25 +53,29 @@ static bool is_chip(const struct hba_pci_id *id, const struct hba_bus_info *info
 	       (!id->subdevice || id->subdevice == info->subdevice);
 }
 
-const struct hba_driver *registry_driver_for(const struct hba_bus_info *info, const void **ret_variant)
+const struct hba_driver *registry_driver_for(const struct hba_driver *first, const struct hba_bus_info *info,
+					     const void **ret_variant)
 {
-	for (size_t i = 0; drivers[i]; i++)
-		for (const struct hba_pci_id *id = drivers[i]->ids; id && id->vendor; id++)
+	const struct hba_driver *d;
+
+	for (size_t i = 0; (d = driver_at(first, i)); i++)
+		for (const struct hba_pci_id *id = d->ids; id && id->vendor; id++)
 			if (is_chip(id, info)) {
 				*ret_variant = id->variant;
-				return drivers[i];
+				return d;
 			}
 	return NULL;
 }
 
-void registry_schemes(char *list, size_t size)
+void registry_schemes(const struct hba_driver *first, char *list, size_t size)
 {
+	const struct hba_driver *d;
 	size_t used = 0;
 
 	list[0] = '\0';
-	for (size_t i = 0; drivers[i] && used < size; i++)
-		if (drivers[i]->scheme)
-			used += (size_t)snprintf(list + used, size - used, "%s%s:", used ? ", " : "", drivers[i]->scheme);
+	for (size_t i = 0; (d = driver_at(first, i)) && used < size; i++)
+		if (d->scheme)
+			used += (size_t)snprintf(list + used, size - used, "%s%s:", used ? ", " : "", d->scheme);
 	for (size_t i = 0; i < ARRAY_SIZE(buses) && used < size; i++)
 		used += (size_t)snprintf(list + used, size - used, "%s%s:", used ? ", " : "", buses[i]->name);
 }
