@@ -9,7 +9,7 @@ endif
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy guest qemu-long bench style mutants format clean
+.PHONY: help build run test test-all test-busy guest qemu-long bench bench-guest style mutants format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
@@ -20,6 +20,8 @@ help:
 	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (a minute; the first time also downloads a kernel)'
 	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
 	@echo 'make bench      commands per second and latency, beside others: docs/benchmarks.md; JSON in run/'
+	@echo 'make bench-guest  hbakit over VFIO beside Linux'\''s own driver, in a guest: a section of the same page (some minutes)'
+	@echo '                GUEST=--profile: only where the instructions go'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
 	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
 	@echo 'make format     clang-format on all of it'
@@ -66,6 +68,11 @@ bench:
 	@$(MAKE) --no-print-directory build
 	@bench/controllers.py --build $(BUILD) --time $(TIME)
 	@bench/core.py --build $(BUILD) --time $(TIME)
+
+bench-guest:
+	@tools/deps build guest bench
+	@$(MAKE) --no-print-directory build
+	@bench/guest/load.py --build $(BUILD) $(GUEST)
 
 style:
 	@tools/deps build test

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 
@@ -95,6 +96,17 @@ def bars(name, title, unit, values):
                                 "$data using 0:2:(sprintf('%g', $2)) with labels offset 0,0.7 notitle"], data)
 
 
+def groups(name, title, unit, labels, series):
+  """Bars side by side for each label: `series` = {name: [[values of one label]…]}; a bar is their median, its whisker their range."""
+  rows = ([(statistics.median(values), min(values), max(values)) for values in column] for column in zip(*series.values()))
+  data = "\n".join(" ".join([json.dumps(label), *(f"{n:g}" for bar in row for n in bar)]) for label, row in zip(labels, rows))
+  plots = ", ".join(f"$data using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) title {json.dumps(label)}"
+                    for i, label in enumerate(series))
+  return _gnuplot(name, title, [f"set ylabel {json.dumps(unit)}", "set style data histograms", "set yrange [0:*]",
+                                "set style histogram errorbars gap 1 lw 1", "set style fill solid 0.6", "set key top left",
+                                "set xtics rotate by -15", f"plot {plots}"], data)
+
+
 def lines(name, title, axes, series, log_x=True):
   """A curve for each name in `series`: {name: [(x, y)…]}; `axes` = (label of x, label of y)."""
   data = "\n\n\n".join("\n".join(f"{x:g} {y:g}" for x, y in points) for points in series.values())
@@ -105,17 +117,13 @@ def lines(name, title, axes, series, log_x=True):
 
 # ---- the page
 
-def _markers(name):
-  return f"<!-- begin {name}: `make bench` writes this -->", f"<!-- end {name} -->"
-
-
 def replaced(text, name, section):
   """The page's text with what stands between the markers of `name` replaced."""
-  begin, end = _markers(name)
-  pattern = re.escape(begin) + r"\n.*?" + re.escape(end)
+  end = f"<!-- end {name} -->"
+  pattern = rf"(<!-- begin {re.escape(name)}: [^\n]* -->\n).*?{re.escape(end)}"
   if len(re.findall(pattern, text, re.S)) != 1:
-    raise common.Failed(f"{PAGE} needs one line `{begin}` and, below it, one `{end}`")
-  return re.sub(pattern, lambda _: f"{begin}\n\n{section}\n\n{end}", text, flags=re.S)
+    raise common.Failed(f"{PAGE} needs one line `<!-- begin {name}: … -->`, which says who writes the section, and below it one `{end}`")
+  return re.sub(pattern, lambda found: f"{found.group(1)}\n{section}\n\n{end}", text, flags=re.S)
 
 
 def write(name, pieces):

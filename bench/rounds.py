@@ -29,6 +29,14 @@ def canary():
   return (time.perf_counter_ns() - began) / 1e6
 
 
+def canary_line(times):
+  """Whether the machine was quiet while canaries took these many milliseconds."""
+  best = min(times)
+  slow = sum(time > best * QUIET for time in times)
+  verdict = "quiet" if slow == 0 else f"loud: {slow} of {len(times)} were more than {QUIET - 1:.0%} slower than the best"
+  return f"canary {best:.1f} to {max(times):.1f} ms, {verdict}"
+
+
 class Rounds:
   """candidates: {name: function that measures once}. results: {name: [what it returned, per round]}. number: of such a result."""
 
@@ -61,7 +69,4 @@ class Rounds:
     return statistics.median(a / b for a, b in zip(self.numbers(name), self.numbers(peer)))
 
   def canary_line(self):
-    best = min(self.canaries)
-    slow = sum(c > best * QUIET for c in self.canaries)
-    verdict = "quiet" if slow == 0 else f"loud: {slow} of {len(self.canaries)} were more than {QUIET - 1:.0%} slower than the best"
-    return f"canary {best:.1f} to {max(self.canaries):.1f} ms, {verdict}"
+    return canary_line(self.canaries)
