@@ -151,7 +151,10 @@ struct hba_driver {
 	 * After start, reset, resume and on a rescan, if manages_devices. Required then.
 	 */
 	int (*discover)(struct hba_controller *c);
-	/* A target appears, before anything is sent to it. An error: it does not. UserInitializeTargetForID. Default: 0. */
+	/*
+	 * A target appears, before anything is sent to it. -ENODEV: nobody is there; another error: somebody is, but cannot be used,
+	 * and an event says why, in the words of hba_fail() if there are any. UserInitializeTargetForID. Default: 0.
+	 */
 	int (*initialize_target)(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report);
 	/* Its last task has left the driver; tgt ends with this call. Default: nothing to do. */
 	void (*release_target)(struct hba_controller *c, struct hba_target *tgt);

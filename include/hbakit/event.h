@@ -25,11 +25,12 @@ enum hba_event_kind {
 	HBA_EVENT_LUN_LEFT,
 	HBA_EVENT_PROPERTY, /* text: the key */
 	HBA_EVENT_BUS_RESET,
-	HBA_EVENT_PORT,       /* value: enum hba_port_status */
-	HBA_EVENT_RECOVERY,   /* text: which rung, its outcome, how long; value: the rung, 1 = abort */
-	HBA_EVENT_QUARANTINE, /* value: bytes now waiting for a confirmation */
-	HBA_EVENT_VIOLATION,  /* text: driver, call, value, rule */
-	HBA_EVENT_SCANNED,    /* all that was asked for is looked at; what it found has been told. value: units present */
+	HBA_EVENT_PORT,           /* value: enum hba_port_status */
+	HBA_EVENT_RECOVERY,       /* text: which rung, its outcome, how long; value: the rung, 1 = abort */
+	HBA_EVENT_QUARANTINE,     /* value: bytes now waiting for a confirmation */
+	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule */
+	HBA_EVENT_SCANNED,        /* all that was asked for is looked at; what it found has been told. value: units present */
+	HBA_EVENT_TARGET_REFUSED, /* initialize_target failed with `value`, an errno other than -ENODEV; text: why */
 };
 
 /** struct hba_event - One of them. `target` is UINT64_MAX for those about the controller. */

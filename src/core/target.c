@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct target_job {
 	struct job job;
@@ -82,12 +83,24 @@ static int narrowed(struct hba_target *tgt, const struct hba_target_report *r)
 	return 0;
 }
 
+static void tell_refused(struct hba_target *tgt, int error)
+{
+	struct hba_controller *c = tgt->controller;
+
+	event_put(c, HBA_EVENT_TARGET_REFUSED, tgt->id, NULL, error, "target %llu is not used: driver %s, initialize_target: %s",
+		  (unsigned long long)tgt->id, c->driver->name, c->op_sentence[0] ? c->op_sentence : strerror(-error));
+}
+
 static int run_initialize(struct hba_controller *c, struct job *job)
 {
 	struct hba_target *tgt = container_of(job, struct target_job, job)->target;
 	struct hba_target_report r = tgt->report;
 	int error = c->driver->initialize_target(c, tgt, &r);
 
+	if (error > 0)
+		return no_errno(c, error);
+	if (error < 0 && error != -ENODEV)
+		tell_refused(tgt, error);
 	return error < 0 ? error : narrowed(tgt, &r);
 }
 

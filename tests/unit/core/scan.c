@@ -125,18 +125,55 @@ static void initiator_id_is_no_target(void **state)
 	test_down(d, c);
 }
 
-static void a_target_the_driver_refuses(void **state)
+/* The first target's initialize_target returns `error`; the other is used all the same. */
+static struct hba_controller *refuse_first(struct test_driver *d, int error)
 {
-	struct test_driver *d = test_driver_new();
 	struct hba_controller *c;
 
-	(void)state;
-	d->targets[1].luns = 1;
+	d->targets[0].luns = d->targets[1].luns = 1;
 	d->fail[TEST_INITIALIZE_TARGET].call = 1;
-	d->fail[TEST_INITIALIZE_TARGET].error = -EIO;
+	d->fail[TEST_INITIALIZE_TARGET].error = error;
 	c = test_up(d);
 	assert_int_equal(count_units(c), 1);
 	assert_true(info_of(c, 1, 0).present);
+	return c;
+}
+
+static void a_target_the_driver_refuses(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = refuse_first(d, -EIO);
+	struct hba_event e;
+
+	(void)state;
+	assert_true(test_event(c, HBA_EVENT_TARGET_REFUSED, &e));
+	assert_int_equal(e.target, 0);
+	assert_int_equal(e.value, -EIO);
+	assert_string_equal(e.text, "target 0 is not used: driver test, initialize_target: Input/output error");
+	assert_false(test_event(c, HBA_EVENT_TARGET_REFUSED, &e));
+	test_down(d, c);
+}
+
+static void a_target_that_is_not_there_is_no_news(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = refuse_first(d, -ENODEV);
+	struct hba_event e;
+
+	(void)state;
+	assert_false(test_event(c, HBA_EVENT_TARGET_REFUSED, &e));
+	test_down(d, c);
+}
+
+static void a_target_with_an_answer_that_is_none(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = refuse_first(d, 1);
+	struct hba_event e;
+
+	(void)state;
+	assert_true(test_event(c, HBA_EVENT_VIOLATION, &e));
+	assert_non_null(strstr(e.text, "initialize_target: returned 1"));
 	test_down(d, c);
 }
 
@@ -468,6 +505,8 @@ int main(void)
 		cmocka_unit_test(targets_up_to_the_highest),
 		cmocka_unit_test(initiator_id_is_no_target),
 		cmocka_unit_test(a_target_the_driver_refuses),
+		cmocka_unit_test(a_target_that_is_not_there_is_no_news),
+		cmocka_unit_test(a_target_with_an_answer_that_is_none),
 		cmocka_unit_test(managed_targets_are_not_scanned),
 		cmocka_unit_test(a_target_that_never_answers),
 		cmocka_unit_test(many_units),
