@@ -215,4 +215,5 @@ def main():
     page.keep(f"run/bench-core-{name}.json", found, {"figures": SECTIONS[name](bench, found)})
 
 
-common.main_of("bench/core.py", main)
+if __name__ == "__main__":
+  common.main_of("bench/core.py", main)

@@ -17,7 +17,7 @@ LAYERS = {
   "src/core/guest.c": "submit",
   "src/core/lun.c": "submit",
   "src/core/memory.c": "submit",
-  "src/core/split.c": "submit",
+  "src/core/split.": "submit",
   "src/core/queue.c queue_add": "submit",
   "src/core/data.c data_restore": "completion",
   "src/core/data.c data_settle": "completion",

@@ -173,6 +173,8 @@ void memory_init(struct memory *m);
 int memory_refuse(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** memory_region() - The mapping with that number; NULL: none. No lock. */
 const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
+/** memory_piece() - Where we and the device find a piece; false: no such region, or the piece is outside it. No lock. */
+bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova);
 /** mapping_in_use() - Has any task data in it? The loop's to ask. */
 bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m);
 /** mapping_holds() - Does any byte of the mapping lie in `length` bytes at `address`? */
@@ -204,9 +206,17 @@ enum task_state {
 /** enum head_view - Whose words the head's second line holds. */
 enum head_view {
 	HEAD_AS_GIVEN,
-	HEAD_WHOLE,  /* the client's, but its short form is written as a list of one */
+	HEAD_WHOLE,  /* the client's, but its data is one item, in the driver's mode */
 	HEAD_STAGED, /* the driver's: one stage, in its mode */
 };
+
+/** union item - One item of a data list in any mode; all are sixteen bytes. */
+union item {
+	struct hba_segment segment;
+	struct iovec iov;
+	struct hba_piece piece;
+};
+static_assert(sizeof(union item) == 16, "items of a list are alike in size");
 
 /** struct task - One member of the pool. Lines 1 and 2 are public; 3 is touched at submit and completion; the others are for the rare. */
 struct task {
@@ -234,17 +244,20 @@ struct task {
 	bool urgent;                    /* internal: goes before everything, frozen unit or not */
 	bool cancelled;                 /* by hba_cancel, not by its timeout */
 	bool sense_asked, sense_wanted; /* once per try; frozen for it, and not asked yet */
-	struct iovec whole;             /* the client's short form, as a list of one */
 	void *memory;                   /* internal: INTERNAL_BYTES that the device can reach */
-	union item *items;              /* max_items of them: the data in the driver's mode, where the client's list will not do */
-	struct iovec *cpu;              /* the same stage for the driver's CPU, if it asked for that in DMA mode; NULL */
+	union item *items;              /* max_items of them: the data in the driver's mode, where one item will not do */
+	struct iovec *cpu;              /* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
 	uint8_t *sense;                 /* HBA_MAX_SENSE bytes */
 
-	/* While the head tells the driver of one stage (HEAD_STAGED): what the client wrote, and how far it has come. */
+	/* While the head tells the driver something else: what the client wrote. */
+	union item whole; /* HEAD_WHOLE: the one item */
 	union hba_data given;
 	uint64_t given_length;
 	uint32_t given_n;
-	uint8_t given_mode, given_cdb_len;
+	uint8_t given_mode;
+
+	/* HEAD_STAGED only: how far it has come. */
+	uint8_t given_cdb_len;
 	bool bounced;         /* this stage's data lie in the bounce slice */
 	bool splits;          /* a block READ or WRITE: may go in stages */
 	uint64_t moved;       /* by the stages before this one */
@@ -288,14 +301,6 @@ static inline struct task *task_list_pop(struct task_list *l)
 		l->head = t->next;
 	return t;
 }
-
-/** union item - One item of a data list in any mode; all are sixteen bytes. */
-union item {
-	struct hba_segment segment;
-	struct iovec iov;
-	struct hba_piece piece;
-};
-static_assert(sizeof(union item) == 16, "items of a list are alike in size");
 
 struct pool {
 	struct task *tasks; /* by slot: tmf, internal, clients */

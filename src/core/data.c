@@ -5,6 +5,7 @@
  *	client's list ── where it lies ──> segments that fit          sent as they are
  *	              └─ copied into the task's bounce slice ─> …     where that gets further
  *
+ * One item within the limits, nearly every command, goes as it is, told in the driver's mode.
  * A block READ or WRITE larger than the limits goes in stages, one after another, each with a CDB of its own; all else must fit at
  * once. What the client wrote is put back before its done. CPU-mode drivers without limits skip all this: their lists go as they are.
  */
@@ -178,14 +179,11 @@ static int check_list(const struct hba_controller *c, const struct task *t)
 	return sum == t->given_length ? 0 : wrong_sum(sum, t->given_length);
 }
 
-static bool list_lies_in(const struct hba_controller *c, const struct hba_task *t, const struct hba_mapping *m)
+static bool list_lies_in(const struct hba_task *t, const struct hba_mapping *m)
 {
-	for (uint32_t i = 0; i < t->n_data; i++) {
-		if (t->mode == HBA_DATA_CPU && mapping_holds(m, t->data.iov[i].iov_base, t->data.iov[i].iov_len))
+	for (uint32_t i = 0; i < t->n_data; i++)
+		if (mapping_holds(m, t->data.iov[i].iov_base, t->data.iov[i].iov_len))
 			return true;
-		if (t->mode == HBA_DATA_REGION && memory_region(&c->memory, t->data.pieces[i].region) == m)
-			return true;
-	}
 	return false;
 }
 
@@ -200,8 +198,8 @@ bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 		return false;
 	if (!t->head.length)
 		return false;
-	if (t->view != HEAD_STAGED)
-		return list_lies_in(c, &t->head, m);
+	if (t->view == HEAD_AS_GIVEN)
+		return list_lies_in(&t->head, m);
 	n = t->given_n ? t->given_n : 1;
 	for (uint32_t i = 0; i < n; i++)
 		if (mapping_holds(m, item_address(c, t, i), item_length(t, i)))
@@ -376,29 +374,31 @@ static int check_stages(struct hba_controller *c, struct task *t)
 
 /* ---- from submit to done */
 
-static void keep_given(struct task *t)
+static void keep_list(struct task *t, enum head_view view)
 {
 	t->given = t->head.data;
 	t->given_length = t->head.length;
 	t->given_n = t->head.n_data;
 	t->given_mode = t->head.mode;
+	t->view = (uint8_t)view;
+}
+
+static void keep_given(struct task *t)
+{
+	keep_list(t, HEAD_STAGED);
 	t->given_cdb_len = t->head.cdb_len;
 	memcpy(t->given_cdb, t->head.cdb, sizeof(t->given_cdb));
 	t->moved = t->item_offset = 0;
 	t->item = 0;
-	t->view = HEAD_STAGED;
 }
 
 void data_restore(struct task *t)
 {
-	if (t->view == HEAD_WHOLE) {
-		t->head.data.buffer = t->whole.iov_base;
-		t->head.n_data = 0;
-	} else {
-		t->head.data = t->given;
+	t->head.data = t->given;
+	t->head.n_data = t->given_n;
+	t->head.mode = t->given_mode;
+	if (t->view == HEAD_STAGED) {
 		t->head.length = t->given_length;
-		t->head.n_data = t->given_n;
-		t->head.mode = t->given_mode;
 		t->head.cdb_len = t->given_cdb_len;
 		memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
 	}
@@ -416,24 +416,66 @@ static void judge_split(struct task *t)
 	t->granule = t->splits ? block : 1;
 }
 
-/* The common case: a list of the driver's own kind, and no limit on it. */
-static bool passes_through(const struct hba_controller *c, const struct task *t)
+/* The common case: all of the data in one place, for us at `ret_address`, for the driver at `ret_device`. Whatever is wrong: false. */
+static bool lie_in_one(const struct hba_controller *c, const struct hba_task *t, uint8_t **ret_address, uint64_t *ret_device)
 {
-	return c->unlimited && t->head.mode == HBA_DATA_CPU && !t->lun->target->report.max_transfer;
+	struct hba_iova iova;
+
+	if (t->n_data == 1 && t->mode == HBA_DATA_REGION) {
+		if (t->data.pieces->length != t->length || !memory_piece(&c->memory, t->data.pieces, ret_address, &iova))
+			return false;
+	} else if (t->n_data == 0 && t->mode == HBA_DATA_CPU) {
+		*ret_address = t->data.buffer;
+		if (c->report.data_mode == HBA_DATA_DMA && memory_iova(&c->memory, *ret_address, &iova) < t->length)
+			return false;
+	} else {
+		return false;
+	}
+	*ret_device = c->report.data_mode == HBA_DATA_DMA ? iova.bus : (uintptr_t)*ret_address;
+	return true;
 }
 
-static int pass_through(struct hba_task *head)
+static void write_one(const struct hba_controller *c, struct task *t, uint8_t *address, uint64_t device)
 {
-	struct task *t = task_of(head);
+	keep_list(t, HEAD_WHOLE);
+	if (c->report.data_mode == HBA_DATA_DMA) {
+		t->whole.segment = (struct hba_segment) { { device }, t->head.length };
+		t->head.data.segments = &t->whole.segment;
+		if (t->cpu)
+			t->cpu[0] = (struct iovec) { address, t->head.length };
+	} else {
+		t->whole.iov = (struct iovec) { address, t->head.length };
+		t->head.data.iov = &t->whole.iov;
+	}
+	t->head.n_data = 1;
+	t->head.mode = (uint8_t)c->report.data_mode;
+}
+
+/* One item that is within the limits goes without being copied, split or staged. */
+static bool goes_as_one(struct task *t)
+{
+	const struct hba_controller *c = t->queue->controller;
+	uint8_t *address;
+	uint64_t device;
+
+	if (c->report.data_mode == HBA_DATA_REGION || t->head.length > or_unlimited(t->lun->target->report.max_transfer) ||
+	    !lie_in_one(c, &t->head, &address, &device) ||
+	    !split_takes_one(&c->limits[t->head.direction == HBA_TO_TARGET], device, t->head.length))
+		return false;
+	write_one(c, t, address, device);
+	return true;
+}
+
+/* A list of the driver's own kind, and no limit on it. */
+static bool passes_through(const struct hba_controller *c, const struct task *t)
+{
+	return c->unlimited && t->head.mode == HBA_DATA_CPU && t->head.n_data && !t->lun->target->report.max_transfer;
+}
+
+static int pass_through(const struct hba_task *head)
+{
 	uint64_t sum = 0;
 
-	if (head->n_data == 0) {
-		t->whole = (struct iovec) { head->data.buffer, head->length };
-		head->data.iov = &t->whole;
-		head->n_data = 1;
-		t->view = HEAD_WHOLE;
-		return 0;
-	}
 	for (uint32_t i = 0; i < head->n_data; i++)
 		if (!head->data.iov[i].iov_len || __builtin_add_overflow(sum, head->data.iov[i].iov_len, &sum))
 			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
@@ -448,6 +490,8 @@ int data_prepare(struct task *t)
 	/* In each mode: no buffer, or no list. */
 	if (!t->head.data.buffer)
 		return no_place(t->head.length);
+	if (goes_as_one(t))
+		return 0;
 	if (passes_through(c, t))
 		return pass_through(&t->head);
 	keep_given(t);

@@ -50,6 +50,9 @@ struct hba_buffer {
 struct hba_mapping {
 	struct list link;
 	struct hba_buffer *buffer;
+	uint8_t *address; /* of the buffer's, once more: they are asked for on the I/O path */
+	size_t length;
+	struct hba_iova iova;
 	uint32_t region;
 	bool owns_buffer;
 };
@@ -415,6 +418,17 @@ const struct hba_mapping *memory_region(const struct memory *m, uint32_t number)
 	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
 }
 
+bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova)
+{
+	const struct hba_mapping *map = memory_region(m, p->region);
+
+	if (!map || p->offset > map->length || p->length > map->length - p->offset)
+		return false;
+	*ret_address = map->address + p->offset;
+	*ret_iova = hba_iova_at(map->iova, p->offset);
+	return true;
+}
+
 static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 {
 	struct memory *m = &b->controller->memory;
@@ -424,6 +438,9 @@ static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 	if (!map)
 		return -ENOMEM;
 	map->buffer = b;
+	map->address = b->slab->address + b->offset;
+	map->length = b->length;
+	map->iova = hba_iova_at(b->slab->iova, b->offset);
 	r = region_number(m, map);
 	if (r < 0) {
 		free(map);
@@ -489,19 +506,19 @@ int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, uns
 void *hba_mapping_address(const struct hba_mapping *m)
 {
 	assert(m);
-	return m->buffer->slab->address + m->buffer->offset;
+	return m->address;
 }
 
 size_t hba_mapping_length(const struct hba_mapping *m)
 {
 	assert(m);
-	return m->buffer->length;
+	return m->length;
 }
 
 struct hba_iova hba_mapping_iova(const struct hba_mapping *m)
 {
 	assert(m);
-	return hba_iova_at(m->buffer->slab->iova, m->buffer->offset);
+	return m->iova;
 }
 
 uint32_t hba_mapping_region(const struct hba_mapping *m)

@@ -9,6 +9,7 @@
 #define CORE_SPLIT_H
 
 #include <hbakit/dma.h>
+#include <stdbool.h>
 
 /** struct split_limits - The constraints of one direction. Bytes, but for the first. */
 struct split_limits {
@@ -33,6 +34,13 @@ void split_begin(struct split *s, const struct split_limits *limits, struct hba_
 /** split_add() - Returns how many of `length` bytes at `address` were taken. Less than that ends the stage: it is full, or the rest
  *  begins where no segment may. */
 uint64_t split_add(struct split *s, uint64_t address, uint64_t length);
+
+/** split_takes_one() - May these bytes, 1.., be a stage of one segment? */
+static inline bool split_takes_one(const struct split_limits *l, uint64_t address, uint64_t length)
+{
+	return length <= l->segment_bytes && length <= l->transfer && !(address & (l->alignment - 1)) && address <= l->highest &&
+	       length - 1 <= l->highest - address && (!l->boundary || length <= l->boundary - (address & (l->boundary - 1)));
+}
 
 /** split_trim() - Give back the end, so that a multiple of `granule` bytes is left. Returns what is left; 0: not one fits. */
 uint64_t split_trim(struct split *s, uint64_t granule);
