@@ -17,6 +17,7 @@ LAYERS = {
   "src/core/guest.c": "submit",
   "src/core/lun.c": "submit",
   "src/core/memory.c": "submit",
+  "src/core/spans.": "submit",
   "src/core/split.": "submit",
   "src/core/queue.c queue_add": "submit",
   "src/core/data.c data_restore": "completion",

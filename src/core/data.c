@@ -426,7 +426,7 @@ static bool lie_in_one(const struct hba_controller *c, const struct hba_task *t,
 			return false;
 	} else if (t->n_data == 0 && t->mode == HBA_DATA_CPU) {
 		*ret_address = t->data.buffer;
-		if (c->report.data_mode == HBA_DATA_DMA && memory_iova(&c->memory, *ret_address, &iova) < t->length)
+		if (c->report.data_mode == HBA_DATA_DMA && spans_iova(&c->memory.spans, *ret_address, &iova) < t->length)
 			return false;
 	} else {
 		return false;
