@@ -9,7 +9,7 @@ endif
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy guest qemu-long bench bench-guest style mutants format clean
+.PHONY: help build run test test-all test-busy guest qemu-long bench bench-guest style mutants deb format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
@@ -24,6 +24,7 @@ help:
 	@echo '                GUEST=--profile: only where the instructions go'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
 	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
+	@echo 'make deb        Debian packages, in run/deb/; tried in a root of their own, and by lintian'
 	@echo 'make format     clang-format on all of it'
 	@echo 'make clean      remove what was built'
 	@echo
@@ -82,6 +83,10 @@ style:
 mutants:
 	@tools/deps build test
 	@tests/mutants/run.py . $(MUTANTS)
+
+deb:
+	@tools/deps build deb
+	@tools/deb
 
 format:
 	@tools/deps format
