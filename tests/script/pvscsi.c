@@ -343,7 +343,7 @@ static struct adapter *with_one_held(struct hba_lun **ret_lun, struct test_io *i
 	*ret_lun = up(a);
 	a->hold = true;
 	rig_ready(*ret_lun, io);
-	test_turns(a->rig->c, 4);
+	rig_send(a->rig);
 	assert_int_equal(a->n_held, 1);
 	return a;
 }
@@ -362,20 +362,9 @@ static void bring_up_has_its_order(void **state)
 static void it_works_when_the_adapter_does(void **state)
 {
 	struct adapter *a = usual();
-	struct hba_lun *lun = up(a);
-	struct test_io io = { 0 };
-	uint8_t out[4 * RIG_BLOCK], in[4 * RIG_BLOCK];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(out); i++)
-		out[i] = (uint8_t)(i * 7);
-	rig_write(lun, &io, out, 4);
-	rig_wait(a->rig, &io, 1);
-	rig_read(lun, &io, in, 4);
-	rig_wait(a->rig, &io, 2);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
-	assert_memory_equal(in, out, sizeof(in));
-	test_no_violation(a->rig->c);
+	rig_copies(a->rig, up(a));
 	end(a);
 }
 
@@ -386,9 +375,7 @@ static void an_adapter_without_messages_works(void **state)
 
 	(void)state;
 	a->no_messages = true;
-	rig_ready(up(a), &io);
-	rig_wait(a->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_works(a->rig, up(a), &io);
 	end(a);
 }
 
@@ -413,8 +400,7 @@ static void a_producer_index_beyond_the_ring_is_not_followed(void **state)
 		/* Once the index is right again, so is all else. */
 		hba_publish32(&state_of(a)->cmp_prod, prod);
 		execute(a, &a->held[0]);
-		rig_wait(a->rig, &io, 1);
-		assert_int_equal(io.last.outcome, HBA_GOOD);
+		rig_ends(a->rig, &io, 1, HBA_GOOD);
 		end(a);
 	}
 }
@@ -432,9 +418,7 @@ static void a_message_index_beyond_the_ring_is_not_followed(void **state)
 	hba_publish32(&state_of(a)->msg_prod, 1000);
 	test_turns(a->rig->c, 50);
 	assert_int_equal(hba_get32(state_of(a)->msg_cons), 0);
-	rig_ready(lun, &io);
-	rig_wait(a->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_works(a->rig, lun, &io);
 	end(a);
 }
 
@@ -452,8 +436,7 @@ static void a_consumer_index_that_cannot_be_only_holds_back(void **state)
 	assert_int_equal(io.done, 0);
 	hba_publish32(&state_of(a)->req_cons, cons);
 	rig_tick(a->rig, 20);
-	rig_wait(a->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_ends(a->rig, &io, 1, HBA_GOOD);
 	end(a);
 }
 
@@ -489,8 +472,7 @@ static void a_late_completion_does_not_end_the_next_command(void **state)
 
 	(void)state;
 	rig_tick(a->rig, 20);
-	rig_wait(a->rig, &io, 1); /* aborted */
-	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	rig_ends(a->rig, &io, 1, HBA_TASK_TIMEOUT); /* aborted */
 	assert_int_equal(a->aborts, 1);
 	rig_tick(a->rig, 0);
 	for (unsigned i = 0; i < REQS - 3; i++) /* whoever has that frame now is among them */
@@ -520,7 +502,7 @@ static void lengths_out_of_range_are_cut(void **state)
 		a->hold = true;
 		a->n_held = 0;
 		rig_read(lun, &io, buffer, 1);
-		test_turns(a->rig->c, 4);
+		rig_send(a->rig);
 		cmp.context = a->held[0].context;
 		complete(a, &cmp);
 		rig_wait(a->rig, &io, io.done + 1);
@@ -528,14 +510,13 @@ static void lengths_out_of_range_are_cut(void **state)
 
 		a->n_held = 0;
 		rig_ready(lun, &io);
-		test_turns(a->rig->c, 4);
+		rig_send(a->rig);
 		cmp = (struct pvscsi_cmp) { .context = a->held[0].context,
 					    .scsi = hba_le16_of(2),
 					    .sense_len = hba_le32_of((uint32_t)lengths[i]) };
 		memcpy(at(a, hba_get64(a->held[0].sense), 18), (uint8_t[18]) { 0x70, 0, 5, [7] = 10, [12] = 0x24 }, 18);
 		complete(a, &cmp);
-		rig_wait(a->rig, &io, io.done + 1);
-		assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+		rig_ends(a->rig, &io, io.done + 1, HBA_CHECK_CONDITION);
 		assert_true(io.last.sense_len <= 96);
 	}
 	test_no_violation(a->rig->c);
@@ -556,7 +537,7 @@ static void every_host_status_has_an_end(void **state)
 
 		a->n_held = 0;
 		rig_ready(lun, &io);
-		test_turns(a->rig->c, 4);
+		rig_send(a->rig);
 		for (unsigned tries = 0; tries < 1000 && io.done == done; tries++) {
 			if (a->n_held)
 				end_request(a, &a->held[--a->n_held], (uint16_t)host);
@@ -579,15 +560,12 @@ static void a_timeout_goes_up_the_ladder(void **state)
 	a->forget_abort = true;
 	a->hold = false;
 	rig_tick(a->rig, 20);
-	rig_wait(a->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	rig_ends(a->rig, &io, 1, HBA_TASK_TIMEOUT);
 	assert_int_equal(a->aborts, 1);
 	assert_int_equal(a->unit_resets, 2); /* of the unit, of the target */
 	assert_int_equal(a->bus_resets, 1);
 	assert_int_equal(a->resets, 2);
-	rig_ready(lun, &io);
-	rig_wait(a->rig, &io, 2);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_works(a->rig, lun, &io);
 	end(a);
 }
 
@@ -626,11 +604,10 @@ static void pulled_out_ends_every_command(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 8; i++)
 		rig_ready(lun, &io);
-	test_turns(a->rig->c, 4);
+	rig_send(a->rig);
 	script_remove(&a->rig->script);
 	rig_ready(lun, &io);
-	rig_wait(a->rig, &io, 10);
-	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+	rig_ends(a->rig, &io, 10, HBA_NOT_PRESENT);
 	rig_until(a->rig, HBA_GONE);
 	end(a);
 }
@@ -644,8 +621,7 @@ static void all_ones_end_every_command(void **state)
 	(void)state;
 	script_silence(&a->rig->script);
 	rig_tick(a->rig, 20);
-	rig_wait(a->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+	rig_ends(a->rig, &io, 1, HBA_NOT_PRESENT);
 	rig_until(a->rig, HBA_GONE);
 	end(a);
 }

@@ -23,6 +23,7 @@ enum {
 	ILLEGAL_REQUEST = 5,
 	INVALID_FIELD = 0x24,
 	OUT_OF_RANGE = 0x21,
+	TURNS_TO_SEND = 4,
 	MANY_TURNS = 100000,
 };
 
@@ -243,11 +244,46 @@ static void turn(struct rig *rig, unsigned i)
 		usleep(10); /* it is the service thread's turn */
 }
 
+void rig_send(struct rig *rig)
+{
+	test_turns(rig->c, TURNS_TO_SEND);
+}
+
 void rig_wait(struct rig *rig, const struct test_io *io, unsigned done)
 {
 	for (unsigned i = 0; i < MANY_TURNS && io->done < done; i++)
 		turn(rig, i);
 	assert_int_equal(io->done, done);
+}
+
+void rig_ends(struct rig *rig, const struct test_io *io, unsigned done, enum hba_outcome outcome)
+{
+	rig_wait(rig, io, done);
+	assert_int_equal(io->last.outcome, outcome);
+}
+
+void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io)
+{
+	unsigned done = io->done;
+
+	rig_ready(lun, io);
+	rig_ends(rig, io, done + 1, HBA_GOOD);
+}
+
+void rig_copies(struct rig *rig, struct hba_lun *lun)
+{
+	struct test_io io = { 0 };
+	uint8_t out[4 * RIG_BLOCK], in[4 * RIG_BLOCK];
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 7);
+	rig_write(lun, &io, out, 4);
+	rig_ends(rig, &io, 1, HBA_GOOD);
+	rig_read(lun, &io, in, 4);
+	rig_ends(rig, &io, 2, HBA_GOOD);
+	assert_int_equal(io.last.bytes, sizeof(in));
+	assert_memory_equal(in, out, sizeof(in));
+	test_no_violation(rig->c);
 }
 
 void rig_until(struct rig *rig, enum hba_state state)

@@ -52,8 +52,16 @@ struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t
 struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io);
 struct hba_task *rig_read(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
 struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
+/** rig_send() - The turns that it takes until what was submitted, or answered, is on the other side. */
+void rig_send(struct rig *rig);
 /** rig_wait() - Until `io` has had so many dones: turns, and time. */
 void rig_wait(struct rig *rig, const struct test_io *io, unsigned done);
+/** rig_ends() - The same, and the last of them with that outcome. */
+void rig_ends(struct rig *rig, const struct test_io *io, unsigned done, enum hba_outcome outcome);
+/** rig_works() - One more TEST UNIT READY, and it ends well. */
+void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io);
+/** rig_copies() - What is written is read again, and the contract kept. */
+void rig_copies(struct rig *rig, struct hba_lun *lun);
 /** rig_until() - Turns until the controller is in that state. */
 void rig_until(struct rig *rig, enum hba_state state);
 

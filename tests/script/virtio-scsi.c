@@ -14,27 +14,24 @@ static void refuse(struct chip *v, int error, const char *part)
 	chip_free(v);
 }
 
+/* So many TEST UNIT READY that the device keeps. */
+static void hold(struct chip *v, struct hba_lun *lun, struct test_io *io, unsigned n)
+{
+	v->hold = true;
+	for (unsigned i = 0; i < n; i++)
+		rig_ready(lun, io);
+	rig_send(v->rig);
+	assert_int_equal(v->n_held, n);
+}
+
 /* ---- bring-up */
 
 static void it_works_when_the_device_does(void **state)
 {
 	struct chip *v = chip_new();
-	struct hba_lun *lun = chip_up(v);
-	struct test_io io = { 0 };
-	uint8_t out[4 * RIG_BLOCK], in[4 * RIG_BLOCK];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(out); i++)
-		out[i] = (uint8_t)(i * 7);
-	rig_write(lun, &io, out, 4);
-	rig_wait(v->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
-	rig_read(lun, &io, in, 4);
-	rig_wait(v->rig, &io, 2);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
-	assert_int_equal(io.last.bytes, sizeof(in));
-	assert_memory_equal(in, out, sizeof(in));
-	test_no_violation(v->rig->c);
+	rig_copies(v->rig, chip_up(v));
 	chip_free(v);
 }
 
@@ -144,9 +141,7 @@ static void huge_and_small_queues_work(void **state)
 
 		v->sizes[VIRTIO_SCSI_REQUESTS] = sizes[i];
 		lun = chip_up(v);
-		rig_ready(lun, &io);
-		rig_wait(v->rig, &io, 1);
-		assert_int_equal(io.last.outcome, HBA_GOOD);
+		rig_works(v->rig, lun, &io);
 		chip_free(v);
 	}
 }
@@ -206,17 +201,14 @@ static void a_used_index_that_jumps_too_far_is_not_followed(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
-	rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 1);
 	*chip_used_index(v, VIRTIO_SCSI_REQUESTS) = (uint16_t)(v->queues[VIRTIO_SCSI_REQUESTS].shown + 65);
 	test_turns(v->rig->c, 100);
 	assert_int_equal(io.done, 0);
 	/* Recovery ends it: a function of a device that is well again, or its reset. */
 	v->hold = false;
 	rig_tick(v->rig, 20);
-	rig_wait(v->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	rig_ends(v->rig, &io, 1, HBA_TASK_TIMEOUT);
 	chip_free(v);
 }
 
@@ -229,20 +221,16 @@ static void unknown_heads_are_counted_and_dropped(void **state)
 	struct hba_event e;
 
 	(void)state;
-	v->hold = true;
-	rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
-	assert_int_equal(v->n_held, 1);
+	hold(v, lun, &io, 1);
 	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
 		if (heads[i] != v->held[0])
 			chip_used(v, VIRTIO_SCSI_REQUESTS, heads[i], ANSWER);
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	assert_int_equal(io.done, 0);
 	assert_true(test_event(v->rig->c, HBA_EVENT_VIOLATION, &e));
 	chip_execute(v, v->held[0]);
 	chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], ANSWER);
-	rig_wait(v->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_ends(v->rig, &io, 1, HBA_GOOD);
 	chip_free(v);
 }
 
@@ -253,9 +241,7 @@ static void a_doubled_completion_is_one(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
-	rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 1);
 	chip_execute(v, v->held[0]);
 	chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], ANSWER);
 	chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], ANSWER);
@@ -275,7 +261,7 @@ static struct hba_result answered(struct chip *v, struct hba_lun *lun, const str
 	v->hold = true;
 	v->n_held = 0;
 	rig_read(lun, io, buffer, 1);
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	assert_int_equal(v->n_held, 1);
 	*chip_answer_at(v, v->held[0]) = *resp;
 	v->hold = false; /* a retry succeeds */
@@ -382,15 +368,15 @@ static void an_answer_to_no_function_is_dropped(void **state)
 
 	(void)state;
 	chip_used(v, VIRTIO_SCSI_CONTROL, 0, 1);
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	v->hold_tmf = true;
 	assert_int_equal(hba_manage(&a.m), 0);
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	chip_used(v, VIRTIO_SCSI_CONTROL, 77, 1); /* no head of ours */
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	assert_int_equal(a.response, 0);
 	chip_used(v, VIRTIO_SCSI_CONTROL, 0, 0); /* nothing written */
-	test_turns(v->rig->c, 4);
+	rig_send(v->rig);
 	assert_int_equal(a.response, (int)HBA_DELIVERY_FAILURE + 1);
 	chip_free(v);
 }
@@ -402,21 +388,16 @@ static void a_timeout_goes_up_the_ladder(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
 	v->tmf_ends_victims = false; /* it says yes and does nothing */
-	rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 1);
 	v->hold = false;
 	rig_tick(v->rig, 20);
-	rig_wait(v->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	rig_ends(v->rig, &io, 1, HBA_TASK_TIMEOUT);
 	assert_int_equal(v->subtypes[0], VIRTIO_SCSI_ABORT_TASK);
 	assert_int_equal(v->subtypes[1], VIRTIO_SCSI_LOGICAL_UNIT_RESET);
 	assert_int_equal(v->subtypes[2], VIRTIO_SCSI_I_T_NEXUS_RESET);
 	assert_true(v->resets >= 3); /* bring-up, start, the ladder */
-	rig_ready(lun, &io);
-	rig_wait(v->rig, &io, 2);
-	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_works(v->rig, lun, &io);
 	chip_free(v);
 }
 
@@ -427,15 +408,12 @@ static void a_queue_that_shrinks_at_a_reset_is_not_used(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
 	v->tmf_ends_victims = false;
 	v->restart_size = 8;
-	rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 1);
 	v->hold = false;
 	rig_tick(v->rig, 20);
-	rig_wait(v->rig, &io, 1);
-	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
+	rig_ends(v->rig, &io, 1, HBA_TASK_TIMEOUT);
 	rig_until(v->rig, HBA_DEAD);
 	chip_free(v);
 }
@@ -489,14 +467,10 @@ static void pulled_out_ends_every_command(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
-	for (unsigned i = 0; i < 8; i++)
-		rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 8);
 	script_remove(&v->rig->script);
 	rig_ready(lun, &io); /* its doorbell is what finds out */
-	rig_wait(v->rig, &io, 9);
-	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+	rig_ends(v->rig, &io, 9, HBA_NOT_PRESENT);
 	rig_until(v->rig, HBA_GONE);
 	chip_free(v);
 }
@@ -508,14 +482,10 @@ static void all_ones_end_every_command(void **state)
 	struct test_io io = { 0 };
 
 	(void)state;
-	v->hold = true;
-	for (unsigned i = 0; i < 8; i++)
-		rig_ready(lun, &io);
-	test_turns(v->rig->c, 4);
+	hold(v, lun, &io, 8);
 	script_silence(&v->rig->script);
 	rig_tick(v->rig, 20);
-	rig_wait(v->rig, &io, 8);
-	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+	rig_ends(v->rig, &io, 8, HBA_NOT_PRESENT);
 	rig_until(v->rig, HBA_GONE);
 	chip_free(v);
 }
