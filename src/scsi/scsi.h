@@ -195,6 +195,12 @@ bool scsi_cdb_is_block_command(const uint8_t *cdb);
 /** scsi_cdb_changes_medium() - May it change what is on the medium, or how it is protected? For units opened read-only. */
 bool scsi_cdb_changes_medium(const uint8_t *cdb);
 
+/**
+ * scsi_cdb_transfer() - transfer.c: the most bytes that a command moves, by its own word: its allocation or parameter list length, or so
+ * many blocks. false: it does not say, or nobody here knows where; READ and WRITE have scsi_cdb_read_rw(). *ret_bytes untouched then.
+ */
+bool scsi_cdb_transfer(const uint8_t *cdb, size_t length, uint32_t block_bytes, uint64_t *ret_bytes);
+
 /** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */
 unsigned scsi_cdb_length(uint8_t opcode);
 
