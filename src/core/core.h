@@ -257,9 +257,10 @@ struct task {
 	uint8_t given_mode;
 
 	/* HEAD_STAGED only: how far it has come. */
-	uint8_t given_cdb_len;
+	uint8_t given_cdb_len, given_direction;
 	bool bounced;         /* this stage's data lie in the bounce slice */
 	bool splits;          /* a block READ or WRITE: may go in stages */
+	uint64_t to_move;     /* of given_length, as far as the CDB goes */
 	uint64_t moved;       /* by the stages before this one */
 	uint64_t item_offset; /* the first byte of this stage: in which item, and where in it */
 	uint32_t item;

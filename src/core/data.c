@@ -216,8 +216,8 @@ static struct split_limits stage_limits(const struct hba_controller *c, const st
 
 	if (target < l.transfer)
 		l.transfer = target;
-	if (t->splits && t->given_length - t->moved < l.transfer)
-		l.transfer = t->given_length - t->moved;
+	if (t->to_move - t->moved < l.transfer)
+		l.transfer = t->to_move - t->moved;
 	return l;
 }
 
@@ -238,7 +238,7 @@ static uint64_t fill_direct(const struct hba_controller *c, const struct task *t
 
 static uint64_t fill_bounced(const struct hba_controller *c, const struct task *t, struct split *s)
 {
-	uint64_t rest = t->given_length - t->moved;
+	uint64_t rest = t->to_move - t->moved;
 	struct hba_iova iova;
 
 	if (!t->slice)
@@ -266,13 +266,22 @@ static void copy_bounced(const struct hba_controller *c, const struct task *t, u
 	}
 }
 
+/* How much of a list a device has filled it may not know itself; what somebody else had there before must not come home then. */
+static void fill_slice(const struct hba_controller *c, const struct task *t, uint64_t bytes)
+{
+	if (t->head.direction == HBA_TO_TARGET)
+		copy_bounced(c, t, bytes, false);
+	else if (!t->splits)
+		memset(t->slice, 0, bytes);
+}
+
 /* The CDB of a stage that is not the whole. Its size is the client's unless the blocks have become too far for it. */
 static int stage_cdb(struct task *t, uint64_t bytes)
 {
 	struct scsi_cdb cdb;
 	struct scsi_rw rw;
 
-	if (bytes == t->given_length)
+	if (bytes == t->to_move)
 		return 0;
 	scsi_cdb_read_rw(t->given_cdb, t->given_cdb_len, &rw);
 	rw.block += t->moved / t->granule;
@@ -321,7 +330,7 @@ static int too_much(const struct hba_controller *c, const struct task *t, uint64
 static int next_stage(struct hba_controller *c, struct task *t)
 {
 	struct split_limits limits = stage_limits(c, t);
-	uint64_t rest = t->given_length - t->moved, direct, bounced = 0;
+	uint64_t rest = t->to_move - t->moved, direct, bounced = 0;
 	struct split s;
 
 	split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
@@ -337,8 +346,8 @@ static int next_stage(struct hba_controller *c, struct task *t)
 	t->bounced = bounced > direct;
 	if (s.bytes == 0 || (!t->splits && s.bytes < rest))
 		return too_much(c, t, rest);
-	if (t->bounced && t->head.direction == HBA_TO_TARGET)
-		copy_bounced(c, t, s.bytes, false);
+	if (t->bounced)
+		fill_slice(c, t, s.bytes);
 	write_stage(c, t, &s);
 	return stage_cdb(t, s.bytes);
 }
@@ -347,7 +356,7 @@ static void advance(struct task *t, uint64_t bytes)
 {
 	t->moved += bytes;
 	t->item_offset += bytes;
-	while (t->moved < t->given_length && t->item_offset >= item_length(t, t->item)) {
+	while (t->moved < t->to_move && t->item_offset >= item_length(t, t->item)) {
 		t->item_offset -= item_length(t, t->item);
 		t->item++;
 	}
@@ -362,14 +371,14 @@ static int check_stages(struct hba_controller *c, struct task *t)
 
 	if (!t->splits || t->slice)
 		return 0;
-	for (; t->moved < t->given_length && bytes; advance(t, bytes)) {
+	for (; t->moved < t->to_move && bytes; advance(t, bytes)) {
 		limits = stage_limits(c, t);
 		split_begin(&s, &limits, &t->items[0].segment, c->pool.max_items);
 		bytes = fill_direct(c, t, &s);
 	}
 	t->moved = t->item_offset = 0;
 	t->item = 0;
-	return bytes ? 0 : too_much(c, t, t->given_length);
+	return bytes ? 0 : too_much(c, t, t->to_move);
 }
 
 /* ---- from submit to done */
@@ -386,6 +395,7 @@ static void keep_list(struct task *t, enum head_view view)
 static void keep_given(struct task *t)
 {
 	keep_list(t, HEAD_STAGED);
+	t->given_direction = t->head.direction;
 	t->given_cdb_len = t->head.cdb_len;
 	memcpy(t->given_cdb, t->head.cdb, sizeof(t->given_cdb));
 	t->moved = t->item_offset = 0;
@@ -399,21 +409,61 @@ void data_restore(struct task *t)
 	t->head.mode = t->given_mode;
 	if (t->view == HEAD_STAGED) {
 		t->head.length = t->given_length;
+		t->head.direction = t->given_direction;
 		t->head.cdb_len = t->given_cdb_len;
 		memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
 	}
 	t->view = HEAD_AS_GIVEN;
 }
 
-/* May it go in stages? Only where blocks and bytes agree: then a stage is a number of blocks. */
-static void judge_split(struct task *t)
+/* How much the CDB lets move; UINT64_MAX: it does not say. */
+static uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
 {
-	uint32_t block = __atomic_load_n(&t->lun->block_bytes, __ATOMIC_RELAXED);
+	uint64_t most = UINT64_MAX;
 	struct scsi_rw rw;
 
-	t->splits = block && scsi_cdb_read_rw(t->head.cdb, t->head.cdb_len, &rw) && !rw.protect &&
-		    (uint64_t)rw.count * block == t->head.length;
+	*ret_is_rw = scsi_cdb_read_rw(t->head.cdb, t->head.cdb_len, &rw);
+	if (!*ret_is_rw)
+		(void)scsi_cdb_transfer(t->head.cdb, t->head.cdb_len, block, &most);
+	else if (block && !rw.protect)
+		most = (uint64_t)rw.count * block;
+	return most;
+}
+
+static uint32_t block_bytes(const struct task *t)
+{
+	return __atomic_load_n(&t->lun->block_bytes, __ATOMIC_RELAXED);
+}
+
+/*
+ * How much of it is moved, and may that go in stages? A block READ or WRITE may: a stage is a number of blocks then. A device gets no
+ * more room than the CDB asks for: some move as much as the list holds (QEMU's do), on to the medium, too.
+ */
+static void judge_transfer(struct task *t)
+{
+	uint32_t block = block_bytes(t);
+	bool is_rw;
+	uint64_t most = most_moved(t, block, &is_rw);
+
+	t->splits = is_rw && most <= t->head.length;
+	t->to_move = most < t->head.length ? most : t->head.length;
 	t->granule = t->splits ? block : 1;
+}
+
+static bool has_room_to_spare(const struct task *t)
+{
+	bool is_rw;
+
+	return most_moved(t, block_bytes(t), &is_rw) < t->head.length;
+}
+
+/* For the driver it is a command without data. */
+static void write_none(struct task *t)
+{
+	t->bounced = false;
+	t->head.length = 0;
+	t->head.n_data = 0;
+	t->head.direction = HBA_NO_DATA;
 }
 
 /* The common case: all of the data in one place, for us at `ret_address`, for the driver at `ret_device`. Whatever is wrong: false. */
@@ -460,7 +510,8 @@ static bool goes_as_one(struct task *t)
 
 	if (c->report.data_mode == HBA_DATA_REGION || t->head.length > or_unlimited(t->lun->target->report.max_transfer) ||
 	    !lie_in_one(c, &t->head, &address, &device) ||
-	    !split_takes_one(&c->limits[t->head.direction == HBA_TO_TARGET], device, t->head.length))
+	    !split_takes_one(&c->limits[t->head.direction == HBA_TO_TARGET], device, t->head.length) ||
+	    (c->report.data_mode == HBA_DATA_DMA && has_room_to_spare(t)))
 		return false;
 	write_one(c, t, address, device);
 	return true;
@@ -482,6 +533,19 @@ static int pass_through(const struct hba_task *head)
 	return sum == head->length ? 0 : wrong_sum(sum, head->length);
 }
 
+static int first_stage(struct hba_controller *c, struct task *t)
+{
+	int r;
+
+	judge_transfer(t);
+	if (!t->to_move) {
+		write_none(t);
+		return 0;
+	}
+	r = check_stages(c, t);
+	return r < 0 ? r : next_stage(c, t);
+}
+
 int data_prepare(struct task *t)
 {
 	struct hba_controller *c = t->queue->controller;
@@ -498,13 +562,8 @@ int data_prepare(struct task *t)
 	r = check_list(c, t);
 	if (r == 0 && c->report.data_mode == HBA_DATA_REGION)
 		r = fail(-EOPNOTSUPP, "driver %s takes data by region, which needs the remote pair", c->driver->name);
-	if (r == 0) {
-		judge_split(t);
-		r = check_stages(c, t);
-	}
-	if (r == 0) {
-		r = next_stage(c, t);
-	}
+	if (r == 0)
+		r = first_stage(c, t);
 	if (r < 0)
 		data_restore(t);
 	return r;
@@ -521,7 +580,7 @@ bool data_settle(struct task *t)
 		copy_bounced(c, t, bytes, true);
 	t->bounced = false;
 	t->bytes += t->moved;
-	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->given_length || !c->accepting)
+	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->to_move || !c->accepting)
 		return false;
 	advance(t, bytes);
 	t->tries = 0; /* this stage was not refused; the next one has its own */

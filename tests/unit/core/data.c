@@ -659,6 +659,72 @@ static int narrow(struct hba_controller *c, struct hba_target *tgt, struct hba_t
 	return 0;
 }
 
+/* By a list that is longer than what the CDB says: what lies behind is neither read nor written. */
+static void move_less_than_the_list(struct bench *b, bool write, uint16_t blocks, uint8_t *at)
+{
+	struct hba_task *t = get(b, 16 * TEST_BLOCK);
+	struct io io = { .block = 5, .bytes = 16 * TEST_BLOCK, .n = 1, .iov = { { at, 16 * TEST_BLOCK } }, .write = write };
+	uint64_t written = b->r.written;
+
+	fill_or_spoil(&io);
+	write_command(t, &io, 10);
+	t->cdb[7] = 0;
+	t->cdb[8] = (uint8_t)blocks;
+	assert_int_equal(submit(t, &io), 0);
+	test_wait(b->r.c, &io.t, 1);
+	assert_int_equal(io.t.last.outcome, HBA_GOOD);
+	assert_int_equal(io.t.last.bytes, blocks * (uint64_t)TEST_BLOCK);
+	assert_int_equal(b->r.written - written, write ? blocks * (uint64_t)TEST_BLOCK : 0);
+	for (uint64_t i = 0; i < io.bytes && !write; i++)
+		assert_int_equal(at[i], i < blocks * (uint64_t)TEST_BLOCK ? rig_byte(5 * TEST_BLOCK + i)
+									  : (uint8_t)~rig_byte(5 * TEST_BLOCK + i));
+}
+
+static void a_device_gets_no_more_room_than_the_cdb_asks_for(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		up(&b, k ? &staged : &shapes[0]);
+		for (uint16_t blocks = 0; blocks <= 16; blocks++) {
+			move_less_than_the_list(&b, blocks % 2, blocks, b.mapped + 1);
+			move_less_than_the_list(&b, !(blocks % 2), blocks, b.heap);
+		}
+		test_no_violation(b.r.c);
+		down(&b);
+	}
+}
+
+/* A device that says GOOD, and more bytes than it has written, shows nobody what was in the slice before. */
+static void a_slice_keeps_nothing_of_others(void **state)
+{
+	struct io io = { .block = 9, .bytes = 8 * TEST_BLOCK, .n = 1 };
+	uint8_t answer[INQUIRY_BYTES];
+	struct test_io inquiry = { .put = true };
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &shapes[0]);
+	io.iov[0] = (struct iovec) { b.heap, io.bytes };
+	one_read(&b, b.heap, io.bytes, io.bytes, 0);
+	t = get(&b, sizeof(answer));
+	t->cdb[0] = 0xc0; /* a vendor's */
+	t->cdb_len = 10;
+	t->direction = HBA_FROM_TARGET;
+	t->length = sizeof(answer);
+	t->data.buffer = answer;
+	memset(answer, 0xee, sizeof(answer));
+	rig_say(&b.r, (struct rig_answer) { .outcome = HBA_GOOD, .bytes = sizeof(answer) }, 1);
+	assert_int_equal(hba_submit(t, test_done, &inquiry), 0);
+	test_wait(b.r.c, &inquiry, 1);
+	assert_int_equal(inquiry.last.bytes, sizeof(answer));
+	for (size_t i = 0; i < sizeof(answer); i++)
+		assert_int_equal(answer[i], 0);
+	down(&b);
+}
+
 static void a_target_may_take_less(void **state)
 {
 	static const struct shape limited = { "limited", 0, 16, 65536, 1, 64, 0, 65536 };
@@ -787,6 +853,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_stage_has_its_tries),
 		cmocka_unit_test(what_does_not_split_is_refused),
 		cmocka_unit_test(a_read_whose_length_is_not_its_blocks),
+		cmocka_unit_test(a_device_gets_no_more_room_than_the_cdb_asks_for),
+		cmocka_unit_test(a_slice_keeps_nothing_of_others),
 		cmocka_unit_test(a_target_may_take_less),
 		cmocka_unit_test(wrong_lists_are_refused),
 	};

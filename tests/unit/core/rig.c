@@ -82,7 +82,7 @@ static bool disk(struct rig *r, struct hba_task *t)
 	if (!r->disk || !scsi_cdb_read_rw(t->cdb, t->cdb_len, &rw))
 		return false;
 	r->stages++;
-	r->wrong += rw.count * (uint64_t)TEST_BLOCK != t->length || rw.direction != t->direction;
+	r->wrong += rw.count * (uint64_t)TEST_BLOCK != t->length || (t->length && rw.direction != t->direction);
 	if (r->stages == r->bad_stage) {
 		fail_with(t, &(struct rig_answer) { .key = MEDIUM_ERROR_KEY, .asc = 0x11 });
 	} else {
