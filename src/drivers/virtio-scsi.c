@@ -13,6 +13,7 @@
 
 #include "drivers/drivers.h"
 #include "proto/virtio-pci.h"
+#include "scsi/scsi.h"
 
 #include <errno.h>
 #include <hbakit/driver.h>
@@ -71,6 +72,8 @@ struct vscsi {
 	struct hba_iova control_iova, event_iova;
 	struct virtio_scsi_event *event_data;
 	struct hba_task *tmf; /* that is out */
+	bool answered;        /* and its answer has been seen */
+	uint32_t behind;      /* request queues to be looked at once more before its answer is taken: a bit each */
 };
 
 static struct vscsi *vscsi_of(struct hba_queue *q)
@@ -274,6 +277,8 @@ static int vscsi_start(struct hba_controller *c)
 	int err;
 
 	v->tmf = NULL;
+	v->answered = false;
+	v->behind = 0;
 	err = virtio_pci_reset(c, &v->pci);
 	if (err == 0)
 		err = virtio_pci_negotiate(&v->pci, v->pci.features);
@@ -372,11 +377,13 @@ static struct hba_result translate(const struct virtio_scsi_resp *a, const struc
 	if (o.outcome)
 		return r;
 	r.outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, a->status);
-	r.bytes = residual < t->length ? t->length - residual : 0;
 	if (r.outcome == HBA_CHECK_CONDITION) {
 		r.sense = d->resp.sense;
 		r.sense_len = (uint8_t)(sense < VIRTIO_SCSI_SENSE ? sense : VIRTIO_SCSI_SENSE);
 	}
+	/* QEMU's residual is always 0 where the status is not GOOD: believed only where the sense says that data came. */
+	if ((r.outcome == HBA_GOOD || residual || scsi_sense_goes_with_data(r.sense, r.sense_len)) && residual < t->length)
+		r.bytes = t->length - residual;
 	return r;
 }
 
@@ -434,10 +441,27 @@ static void poll_events(struct hba_controller *c, struct vscsi *v)
 		virtio_pci_notify(&v->pci, v->events.doorbell, VIRTIO_SCSI_EVENTS);
 }
 
-static void poll_control(struct vscsi *v)
+/* An answer is there. Its victims were put into their queues before it: so these come first, each as its own poll gets to it. */
+static void note_answer(struct vscsi *v)
+{
+	if (v->tmf && !__atomic_load_n(&v->behind, __ATOMIC_RELAXED) && !v->answered && virtqueue_has_used(&v->control.q)) {
+		v->answered = true;
+		__atomic_store_n(&v->behind, (UINT32_C(1) << v->n_queues) - 1, __ATOMIC_RELEASE);
+	}
+}
+
+static void poll_control(struct hba_queue *q, struct vscsi *v)
 {
 	struct hba_task *t = v->tmf;
 	uint32_t head, length;
+
+	if (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE)) {
+		hba_poll_within(q, 0);
+		return;
+	}
+	if (t && !v->answered)
+		return;
+	v->answered = false;
 
 	/* Its one head; anything else is no answer to it. */
 	if (!virtqueue_take(&v->control.q, &head, &length) || head != 0 || !t)
@@ -461,14 +485,17 @@ static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct vscsi *v = vscsi_of(q);
 	struct virtqueue *ring = &ring_of(q)->q;
-	uint32_t head, length;
+	uint32_t head, length, bit = UINT32_C(1) << hba_queue_index(q);
 	unsigned n;
 
+	if (hba_queue_index(q) == 0)
+		note_answer(v);
 	for (n = 0; n < budget && virtqueue_take(ring, &head, &length); n++)
 		complete(q, head);
+	if (n < budget && (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE) & bit))
+		__atomic_fetch_and(&v->behind, ~bit, __ATOMIC_RELEASE);
 	if (hba_queue_index(q) == 0 && n < budget) {
-		/* Victims have been taken by now, so a function's answer finds them gone. */
-		poll_control(v);
+		poll_control(q, v);
 		poll_events(hba_queue_controller(q), v);
 	}
 	return n;

@@ -84,6 +84,7 @@ enum scsi_sense_key {
 	SCSI_ABORTED_COMMAND = 0xb,
 	SCSI_VOLUME_OVERFLOW = 0xd,
 	SCSI_MISCOMPARE = 0xe,
+	SCSI_COMPLETED = 0xf,
 };
 
 /* Additional sense code and qualifier as one number: ASC << 8 | ASCQ (SPC-4 annex F). */
@@ -278,6 +279,8 @@ struct scsi_sense {
 
 /** scsi_sense_read() - Fixed or descriptor format. -EPROTO: neither, or too short for a key. */
 int scsi_sense_read(const uint8_t *bytes, size_t length, struct scsi_sense *ret_sense);
+/** scsi_sense_goes_with_data() - Has the command been carried out all the same: NO SENSE, RECOVERED ERROR, COMPLETED? */
+bool scsi_sense_goes_with_data(const void *bytes, size_t length);
 
 /** scsi_sense_write_fixed() - In fixed format, 18 bytes; information above 32 bits is left out. Returns 18. */
 size_t scsi_sense_write_fixed(const struct scsi_sense *sense, uint8_t bytes[SCSI_FIXED_SENSE_BYTES]);

@@ -244,3 +244,11 @@ size_t scsi_sense_write_descriptor(const struct scsi_sense *s, uint8_t bytes[SCS
 	bytes[ADDITIONAL_LENGTH] = (uint8_t)(used - HEADER_BYTES);
 	return used;
 }
+
+bool scsi_sense_goes_with_data(const void *bytes, size_t length)
+{
+	struct scsi_sense sense;
+
+	return length && scsi_sense_read(bytes, length, &sense) == 0 && !sense.deferred &&
+	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR || sense.key == SCSI_COMPLETED);
+}

@@ -297,6 +297,34 @@ static void lengths_out_of_range_are_cut(void **state)
 	chip_free(v);
 }
 
+/* QEMU's residual says that all has been moved, whatever the sense. A recovered error has its data. */
+static void a_refused_command_has_moved_nothing(void **state)
+{
+	static const struct {
+		uint8_t key;
+		uint32_t residual;
+		uint64_t bytes;
+	} rows[] = {
+		{ 0x5, 0, 0 }, { 0x3, 0, 0 }, { 0x3, 100, RIG_BLOCK - 100 }, { 0x1, 0, RIG_BLOCK }, { 0x1, 12, RIG_BLOCK - 12 },
+	};
+	struct chip *v = chip_new();
+	struct hba_lun *lun = chip_up(v);
+	struct test_io io = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct virtio_scsi_resp resp = { .status = 2,
+						 .residual = hba_le32_of(rows[i].residual),
+						 .sense_len = hba_le32_of(18),
+						 .sense = { 0x70, 0, rows[i].key } };
+		struct hba_result r = answered(v, lun, &resp, ANSWER, &io);
+
+		assert_int_equal(r.outcome, HBA_CHECK_CONDITION);
+		assert_int_equal(r.bytes, rows[i].bytes);
+	}
+	chip_free(v);
+}
+
 /* One that fits no table must not index beyond one, nor pass for success. */
 static void every_response_has_an_end(void **state)
 {
@@ -511,6 +539,7 @@ int main(void)
 		cmocka_unit_test(unknown_heads_are_counted_and_dropped),
 		cmocka_unit_test(a_doubled_completion_is_one),
 		cmocka_unit_test(lengths_out_of_range_are_cut),
+		cmocka_unit_test(a_refused_command_has_moved_nothing),
 		cmocka_unit_test(every_response_has_an_end),
 		cmocka_unit_test(functions_end_by_every_answer),
 		cmocka_unit_test(an_answer_to_no_function_is_dropped),

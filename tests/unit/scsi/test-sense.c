@@ -271,12 +271,28 @@ static void test_other_response_codes_are_no_sense(void **state)
 	}
 }
 
+static void test_sense_that_goes_with_data(void **state)
+{
+	uint8_t bytes[18] = { 0x70 };
+
+	(void)state;
+	for (uint8_t key = 0; key < 16; key++) {
+		bytes[0] = 0x70;
+		bytes[2] = key;
+		assert_int_equal(scsi_sense_goes_with_data(bytes, sizeof(bytes)), key == 0x0 || key == 0x1 || key == 0xf);
+		bytes[0] = 0x71; /* of an earlier command */
+		assert_false(scsi_sense_goes_with_data(bytes, sizeof(bytes)));
+	}
+	assert_false(scsi_sense_goes_with_data(NULL, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reading_is_that_of_sgutils),   cmocka_unit_test(test_minimal_sense_that_sgutils_builds),
 		cmocka_unit_test(test_fixed_there_and_back),         cmocka_unit_test(test_descriptor_there_and_back),
 		cmocka_unit_test(test_progress_is_no_field_pointer), cmocka_unit_test(test_other_response_codes_are_no_sense),
+		cmocka_unit_test(test_sense_that_goes_with_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
