@@ -9,7 +9,9 @@
  */
 #include "drivers/pvscsi-regs.h"
 
+#include "base/base.h"
 #include "drivers/drivers.h"
+#include "scsi/scsi.h"
 
 #include <hbakit/driver.h>
 #include <string.h>
@@ -23,6 +25,7 @@ enum {
 	SEGMENTS = 128,
 	SENSE = 96,
 	INTERNAL = 2,
+	VICTIMS_MS = 2000, /* from an abort's or a reset's end to that of the last request it concerns */
 };
 
 enum pvscsi_memory { STATE, REQ, CMP, MSG };
@@ -34,8 +37,9 @@ struct pvscsi_data { /* HBA data of one task; the device reads and writes it */
 	uint8_t sense[SENSE];
 };
 
-struct pvscsi_task { /* its addresses as the chip wants them, found once */
-	hba_le64 list, sense;
+struct pvscsi_task {
+	hba_le64 list, sense; /* its addresses as the chip wants them, found once */
+	uint32_t victim_of;   /* the function that ends it, by its number; 0: none */
 };
 
 struct pvscsi {
@@ -47,6 +51,9 @@ struct pvscsi {
 	struct pvscsi_msg *msg;
 	uint32_t req_prod, cmp_cons, msg_cons; /* ours; the page only gets copies */
 	bool has_messages, kick_rw, kick_other;
+	struct hba_task *tmf; /* carried out, but some of its victims are not back */
+	uint32_t tmf_number, victims;
+	uint64_t tmf_until;
 };
 
 static struct pvscsi *pvscsi_of(struct hba_queue *q)
@@ -143,6 +150,7 @@ static int pvscsi_start(struct hba_controller *c)
 	memset(p->state, 0, PVSCSI_PAGE);
 	p->req_prod = p->cmp_cons = p->msg_cons = 0;
 	p->kick_rw = p->kick_other = false;
+	p->tmf = NULL;
 
 	err = hba_bus_master_on(c);
 	if (err < 0)
@@ -164,6 +172,51 @@ static int pvscsi_start(struct hba_controller *c)
 
 /* ---- sending */
 
+/*
+ * The commands that QEMU's model knows to send data; all others bring some, for it. One whose flag says otherwise it neither carries
+ * out nor ends, and a reset of the adapter then ends QEMU itself. Without a flag it goes by the CDB alone.
+ */
+static const bool known_to_send[UINT8_MAX + 1] = {
+	[0x04] = true /* FORMAT UNIT */,
+	[0x07] = true /* REASSIGN BLOCKS */,
+	[SCSI_WRITE_6] = true,
+	[SCSI_MODE_SELECT_6] = true,
+	[SCSI_SEND_DIAGNOSTIC] = true,
+	[SCSI_WRITE_10] = true,
+	[SCSI_WRITE_AND_VERIFY_10] = true,
+	[SCSI_VERIFY_10] = true,
+	[0x3b] = true /* WRITE BUFFER */,
+	[0x3f] = true /* WRITE LONG(10) */,
+	[SCSI_WRITE_SAME_10] = true,
+	[SCSI_UNMAP] = true,
+	[0x4c] = true /* LOG SELECT */,
+	[SCSI_MODE_SELECT_10] = true,
+	[SCSI_PERSISTENT_RESERVE_OUT] = true,
+	[SCSI_WRITE_16] = true,
+	[SCSI_WRITE_AND_VERIFY_16] = true,
+	[SCSI_VERIFY_16] = true,
+	[SCSI_WRITE_SAME_16] = true,
+	[0xa4] = true /* MAINTENANCE OUT */,
+	[SCSI_WRITE_12] = true,
+	[SCSI_WRITE_AND_VERIFY_12] = true,
+	[SCSI_VERIFY_12] = true,
+};
+
+/* false: the direction contradicts the CDB. */
+static bool put_direction(const struct hba_task *t, uint32_t *ret_flags)
+{
+	bool sends = known_to_send[t->cdb[0]];
+
+	if (t->direction == HBA_NO_DATA)
+		*ret_flags = PVSCSI_REQ_NO_DATA;
+	else if (t->direction == HBA_TO_TARGET)
+		*ret_flags = sends ? PVSCSI_REQ_TO_DEVICE : 0;
+	else
+		*ret_flags = PVSCSI_REQ_TO_HOST;
+	return t->direction == HBA_NO_DATA || sends == (t->direction == HBA_TO_TARGET) ||
+	       (t->direction == HBA_TO_TARGET && !(t->flags & HBA_TASK_RW));
+}
+
 /* The list, if one piece will not do; returns the flag that says so. */
 static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
 {
@@ -183,16 +236,17 @@ static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
 
 static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
 {
-	static const uint32_t direction[] = {
-		[HBA_NO_DATA] = PVSCSI_REQ_NO_DATA, [HBA_TO_TARGET] = PVSCSI_REQ_TO_DEVICE, [HBA_FROM_TARGET] = PVSCSI_REQ_TO_HOST
-	};
 	static const uint8_t tag[] = { [HBA_SIMPLE] = PVSCSI_TAG_SIMPLE,
 				       [HBA_ORDERED] = PVSCSI_TAG_ORDERED,
 				       [HBA_HEAD_OF_QUEUE] = PVSCSI_TAG_HEAD,
 				       [HBA_ACA] = PVSCSI_TAG_SIMPLE };
-	const struct pvscsi_task *pt = t->priv;
 	struct pvscsi *p = pvscsi_of(q);
+	struct pvscsi_task *pt = t->priv;
 	struct pvscsi_req *req = &p->req[p->req_prod % REQS];
+	uint32_t flags;
+
+	if (!put_direction(t, &flags))
+		return hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
 
 	/* The ring holds the whole pool, but a completion may be seen before the device moves req_cons. */
 	if (p->req_prod - hba_acquire32(&p->state->req_cons) >= REQS)
@@ -207,8 +261,9 @@ static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
 	};
 	memcpy(req->cdb, t->cdb, sizeof(req->cdb));
 	memcpy(req->lun, t->lun.bytes, sizeof(req->lun));
-	req->flags = hba_le32_of(direction[t->direction] | put_data(req, t));
+	req->flags = hba_le32_of(flags | put_data(req, t));
 
+	pt->victim_of = 0;
 	p->req_prod++;
 	*(t->flags & HBA_TASK_RW ? &p->kick_rw : &p->kick_other) = true;
 }
@@ -275,12 +330,12 @@ static struct hba_result translate(const struct pvscsi_cmp *e, const struct hba_
 	if (o.outcome)
 		return r;
 	r.outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, hba_get16(e->scsi));
-	if (r.outcome == HBA_GOOD)
-		r.bytes = bytes_of(e, t);
 	if (r.outcome == HBA_CHECK_CONDITION) {
 		r.sense = d->sense;
 		r.sense_len = (uint8_t)(sense < SENSE ? sense : SENSE);
 	}
+	if (r.outcome == HBA_GOOD || scsi_sense_goes_with_data(r.sense, r.sense_len))
+		r.bytes = bytes_of(e, t);
 	return r;
 }
 
@@ -299,6 +354,22 @@ static void drain_messages(struct hba_controller *c, struct pvscsi *p)
 	hba_publish32(&p->state->msg_cons, p->msg_cons);
 }
 
+/* A function is complete when all that it ends are back: they come by the ring, after the register says that it is done. */
+static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
+{
+	struct hba_task *t = p->tmf;
+	uint64_t now = hba_now(hba_queue_controller(q));
+
+	if (!t)
+		return;
+	if (p->victims && now < p->tmf_until) {
+		hba_poll_within(q, (unsigned)((p->tmf_until - now) / NS_PER_MS) + 1);
+		return;
+	}
+	p->tmf = NULL;
+	hba_tmf_complete(t, p->victims ? HBA_DELIVERY_FAILURE : HBA_FUNCTION_COMPLETE);
+}
+
 static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct pvscsi *p = pvscsi_of(q);
@@ -312,6 +383,7 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 		if (t) {
 			struct hba_result r = translate(&e, t);
 
+			p->victims -= p->tmf && ((struct pvscsi_task *)t->priv)->victim_of == p->tmf_number;
 			hba_complete(t, &r);
 		}
 	}
@@ -321,6 +393,7 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 	}
 	if (p->has_messages)
 		drain_messages(hba_queue_controller(q), p);
+	finish_tmf(q, p);
 	return n;
 }
 
@@ -336,11 +409,49 @@ static int pvscsi_interrupts(struct hba_queue *q, bool on)
 
 /* ---- recovery and end */
 
+static bool is_victim(const struct hba_task *tmf, enum hba_tmf function, const struct hba_task *t)
+{
+	if (t->kind == HBA_TASK_TMF)
+		return false;
+	if (function == HBA_ABORT_TASK)
+		return t == tmf->data.victim;
+	return t->target == tmf->target &&
+	       (function == HBA_TARGET_RESET || memcmp(t->lun.bytes, tmf->lun.bytes, sizeof(t->lun.bytes)) == 0);
+}
+
+struct marking {
+	struct pvscsi *p;
+	const struct hba_task *tmf;
+	enum hba_tmf function;
+};
+
+static void mark_victim(struct hba_task *t, void *arg)
+{
+	const struct marking *m = arg;
+
+	if (!is_victim(m->tmf, m->function, t))
+		return;
+	((struct pvscsi_task *)t->priv)->victim_of = m->p->tmf_number;
+	m->p->victims++;
+}
+
+static void mark_victims(struct hba_controller *c, struct pvscsi *p, struct hba_task *t, enum hba_tmf function)
+{
+	struct marking m = { p, t, function };
+
+	p->tmf = t;
+	p->tmf_until = hba_now(c) + VICTIMS_MS * (uint64_t)NS_PER_MS;
+	p->victims = 0;
+	p->tmf_number += p->tmf_number == UINT32_MAX ? 2 : 1; /* 0 is no number */
+	hba_for_each_task(c, NULL, mark_victim, &m);
+}
+
 static void pvscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf function)
 {
 	struct pvscsi *p = pvscsi_of(q);
 	struct pvscsi_reset_device unit = { .target = hba_le32_of((uint32_t)t->target) };
 
+	mark_victims(hba_queue_controller(q), p, t, function);
 	if (function == HBA_ABORT_TASK) {
 		struct pvscsi_abort victim = { hba_le64_of(t->data.victim->cookie), unit.target, { 0 } };
 
@@ -349,8 +460,7 @@ static void pvscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf 
 		memcpy(unit.lun, t->lun.bytes, sizeof(unit.lun));
 		command(p, PVSCSI_CMD_RESET_DEVICE, &unit, sizeof(unit));
 	}
-	pvscsi_poll(q, CMPS); /* the victims are in the ring by now; it holds no more than this */
-	hba_tmf_complete(t, HBA_FUNCTION_COMPLETE);
+	finish_tmf(q, p); /* or poll does */
 }
 
 static int pvscsi_reset(struct hba_controller *c, enum hba_reset_level level)

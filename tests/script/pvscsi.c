@@ -569,6 +569,117 @@ static void a_timeout_goes_up_the_ladder(void **state)
 	end(a);
 }
 
+struct asked {
+	struct hba_management m;
+	unsigned done_before; /* of the victims */
+	const struct test_io *victims;
+	bool answered;
+	enum hba_service_response response;
+};
+
+static void answered(struct hba_management *m, enum hba_service_response response)
+{
+	struct asked *a = (struct asked *)(void *)m;
+
+	a->done_before = a->victims->done;
+	a->response = response;
+	a->answered = true;
+}
+
+/* As an adapter of silicon does, and QEMU's beside its guest: the register is done, the ring follows. */
+static void a_function_waits_for_its_victims(void **state)
+{
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET, HBA_TARGET_RESET };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		struct hba_lun *lun;
+		struct test_io io = { 0 };
+		struct adapter *a = with_one_held(&lun, &io);
+		struct asked asked = { .m = { .function = functions[i], .lun = lun, .done = answered }, .victims = &io };
+
+		a->forget_abort = true;
+		if (functions[i] == HBA_ABORT_TASK)
+			asked.m.victim = hba_task_by_cookie(hba_controller_queue(a->rig->c, 0), hba_get64(a->held[0].context));
+		assert_int_equal(hba_manage(&asked.m), 0);
+		test_turns(a->rig->c, 20);
+		assert_false(asked.answered);
+		end_request(a, &a->held[0], PVSCSI_HOST_ABORTED);
+		test_turns(a->rig->c, 4);
+		assert_true(asked.answered);
+		assert_int_equal(asked.response, HBA_FUNCTION_COMPLETE);
+		assert_int_equal(asked.done_before, 1);
+		test_no_violation(a->rig->c);
+		end(a);
+	}
+}
+
+static void a_function_whose_victims_never_come_has_failed(void **state)
+{
+	struct hba_lun *lun;
+	struct test_io io = { 0 };
+	struct adapter *a = with_one_held(&lun, &io);
+	struct asked asked = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = answered }, .victims = &io };
+
+	(void)state;
+	a->forget_abort = true;
+	assert_int_equal(hba_manage(&asked.m), 0);
+	rig_tick(a->rig, 20);
+	for (unsigned i = 0; i < 1000 && !asked.answered; i++)
+		test_turns(a->rig->c, 1);
+	assert_true(asked.answered);
+	assert_int_equal(asked.response, HBA_DELIVERY_FAILURE);
+	end(a);
+}
+
+/* QEMU's model never ends a request whose flag is not what it takes its command for. */
+static void no_flag_contradicts_the_command(void **state)
+{
+	static const struct {
+		uint8_t opcode, direction;
+		bool sent;
+		uint32_t flag;
+	} rows[] = {
+		{ 0x28, HBA_FROM_TARGET, true, PVSCSI_REQ_TO_HOST },
+		{ 0x2a, HBA_TO_TARGET, true, PVSCSI_REQ_TO_DEVICE },
+		{ 0x89, HBA_TO_TARGET, true, 0 }, /* COMPARE AND WRITE */
+		{ 0xc1, HBA_TO_TARGET, true, 0 },
+		{ 0xc1, HBA_FROM_TARGET, true, PVSCSI_REQ_TO_HOST },
+		{ 0x28, HBA_TO_TARGET, false, 0 },
+		{ 0x2a, HBA_FROM_TARGET, false, 0 },
+		{ 0x42, HBA_FROM_TARGET, false, 0 }, /* UNMAP */
+	};
+	const uint32_t flags = PVSCSI_REQ_NO_DATA | PVSCSI_REQ_TO_HOST | PVSCSI_REQ_TO_DEVICE;
+	struct adapter *a = usual();
+	struct hba_lun *lun = up(a);
+	uint8_t buffer[RIG_BLOCK];
+
+	(void)state;
+	a->hold = true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct test_io io = { 0 };
+		struct hba_task *t;
+
+		a->n_held = 0;
+		assert_int_equal(hba_task_get(lun, sizeof(buffer), NULL, &t), 0);
+		test_fill_rw(t, rows[i].direction == HBA_TO_TARGET, 0, 1, buffer);
+		t->cdb[0] = rows[i].opcode;
+		assert_int_equal(hba_submit(t, test_done, &io), 0);
+		test_turns(a->rig->c, 4);
+		assert_int_equal(a->n_held, rows[i].sent);
+		if (rows[i].sent) {
+			assert_int_equal(hba_get32(a->held[0].flags) & flags, rows[i].flag);
+			end_request(a, &a->held[0], PVSCSI_HOST_SUCCESS);
+		}
+		rig_tick(a->rig, 20); /* refused, it is tried again a few times */
+		rig_wait(a->rig, &io, 1);
+		rig_tick(a->rig, 0);
+		assert_int_equal(io.last.outcome, rows[i].sent ? HBA_GOOD : HBA_NOT_DELIVERED);
+		hba_task_put(t);
+	}
+	end(a);
+}
+
 static void messages_of_any_kind_are_survived(void **state)
 {
 	struct adapter *a = usual();
@@ -640,6 +751,9 @@ int main(void)
 		cmocka_unit_test(lengths_out_of_range_are_cut),
 		cmocka_unit_test(every_host_status_has_an_end),
 		cmocka_unit_test(a_timeout_goes_up_the_ladder),
+		cmocka_unit_test(a_function_waits_for_its_victims),
+		cmocka_unit_test(a_function_whose_victims_never_come_has_failed),
+		cmocka_unit_test(no_flag_contradicts_the_command),
 		cmocka_unit_test(messages_of_any_kind_are_survived),
 		cmocka_unit_test(pulled_out_ends_every_command),
 		cmocka_unit_test(all_ones_end_every_command),
