@@ -9,7 +9,8 @@
 
 #include <hbakit/controller.h>
 
-enum check_verdict { CHECK_PASSED, CHECK_FAILED, CHECK_SKIPPED };
+/** enum check_verdict - CHECK_DEVICE: it failed, and is known to be the fault of this kind of device, whatever its driver does. */
+enum check_verdict { CHECK_PASSED, CHECK_FAILED, CHECK_SKIPPED, CHECK_DEVICE };
 
 enum { CHECK_TEXT = 512 };
 
@@ -20,8 +21,8 @@ struct check_result {
 	const char *rule;      /* what must hold, in one sentence */
 	const char *reference; /* where that is written: a standard's section, or a header of ours */
 	enum check_verdict verdict;
-	char expected[CHECK_TEXT], got[CHECK_TEXT]; /* if it failed */
-	char reason[CHECK_TEXT];                    /* if it was skipped */
+	char expected[CHECK_TEXT], got[CHECK_TEXT]; /* if it failed, also by the device's fault */
+	char reason[CHECK_TEXT];                    /* if it was skipped, or which fault of the device it is */
 };
 
 /** struct check_options - What the suite needs of its caller. */
@@ -38,7 +39,7 @@ struct check_options {
 };
 
 struct check_summary {
-	unsigned passed, failed, skipped;
+	unsigned passed, failed, skipped, device;
 	bool interrupted;
 };
 

@@ -15,6 +15,7 @@ enum {
 	ANSWER = 255, /* bytes asked for when any answer will do */
 	ROOM = 1024,
 	FORMAT_BYTE = 3,
+	ADDITIONAL_LENGTH = 4,
 	FORMAT_MASK = 0x0f,
 	FORMAT_2 = 2,
 	VENDOR_AT = 8,
@@ -60,6 +61,8 @@ static void tells_who_it_is(struct check *k)
 		check_failed(k, "the names that the scan heard", "%s %s", q.vendor, q.product);
 }
 
+static const uint16_t allocations[] = { 0, 1, 4, 5, SCSI_INQUIRY_MIN, ANSWER };
+
 static bool cut_at(struct check *k, uint16_t allocation, const uint8_t *whole, size_t has)
 {
 	struct buffer b = buffer_at(&k->plain, ROOM, ANSWER);
@@ -72,6 +75,8 @@ static bool cut_at(struct check *k, uint16_t allocation, const uint8_t *whole, s
 		return false;
 	memset(rest, POISON_A, sizeof(rest));
 	snprintf(what, sizeof(what), "INQUIRY data with an allocation length of %u", allocation);
+	if (want > ADDITIONAL_LENGTH) /* has a test of its own */
+		b.bytes[ADDITIONAL_LENGTH] = whole[ADDITIONAL_LENGTH];
 	if (!check_bytes(k, what, whole, b.bytes, want))
 		return false;
 	snprintf(what, sizeof(what), "the buffer behind the allocation length of %u, untouched", allocation);
@@ -80,7 +85,6 @@ static bool cut_at(struct check *k, uint16_t allocation, const uint8_t *whole, s
 
 static void cuts_its_answer(struct check *k)
 {
-	static const uint16_t allocations[] = { 0, 1, 4, 5, SCSI_INQUIRY_MIN, ANSWER };
 	struct buffer b = buffer_at(&k->plain, 0, ANSWER);
 	struct scsi_inquiry q;
 	struct command x;
@@ -94,6 +98,25 @@ static void cuts_its_answer(struct check *k)
 	for (size_t i = 0; i < ARRAY_SIZE(allocations); i++)
 		if (!cut_at(k, allocations[i], b.bytes, q.length))
 			return;
+}
+
+static void says_how_long_the_whole_is(struct check *k)
+{
+	struct buffer whole = buffer_at(&k->plain, 0, ANSWER), b;
+	char what[CHECK_TEXT];
+	struct command x;
+
+	if (!ask(k, scsi_cdb_inquiry(ANSWER), whole, &x))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(allocations); i++) {
+		b = buffer_at(&k->plain, ROOM, ANSWER);
+		if (allocations[i] <= ADDITIONAL_LENGTH)
+			continue;
+		if (!ask(k, scsi_cdb_inquiry(allocations[i]), b, &x))
+			return;
+		snprintf(what, sizeof(what), "the additional length with an allocation length of %u", allocations[i]);
+		check_number(k, what, whole.bytes[ADDITIONAL_LENGTH], b.bytes[ADDITIONAL_LENGTH]);
+	}
 }
 
 /* ---- how many bytes came ---------------------------------------------------------------------------------------------- */
@@ -399,6 +422,11 @@ static const struct check_test tests[] = {
 	  .reference = "SPC-4 4.2.5.6, 6.6",
 	  .needs = UNIT,
 	  .run = cuts_its_answer },
+	{ .name = "INQUIRY says how long the whole is",
+	  .rule = "the additional length is that of all the data, however few of them were asked for",
+	  .reference = "SPC-4 4.2.5.6, 6.6",
+	  .needs = UNIT,
+	  .run = says_how_long_the_whole_is },
 	{ .name = "the byte count is what really came",
 	  .rule = "hba_result::bytes counts the bytes that were moved, not those that were asked for",
 	  .reference = "hbakit/task.h: struct hba_result",

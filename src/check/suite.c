@@ -163,6 +163,8 @@ static void count(struct check *k, const struct check_result *r)
 		k->summary.passed++;
 	else if (r->verdict == CHECK_FAILED)
 		k->summary.failed++;
+	else if (r->verdict == CHECK_DEVICE)
+		k->summary.device++;
 	else
 		k->summary.skipped++;
 }
@@ -198,6 +200,7 @@ static void run_test(struct check *k, const struct check_group *group, const str
 
 	k->result = &r;
 	judge_alone(k, test);
+	check_excuse(k);
 	count(k, &r);
 	k->options->result(k->options->arg, &r);
 	k->result = NULL;

@@ -113,6 +113,11 @@ bool check_judge(struct check *k, const struct notable *n, const char *expected)
 /** check_take_events() - Violations are kept for the verdict in the last group, scans that have ended are counted. */
 void check_take_events(struct check *k);
 
+/* ---- device.c: known faults ------------------------------------------------------------------------------------------- */
+
+/** check_excuse() - If the test has failed as this kind of device is known to, that becomes the verdict. */
+void check_excuse(struct check *k);
+
 /* ---- unit.c: the controller, its units, the window -------------------------------------------------------------------- */
 
 /** check_open() - Open and start. 0, or a negative errno. */

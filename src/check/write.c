@@ -317,6 +317,21 @@ static void writes_the_same_block_many_times(struct check *k)
 		holds(k, &p, all);
 }
 
+/* SBC-3 6.6.4: block limits that allow no block do not allow the command. An older unit does not say. */
+static bool says_it_cannot_compare(struct check *k)
+{
+	struct command x =
+		command_in(k, scsi_cdb_inquiry_vpd(SCSI_VPD_BLOCK_LIMITS, SCSI_VPD_MAX), buffer_at(&k->plain, 0, SCSI_VPD_MAX));
+	struct scsi_block_limits limits;
+
+	command_run(k, &x);
+	if (x.error || x.outcome != HBA_GOOD || scsi_vpd_read_limits(x.guarded.bytes, x.bytes, &limits) < 0 ||
+	    limits.max_compare_and_write)
+		return false;
+	check_skip(k, "the unit has no COMPARE AND WRITE: its block limits, VPD page B0h, allow it no block");
+	return true;
+}
+
 static bool compare_and_write(struct check *k, const struct plot *p, uint64_t compare, uint64_t write, struct command *ret_x)
 {
 	struct scsi_cdb cdb = { .bytes = { SCSI_COMPARE_AND_WRITE, [13] = (uint8_t)p->count }, .length = 16 };
@@ -336,8 +351,8 @@ static void compares_and_writes(struct check *k)
 	struct command x;
 	struct plot p;
 
-	if (!has_memory(k, want) || !prepare(k, CAW_BLOCKS, &p) || !compare_and_write(k, &p, BEFORE, COMPARED, &x) ||
-	    !command_good(k, &x))
+	if (!has_memory(k, want) || says_it_cannot_compare(k) || !prepare(k, CAW_BLOCKS, &p) ||
+	    !compare_and_write(k, &p, BEFORE, COMPARED, &x) || !command_good(k, &x))
 		return;
 	blocks_pattern(want, k->info.block_bytes, p.block, p.count, COMPARED);
 	if (!holds(k, &p, want) || !compare_and_write(k, &p, BEFORE, OTHER, &x))

@@ -51,15 +51,22 @@ static void print_yaml(const char *key, const char *text)
 	puts("\"");
 }
 
+static bool has_failed(const struct check_result *r)
+{
+	return r->verdict == CHECK_FAILED || r->verdict == CHECK_DEVICE;
+}
+
 static void print_tap(const struct check_result *r)
 {
 	autofree char *reason = cli_printable(r->reason);
 
-	printf("%sok %u - %s: %s", r->verdict == CHECK_FAILED ? "not " : "", r->number, r->group, r->name);
+	printf("%sok %u - %s: %s", has_failed(r) ? "not " : "", r->number, r->group, r->name);
 	if (r->verdict == CHECK_SKIPPED)
 		printf(" # SKIP %s", reason ? reason : "");
+	if (r->verdict == CHECK_DEVICE)
+		printf(" # TODO device: %s", reason ? reason : "");
 	putchar('\n');
-	if (r->verdict != CHECK_FAILED)
+	if (!has_failed(r))
 		return;
 	puts("  ---");
 	print_yaml("rule", r->rule);
@@ -75,6 +82,7 @@ static struct json_object *result_json(const struct check_result *r)
 		[CHECK_PASSED] = "passed",
 		[CHECK_FAILED] = "failed",
 		[CHECK_SKIPPED] = "skipped",
+		[CHECK_DEVICE] = "device",
 	};
 	struct json_object *o = json_object_new_object();
 
@@ -84,9 +92,9 @@ static struct json_object *result_json(const struct check_result *r)
 	cli_json_text(o, "verdict", verdicts[r->verdict]);
 	cli_json_text(o, "rule", r->rule);
 	cli_json_text(o, "reference", r->reference);
-	if (r->verdict == CHECK_SKIPPED)
+	if (r->verdict == CHECK_SKIPPED || r->verdict == CHECK_DEVICE)
 		cli_json_text(o, "reason", r->reason);
-	if (r->verdict == CHECK_FAILED) {
+	if (has_failed(r)) {
 		cli_json_text(o, "expected", r->expected);
 		cli_json_text(o, "got", r->got);
 	}
@@ -138,6 +146,7 @@ static int print_json(const struct arguments *a, const struct check_summary *sum
 	cli_json_number(o, "passed", sum->passed);
 	cli_json_number(o, "failed", sum->failed);
 	cli_json_number(o, "skipped", sum->skipped);
+	cli_json_number(o, "device", sum->device);
 	json_object_object_add(o, "tests", json_object_get(a->tests));
 	return cli_json_print(o);
 }
@@ -146,7 +155,8 @@ static int print_summary(const struct arguments *a, const struct check_summary *
 {
 	if (a->tests)
 		return print_json(a, sum);
-	printf("# %u passed, %u failed, %u skipped\n", sum->passed, sum->failed, sum->skipped);
+	printf("# %u passed, %u failed, %u skipped, %u a fault of the device\n", sum->passed, sum->failed, sum->skipped,
+	       sum->device);
 	return cli_finish_output();
 }
 
@@ -206,7 +216,7 @@ const struct cli_command cmd_check = {
 	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
 	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
 	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
-	       "Exit status: 0 all passed or skipped, 1 some failed, 2 usage.",
+	       "Exit status: 0 all passed, skipped or known faults of the device, 1 some failed, 2 usage.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

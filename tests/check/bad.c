@@ -203,9 +203,18 @@ static void lists_pages_in_disorder(struct bad *bad, struct bad_task *bt)
 	page[1] = first;
 }
 
+/* As if only what is asked for were there. */
+static void says_it_is_short(struct bad *bad, struct bad_task *bt)
+{
+	(void)bad;
+	if (bt->cdb[0] == SCSI_INQUIRY && !(bt->cdb[1] & EVPD) && bt->result.bytes >= FIRST_PAGE)
+		data_of(bt)[FIRST_PAGE - 1] = (uint8_t)(bt->result.bytes - FIRST_PAGE);
+}
+
 static const struct fault faults[] = {
 	{ .name = "none" },
 	{ .name = "count", .test = "identity: the byte count is what really came", .after = counts_what_was_asked },
+	{ .name = "additional", .test = "identity: INQUIRY says how long the whole is", .after = says_it_is_short },
 	{ .name = "overlong",
 	  .test = "identity: INQUIRY is cut at the allocation length",
 	  .before = ignores_the_allocation_length },
