@@ -17,6 +17,7 @@ enum { RUN_BUDGET = 32, READ_10 = 0x28, CDB_LBA = 2, CDB_COUNT = 7, CDB_BYTES = 
 struct worker {
 	struct load *load;
 	struct hba_task *task;
+	struct hba_piece piece;
 	unsigned slot;
 };
 
@@ -71,14 +72,13 @@ static int sleep_until_work(struct hbakit *h)
 
 static int turn(struct hbakit *h)
 {
-	bool sends = h->sent;
 	int n;
 
-	h->sent = false;
 	mark_here(MARK_TURN);
 	n = hba_controller_run(h->controller, RUN_BUDGET);
-	if (n == 0 && h->polled && !sends)
+	if (n == 0 && h->polled && !h->sent)
 		mark_here(MARK_IDLE);
+	h->sent = false; /* a turn sends what was submitted before and in it */
 	if (n == 0 && !h->polled)
 		sleep_until_work(h);
 	return n;
@@ -128,8 +128,15 @@ static int take_task(struct load *l, struct hbakit *h, struct hba_lun *lun, unsi
 	t->cdb_len = CDB_BYTES;
 	t->direction = HBA_FROM_TARGET;
 	t->length = LOAD_BYTES;
-	t->data.buffer = load_buffer(l, slot);
-	*w = (struct worker) { l, t, slot };
+	t->mode = HBA_DATA_REGION;
+	t->data.pieces = &w->piece;
+	t->n_data = 1;
+	*w = (struct worker) {
+		.load = l,
+		.task = t,
+		.piece = { .region = hba_mapping_region(h->memory), .length = LOAD_BYTES, .offset = (uint64_t)slot * LOAD_BYTES },
+		.slot = slot,
+	};
 	return 0;
 }
 

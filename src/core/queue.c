@@ -222,18 +222,28 @@ void queue_take_back(struct hba_queue *q)
 			queue_add(t, true);
 }
 
+static void send_all(struct hba_queue *q)
+{
+	while ((q->urgent.head || !list_is_empty(&q->ready)) && send_batch(q) == HBA_MAX_BATCH)
+		;
+}
+
 unsigned queue_turn(struct hba_queue *q, unsigned budget)
 {
+	unsigned n;
+
 	queue_take_back(q);
 	if (q->controller->silent)
 		return queue_deliver(q, budget);
 	release_held(q);
-	while (send_batch(q) == HBA_MAX_BATCH)
-		;
+	send_all(q);
 	/* With nothing out, too: a controller has more to say than completions. */
 	if (q->with_driver || q->controller->accepting)
 		queue_poll(q, budget);
-	return queue_deliver(q, budget);
+	n = queue_deliver(q, budget);
+	/* What clients send from their done goes with this turn: the device works on it while we are elsewhere. */
+	send_all(q);
+	return n;
 }
 
 /* ---- a task's end */
