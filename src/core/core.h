@@ -767,6 +767,8 @@ struct hba_controller {
 	struct runner runner;
 	pthread_t loop_thread; /* atomic */
 	bool in_turn;          /* the loop's: a callback may be running */
+	bool chores_owed;      /* the last turn left them to a later one */
+	uint64_t chores_at;    /* when they wait no longer for a turn without completions */
 	struct recovery recovery;
 	struct scan *scan;
 	bool rescan_wanted; /* atomic */

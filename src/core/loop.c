@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* A nap is bounded, so that a deadline of the caller's is kept even if nothing ever wakes us. */
-enum { TURN_BUDGET = 64, NAP_MS = 16 };
+enum { TURN_BUDGET = 64, NAP_MS = 16, CHORES_MS = 1 };
 
 /* ---- what wakes it */
 
@@ -193,22 +193,31 @@ bool loop_owes(const struct hba_controller *c)
 /* What is no I/O; nearly always nothing. */
 static void chores(struct hba_controller *c, bool woken)
 {
+	c->chores_at = c->now + CHORES_MS * (uint64_t)NS_PER_MS;
+	c->chores_owed = false;
 	bus_turn(c, woken);
 	if (bus_is_gone(c))
 		life_gone(c);
 	life_turn(c);
 	if (c->silent)
 		return;
-	if (!list_is_empty(&c->starving))
-		admit(c);
-	if (c->senseless.head)
-		settle_turn(c);
 	manage_turn(c);
 	recovery_turn(c);
 	notice_turn(c);
 	if (c->n_leaving)
 		targets_turn(c);
 	scan_turn(c);
+}
+
+/* Clients that waited for a task, and tasks that waited to fetch their sense. */
+static void wait_no_longer(struct hba_controller *c)
+{
+	if (c->silent)
+		return;
+	if (!list_is_empty(&c->starving))
+		admit(c);
+	if (c->senseless.head)
+		settle_turn(c);
 }
 
 static unsigned turn(struct hba_controller *c, unsigned budget)
@@ -224,7 +233,12 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	guests_turn(c);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
-	chores(c, woken);
+	wait_no_longer(c);
+	/* While I/O comes in, all else can wait a moment: looking for it costs as much as a command. */
+	if (n && !woken && c->now < c->chores_at)
+		c->chores_owed = true;
+	else
+		chores(c, woken);
 	return n;
 }
 
@@ -314,8 +328,8 @@ static bool wakes_by_itself(const struct hba_queue *q)
 
 static bool has_work(struct hba_controller *c)
 {
-	bool work = __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) || loop_owes(c) ||
-		    guests_knock(c) || (bus_is_gone(c) && c->state != HBA_GONE) ||
+	bool work = c->chores_owed || __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) ||
+		    loop_owes(c) || guests_knock(c) || (bus_is_gone(c) && c->state != HBA_GONE) ||
 		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
