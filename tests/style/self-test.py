@@ -117,7 +117,7 @@ def main(root, library):
     ignored = shutil.ignore_patterns("build*", ".git", "run", "__pycache__")
     os.mkdir(copy)
     shutil.copy(os.path.join(root, ".clang-format"), copy)
-    for part in ("include", "src", "tests"):
+    for part in ("include", "src", "tests", "examples"):
       shutil.copytree(os.path.join(root, part), os.path.join(copy, part), ignore=ignored)
     missed = list(misses(copy, os.path.abspath(library)))
   for miss in missed:

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus.h: how a controller is reached. First what a driver uses, then the table that a back end (vfio, qemu, script) fills.
+ *
+ * Registers are little-endian on every bus here; values are the host's. A register that is not there, or no longer (the
+ * device was pulled out), reads as all ones; a write to it is dropped. No driver holds a raw pointer to one.
+ */
+#ifndef HBAKIT_BUS_H
+#define HBAKIT_BUS_H
+
+#include <hbakit/dma.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The compiler's own swap, both ways: <endian.h> hides its functions from strict C17. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HBA_LE(bits, v) (v)
+#else
+#define HBA_LE(bits, v) __builtin_bswap##bits(v)
+#endif
+
+/* Numbers as they lie in a device's memory: distinct types, so that a host's number cannot slip in. */
+typedef struct {
+	uint16_t raw;
+} hba_le16;
+typedef struct {
+	uint32_t raw;
+} hba_le32;
+typedef struct {
+	uint64_t raw;
+} hba_le64;
+
+static inline uint16_t hba_get16(hba_le16 v)
+{
+	return HBA_LE(16, v.raw);
+}
+static inline uint32_t hba_get32(hba_le32 v)
+{
+	return HBA_LE(32, v.raw);
+}
+static inline uint64_t hba_get64(hba_le64 v)
+{
+	return HBA_LE(64, v.raw);
+}
+static inline hba_le16 hba_le16_of(uint16_t v)
+{
+	hba_le16 r;
+	r.raw = HBA_LE(16, v);
+	return r;
+}
+static inline hba_le32 hba_le32_of(uint32_t v)
+{
+	hba_le32 r;
+	r.raw = HBA_LE(32, v);
+	return r;
+}
+static inline hba_le64 hba_le64_of(uint64_t v)
+{
+	hba_le64 r;
+	r.raw = HBA_LE(64, v);
+	return r;
+}
+static inline hba_le64 hba_le64_of_iova(struct hba_iova a)
+{
+	return hba_le64_of(a.bus);
+}
+
+/** hba_acquire32() - Read an index that the device writes; what it published before is then seen. Check it before use. */
+static inline uint32_t hba_acquire32(const hba_le32 *p)
+{
+	return HBA_LE(32, __atomic_load_n(&p->raw, __ATOMIC_ACQUIRE));
+}
+
+/** hba_publish32() - Write an index that the device reads; what we wrote before is seen by then. */
+static inline void hba_publish32(hba_le32 *p, uint32_t v)
+{
+	__atomic_store_n(&p->raw, HBA_LE(32, v), __ATOMIC_RELEASE);
+}
+
+/**
+ * struct hba_bar - A mapped register window; a token to copy freely, good until stop has returned.
+ *
+ * Zeroed it is "not mapped": reads are all ones. The members are for the inlines below.
+ */
+struct hba_bar {
+	/* private: */
+	volatile uint8_t *mem; /* NULL: no direct way, go through the bus */
+	uint64_t length;       /* bytes */
+	struct hba_controller *controller;
+	unsigned index;
+};
+
+/** hba_bar_map() - Map BAR `index` (0..5), memory or I/O. In initialize. Waits. -ENOENT: there is none. Released after stop. */
+int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_bar);
+
+/* The long way: no direct mapping, out of range, or gone. width: 1, 2, 4, 8. Deadline of the bus, then gone. */
+uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width);
+void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, unsigned width);
+
+/* In any op; they never wait where the bus has a direct mapping. offset: bytes, a multiple of the width. A write is posted. */
+static inline uint32_t hba_bar_read32(const struct hba_bar *bar, uint64_t offset)
+{
+	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
+		return HBA_LE(32, *(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset));
+	return (uint32_t)hba_bar_read(bar, offset, 4);
+}
+
+static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, uint32_t value)
+{
+	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
+		*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(32, value);
+	else
+		hba_bar_write(bar, offset, value, 4);
+}
+
+/** hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the same register. */
+void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words);
+
+/* PCI config space: offset 0..4095, width 1, 2 or 4. Waiting ops. All ones where there is none. */
+uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width);
+void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width);
+
+/**
+ * hba_bus_master_on() - Let the device reach memory: off until a driver, having reset the chip, calls this.
+ * Waiting ops. The framework turns it off after stop, whatever the driver says. -ENODEV.
+ */
+int hba_bus_master_on(struct hba_controller *c);
+
+/* ---- for back ends -------------------------------------------------------------------------------------------------- */
+
+/** struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name. Others are refused. */
+struct hba_option {
+	const char *name, *value; /* the default; NULL = unset */
+	const char *help;         /* one line for `hbakit drivers NAME` */
+};
+
+struct hba_bus_device; /* a back end's own struct behind one open device */
+
+enum { HBA_BUS_WHY_BYTES = 256 };
+
+enum hba_bus_facts {
+	HBA_BUS_FOREIGN_MEMORY = 1,   /* map_memory takes any fd; else only those of alloc_memory */
+	HBA_BUS_IOVA_IS_PHYSICAL = 2, /* there is no IOMMU: a chip cannot be past it */
+	HBA_BUS_MSI = 4,              /* vectors are messages: never shared, never lost while masked */
+};
+
+/** struct hba_bus_info - What a back end learned when it opened. */
+struct hba_bus_info {
+	uint16_t vendor, device, subvendor, subdevice;
+	uint32_t facts;         /* enum hba_bus_facts */
+	uint32_t vectors;       /* interrupt vectors, 0 = poll only */
+	uint32_t page_bytes;    /* of an IOVA page */
+	uint64_t bar_length[6]; /* bytes, 0 = none */
+};
+
+/**
+ * struct hba_bus - A back end's table. Append only; NULL = the documented default.
+ *
+ * All of it runs on the service thread and may wait up to `ms` (bar_read and bar_write: up to a second), but for the two fds,
+ * take_event and vector_served: these never wait.
+ * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`.
+ */
+struct hba_bus {
+	size_t size;
+	unsigned version;
+	const char *name; /* its URI scheme: "pci", "qemu", "script" */
+
+	const struct hba_option *options; /* what a URI of this bus may say after its `?`. Default: none */
+
+	/*
+	 * Which chip would it be? Touches nothing; fills vendor and device only. On an error `why` gets one sentence. Required.
+	 * `path` is the URI between colon and `?`, `query` what follows, or NULL.
+	 */
+	int (*identify)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES]);
+	/* Open it. Bus master is off when it returns. Arguments as above. Required. */
+	int (*open)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
+		    struct hba_bus_device **ret_device);
+	/* Also for a device half open, gone or hung. Required. */
+	void (*close)(struct hba_bus_device *d);
+
+	int (*config_read)(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value);
+	int (*config_write)(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value);
+
+	/* *ret_mem may stay NULL: then all goes by bar_read and bar_write. */
+	int (*bar_map)(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem);
+	int (*bar_read)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value);
+	int (*bar_write)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value);
+
+	/* Memory the device can reach, as an fd. Default: a sealed memfd of huge pages where there are some. */
+	int (*alloc_memory)(struct hba_bus_device *d, size_t length, int *ret_fd, uint64_t *ret_offset);
+	/* Lengths are pages. The IOVA lies below 2^bits; which one is the bus's choice. -ENOSPC: none that low. */
+	int (*map_memory)(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
+			  struct hba_iova *ret_iova);
+	/* After it returns 0 the device cannot reach the range. Only then is the memory used again. */
+	int (*unmap_memory)(struct hba_bus_device *d, struct hba_iova iova, size_t length);
+
+	/* An eventfd, owned by the bus, written once per interrupt. Default: no vectors. */
+	int (*vector_fd)(struct hba_bus_device *d, unsigned vector);
+	/* Readable when the device asks to be let go, reports an error, or is gone. -1 = never. */
+	int (*event_fd)(struct hba_bus_device *d);
+
+	/* 0 means confirmed: off, and no transaction pending. The confirmation of last resort that memory is ours again. */
+	int (*bus_master)(struct hba_bus_device *d, bool on, unsigned ms);
+	/* Function reset; confirms as much. Default: -EOPNOTSUPP. */
+	int (*reset)(struct hba_bus_device *d, unsigned ms);
+
+	/*
+	 * The chip reaches memory past the IOMMU (hba_report.physical_iovas): from now on every IOVA is the physical address, and
+	 * memory comes from alloc_memory only, in pieces of *ret_bytes, each for itself in one range. Once, before any map_memory.
+	 * Default: all is well where HBA_BUS_IOVA_IS_PHYSICAL, else -EOPNOTSUPP.
+	 */
+	int (*use_physical)(struct hba_bus_device *d, size_t *ret_bytes);
+	/* Why the last call failed and what to do about it, in one sentence; NULL: errno says it all. Any op but the two fds'. */
+	const char *(*why)(const struct hba_bus_device *d);
+	/* event_fd was readable. 1: the device shall be let go, and still works; 0: it was nothing; -ENODEV: it is lost. Loop. */
+	int (*take_event)(struct hba_bus_device *d);
+	/* Loop, before it sleeps: a vector that fired may fire again. For lines that stay masked until served. Default: nothing. */
+	void (*vector_served)(struct hba_bus_device *d, unsigned vector);
+};
+
+#define HBA_BUS_VERSION 1
+#define HBA_BUS_HEADER  .size = sizeof(struct hba_bus), .version = HBA_BUS_VERSION
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * event.h: what happened that no task tells. Pulled, not pushed: a slow reader loses events, never the loop's time,
+ * and is told how many (HBA_EVENT_LOST).
+ */
+#ifndef HBAKIT_EVENT_H
+#define HBAKIT_EVENT_H
+
+#include <hbakit/scsi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hba_controller;
+
+enum hba_event_kind {
+	HBA_EVENT_LOST,       /* value: how many before this one */
+	HBA_EVENT_STATE,      /* value: enum hba_state */
+	HBA_EVENT_POOL_SHORT, /* value: tasks made; map_hba_data had no memory for more */
+	HBA_EVENT_TARGET_CAME,
+	HBA_EVENT_TARGET_LEFT,
+	HBA_EVENT_LUN_CAME,
+	HBA_EVENT_LUN_CHANGED, /* another disk, capacity, medium: ask hba_lun_get_info() */
+	HBA_EVENT_LUN_LEFT,
+	HBA_EVENT_PROPERTY, /* text: the key */
+	HBA_EVENT_BUS_RESET,
+	HBA_EVENT_PORT,           /* value: enum hba_port_status */
+	HBA_EVENT_RECOVERY,       /* text: which rung, its outcome, how long; value: the rung, 1 = abort */
+	HBA_EVENT_QUARANTINE,     /* value: bytes now waiting for a confirmation */
+	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule */
+	HBA_EVENT_SCANNED,        /* all that was asked for is looked at; what it found has been told. value: units present */
+	HBA_EVENT_TARGET_REFUSED, /* initialize_target failed with `value`, an errno other than -ENODEV; text: why */
+};
+
+/** struct hba_event - One of them. `target` is UINT64_MAX for those about the controller. */
+struct hba_event {
+	uint64_t time_ns; /* the controller's clock */
+	uint64_t target;
+	struct hba_lun_id lun;
+	int64_t value;
+	enum hba_event_kind kind;
+	char text[512]; /* one whole sentence, no newline, always ended by NUL; one that is longer still ends in "..." */
+};
+
+/** hba_event_next() - Take the oldest. 1: *ret_event is it; 0: none. Loop thread; never waits. */
+int hba_event_next(struct hba_controller *c, struct hba_event *ret_event);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
