@@ -48,8 +48,11 @@ struct cli_command {
 	int (*run)(int argc, char **argv); /* argv[0] is "hbakit NAME". Returns enum cli_exit */
 };
 
-extern const struct cli_command cmd_bench, cmd_cdb, cmd_check, cmd_drivers, cmd_info, cmd_inquiry, cmd_pci, cmd_read, cmd_scan,
-	cmd_write;
+extern const struct cli_command cmd_bench, cmd_cdb, cmd_check, cmd_completion, cmd_drivers, cmd_info, cmd_inquiry, cmd_pci,
+	cmd_read, cmd_scan, cmd_write;
+
+/** cli_commands() - All of them; NULL behind the last. */
+const struct cli_command *const *cli_commands(void);
 
 /* ---- say.c: words for the person at the terminal -------------------------------------------------------------------- */
 
@@ -74,6 +77,8 @@ void cli_print_hex(const uint8_t *bytes, size_t length);
 
 /** cli_parse() - A command line into `common` and what lies around it; errors are one line. 0, or an exit status. */
 int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_common *common);
+/** cli_each_option() - Every option that a command has, its own and the common ones; not --help. */
+void cli_each_option(const struct cli_command *command, void (*each)(const struct argp_option *o, void *arg), void *arg);
 /* For parsers: text to number, or a sentence that names the option and CLI_TOLD. */
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number);
 error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes);

@@ -2,8 +2,6 @@
 /* main.c: the table of subcommands, and nothing else. */
 #include "cli/cli.h"
 
-#include "base/base.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +9,20 @@
 enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
 
 static const struct cli_command *const commands[] = {
-	&cmd_drivers, &cmd_pci, &cmd_scan, &cmd_info, &cmd_inquiry, &cmd_read, &cmd_write, &cmd_cdb, &cmd_bench, &cmd_check,
+	&cmd_drivers, &cmd_pci, &cmd_scan,  &cmd_info,  &cmd_inquiry,    &cmd_read,
+	&cmd_write,   &cmd_cdb, &cmd_bench, &cmd_check, &cmd_completion, NULL,
 };
+
+const struct cli_command *const *cli_commands(void)
+{
+	return commands;
+}
 
 static int print_help(void)
 {
 	puts("Usage: hbakit COMMAND [OPTION...] [ARGUMENT...]\n"
 	     "SCSI host bus adapters, driven in user space.\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+	for (size_t i = 0; commands[i]; i++)
 		printf("  %*s %s\n", NAME_COLUMN, commands[i]->name, commands[i]->summary);
 	puts("\n`hbakit COMMAND --help' tells more. Controllers are named by URIs: soft:disk.img, pci:0000:03:00.0");
 	return cli_finish_output();
@@ -50,7 +54,7 @@ int main(int argc, char **argv)
 		return print_help();
 	if (strcmp(word, "--version") == 0)
 		return print_version();
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+	for (size_t i = 0; commands[i]; i++)
 		if (strcmp(word, commands[i]->name) == 0)
 			return run(commands[i], argc - 1, argv + 1);
 	return cli_usage("%s: no such command: see `hbakit --help'", word);

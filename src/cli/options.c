@@ -169,6 +169,25 @@ static const struct {
 	{ CLI_ASKS_UNIT, { .options = unit_options, .parser = parse_common } },
 };
 
+static bool is_asked(const struct cli_command *command, size_t i)
+{
+	return (command->asks & common_argps[i].asks) == common_argps[i].asks;
+}
+
+static void each_of(const struct argp_option *options, void (*each)(const struct argp_option *o, void *arg), void *arg)
+{
+	for (; options && options->name; options++)
+		each(options, arg);
+}
+
+void cli_each_option(const struct cli_command *command, void (*each)(const struct argp_option *o, void *arg), void *arg)
+{
+	each_of(command->options, each, arg);
+	for (size_t i = 0; i < ARRAY_SIZE(common_argps); i++)
+		if (is_asked(command, i))
+			each_of(common_argps[i].argp.options, each, arg);
+}
+
 int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_common *common)
 {
 	struct argp_child children[ARRAY_SIZE(common_argps) + 1] = { 0 };
@@ -183,7 +202,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, struct c
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(common_argps); i++)
-		if ((command->asks & common_argps[i].asks) == common_argps[i].asks)
+		if (is_asked(command, i))
 			children[n++].argp = &common_argps[i].argp;
 	return run_argp(&argp, &p, argc, argv);
 }
