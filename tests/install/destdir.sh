@@ -19,6 +19,8 @@ without() {
 without pkgconfig/hbakit.pc 'not one pkgconfig/hbakit.pc'
 without include/hbakit/disk.h 'hbakit/disk.h: No such file'
 without man/man1/hbakit.1 'hbakit.1 is not installed'
+without man/man7/hbakit-driver.7 'hbakit-driver.7 is not installed'
+without bash-completion/completions/hbakit.bash 'not one bash-completion/completions/hbakit.bash'
 without libhbakit.so 'cannot find -lhbakit'
 without bin/hbakit 'not one bin/hbakit'
 

@@ -43,7 +43,8 @@ for header in "$source"/include/hbakit/*.h; do
   cmp "$header" "$include/${header##*/}" || fail "a public header is not installed as it is: see include/hbakit/meson.build"
 done
 
-for page in "$source"/docs/man/*.[1-9]; do
+at bash-completion/completions/hbakit.bash >/dev/null
+for page in "$source"/docs/man/*.[1-9] hbakit-driver.7; do
   installed=$(find "$root" -path "*/man/man${page##*.}/${page##*/}*")
   [ -n "$installed" ] || fail "${page##*/} is not installed: see docs/man/meson.build"
 done

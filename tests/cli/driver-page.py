@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""driver-page.py ROOT PAGE: hbakit-driver(7) has every op, function and struct of driver.h, with its text, and is good mdoc."""
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT, PAGE = map(os.path.abspath, sys.argv[1:3])
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'style'))
+sys.dont_write_bytecode = True
+import tree  # noqa: E402  the style checks' reader of C
+
+HEADER = 'include/hbakit/driver.h'
+FORMATTED = subprocess.run(['mandoc', '-Tutf8', '-Owidth=1000', PAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
+TEXT = re.sub(r'.\x08', '', FORMATTED)
+
+
+def missing(text):
+    """Names that the page does not have, and comments of ops that are not there whole."""
+    for tag in tree.tags(ROOT, [HEADER], 'pfsem'):
+        if not tag['name'].startswith('__anon') and not re.search(rf'\b{tag["name"]}\b', text):
+            yield tag['name']
+    words = ' '.join(text.split())
+    table = re.search(r'struct hba_driver \{.*?^\};', tree.read(ROOT, HEADER), re.S | re.M).group()
+    for comment, name in re.findall(r'/\*((?:(?!\*/).)*)\*/\n\t[^;]*?\(\*(\w+)\)', table, re.S):
+        if ' '.join(re.sub(r'\n\s*\*', '', comment).split()) not in words:
+            yield f'the text of {name}'
+
+
+class Page(unittest.TestCase):
+    def test_all_is_there(self):
+        self.assertEqual(list(missing(TEXT)), [])
+        self.assertRegex(TEXT, r"FINDING THINGS(.|\n)*A TASK'S END")
+
+    def test_what_is_missing_is_seen(self):
+        self.assertEqual(list(missing(TEXT.replace('hba_requeue', 'hba_r'))), ['hba_requeue', 'the text of process_task'])
+        self.assertEqual(list(missing(TEXT.replace('The doorbell', 'A bell'))), ['the text of kick'])
+
+    def test_good_mdoc(self):
+        r = subprocess.run(['mandoc', '-Tlint', '-Wwarning', PAGE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual((r.returncode, r.stdout), (0, ''))
+
+
+unittest.main(argv=sys.argv[:1])
