@@ -86,8 +86,17 @@ static int region_info(struct hba_bus_device *d, uint32_t index, struct vfio_reg
 	return 0;
 }
 
-/* A BAR with holes (an MSI-X table that an older kernel keeps to itself) goes the long way altogether: a token has no holes. */
-static bool has_holes(const struct vfio_region_info *info)
+static void add_area(struct vfio_bar *b, uint64_t offset, uint64_t length)
+{
+	/* What is the kernel's is looked at all the same; a part that is left out goes the long way. */
+	if (b->n_areas == VFIO_MOST_AREAS || !length || offset % VFIO_PAGE || length % VFIO_PAGE || offset > b->length ||
+	    length > b->length - offset)
+		return;
+	b->areas[b->n_areas++] = (struct vfio_area) { .offset = offset, .length = length };
+}
+
+/* A BAR may have holes: registers that the kernel keeps to itself, as older ones keep the page of the MSI-X table. */
+static int learn_areas(struct vfio_bar *b, const struct vfio_region_info *info)
 {
 	const struct vfio_info_cap_header *h =
 		info->flags & VFIO_REGION_INFO_FLAG_CAPS
@@ -95,16 +104,19 @@ static bool has_holes(const struct vfio_region_info *info)
 			: NULL;
 	const struct vfio_region_info_cap_sparse_mmap *sparse = (const void *)h;
 	size_t room = h ? info->argsz - (size_t)((const uint8_t *)h - (const uint8_t *)info) : 0;
-	uint64_t covered = 0;
 
-	if (!h)
-		return false;
+	if (!(info->flags & VFIO_REGION_INFO_FLAG_MMAP))
+		return 0;
+	if (!h) {
+		/* All of it, be it less than a page. */
+		b->areas[b->n_areas++] = (struct vfio_area) { .length = b->length };
+		return 0;
+	}
 	if (room < sizeof(*sparse) || (room - sizeof(*sparse)) / sizeof(sparse->areas[0]) < sparse->nr_areas)
-		return true;
+		return -EPROTO;
 	for (uint32_t i = 0; i < sparse->nr_areas; i++)
-		if (sparse->areas[i].offset == covered)
-			covered += sparse->areas[i].size;
-	return covered < info->size;
+		add_area(b, sparse->areas[i].offset, sparse->areas[i].size);
+	return 0;
 }
 
 static int learn_bar(struct hba_bus_device *d, unsigned i)
@@ -114,12 +126,8 @@ static int learn_bar(struct hba_bus_device *d, unsigned i)
 
 	if (r < 0)
 		return r;
-	d->bars[i] = (struct vfio_bar) {
-		.offset = info->offset,
-		.length = info->size,
-		.direct = info->flags & VFIO_REGION_INFO_FLAG_MMAP && !has_holes(info),
-	};
-	return 0;
+	d->bars[i] = (struct vfio_bar) { .offset = info->offset, .length = info->size };
+	return learn_areas(&d->bars[i], info);
 }
 
 int vfio_learn_regions(struct hba_bus_device *d)
@@ -136,67 +144,85 @@ int vfio_learn_regions(struct hba_bus_device *d)
 	return 0;
 }
 
+/* A token has no holes: only a BAR that is one area is given out whole. */
 int vfio_bar_map(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem)
 {
 	struct vfio_bar *b = &d->bars[bar];
-	void *mem;
 
-	if (b->direct && !b->mem) {
-		mem = mmap(NULL, b->length, PROT_READ | PROT_WRITE, MAP_SHARED, d->device, (off_t)b->offset);
-		b->mem = mem == MAP_FAILED ? NULL : mem;
+	for (unsigned i = 0; i < b->n_areas; i++) {
+		struct vfio_area *a = &b->areas[i];
+		void *mem = a->mem ? a->mem
+				   : mmap(NULL, a->length, PROT_READ | PROT_WRITE, MAP_SHARED, d->device,
+					  (off_t)(b->offset + a->offset));
+
+		/* What cannot be mapped is read and written. */
+		a->mem = mem == MAP_FAILED ? NULL : mem;
 	}
-	/* What cannot be mapped is read and written. */
-	if (b->mem)
-		*ret_mem = b->mem;
+	if (b->n_areas == 1 && b->areas[0].length == b->length && b->areas[0].mem)
+		*ret_mem = b->areas[0].mem;
 	return 0;
+}
+
+/* NULL: the long way. */
+static volatile void *register_at(const struct vfio_bar *b, uint64_t offset, unsigned width)
+{
+	for (unsigned i = 0; i < b->n_areas; i++) {
+		const struct vfio_area *a = &b->areas[i];
+
+		if (a->mem && offset >= a->offset && offset - a->offset < a->length && a->length - (offset - a->offset) >= width)
+			return (volatile uint8_t *)a->mem + (offset - a->offset);
+	}
+	return NULL;
 }
 
 int vfio_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
 {
 	const struct vfio_bar *b = &d->bars[bar];
-	const volatile uint8_t *at = (const volatile uint8_t *)b->mem + offset;
+	const volatile void *at = register_at(b, offset, width);
 	uint64_t value = 0;
 	int r = 0;
 
 	/* A register is read at once, in its own width. */
-	if (!b->mem)
+	if (!at)
 		r = transfer(d, false, b->offset + offset, &value, width);
 	else if (width == 1)
-		value = *at;
+		value = *(const volatile uint8_t *)at;
 	else if (width == 2)
-		value = *(const volatile uint16_t *)(const volatile void *)at;
+		value = HBA_LE(16, *(const volatile uint16_t *)at);
 	else if (width == 4)
-		value = *(const volatile uint32_t *)(const volatile void *)at;
+		value = HBA_LE(32, *(const volatile uint32_t *)at);
 	else
-		value = *(const volatile uint64_t *)(const volatile void *)at;
+		value = HBA_LE(64, *(const volatile uint64_t *)at);
 	if (r == 0)
-		*ret_value = HBA_LE(64, value);
+		*ret_value = at ? value : HBA_LE(64, value);
 	return r;
 }
 
 int vfio_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
 {
 	const struct vfio_bar *b = &d->bars[bar];
-	volatile uint8_t *at = (volatile uint8_t *)b->mem + offset;
+	volatile void *at = register_at(b, offset, width);
 	uint64_t raw = HBA_LE(64, value);
 
-	if (!b->mem)
+	if (!at)
 		return transfer(d, true, b->offset + offset, &raw, width);
 	if (width == 1)
-		*at = (uint8_t)raw;
+		*(volatile uint8_t *)at = (uint8_t)value;
 	else if (width == 2)
-		*(volatile uint16_t *)(volatile void *)at = (uint16_t)raw;
+		*(volatile uint16_t *)at = HBA_LE(16, (uint16_t)value);
 	else if (width == 4)
-		*(volatile uint32_t *)(volatile void *)at = (uint32_t)raw;
+		*(volatile uint32_t *)at = HBA_LE(32, (uint32_t)value);
 	else
-		*(volatile uint64_t *)(volatile void *)at = raw;
+		*(volatile uint64_t *)at = raw;
 	return 0;
 }
+
 void vfio_unmap_bars(struct hba_bus_device *d)
 {
 	for (unsigned i = 0; i < PCI_BARS; i++)
-		if (d->bars[i].mem)
-			munmap(d->bars[i].mem, d->bars[i].length);
+		for (unsigned n = 0; n < d->bars[i].n_areas; n++)
+			if (d->bars[i].areas[n].mem)
+				munmap(d->bars[i].areas[n].mem, d->bars[i].areas[n].length);
 }
 
 /* ---- the confirmations of last resort */

@@ -11,12 +11,18 @@
 
 #include <linux/vfio.h>
 
-enum { VFIO_MOST_VECTORS = 64, VFIO_PAGE = 4096 };
+enum { VFIO_MOST_VECTORS = 64, VFIO_PAGE = 4096, VFIO_MOST_AREAS = 8 };
+
+/** struct vfio_area - A part of a BAR that the kernel lets be mapped. */
+struct vfio_area {
+	uint64_t offset, length;
+	void *mem; /* NULL: not mapped yet, or it cannot be */
+};
 
 struct vfio_bar {
-	uint64_t offset, length;
-	bool direct; /* all of it can be mapped */
-	void *mem;
+	uint64_t offset, length; /* in the device's file */
+	struct vfio_area areas[VFIO_MOST_AREAS];
+	unsigned n_areas;
 };
 
 struct hba_bus_device {
