@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { IRQ_OPTION_BYTES = 16 };
+
 /* ---- interrupts */
 
 static int set_irqs(struct hba_bus_device *d, uint32_t index, const int *fds, unsigned n)
@@ -57,13 +59,50 @@ static int enable_vectors(struct hba_bus_device *d, uint32_t index)
 	return 0;
 }
 
-void vfio_choose_interrupts(struct hba_bus_device *d)
-{
-	static const uint32_t best_first[] = { VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX };
+static const struct interrupt_kind {
+	const char *option;
+	uint32_t index;
+} best_first[] = {
+	{ "msix", VFIO_PCI_MSIX_IRQ_INDEX },
+	{ "msi", VFIO_PCI_MSI_IRQ_INDEX },
+	{ "intx", VFIO_PCI_INTX_IRQ_INDEX },
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(best_first); i++)
-		if (enable_vectors(d, best_first[i]) == 0)
-			return;
+static int no_such_kind(struct hba_bus_device *d, const char *wanted)
+{
+	return vfio_refuse(d, -EINVAL, "irq=%s is no kind of interrupt: it is auto, msix, msi, intx or none", wanted);
+}
+
+static int enable_wanted(struct hba_bus_device *d, const char *wanted)
+{
+	bool any = strcmp(wanted, "auto") == 0, known = any;
+
+	for (size_t i = 0; i < ARRAY_SIZE(best_first); i++) {
+		if (!any && strcmp(wanted, best_first[i].option) != 0)
+			continue;
+		known = true;
+		if (enable_vectors(d, best_first[i].index) == 0)
+			return 0;
+	}
+	if (!known)
+		return no_such_kind(d, wanted);
+	return any ? 0
+		   : vfio_refuse(d, -ENOENT, "irq=%s: %s offers none of these; without irq= the best there is will be used", wanted,
+				 d->function.address);
+}
+
+int vfio_choose_interrupts(struct hba_bus_device *d, const char *query)
+{
+	char wanted[IRQ_OPTION_BYTES] = "auto";
+	const char *at = query;
+	int r;
+
+	/* Of several the last counts, as everywhere. */
+	while ((r = query_next(&at, "irq", wanted, sizeof(wanted))) > 0)
+		;
+	if (r < 0)
+		return no_such_kind(d, "…");
+	return strcmp(wanted, "none") == 0 ? 0 : enable_wanted(d, wanted);
 }
 
 int vfio_vector_fd(struct hba_bus_device *d, unsigned vector)

@@ -126,7 +126,7 @@ static int open_container(struct hba_bus_device *d)
 
 /* ---- open and close */
 
-static int open_device(struct hba_bus_device *d)
+static int open_device(struct hba_bus_device *d, const char *query)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	int r;
@@ -143,7 +143,7 @@ static int open_device(struct hba_bus_device *d)
 	if (r == 0)
 		r = vfio_watch_events(d);
 	if (r == 0)
-		vfio_choose_interrupts(d);
+		r = vfio_choose_interrupts(d, query);
 	return r;
 }
 
@@ -196,7 +196,6 @@ static int vfio_open(const char *path, const char *query, struct hba_bus_info *r
 	struct hba_bus_device *d = device_new();
 	int r;
 
-	(void)query;
 	if (!d)
 		return -ENOMEM;
 	r = look(path, &d->function, d->why);
@@ -207,7 +206,7 @@ static int vfio_open(const char *path, const char *query, struct hba_bus_info *r
 	if (r == 0)
 		r = open_container(d);
 	if (r == 0)
-		r = open_device(d);
+		r = open_device(d, query);
 	if (r < 0) {
 		snprintf(why, HBA_BUS_WHY_BYTES, "%s", d->why);
 		vfio_close(d);
@@ -223,9 +222,15 @@ static const char *vfio_why(const struct hba_bus_device *d)
 	return d->why[0] ? d->why : NULL;
 }
 
+static const struct hba_option vfio_options[] = {
+	{ "irq", "auto", "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
+	{ 0 },
+};
+
 const struct hba_bus bus_vfio = {
 	HBA_BUS_HEADER,
 	.name = "pci",
+	.options = vfio_options,
 	.identify = vfio_identify,
 	.open = vfio_open,
 	.close = vfio_close,

@@ -75,8 +75,8 @@ int vfio_reset(struct hba_bus_device *d, unsigned ms);
 /* ---- vfio-irq.c: interrupts, and the device's own events */
 
 int vfio_watch_events(struct hba_bus_device *d);
-/** vfio_choose_interrupts() - The best there is; without any the device is polled. */
-void vfio_choose_interrupts(struct hba_bus_device *d);
+/** vfio_choose_interrupts() - Those that the URI's irq= names, or the best there are; without any the device is polled. */
+int vfio_choose_interrupts(struct hba_bus_device *d, const char *query);
 void vfio_close_irqs(struct hba_bus_device *d);
 int vfio_vector_fd(struct hba_bus_device *d, unsigned vector);
 void vfio_vector_served(struct hba_bus_device *d, unsigned vector);

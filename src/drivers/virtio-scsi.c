@@ -74,6 +74,7 @@ struct vscsi {
 	struct hba_task *tmf; /* that is out */
 	bool answered;        /* and its answer has been seen */
 	uint32_t behind;      /* request queues to be looked at once more before its answer is taken: a bit each */
+	bool line;            /* an interrupt must be heard at the chip */
 };
 
 static struct vscsi *vscsi_of(struct hba_queue *q)
@@ -241,17 +242,26 @@ static int enable(struct hba_controller *c, struct vscsi *v, struct vscsi_ring *
 	return r < 0 ? r : used;
 }
 
-/* Request queue k has vector k; the two others share that of queue 0, which looks after them. */
+/* A bus without vectors has the queue polled. */
+static void bind(struct hba_controller *c, struct vscsi *v, uint32_t queue, uint32_t vector)
+{
+	if (hba_vector_bind(hba_controller_queue(c, queue), vector) < 0)
+		v->line = false;
+}
+
+/* Request queue k has vector k; the two others share that of queue 0, which looks after them. By a line all have the one. */
 static int enable_queues(struct hba_controller *c, struct vscsi *v)
 {
-	int r = enable(c, v, &v->control, VIRTIO_SCSI_CONTROL, 0);
+	bool line = virtio_pci_has_line(c, &v->pci);
+	int r = enable(c, v, &v->control, VIRTIO_SCSI_CONTROL, line ? NO_VECTOR : 0);
 
+	v->line = line;
 	if (r >= 0)
-		r = enable(c, v, &v->events, VIRTIO_SCSI_EVENTS, 0);
+		r = enable(c, v, &v->events, VIRTIO_SCSI_EVENTS, line ? NO_VECTOR : 0);
 	for (uint32_t i = 0; r >= 0 && i < v->n_queues; i++) {
-		r = enable(c, v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), (uint16_t)i);
+		r = enable(c, v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), line ? NO_VECTOR : (uint16_t)i);
 		if (r > 0)
-			hba_vector_bind(hba_controller_queue(c, i), i); /* a bus without vectors has it polled */
+			bind(c, v, i, line ? 0 : i);
 	}
 	return r < 0 ? r : 0;
 }
@@ -508,6 +518,8 @@ static int vscsi_interrupts(struct hba_queue *q, bool on)
 	bool others = hba_queue_index(q) == 0;
 
 	virtqueue_interrupts(&ring->q, on);
+	if (v->line)
+		virtio_pci_lower_line(&v->pci);
 	if (others) {
 		virtqueue_interrupts(&v->control.q, on);
 		virtqueue_interrupts(&v->events.q, on);

@@ -10,6 +10,9 @@ enum {
 	PCI_STATUS_HAS_CAPABILITIES = 0x10,
 	PCI_CAPABILITIES = 0x34,
 	PCI_CAP_VENDOR = 0x09,
+	PCI_CAP_MSIX = 0x11,
+	MSIX_CONTROL = 2, /* PCI 3.0, 6.8.2.3 */
+	MSIX_IS_ON = 0x8000,
 	MOST_CAPABILITIES = 48, /* more do not fit into 192 bytes: a longer chain is a circle */
 	CAP_NEXT = 1,
 	CAP_TYPE = 3,
@@ -21,7 +24,7 @@ enum {
 	DOORBELL_BYTES = 2,
 };
 
-enum cap_type { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_DEVICE = 4 };
+enum cap_type { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4 };
 
 /* The common structure, 4.1.4.3. */
 enum common {
@@ -108,6 +111,8 @@ static int take_capability(struct hba_controller *c, struct virtio_pci *v, unsig
 		return take_region(c, at, COMMON_BYTES, &v->common);
 	case CAP_NOTIFY:
 		return take_notify(c, v, at);
+	case CAP_ISR:
+		return take_region(c, at, 1, &v->isr);
 	case CAP_DEVICE:
 		return take_region(c, at, 4, &v->device);
 	default:
@@ -126,8 +131,12 @@ int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v)
 	if (!(status & PCI_STATUS_HAS_CAPABILITIES))
 		return -ENOENT;
 	for (unsigned n = 0; at && n < MOST_CAPABILITIES && r >= 0; n++) {
-		if (hba_config_read(c, at, 1) == PCI_CAP_VENDOR)
+		uint32_t id = hba_config_read(c, at, 1);
+
+		if (id == PCI_CAP_VENDOR)
 			r = take_capability(c, v, at);
+		else if (id == PCI_CAP_MSIX)
+			v->msix = at;
 		at = hba_config_read(c, at + CAP_NEXT, 1) & ~3U;
 	}
 	if (r < 0)
@@ -220,6 +229,18 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 	put(v, QUEUE_ENABLE, 1, 2);
 	*ret_doorbell = v->notify.offset + doorbell;
 	return 0;
+}
+
+/* 4.1.4.5 */
+bool virtio_pci_has_line(struct hba_controller *c, const struct virtio_pci *v)
+{
+	return v->isr.length && !(v->msix && hba_config_read(c, v->msix + MSIX_CONTROL, 2) & MSIX_IS_ON);
+}
+
+void virtio_pci_lower_line(const struct virtio_pci *v)
+{
+	/* Reading it is what lowers it. */
+	(void)hba_bar_read(&v->isr.bar, v->isr.offset, 1);
 }
 
 void virtio_pci_notify(const struct virtio_pci *v, uint64_t doorbell, uint16_t index)

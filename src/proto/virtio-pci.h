@@ -24,7 +24,8 @@ struct virtio_region {
 
 /** struct virtio_pci - The device. Belongs to a controller; nothing to release. */
 struct virtio_pci {
-	struct virtio_region common, notify, device;
+	struct virtio_region common, notify, device, isr; /* isr may be none */
+	unsigned msix;                                    /* where in config space MSI-X is; 0: nowhere */
 	uint32_t notify_multiplier;
 	uint64_t features; /* agreed */
 };
@@ -41,6 +42,10 @@ uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index);
 /** virtio_pci_queue_enable() - Its vector (0xffff = none) and where it lies. -EIO: its doorbell lies outside its structure. */
 int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct virtqueue *q, uint16_t vector,
 			    uint64_t *ret_doorbell);
+/** virtio_pci_has_line() - Interrupts come by a line, not by messages. Ask in start: the bus has chosen by then. */
+bool virtio_pci_has_line(struct hba_controller *c, const struct virtio_pci *v);
+/** virtio_pci_lower_line() - The device says by the line: look at your queues. It has been heard. Hot. */
+void virtio_pci_lower_line(const struct virtio_pci *v);
 void virtio_pci_ready(struct virtio_pci *v);
 void virtio_pci_notify(const struct virtio_pci *v, uint64_t doorbell, uint16_t index);
 uint32_t virtio_pci_config_read(const struct virtio_pci *v, uint32_t offset, unsigned width);
