@@ -172,7 +172,10 @@ static bool take(int fd)
 int vfio_take_event(struct hba_bus_device *d)
 {
 	if (take(d->error_fd))
-		return -ENODEV;
+		return vfio_refuse(
+			d, -ENODEV,
+			"%s has reported an error that cannot be corrected (dmesg has it, as AER): it is not used any more",
+			d->function.address);
 	return take(d->request_fd);
 }
 

@@ -113,12 +113,16 @@ static bool is_readable(int fd)
 void bus_turn(struct hba_controller *c, bool woken)
 {
 	struct bus_link *b = &c->bus;
+	int r;
 
 	if (!b->table || !b->table->take_event || !is_reachable(c) || b->event_fd < 0 || (!woken && c->now < b->look_at))
 		return;
 	b->look_at = c->now + LOOK_MS * (uint64_t)NS_PER_MS;
-	if (is_readable(b->event_fd) && heed(c, b->table->take_event(b->device)) > 0)
+	r = is_readable(b->event_fd) ? heed(c, b->table->take_event(b->device)) : 0;
+	if (r > 0)
 		life_let_go(c);
+	else if (r < 0 && b->table->why && b->table->why(b->device))
+		event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "%s", b->table->why(b->device));
 }
 
 void bus_served(struct hba_controller *c, unsigned vector)

@@ -191,11 +191,11 @@ bool loop_owes(const struct hba_controller *c)
 }
 
 /* What is no I/O; nearly always nothing. */
-static void chores(struct hba_controller *c, bool woken)
+static void chores(struct hba_controller *c)
 {
 	c->chores_at = c->now + CHORES_MS * (uint64_t)NS_PER_MS;
 	c->chores_owed = false;
-	bus_turn(c, woken);
+	bus_turn(c, false);
 	if (bus_is_gone(c))
 		life_gone(c);
 	life_turn(c);
@@ -231,6 +231,12 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	/* Before anything is sent: what a reset has ended is what was out then. */
 	service_reap(c);
 	guests_turn(c);
+	/* And before anything is taken: what a device has completed since it reported an error is not believed. */
+	if (woken) {
+		bus_turn(c, true);
+		if (bus_is_gone(c))
+			life_gone(c);
+	}
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
 	wait_no_longer(c);
@@ -238,7 +244,7 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	if (n && !woken && c->now < c->chores_at)
 		c->chores_owed = true;
 	else
-		chores(c, woken);
+		chores(c);
 	return n;
 }
 
