@@ -20,7 +20,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 64, CAP_CHAIN_MOST = 32 };
+enum { PATH_BYTES = 64, CAP_CHAIN_MOST = 32, RESET_MS = 5000, RESET_STEP_MS = 50, USEC_PER_MS = 1000 };
 
 int vfio_refuse(struct hba_bus_device *d, int error, const char *format, ...)
 {
@@ -126,14 +126,26 @@ static int open_container(struct hba_bus_device *d)
 
 /* ---- open and close */
 
+/* While the system resets it, as after an error that it reported, there is none to be had. */
+static int get_device(struct hba_bus_device *d)
+{
+	for (unsigned ms = 0;; ms += RESET_STEP_MS) {
+		d->device = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->function.address);
+		if (d->device >= 0)
+			return 0;
+		if (errno != EAGAIN || ms >= RESET_MS)
+			return vfio_refuse(d, -errno, "VFIO does not hand %s out: %s", d->function.address, strerror(errno));
+		usleep(RESET_STEP_MS * USEC_PER_MS);
+	}
+}
+
 static int open_device(struct hba_bus_device *d, const char *query)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
-	int r;
+	int r = get_device(d);
 
-	d->device = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->function.address);
-	if (d->device < 0)
-		return vfio_refuse(d, -errno, "VFIO does not hand %s out: %s", d->function.address, strerror(errno));
+	if (r < 0)
+		return r;
 	if (fcntl(d->device, F_SETFD, FD_CLOEXEC) < 0 || ioctl(d->device, VFIO_DEVICE_GET_INFO, &info) < 0)
 		return -errno;
 	d->flags = info.flags;
