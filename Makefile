@@ -17,7 +17,8 @@ help:
 	@echo 'make test       build and test with gcc'
 	@echo 'make test-all   also: optimised, clang with ASan and UBSan, clang with TSan; warnings are errors'
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'
-	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (a minute; the first time also downloads a kernel)'
+	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (minutes; the first time also downloads a kernel)'
+	@echo '                GUEST=--short for less, GUEST=--verbose to read along, GUEST=unplug for one scenario'
 	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
 	@echo 'make bench      commands per second and latency, beside others: docs/benchmarks.md; JSON in run/'
 	@echo 'make bench-guest  hbakit over VFIO beside Linux'\''s own driver, in a guest: a section of the same page (some minutes)'
@@ -57,7 +58,7 @@ test-busy:
 guest:
 	@tools/deps build guest
 	@$(MAKE) --no-print-directory build
-	@tests/guest/vfio.py $(BUILD)/src/cli/hbakit
+	@tests/guest/vfio.py $(BUILD) $(GUEST)
 
 qemu-long:
 	@tools/deps build qemu test

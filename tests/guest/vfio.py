@@ -1,71 +1,140 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""vfio: drivers over VFIO in a guest, with an IOMMU that translates. `vfio.py HBAKIT [--verbose]`
+"""vfio: drivers over VFIO in a guest, with an IOMMU that translates. `vfio.py BUILD [--short] [--verbose] [SCENARIO...]`
 
-vfio.sh runs inside and says what it found; here it is counted, and what was written through the adapters is compared with the
-images they lie on."""
+A scenario is a machine and a script that runs inside and says what it found; here that is counted, and what was written through the
+adapters is compared with the images they lie on."""
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 
 import guest
 
-SECONDS = 400
 IMAGE_BYTES = 32 << 20
 OFFSET = 1 << 20
-LEAST = 30  # a scenario that lost its way says less
 SKIPPED = 77
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAMS = ("src/cli/hbakit", "tests/guest/guest-io", "tests/guest/guest-device")
 
-PVSCSI = ("pvscsi,id=pv,addr=2", (("a", "bus=pv.0,scsi-id=0"), ("b", "bus=pv.0,scsi-id=5")))
-VIRTIO = ("virtio-scsi-pci,id=vi,addr=3,disable-legacy=on,iommu_platform=on",
-          (("c", "bus=vi.0,scsi-id=0,lun=0"), ("d", "bus=vi.0,scsi-id=0,lun=3"), ("e", "bus=vi.0,scsi-id=7,lun=0")))
+PVSCSI = "pvscsi,id=pv"
+VIRTIO = "virtio-scsi-pci,id=vi,disable-legacy=on,iommu_platform=on"
+SLOW = ",throttling.iops-total=200"  # answers in 5 ms: who waits for one sleeps
+STUCK = ",throttling.iops-total=8"   # commands stay out for seconds
+
+
+@dataclass(frozen=True)
+class Disk:
+  name: str
+  place: str  # QEMU's: bus, target, unit
+  drive: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+  name: str
+  adapters: tuple  # QEMU's devices, in order
+  disks: tuple
+  least: int  # one that lost its way says less
+  seconds: int = 100
+  iommu: str = guest.IOMMU
+  words: str = ""
+  heard: tuple = ()  # what the monitor must have said
+
+
+def port(slot, chassis):
+  return f"pcie-root-port,id=port{chassis},addr={slot},chassis={chassis}"
+
+
+SCENARIOS = (
+  Scenario("vfio", (PVSCSI + ",addr=2", VIRTIO + ",addr=3"),
+           (Disk("a", "bus=pv.0,scsi-id=0"), Disk("b", "bus=pv.0,scsi-id=5"), Disk("c", "bus=vi.0,scsi-id=0,lun=0"),
+            Disk("d", "bus=vi.0,scsi-id=0,lun=3"), Disk("e", "bus=vi.0,scsi-id=7,lun=0")), least=30, seconds=400),
+  Scenario("irq", (PVSCSI + ",addr=2", VIRTIO + ",addr=3"),
+           (Disk("a", "bus=pv.0,scsi-id=0", SLOW), Disk("b", "bus=vi.0,scsi-id=0", SLOW)), least=11),
+  Scenario("device", (port(8, 1), port(9, 2), VIRTIO + ",bus=port1", PVSCSI + ",bus=port2", "lsi53c895a,addr=4",
+                      "am53c974,addr=5", "megasas,id=me,addr=6", "pvscsi,id=pw,addr=7"),
+           (Disk("a", "bus=vi.0,scsi-id=0"), Disk("b", "bus=pv.0,scsi-id=0")), least=10),
+  Scenario("unplug", (port(8, 1), port(9, 2), VIRTIO + ",bus=port1", PVSCSI + ",bus=port2"),
+           (Disk("a", "bus=vi.0,scsi-id=0", STUCK), Disk("b", "bus=pv.0,scsi-id=0", STUCK)), least=11,
+           heard=('"DEVICE_DELETED", "data": {"device": "vi"',)),
+  Scenario("error", (port(8, 1), VIRTIO + ",bus=port1,aer=on"), (Disk("a", "bus=vi.0,scsi-id=0", STUCK),), least=6),
+)
 
 
 def image(folder, name):
   return os.path.join(folder, name + ".img")
 
 
-def devices(folder):
-  for adapter, disks in (PVSCSI, VIRTIO):
+def devices(scenario, folder):
+  for adapter in scenario.adapters:
     yield from ("-device", adapter)
-    for name, place in disks:
-      with open(image(folder, name), "wb") as f:
-        f.truncate(IMAGE_BYTES)
-      yield from ("-drive", f"if=none,id=drive-{name},file={image(folder, name)},format=raw")
-      yield from ("-device", f"scsi-hd,drive=drive-{name},serial=guest-{name},{place}")
+  for disk in scenario.disks:
+    with open(image(folder, disk.name), "wb") as f:
+      f.truncate(IMAGE_BYTES)
+    yield from ("-drive", f"if=none,id=drive-{disk.name},file={image(folder, disk.name)},format=raw{disk.drive}")
+    yield from ("-device", f"scsi-hd,drive=drive-{disk.name},serial=guest-{disk.name},{disk.place}")
 
 
 def images_wrong(folder, lines):
   """What the guest says it wrote, against the bytes of the image."""
-  said = [line.split()[1:] for line in lines if line.startswith("sha256 ")]
-  for name, digest, length in said:
+  for line in lines:
+    if not line.startswith("sha256 "):
+      continue
+    name, digest, length = line.split()[1:]
     with open(image(folder, name), "rb") as f:
       f.seek(OFFSET)
       if hashlib.sha256(f.read(int(length))).hexdigest() != digest:
         yield f"image {name} does not hold what was written through the adapter"
-  if len(said) != len(PVSCSI[1]) + len(VIRTIO[1]):
-    yield f"{len(said)} units were written"
 
 
-def main(program, *arguments):
+def wrong_in(scenario, folder, lines):
+  yield from (line for line in lines if line.startswith(("not ok ", "# ")))
+  yield from images_wrong(folder, lines)
+  passed = sum(line.startswith("ok ") for line in lines)
+  if passed < scenario.least:
+    yield f"only {passed} passed, {scenario.least} are the least"
+  for text in scenario.heard:
+    if not any(text in line and line.startswith(("event ", "answer ")) for line in lines):
+      yield f"the monitor never said {text}"
+  if scenario.name == "vfio" and sum(line.startswith("sha256 ") for line in lines) != len(scenario.disks):
+    yield "not every unit was written"
+
+
+def run(scenario, build, short, show):
+  started = time.monotonic()
+  with tempfile.TemporaryDirectory(prefix="hbakit-vfio-") as folder:
+    lines = guest.boot([os.path.join(build, p) for p in PROGRAMS], os.path.join(HERE, scenario.name + ".sh"),
+                       list(devices(scenario, folder)), scenario.seconds, words=scenario.words + (" hbakit.short" if short else ""),
+                       show=show, iommu=scenario.iommu, files=[os.path.join(HERE, "lib.sh")])
+    wrong = list(wrong_in(scenario, folder, lines))
+    if show:
+      for line in lines:
+        if line.startswith(("event {", "answer {")):
+          show(line)
+  for line in wrong:
+    print(line, file=sys.stderr)
+  count = {end: sum(line.startswith(end + " ") for line in lines) for end in ("ok", "not ok")}
+  print(f"{scenario.name}: {count['ok']} ok in the guest, {count['not ok']} not ok, {time.monotonic() - started:.0f} s", flush=True)
+  return not wrong
+
+
+def main(build, *arguments):
   missing = [tool for tool in ("qemu-system-x86_64", "busybox", "cpio", "depmod", "apt-get") if not shutil.which(tool)]
   if missing:
     print("vfio: skipped, there is no", ", ".join(missing))
     return SKIPPED
-  scenario = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vfio.sh")
+  names = [a for a in arguments if not a.startswith("--")]
+  unknown = [n for n in names if n not in {s.name for s in SCENARIOS}]
+  if unknown:
+    print("vfio: there is no scenario", ", ".join(unknown), file=sys.stderr)
+    return 2
   show = (lambda line: print(line, flush=True)) if "--verbose" in arguments else None
-  with tempfile.TemporaryDirectory(prefix="hbakit-vfio-") as folder:
-    lines = guest.boot([program], scenario, list(devices(folder)), SECONDS, show=show)
-    wrong = [line for line in lines if line.startswith(("not ok ", "# "))] + list(images_wrong(folder, lines))
-  passed = sum(line.startswith("ok ") for line in lines)
-  if passed < LEAST:
-    wrong.append(f"only {passed} passed")
-  for line in wrong:
-    print(line, file=sys.stderr)
-  print(f"vfio: {passed} ok in the guest, {sum(line.startswith('not ok ') for line in lines)} not ok")
-  return 1 if wrong else 0
+  ends = [run(s, build, "--short" in arguments, show) for s in SCENARIOS if not names or s.name in names]
+  return 0 if all(ends) else 1
 
 
 sys.exit(main(*sys.argv[1:]))

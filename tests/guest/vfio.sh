@@ -2,37 +2,7 @@
 # SPDX-License-Identifier: MIT
 # vfio.sh: runs in the guest. Every driver's adapter over VFIO: found, read, written, checked; asleep between commands and busy; up
 # to 4 MiB in one piece; several targets and units. One line "ok NAME" or "not ok NAME" for each; vfio.py counts them.
-set -u
-
-say() {
-  if [ "$1" -eq 0 ]; then echo "ok $2"; else
-    echo "not ok $2"
-    sed 's/^/# /' log 2>/dev/null | tail -n 12
-  fi
-}
-
-# name, command...: its end, and its words in case it fails
-try() {
-  name=$1
-  shift
-  timeout 100 "$@" >log 2>&1
-  say $? "$name"
-}
-
-# name, words, command...: must fail with one sentence that has these words
-refuses() {
-  name=$1 words=$2
-  shift 2
-  if timeout 60 "$@" >log 2>&1; then say 1 "$name"; else
-    grep -q "$words" log
-    say $? "$name"
-  fi
-}
-
-bind() {
-  echo vfio-pci >/sys/bus/pci/devices/"$1"/driver_override
-  echo "$1" >/sys/bus/pci/drivers_probe
-}
+. /lib.sh
 
 # The sum over VFIO's vectors of one device (the guest has one CPU).
 vectors_fired() {
@@ -115,6 +85,4 @@ polled virtio-scsi pci:0000:00:03.0 4M 2
 all_of virtio-scsi 0000:00:03.0 "0:0:c 0:3:d 7:0:e"
 checked "virtio-scsi: check --write" \
   "is cut at the allocation length|an underrun is told|- refusal: |COMPARE AND WRITE does both|ABORT TASK of a command that is out|the driver keeps the contract" hbakit check --write pci:0000:00:03.0
-dmesg | grep -iE 'fault addr|DMAR:.*fault' >log
-[ ! -s log ]
-say $? "the IOMMU has seen no fault"
+no_iommu_fault
