@@ -55,7 +55,7 @@ class Heads(unittest.TestCase):
             with self.subTest(name):
                 r = self.run_head(name)
                 self.assertEqual(r.returncode, 0, r.stdout)
-                self.assertRegex(r.stdout, r'# \d\d passed, 0 failed, \d+ skipped\n$')
+                self.assertRegex(r.stdout, r'# \d\d passed, 0 failed, ')
 
     def spoil(self, name, right, wrong):
         path = os.path.join(self.cwd, name)
