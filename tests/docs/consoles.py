@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """consoles.py ROOT HBAKIT PAGE [--write]: what a page shows of a terminal is what comes when its commands are run.
 
-All ```console blocks of a page are one session of a shell, in a tree with this one's examples and headers, and the command in
-build/src/cli. `$ ` begins a command; what follows is its output. Times are not compared. --write puts in what came."""
+All ```console blocks of a page are one session of a shell, in a tree with this one's examples and headers; the command is in build/src/cli,
+and in PATH. `$ ` begins a command; what follows is its output. Times are not compared. --write puts in what came."""
 import os
 import re
 import subprocess
@@ -31,7 +31,8 @@ def run(commands):
             os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
         os.makedirs(os.path.join(folder, 'build', 'src'))
         os.symlink(os.path.dirname(HBAKIT), os.path.join(folder, 'build', 'src', 'cli'))
-        done = subprocess.run(['bash', '-c', script], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env = {**os.environ, 'PATH': f'{os.path.dirname(HBAKIT)}:{os.environ["PATH"]}'}
+        done = subprocess.run(['bash', '-c', script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=TIMEOUT_S, check=False)
     outputs = done.stdout.split(END + '\n')
     assert len(outputs) == len(commands) + 1, f'the shell ended early: {done.stdout[-500:]}'
@@ -59,6 +60,12 @@ def judge(text, outputs):
     return is_now, different
 
 
+def spoilt(text):
+    """A page that says something else, which must be seen: the last word of its last terminal is another."""
+    end = list(CONSOLE.finditer(text))[-1].end(1)
+    return re.sub(r'\S+\n\Z', 'nothing\n', text[:end]) + text[end:]
+
+
 def main():
     with open(PAGE, encoding='utf-8') as f:
         text = f.read()
@@ -71,9 +78,7 @@ def main():
         return 0
     for page, now in different[:5]:
         print(f'{PAGE}: a terminal shows {page!r}, and now it is {now!r}; consoles.py --write renews it', file=sys.stderr)
-    # A page that says something else must be seen: the last word of the first output is another.
-    spoilt = text.replace(outputs[-1], outputs[-1].replace(outputs[-1].split()[-1], 'nothing'))
-    if not different and not judge(spoilt, outputs)[1]:
+    if not different and not judge(spoilt(text), outputs)[1]:
         print(f'{PAGE}: a wrong output was not seen', file=sys.stderr)
         return 1
     print(f'{len(commands)} commands of {os.path.basename(PAGE)} say what the page says')
