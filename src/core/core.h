@@ -361,6 +361,7 @@ struct hba_lun {
 	bool present;             /* of info, atomic: other threads look at it */
 	uint32_t block_bytes;     /* likewise */
 	bool seen;                /* by the scan that is under way */
+	bool look_wanted;         /* at this unit alone: what is in it has changed */
 	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched */
 	uint64_t held_until;      /* handed back by the driver; 0 = not */
 	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
@@ -391,6 +392,7 @@ struct hba_target {
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
 	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
+	bool look_wanted;     /* at some of its units */
 	uint8_t claimed;      /* features that both sides have, HBA_FEATURE_BIT()s */
 	uint8_t to_negotiate; /* of these, the ones not agreed yet */
 	void *priv;
@@ -610,6 +612,8 @@ void scan_discovered(struct hba_controller *c);
 bool scan_is_at(const struct hba_target *tgt);
 /** scan_want() - Look at this target again, soon. */
 void scan_want(struct hba_target *tgt);
+/** scan_want_unit() - At this unit alone: its medium or its size has changed, who else is there has not. */
+void scan_want_unit(struct hba_lun *lun);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
 /** scan_next() - When it wants to be called at the latest; NEVER. */

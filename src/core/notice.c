@@ -19,6 +19,7 @@ enum notice_kind {
 	TARGET_UNBLOCK,
 	DISCOVERY_DONE,
 	LUNS_CHANGED,
+	MEDIUM_CHANGED,
 	BUS_RESET,
 	PORT_STATUS
 };
@@ -28,6 +29,7 @@ struct notice {
 	enum notice_kind kind;
 	uint64_t target;
 	enum hba_port_status status;
+	struct hba_lun_id lun; /* MEDIUM_CHANGED: of this unit */
 	struct properties properties;
 };
 
@@ -124,9 +126,13 @@ void hba_luns_changed(struct hba_controller *c, uint64_t target)
 
 void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)
 {
-	/* Reading a target's capacities anew is one walk through it, whichever unit it was. */
-	(void)lun;
-	note(c, LUNS_CHANGED, target);
+	struct notice *n = notice_new(lun ? MEDIUM_CHANGED : LUNS_CHANGED, target);
+
+	if (!n)
+		return;
+	if (lun)
+		n->lun = *lun;
+	post(c, n);
 }
 
 void hba_bus_reset_seen(struct hba_controller *c)
@@ -178,12 +184,28 @@ static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked
 	}
 }
 
-static void want_scan(struct hba_controller *c, uint64_t target)
+/* A unit that nobody knows yet is found by a walk through its target. */
+static void want_look(struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	struct hba_lun *lun = lun_find(tgt, id);
+
+	if (lun && lun->info.present)
+		scan_want_unit(lun);
+	else
+		scan_want(tgt);
+}
+
+/* `lun` NULL: whatever is there. */
+static void want_scan(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)
 {
 	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		if (target == HBA_ANY_TARGET || tgt->id == target)
+		if (target != HBA_ANY_TARGET && tgt->id != target)
+			continue;
+		if (lun)
+			want_look(tgt, lun);
+		else
 			scan_want(tgt);
 	}
 }
@@ -233,7 +255,10 @@ static void act(struct hba_controller *c, struct notice *n)
 		scan_discovered(c);
 		break;
 	case LUNS_CHANGED:
-		want_scan(c, n->target);
+		want_scan(c, n->target, NULL);
+		break;
+	case MEDIUM_CHANGED:
+		want_scan(c, n->target, &n->lun);
 		break;
 	case BUS_RESET:
 		bus_reset(c);

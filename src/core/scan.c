@@ -60,6 +60,7 @@ struct scan {
 	/* The walk through one target. */
 	struct hba_target *target;
 	struct hba_lun *lun;
+	bool units_only; /* those whose look_wanted says so; who is there is not asked */
 	struct task *task;
 	bool job_out, command_out, answered;
 	enum step_id step;
@@ -369,6 +370,7 @@ static void claim(struct hba_target *tgt, uint8_t features)
 static void finish_target(struct scan *s)
 {
 	struct hba_target *tgt = s->target;
+	bool whole = !s->units_only;
 
 	free(s->units);
 	s->units = NULL;
@@ -376,6 +378,9 @@ static void finish_target(struct scan *s)
 	s->retry_at = 0;
 	s->target = NULL;
 	s->lun = NULL;
+	s->units_only = false;
+	if (!whole)
+		return;
 	sweep_units(tgt);
 	if (target_is_going(tgt))
 		return;
@@ -386,19 +391,48 @@ static void finish_target(struct scan *s)
 		target_forget(tgt);
 }
 
+static struct hba_lun *next_changed(struct hba_target *tgt)
+{
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, link);
+
+		if (lun->look_wanted)
+			return lun;
+	}
+	return NULL;
+}
+
+static struct hba_lun *next_listed(struct scan *s)
+{
+	struct hba_lun *lun = NULL;
+
+	while (!lun && s->unit < s->n_units)
+		lun = lun_add(s->target, &s->units[s->unit++]);
+	return lun;
+}
+
 /* The unit that is next, or the target's end. */
 static void next_unit(struct scan *s)
 {
-	while (s->unit < s->n_units) {
-		s->lun = lun_add(s->target, &s->units[s->unit++]);
-		if (!s->lun)
-			continue;
-		s->info = (struct hba_lun_info) { 0 };
-		s->n_pages = 0;
-		s->step = UNIT_INQUIRY;
+	s->lun = s->units_only ? next_changed(s->target) : next_listed(s);
+	if (!s->lun) {
+		finish_target(s);
 		return;
 	}
-	finish_target(s);
+	s->lun->look_wanted = false;
+	s->info = (struct hba_lun_info) { 0 };
+	s->n_pages = 0;
+	s->step = UNIT_INQUIRY;
+}
+
+static void finish_unit(struct scan *s)
+{
+	s->lun->seen = s->info.present && !s->units_only;
+	if (s->info.present)
+		lun_set_info(s->lun, &s->info);
+	else if (s->units_only)
+		lun_set_absent(s->lun);
+	next_unit(s);
 }
 
 static void go_to(struct scan *s, enum step_id next)
@@ -409,10 +443,7 @@ static void go_to(struct scan *s, enum step_id next)
 	if (next == TARGET_DONE) {
 		finish_target(s);
 	} else if (next == UNIT_DONE) {
-		s->lun->seen = s->info.present;
-		if (s->info.present)
-			lun_set_info(s->lun, &s->info);
-		next_unit(s);
+		finish_unit(s);
 	} else if (next == UNIT_INQUIRY) {
 		next_unit(s);
 	}
@@ -508,7 +539,7 @@ static void target_ready(struct hba_target *tgt, int error)
 
 static void begin_target(struct scan *s, struct hba_target *tgt)
 {
-	tgt->scan_wanted = false;
+	tgt->scan_wanted = tgt->look_wanted = false;
 	s->target = tgt;
 	s->answered = false;
 	s->step = TARGET_INQUIRY;
@@ -519,6 +550,16 @@ static void begin_target(struct scan *s, struct hba_target *tgt)
 		s->job_out = false;
 		finish_target(s);
 	}
+}
+
+static void begin_units(struct scan *s, struct hba_target *tgt)
+{
+	tgt->look_wanted = false;
+	s->target = tgt;
+	s->units_only = true;
+	s->attentions = s->tries = 0;
+	s->retry_at = 0;
+	next_unit(s);
 }
 
 /* ---- which target is next */
@@ -534,13 +575,20 @@ void scan_want(struct hba_target *tgt)
 	tgt->controller->scan_wanted = true;
 }
 
+void scan_want_unit(struct hba_lun *lun)
+{
+	lun->look_wanted = true;
+	lun->target->look_wanted = !lun->target->leaving;
+	lun->target->controller->scan_wanted = true;
+}
+
 static struct hba_target *next_wanted(struct hba_controller *c)
 {
 	for (struct list *l = c->targets.next; c->scan_wanted && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
 		/* One that is going says so again when it has gone. */
-		if (tgt->scan_wanted && !target_is_going(tgt))
+		if ((tgt->scan_wanted || tgt->look_wanted) && !target_is_going(tgt))
 			return tgt;
 	}
 	c->scan_wanted = false;
@@ -675,6 +723,7 @@ void scan_turn(struct hba_controller *c)
 {
 	struct scan *s = c->scan;
 	struct hba_target *tgt;
+	bool is_whole;
 
 	/* Quiet: it goes on when power is on again. */
 	if (!s || c->paused)
@@ -692,12 +741,15 @@ void scan_turn(struct hba_controller *c)
 		return;
 	}
 	tgt = c->accepting ? next_wanted(c) : NULL;
+	is_whole = !tgt || tgt->scan_wanted;
 	if (!tgt && c->accepting)
 		tgt = next_by_number(s, c);
-	if (tgt)
+	if (!tgt)
+		end_scan(c);
+	else if (is_whole)
 		begin_target(s, tgt);
 	else
-		end_scan(c);
+		begin_units(s, tgt);
 }
 
 uint64_t scan_next(const struct hba_controller *c)

@@ -147,9 +147,11 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 	switch (sense->asc) {
 	case SCSI_ASC_REPORTED_LUNS_CHANGED:
 	case SCSI_ASC_INQUIRY_CHANGED:
+		scan_want(tgt);
+		break;
 	case SCSI_ASC_CAPACITY_CHANGED:
 	case SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED:
-		scan_want(tgt);
+		scan_want_unit(t->lun);
 		break;
 	case SCSI_ASC_POWER_ON_OR_RESET:
 		tgt->to_negotiate = tgt->claimed;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MANY_TURNS = 100000, TIMEOUT = 1000, DISCOVER_S = 30 };
+enum { REPORT_LUNS_OP = 0xa0, MANY_TURNS = 100000, TIMEOUT = 1000, DISCOVER_S = 30 };
 
 /* What the driver says of its bus, and what it was told. One test at a time. */
 static struct {
@@ -625,6 +625,63 @@ static void changes_are_looked_at(void **state)
 	down(&r);
 }
 
+static uint64_t blocks_of(const struct rig *r, uint64_t unit)
+{
+	return hba_lun_find(r->c, 0, unit)->info.blocks;
+}
+
+/* Every command since the log was emptied went to this unit, and none asked who is there. */
+static void only_unit(const struct rig *r, uint8_t unit)
+{
+	assert_true(r->n_log > 0);
+	for (unsigned i = 0; i < r->n_log; i++) {
+		assert_int_equal(r->log[i].unit, unit);
+		assert_int_not_equal(r->log[i].opcode, REPORT_LUNS_OP);
+	}
+}
+
+static void one_unit_is_looked_at(void **state)
+{
+	const struct hba_lun_id one = { { 0, 1 } }, five = { { 0, 5 } };
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	init(&r);
+	r.d->targets[0].luns = 3;
+	rig_up(&r);
+	r.d->targets[0].blocks = 1000; /* of all three, but who knows? */
+	hba_media_changed(r.c, 0, &one);
+	rig_until_scanned(&r);
+	only_unit(&r, 1);
+	assert_int_equal(blocks_of(&r, 1), 1000);
+	assert_int_equal(blocks_of(&r, 0), TEST_BLOCKS);
+	assert_true(test_event(r.c, HBA_EVENT_LUN_CHANGED, &e));
+	/* Its own word, CAPACITY DATA HAS CHANGED, is about itself. */
+	r.n_log = 0;
+	rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x2a, .ascq = 9 }, 1);
+	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 2)), HBA_CHECK_CONDITION);
+	rig_until_scanned(&r);
+	only_unit(&r, 2);
+	assert_int_equal(blocks_of(&r, 2), 1000);
+	assert_int_equal(blocks_of(&r, 0), TEST_BLOCKS);
+	/* Nobody has heard of this one: the target is asked who is there. */
+	r.d->targets[0].luns = 6;
+	hba_media_changed(r.c, HBA_ANY_TARGET, &five);
+	rig_until_scanned(&r);
+	assert_int_equal(blocks_of(&r, 5), 1000);
+	assert_int_equal(blocks_of(&r, 0), 1000);
+	/* There is no such unit any more. */
+	r.d->targets[0].luns = 5;
+	hba_media_changed(r.c, 0, &five);
+	rig_until_scanned(&r);
+	assert_true(test_event(r.c, HBA_EVENT_LUN_LEFT, &e));
+	assert_memory_equal(&e.lun, &five, sizeof(five));
+	assert_false(test_event(r.c, HBA_EVENT_LUN_LEFT, &e));
+	assert_true(present(&r, 0));
+	down(&r);
+}
+
 /* ---- a driver that knows its targets */
 
 static void mark_and_sweep(void **state)
@@ -706,6 +763,7 @@ int main(void)
 		cmocka_unit_test(block_stands_still),
 		cmocka_unit_test(destroyed_while_blocked),
 		cmocka_unit_test(changes_are_looked_at),
+		cmocka_unit_test(one_unit_is_looked_at),
 		cmocka_unit_test(mark_and_sweep),
 		cmocka_unit_test(discovery_that_never_ends),
 		cmocka_unit_test(discover_that_fails),
