@@ -29,9 +29,10 @@ static struct hba_management *management_of(struct list *link)
 	return container_of(container_of(link, struct managing, link), struct hba_management, core);
 }
 
-static bool concerns(const struct hba_management *m, const struct task *t)
+/* Of a task that is out, or has come back just now. */
+static bool is_about(const struct hba_management *m, const struct task *t)
 {
-	if (task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+	if (t->head.kind == HBA_TASK_TMF)
 		return false;
 	switch (m->function) {
 	case HBA_ABORT_TASK:
@@ -45,12 +46,20 @@ static bool concerns(const struct hba_management *m, const struct task *t)
 	}
 }
 
-/* Whatever they end as, rules do not send them again: somebody wants them gone. */
+static bool concerns(const struct hba_management *m, const struct task *t)
+{
+	return task_state(t) == TASK_WITH_DRIVER && is_about(m, t);
+}
+
+/* Whatever they end as, or have ended as just now, rules do not send them again: somebody wants them gone. */
 static void mark_victims(struct hba_controller *c, const struct hba_management *m)
 {
-	for (unsigned slot = 0; slot < c->pool.n; slot++)
-		if (concerns(m, &c->pool.tasks[slot]))
-			c->pool.tasks[slot].final = true;
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+
+		if (concerns(m, t) || (task_state(t) == TASK_ENDED && is_about(m, t)))
+			t->final = true;
+	}
 }
 
 /* How many of those that were out when it began are out still: same generation, so not sent anew. */
@@ -61,6 +70,24 @@ static unsigned count_left(const struct hba_controller *c, const struct hba_mana
 	for (unsigned slot = 0; slot < c->pool.n; slot++)
 		n += concerns(m, &c->pool.tasks[slot]) && c->pool.tasks[slot].final;
 	return n;
+}
+
+/* Has a victim come back whose done has not run? Only those: under load there is always some other done that is owed. */
+static bool owes_victims(const struct hba_controller *c, const struct hba_management *m)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		const struct task *t = &c->pool.tasks[slot];
+
+		if (task_state(t) == TASK_ENDED && t->final && is_about(m, t))
+			return true;
+	}
+	return false;
+}
+
+/* It has its answer; but a client that keeps cancelling may not put it off for ever. */
+static bool may_tell(const struct hba_controller *c, struct hba_management *m)
+{
+	return c->now >= managing_of(m)->deadline || !owes_victims(c, m);
 }
 
 static void tell(struct hba_controller *c, enum hba_service_response response)
@@ -147,11 +174,11 @@ void manage_lost(struct hba_controller *c, struct task *t)
 
 static void turn_current(struct hba_controller *c)
 {
-	struct managing *g = managing_of(c->tmf.current);
+	struct hba_management *m = c->tmf.current;
 
-	if (c->tmf.answered && !loop_owes(c))
+	if (c->tmf.answered && may_tell(c, m))
 		tell(c, c->tmf.response);
-	else if (!c->tmf.answered && c->now >= g->deadline)
+	else if (!c->tmf.answered && c->now >= managing_of(m)->deadline)
 		tell(c, HBA_DELIVERY_FAILURE);
 }
 
@@ -174,10 +201,12 @@ static void expire_waiting(struct hba_controller *c)
 /* Those that needed no driver, or have none that could. */
 static void tell_decided(struct hba_controller *c)
 {
-	while (!list_is_empty(&c->tmf.decided) && !loop_owes(c)) {
+	while (!list_is_empty(&c->tmf.decided)) {
 		struct list *first = c->tmf.decided.next;
 		struct hba_management *m = management_of(first);
 
+		if (!may_tell(c, m))
+			return;
 		list_remove(first);
 		m->done(m, (enum hba_service_response)managing_of(m)->response);
 	}
@@ -230,11 +259,16 @@ bool manage_possible(const struct hba_controller *c, enum hba_tmf function)
 	return c->driver->manage && (c->report.tmfs & HBA_TMF_BIT(function));
 }
 
+static void set_deadline(const struct hba_controller *c, struct hba_management *m)
+{
+	managing_of(m)->deadline = c->now + (m->timeout_ms ? m->timeout_ms : DEFAULT_MS) * (uint64_t)NS_PER_MS;
+}
+
 void manage_post(struct hba_controller *c, struct hba_management *m, bool first)
 {
 	struct managing *g = managing_of(m);
 
-	g->deadline = c->now + (m->timeout_ms ? m->timeout_ms : DEFAULT_MS) * (uint64_t)NS_PER_MS;
+	set_deadline(c, m);
 	if (first)
 		list_prepend(&c->tmf.waiting, &g->link);
 	else
@@ -256,6 +290,7 @@ static int check_victim(const struct hba_management *m)
 
 static void decide(struct hba_controller *c, struct hba_management *m, enum hba_service_response response)
 {
+	set_deadline(c, m);
 	managing_of(m)->response = response;
 	list_append(&c->tmf.decided, &managing_of(m)->link);
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAX_ENDS = 32, DEFAULT_MS = 10 * 1000 };
+enum { BUSY_BUDGET = 8, MAX_ENDS = 32, DEFAULT_MS = 10 * 1000 };
 
 /** struct ends - In which order things ended: tasks and requests. */
 struct ends {
@@ -36,16 +36,21 @@ static void two_units(struct hba_report *report)
 	report->highest_lun = 3;
 }
 
-static void up(struct bench *b)
+static void up_with(struct bench *b, void (*report)(struct hba_report *report))
 {
 	memset(b, 0, sizeof(*b));
 	rig_init(&b->r);
-	b->r.report = two_units;
+	b->r.report = report;
 	b->r.d->targets[0].luns = 2;
 	rig_up(&b->r);
 	b->lun = hba_lun_find(b->r.c, 0, 0);
 	b->other = hba_lun_find(b->r.c, 0, 1);
 	b->r.d->hold = true;
+}
+
+static void up(struct bench *b)
+{
+	up_with(b, two_units);
 }
 
 static void write_down(struct ends *ends, char what)
@@ -136,6 +141,75 @@ static void victims_come_first_on_a_small_budget(void **state)
 	for (unsigned i = 0; i < 20 && !q.done; i++)
 		assert_true(hba_controller_run(b.r.c, 1) >= 0);
 	assert_string_equal(b.ends.order, "tttttR");
+	rig_down(&b.r);
+}
+
+static void many_tasks(struct hba_report *report)
+{
+	two_units(report);
+	report->max_tasks = 4 * BUSY_BUDGET;
+}
+
+/** struct busy - A client that never lets up: each task is sent again from its done. */
+struct busy {
+	unsigned dones;
+	bool enough;
+};
+
+static void again(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct busy *busy = arg;
+
+	(void)r;
+	busy->dones++;
+	if (busy->enough || hba_submit(t, again, busy) < 0)
+		hba_task_put(t);
+}
+
+/* Everything ends inside process_task and is sent again at once, so that each turn leaves some done owed. */
+static void up_busy(struct bench *b, struct busy *busy)
+{
+	up_with(b, many_tasks);
+	b->r.d->hold = false;
+	for (unsigned i = 0; i < 4 * BUSY_BUDGET; i++) {
+		struct hba_task *t = test_get(b->lun);
+
+		test_fill_ready(t);
+		assert_int_equal(hba_submit(t, again, busy), 0);
+	}
+	assert_int_equal(hba_controller_run(b->r.c, BUSY_BUDGET), BUSY_BUDGET);
+	assert_true(loop_owes(b->r.c));
+}
+
+static void answered_under_load(struct bench *b, const struct request *q)
+{
+	for (unsigned i = 0; i < 20 && !q->done; i++) {
+		test_advance(b->r.d, 1); /* what is no I/O has its turn once a millisecond */
+		assert_int_equal(hba_controller_run(b->r.c, BUSY_BUDGET), BUSY_BUDGET);
+		assert_true(loop_owes(b->r.c));
+	}
+	assert_int_equal(q->done, 1);
+}
+
+static void a_busy_client_starves_nobody(void **state)
+{
+	struct busy busy = { 0 };
+	struct request q;
+	struct bench b;
+
+	(void)state;
+	up_busy(&b, &busy);
+	ask(&b, &q, HBA_LOGICAL_UNIT_RESET, NULL);
+	answered_under_load(&b, &q);
+	assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+	assert_true(busy.dones >= 4 * BUSY_BUDGET); /* those that were owed when it was asked for came first */
+	/* One that is decided without the driver. */
+	b.r.c->report.tmfs = 0;
+	ask(&b, &q, HBA_LOGICAL_UNIT_RESET, NULL);
+	answered_under_load(&b, &q);
+	assert_int_equal(q.response, HBA_FUNCTION_REJECTED);
+	busy.enough = true;
+	test_turns(b.r.c, 20);
 	rig_down(&b.r);
 }
 
@@ -515,6 +589,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_function_reaches_the_driver),
 		cmocka_unit_test(victims_come_first_on_a_small_budget),
+		cmocka_unit_test(a_busy_client_starves_nobody),
 		cmocka_unit_test(victim_and_tag_are_told),
 		cmocka_unit_test(only_those_concerned_end),
 		cmocka_unit_test(one_at_a_time),
