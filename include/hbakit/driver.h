@@ -148,7 +148,7 @@ struct hba_driver {
 	int (*start)(struct hba_controller *c);
 	/*
 	 * Tell all targets the firmware knows by hba_target_create(), then hba_discovery_done(), now or later: unnamed ones go.
-	 * After start, reset, resume and on a rescan, if manages_devices. Required then.
+	 * After start, at power on and on a rescan, if manages_devices; again if a controller reset cut it short. Required then.
 	 */
 	int (*discover)(struct hba_controller *c);
 	/*

@@ -605,6 +605,8 @@ int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c),
 
 /** scan_begin() - Look for targets and units; one scan at a time, a second one follows. Loop. */
 int scan_begin(struct hba_controller *c);
+/** scan_after_reset() - The chip has forgotten what it was asked: a discovery that was under way begins anew. false: none was. */
+bool scan_after_reset(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
 /** scan_discovered() - The driver has named all targets it has: those it did not name, go. */
 void scan_discovered(struct hba_controller *c);

@@ -76,7 +76,8 @@ static int go_up(struct hba_controller *c)
 		return r;
 	controller_move(c, HBA_STARTED);
 	c->paused = false;
-	return scan_begin(c);
+	service_reap(c); /* what ran before the power went is over */
+	return scan_after_reset(c) ? 0 : scan_begin(c);
 }
 
 static int set_power(struct hba_controller *c, enum hba_power state)

@@ -135,6 +135,7 @@ static void job_done(struct hba_controller *c, struct job *job)
 		admit_none(c, NULL);
 	} else {
 		controller_move(c, HBA_STARTED);
+		(void)scan_after_reset(c);
 	}
 }
 

@@ -52,6 +52,7 @@ struct scan {
 	bool full;            /* all targets are looked for, not only those that are wanted */
 	bool again;           /* and then once more */
 	bool discovering;     /* the driver names its targets */
+	bool discover_out;    /* the op has not returned */
 	uint64_t discover_by; /* until when */
 	struct job discover;
 	uint64_t next_id;
@@ -622,6 +623,7 @@ static int run_discover(struct hba_controller *c, struct job *job)
 
 static void discover_returned(struct hba_controller *c, struct job *job)
 {
+	c->scan->discover_out = false;
 	/* It could not look: that says nothing of those it has not named. */
 	if (job->error < 0)
 		c->scan->discovering = false;
@@ -633,7 +635,7 @@ static void discover(struct hba_controller *c)
 
 	for (struct list *l = c->targets.next; l != &c->targets; l = l->next)
 		container_of(l, struct hba_target, link)->seen = false;
-	s->discovering = true;
+	s->discovering = s->discover_out = true;
 	s->discover_by = c->clock->now(c->clock) + DISCOVER_MS * (uint64_t)NS_PER_MS;
 	s->discover =
 		(struct job) { .name = "discover", .step = true, .may_map = true, .run = run_discover, .done = discover_returned };
@@ -673,6 +675,16 @@ int scan_begin(struct hba_controller *c)
 	if (c->report.manages_devices)
 		discover(c);
 	return 0;
+}
+
+bool scan_after_reset(struct hba_controller *c)
+{
+	if (!c->scan || !c->scan->discovering)
+		return false;
+	/* Else it was asked for after the reset was. */
+	if (!c->scan->discover_out)
+		discover(c);
+	return true;
 }
 
 bool scan_over(struct hba_controller *c)

@@ -21,6 +21,7 @@ static struct {
 	uint64_t firmware;       /* bits: targets that discover names */
 	bool silent;             /* discover never ends */
 	int discover_error;
+	unsigned discovers; /* calls of discover */
 } bus;
 
 static int initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
@@ -44,6 +45,7 @@ static int discover(struct hba_controller *c)
 	for (unsigned id = 0; id < TEST_TARGETS; id++)
 		if (bus.firmware >> id & 1)
 			hba_target_create(c, id, NULL);
+	__atomic_add_fetch(&bus.discovers, 1, __ATOMIC_RELEASE);
 	if (!bus.silent && !bus.discover_error)
 		hba_discovery_done(c);
 	return bus.discover_error;
@@ -727,6 +729,75 @@ static void discovery_that_never_ends(void **state)
 	down(&r);
 }
 
+static void until_discovered(struct rig *r, unsigned times)
+{
+	for (unsigned i = 0; i < MANY_TURNS && __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE) < times; i++) {
+		test_turns(r->c, 1);
+		usleep(10);
+	}
+	assert_int_equal(bus.discovers, times);
+}
+
+/* The power goes while firmware is still looking: what it was asked then is void, and its time does not run. */
+static void power_off_during_discovery(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up_managed(&r, 1 << 1 | 1 << 3);
+	bus.silent = true;
+	hba_controller_rescan(r.c);
+	test_turns(r.c, 1);
+	test_advance(r.d, DISCOVER_S * 1000 / 2);
+	test_turns(r.c, 1);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), 0);
+	rig_pass(&r, 10 * DISCOVER_S * 1000, 1000);
+	assert_int_equal(bus.discovers, 2);
+	bus.firmware = 1 << 1;
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_ON), 0);
+	test_turns(r.c, 1);
+	/* Asked anew, with all of the time again. */
+	test_advance(r.d, DISCOVER_S * 1000 - 1);
+	until_discovered(&r, 3);
+	assert_false(scan_over(r.c));
+	test_no_violation(r.c);
+	hba_discovery_done(r.c);
+	rig_until_scanned(&r);
+	assert_int_equal(bus.discovers, 3);
+	assert_true(present(&r, 1));
+	assert_false(present(&r, 3));
+	test_no_violation(r.c);
+	down(&r);
+}
+
+static void controller_reset_during_discovery(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up_managed(&r, 1 << 1);
+	for (enum hba_tmf f = HBA_ABORT_TASK; f <= HBA_TARGET_RESET; f++)
+		r.d->tmf[f] = TEST_REJECTS;
+	r.d->bus_reset = TEST_REJECTS;
+	bus.silent = true;
+	hba_controller_rescan(r.c);
+	test_turns(r.c, 1);
+	r.d->hold = true;
+	send(hba_lun_find(r.c, 1, 0), &io);
+	until_discovered(&r, 2);
+	test_turns(r.c, 1);
+	test_advance(r.d, TIMEOUT + 1);
+	test_wait(r.c, &io, 1);
+	until_discovered(&r, 3);
+	r.d->hold = false;
+	hba_discovery_done(r.c);
+	rig_until_scanned(&r);
+	assert_true(present(&r, 1));
+	test_no_violation(r.c);
+	down(&r);
+}
+
 static void discover_that_fails(void **state)
 {
 	struct rig r;
@@ -766,6 +837,8 @@ int main(void)
 		cmocka_unit_test(one_unit_is_looked_at),
 		cmocka_unit_test(mark_and_sweep),
 		cmocka_unit_test(discovery_that_never_ends),
+		cmocka_unit_test(power_off_during_discovery),
+		cmocka_unit_test(controller_reset_during_discovery),
 		cmocka_unit_test(discover_that_fails),
 	};
 
