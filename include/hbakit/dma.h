@@ -84,9 +84,9 @@ struct hba_constraints {
 	uint64_t max_segments_write;      /* 1..; IOMaximumSegmentCountWrite */
 	uint64_t max_segment_bytes_read;  /* 512..; IOMaximumSegmentByteCountRead */
 	uint64_t max_segment_bytes_write; /* 512..; IOMaximumSegmentByteCountWrite */
-	uint64_t alignment;               /* power of two; of each segment's start; IOMinimumSegmentAlignmentByteCount */
-	uint64_t address_bits;            /* 16..64; data lie below 2^bits; IOMaximumSegmentAddressableBitCount */
-	uint64_t hba_data_mask;           /* HBA Data Alignment: top set bit = width, zero bits below = alignment */
+	uint64_t alignment;               /* power of two up to 4096; of each segment's start; IOMinimumSegmentAlignmentByteCount */
+	uint64_t address_bits;            /* 18..64; data lie below 2^bits; IOMaximumSegmentAddressableBitCount */
+	uint64_t hba_data_mask;           /* HBA Data Alignment: top set bit = width, zero bits below = alignment, 4096 at most */
 	uint64_t boundary;                /* power of two no segment crosses. 0 or unset: none */
 	uint64_t max_transfer;            /* of one task. 0 or unset: segments × segment bytes */
 };

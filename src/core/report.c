@@ -156,6 +156,19 @@ static void find_out_of_range(struct hba_report *r, struct faults *wrong)
 	}
 }
 
+/* What memory cannot be made to have is refused here: later it would look like a lack of memory. */
+static void find_impossible_mask(uint64_t mask, struct faults *wrong)
+{
+	unsigned width = mask ? 64 - (unsigned)__builtin_clzll(mask) : 0;
+	uint64_t alignment = mask & -mask;
+
+	if (alignment > MAX_ALIGNMENT)
+		fault(wrong, "; ", "constraints.hba_data_mask asks for an alignment of %llu, above %d",
+		      (unsigned long long)alignment, MAX_ALIGNMENT);
+	if (width && width < MIN_ADDRESS_BITS)
+		fault(wrong, "; ", "constraints.hba_data_mask leaves %u address bits, below %d", width, MIN_ADDRESS_BITS);
+}
+
 static void find_contradictions(const struct hba_controller *c, const struct hba_report *r, struct faults *wrong)
 {
 	const struct hba_constraints *k = &r->constraints;
@@ -180,6 +193,7 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 		fault(wrong, "; ", "manages_devices is set, but there is no op discover");
 	if (!is_power_of_two(k->alignment))
 		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two", (unsigned long long)k->alignment);
+	find_impossible_mask(k->hba_data_mask, wrong);
 	if (k->boundary && !is_power_of_two(k->boundary))
 		fault(wrong, "; ", "constraints.boundary is %llu, not a power of two", (unsigned long long)k->boundary);
 	if (k->boundary && k->boundary < MIN_SEGMENT_BYTES)

@@ -160,6 +160,39 @@ static void smaller_than_a_block(void **state)
 		       "constraints.max_transfer is 511, below one block");
 }
 
+static void align_to_8k(struct hba_report *r)
+{
+	r->constraints.hba_data_mask = ~UINT64_C(8191);
+}
+
+static void leave_no_width(struct hba_report *r)
+{
+	r->constraints.hba_data_mask = 0xfff0;
+}
+
+static void align_to_a_page(struct hba_report *r)
+{
+	r->constraints.hba_data_mask = ~UINT64_C(4095);
+	r->hba_data_size = 100;
+}
+
+/* Not "no memory": no memory would do. */
+static void hba_data_that_cannot_lie_so(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+
+	(void)state;
+	refused_report(align_to_8k,
+		       "driver test, initialize: the report cannot be: constraints.hba_data_mask asks for an alignment of "
+		       "8192, above 4096");
+	refused_report(leave_no_width, "driver test, initialize: the report cannot be: constraints.hba_data_mask leaves 16 address "
+				       "bits, below 18");
+	d->report = align_to_a_page;
+	c = test_up(d);
+	test_down(d, c);
+}
+
 static void manage_without_discover(struct hba_report *r)
 {
 	r->manages_devices = 1;
@@ -282,14 +315,23 @@ static void a_sentence_that_is_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_missing),          cmocka_unit_test(some_missing),
-		cmocka_unit_test(task_count_0),         cmocka_unit_test(task_count_too_high),
-		cmocka_unit_test(pool_too_high),        cmocka_unit_test(contradictory),
-		cmocka_unit_test(smaller_than_a_block), cmocka_unit_test(manager_without_discover),
-		cmocka_unit_test(tmfs_without_manage),  cmocka_unit_test(report_resized),
-		cmocka_unit_test(initialize_fails),     cmocka_unit_test(initialize_returns_a_count),
-		cmocka_unit_test(start_fails),          cmocka_unit_test(start_says_why),
-		cmocka_unit_test(more_faults_than_fit), cmocka_unit_test(a_sentence_that_is_too_long),
+		cmocka_unit_test(all_missing),
+		cmocka_unit_test(some_missing),
+		cmocka_unit_test(task_count_0),
+		cmocka_unit_test(task_count_too_high),
+		cmocka_unit_test(pool_too_high),
+		cmocka_unit_test(contradictory),
+		cmocka_unit_test(smaller_than_a_block),
+		cmocka_unit_test(manager_without_discover),
+		cmocka_unit_test(tmfs_without_manage),
+		cmocka_unit_test(report_resized),
+		cmocka_unit_test(initialize_fails),
+		cmocka_unit_test(initialize_returns_a_count),
+		cmocka_unit_test(start_fails),
+		cmocka_unit_test(start_says_why),
+		cmocka_unit_test(more_faults_than_fit),
+		cmocka_unit_test(hba_data_that_cannot_lie_so),
+		cmocka_unit_test(a_sentence_that_is_too_long),
 	};
 
 	return cmocka_run_group_tests_name("contract: report", tests, NULL, NULL);
