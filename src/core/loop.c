@@ -240,8 +240,8 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
 	wait_no_longer(c);
-	/* While I/O comes in, all else can wait a moment: looking for it costs as much as a command. */
-	if (n && !woken && c->now < c->chores_at)
+	/* While I/O comes in, all else can wait a moment: looking for it costs as much as a command. Once all is over there is no later. */
+	if (n && !woken && c->now < c->chores_at && !is_over(c))
 		c->chores_owed = true;
 	else
 		chores(c);
