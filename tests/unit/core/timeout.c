@@ -78,6 +78,13 @@ static void until_back(struct bench *b)
 	assert_int_equal(b->io.last.outcome, HBA_TASK_TIMEOUT);
 }
 
+/* From its last millisecond to its end. */
+static void recover(struct bench *b)
+{
+	expire(b);
+	until_back(b);
+}
+
 static void rungs_were(struct bench *b, const char *want)
 {
 	char rungs[16] = "";
@@ -86,6 +93,23 @@ static void rungs_were(struct bench *b, const char *want)
 	for (size_t n = 0; n < sizeof(rungs) - 1 && test_event(b->c, HBA_EVENT_RECOVERY, &e); n++)
 		rungs[n] = (char)('0' + e.value);
 	assert_string_equal(rungs, want);
+}
+
+/* What the last time left behind is not in the way of the next. */
+static void recover_again(struct bench *b)
+{
+	b->io.done = 0;
+	b->d->n_functions = 0;
+	b->d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
+	b->d->process = hold_unit_0;
+	recover(b);
+	rungs_were(b, "01");
+}
+
+static void ends(struct bench *b, const struct test_io *io, unsigned done, enum hba_outcome outcome)
+{
+	test_wait(b->c, io, done);
+	assert_int_equal(io->last.outcome, outcome);
 }
 
 /* ---- when a task has expired */
@@ -139,8 +163,7 @@ static void no_timeout(void **state)
 	test_turns(b.c, 5);
 	assert_int_equal(b.d->n_functions, 0);
 	b.d->release = 1;
-	test_wait(b.c, &b.io, 1);
-	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	ends(&b, &b.io, 1, HBA_GOOD);
 	test_down(b.d, b.c);
 }
 
@@ -172,8 +195,7 @@ static void abort_works(void **state)
 
 	(void)state;
 	bench_up(&b);
-	expire(&b);
-	until_back(&b);
+	recover(&b);
 	assert_int_equal(b.d->n_functions, 1);
 	assert_int_equal(b.d->functions[0], HBA_ABORT_TASK);
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
@@ -198,8 +220,7 @@ static void up_to(unsigned n, const char *rungs)
 		b.d->tmf[functions[i]] = i < n - 1 ? (i ? TEST_CLAIMS : TEST_REJECTS) : TEST_WORKS;
 	b.d->bus_reset = n > BUS_RESET ? TEST_REJECTS : TEST_WORKS;
 	b.d->controller_reset = n > CONTROLLER_RESET ? -EIO : 0;
-	expire(&b);
-	until_back(&b);
+	recover(&b);
 	assert_int_equal(b.d->n_functions, n < 3 ? n : 3);
 	for (unsigned i = 0; i < b.d->n_functions; i++)
 		assert_int_equal(b.d->functions[i], functions[i]);
@@ -238,8 +259,7 @@ static void claims_are_told(void **state)
 	(void)state;
 	bench_up(&b);
 	b.d->tmf[HBA_ABORT_TASK] = TEST_CLAIMS;
-	expire(&b);
-	until_back(&b);
+	recover(&b);
 	test_violation(b.c,
 		       "driver test, manage: hba_tmf_complete says that the function is complete, but 1 of its tasks have not been "
 		       "completed");
@@ -266,12 +286,7 @@ static void abort_unanswered(void **state)
 	rungs_were(&b, "0145");
 	/* The reset has brought the frame back, too. */
 	assert_int_equal(b.c->queues[0]->with_driver, 0);
-	b.io.done = 0;
-	b.d->n_functions = 0;
-	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
-	expire(&b);
-	until_back(&b);
-	rungs_were(&b, "01");
+	recover_again(&b);
 	test_no_violation(b.c);
 	test_down(b.d, b.c);
 }
@@ -290,14 +305,18 @@ static void answered(struct hba_management *m, enum hba_service_response respons
 	r->response = response;
 }
 
-/* The unit that is well is to be reset, and nobody answers: the only frame is out. */
-static void ask_reset(struct bench *b, struct request *r)
+/* A client has the unit that is well reset, and nobody answers: the only frame is out when a task's time is over. */
+static void expire_behind(struct bench *b, struct request *r)
 {
+	send(b->victim, &b->io, TIMEOUT);
 	b->d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
 	*r = (struct request) { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = b->other, .done = answered } };
 	assert_int_equal(hba_manage(&r->m), 0);
 	test_turns(b->c, 2);
 	assert_non_null(b->d->silent_tmf);
+	test_advance(b->d, TIMEOUT + 1);
+	test_turns(b->c, 5);
+	assert_int_equal(b->io.done, 0);
 }
 
 /* No reason to reset the bus. */
@@ -308,11 +327,7 @@ static void a_clients_function_is_waited_for(void **state)
 
 	(void)state;
 	bench_up(&b);
-	send(b.victim, &b.io, TIMEOUT);
-	ask_reset(&b, &client);
-	test_advance(b.d, TIMEOUT + 1);
-	test_turns(b.c, 5);
-	assert_int_equal(b.io.done, 0);
+	expire_behind(&b, &client);
 	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
 	until_back(&b);
 	assert_int_equal(client.done, 1);
@@ -331,11 +346,7 @@ static void a_clients_function_that_never_ends(void **state)
 	(void)state;
 	bench_up(&b);
 	b.d->bus_reset = TEST_WORKS;
-	send(b.victim, &b.io, TIMEOUT);
-	ask_reset(&b, &client);
-	test_advance(b.d, TIMEOUT + 1);
-	test_turns(b.c, 5);
-	assert_int_equal(b.io.done, 0);
+	expire_behind(&b, &client);
 	test_advance(b.d, RUNG);
 	until_back(&b);
 	assert_int_equal(client.done, 1);
@@ -352,8 +363,7 @@ static void no_functions(void **state)
 	bench_up(&b);
 	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
 	b.c->report.tmfs = HBA_TMF_BIT(HBA_TARGET_RESET);
-	expire(&b);
-	until_back(&b);
+	recover(&b);
 	assert_int_equal(b.d->n_functions, 1);
 	assert_int_equal(b.d->functions[0], HBA_TARGET_RESET);
 	test_down(b.d, b.c);
@@ -370,8 +380,7 @@ static void answer_comes_late(void **state)
 	expire(&b);
 	test_turns(b.c, 2);
 	b.d->release = 1;
-	test_wait(b.c, &b.io, 1);
-	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	ends(&b, &b.io, 1, HBA_TASK_TIMEOUT);
 	b.d->process = NULL;
 	send(b.victim, &b.others, TIMEOUT);
 	test_turns(b.c, 5);
@@ -380,13 +389,7 @@ static void answer_comes_late(void **state)
 	test_wait(b.c, &b.others, 1);
 	rungs_were(&b, "01");
 	/* And the next abort has its frame. */
-	b.io.done = 0;
-	b.d->tmf[HBA_ABORT_TASK] = TEST_WORKS;
-	b.d->process = hold_unit_0;
-	b.d->n_functions = 0;
-	expire(&b);
-	until_back(&b);
-	rungs_were(&b, "01");
+	recover_again(&b);
 	test_down(b.d, b.c);
 }
 
@@ -411,8 +414,7 @@ static void others_go_on(void **state)
 	until_back(&b);
 	test_turns(b.c, 2);
 	b.d->release = 1;
-	test_wait(b.c, &same, 1);
-	assert_int_equal(same.last.outcome, HBA_GOOD);
+	ends(&b, &same, 1, HBA_GOOD);
 	test_down(b.d, b.c);
 }
 
@@ -429,8 +431,7 @@ static void controller_reset_ends_all(void **state)
 	b.d->hold = true;
 	send(b.other, &b.others, 0);
 	until_back(&b);
-	test_wait(b.c, &b.others, 1);
-	assert_int_equal(b.others.last.outcome, HBA_NOT_DELIVERED);
+	ends(&b, &b.others, 1, HBA_NOT_DELIVERED);
 	assert_int_equal(b.others.last.sent, HBA_SENT_MAYBE);
 	test_down(b.d, b.c);
 }
@@ -456,8 +457,7 @@ static void sent_after_the_reset(void **state)
 	send(b.other, &b.others, 0);
 	until_back(&b);
 	b.d->release = 1;
-	test_wait(b.c, &b.others, 1);
-	assert_int_equal(b.others.last.outcome, HBA_GOOD);
+	ends(&b, &b.others, 1, HBA_GOOD);
 	test_no_violation(b.c);
 	test_down(b.d, b.c);
 }
@@ -488,11 +488,9 @@ static void sent_again_from_done(void **state)
 	b.io.put = false;
 	test_turns(b.c, 2);
 	test_advance(b.d, TIMEOUT + 1);
-	test_wait(b.c, &b.io, 1);
-	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	ends(&b, &b.io, 1, HBA_TASK_TIMEOUT);
 	b.d->release = 1;
-	test_wait(b.c, &b.io, 2);
-	assert_int_equal(b.io.last.outcome, HBA_GOOD);
+	ends(&b, &b.io, 2, HBA_GOOD);
 	test_down(b.d, b.c);
 }
 
