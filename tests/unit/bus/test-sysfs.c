@@ -3,13 +3,14 @@
 #include "base/base.h"
 #include "bus/bus.h"
 
+#include "lib/fake-root.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -22,48 +23,30 @@
 
 enum { NOBODY = 65534 };
 
-static char root[] = "/tmp/hbakit-sysfs-XXXXXX";
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
-{
-	char line[1024];
-	va_list args;
-	pid_t pid;
-	int status;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	pid = fork();
-	if (pid == 0) {
-		if (chdir(root) == 0)
-			execl("/bin/sh", "sh", "-euc", line, (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
+static char root[FAKE_ROOT_BYTES];
 
 static void add_function(const char *address, unsigned class_code, const char *driver)
 {
-	shell("d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/7/devices sys/bus/pci/drivers/%s; "
-	      "echo 0x15ad >$d/vendor; echo 0x07c0 >$d/device; echo 0x15ad >$d/subsystem_vendor; echo 0x07c0 >$d/subsystem_device; "
-	      "echo 0x%06x >$d/class; ln -sfn ../../../../kernel/iommu_groups/7 $d/iommu_group; "
-	      "ln -sfn ../../../../bus/pci/devices/%s sys/kernel/iommu_groups/7/devices/%s",
-	      address, driver[0] ? driver : "none", class_code, address, address);
+	fake_root_shell(
+		root,
+		"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/7/devices sys/bus/pci/drivers/%s; "
+		"echo 0x15ad >$d/vendor; echo 0x07c0 >$d/device; echo 0x15ad >$d/subsystem_vendor; echo 0x07c0 >$d/subsystem_device; "
+		"echo 0x%06x >$d/class; ln -sfn ../../../../kernel/iommu_groups/7 $d/iommu_group; "
+		"ln -sfn ../../../../bus/pci/devices/%s sys/kernel/iommu_groups/7/devices/%s",
+		address, driver[0] ? driver : "none", class_code, address, address);
 	if (driver[0])
-		shell("ln -sfn ../../drivers/%s sys/bus/pci/devices/%s/driver", driver, address);
+		fake_root_shell(root, "ln -sfn ../../drivers/%s sys/bus/pci/devices/%s/driver", driver, address);
 }
 
 /* An adapter that is ready to be used. */
 static int healthy(void **state)
 {
 	(void)state;
-	memcpy(root, "/tmp/hbakit-sysfs-XXXXXX", sizeof(root));
-	assert_non_null(mkdtemp(root));
-	shell("chmod 755 .; mkdir -p dev/vfio proc/self sys/module; : >dev/vfio/vfio; : >dev/vfio/7; chmod 666 dev/vfio/*; "
-	      "echo 'CapEff:	0000000000000000' >proc/self/status; "
-	      "echo 'Max locked memory         unlimited            unlimited            bytes' >proc/self/limits");
+	fake_root_new(root);
+	fake_root_shell(
+		root, "chmod 755 .; mkdir -p dev/vfio proc/self sys/module; : >dev/vfio/vfio; : >dev/vfio/7; chmod 666 dev/vfio/*; "
+		      "echo 'CapEff:	0000000000000000' >proc/self/status; "
+		      "echo 'Max locked memory         unlimited            unlimited            bytes' >proc/self/limits");
 	add_function(HBA, 0x010700, "vfio-pci");
 	return 0;
 }
@@ -71,7 +54,7 @@ static int healthy(void **state)
 static int sweep(void **state)
 {
 	(void)state;
-	shell("cd /; rm -rf %s", root);
+	fake_root_remove(root);
 	return 0;
 }
 
@@ -115,18 +98,18 @@ static void a_healthy_adapter_has_none(void **state)
 static void no_iommu(void **state)
 {
 	(void)state;
-	shell("rm sys/bus/pci/devices/" HBA "/iommu_group");
+	fake_root_shell(root, "rm sys/bus/pci/devices/" HBA "/iommu_group");
 	expect_only(PCI_NO_IOMMU, "intel_iommu=on");
-	shell("mkdir -p sys/module/vfio/parameters; echo Y >sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	fake_root_shell(root, "mkdir -p sys/module/vfio/parameters; echo Y >sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
 	expect_only(PCI_NO_IOMMU, "no-IOMMU mode, which is on, is not supported");
 }
 
 static void no_module(void **state)
 {
 	(void)state;
-	shell("rm dev/vfio/vfio");
+	fake_root_shell(root, "rm dev/vfio/vfio");
 	expect_only(PCI_NO_MODULE, "modprobe vfio-pci");
-	shell(": >dev/iommu");
+	fake_root_shell(root, ": >dev/iommu");
 	expect_only(PCI_NO_MODULE, "iommufd only");
 }
 
@@ -135,7 +118,7 @@ static void another_driver(void **state)
 	(void)state;
 	add_function(HBA, 0x010700, "vmw_pvscsi");
 	expect_only(PCI_BUSY, "is driven by vmw_pvscsi: unmount its disks");
-	shell("rm sys/bus/pci/devices/" HBA "/driver");
+	fake_root_shell(root, "rm sys/bus/pci/devices/" HBA "/driver");
 	expect_only(PCI_BUSY, "is not bound to vfio-pci");
 }
 
@@ -172,7 +155,7 @@ static void no_permission(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	shell("chmod 600 dev/vfio/7");
+	fake_root_shell(root, "chmod 600 dev/vfio/7");
 	/* Root may always: so somebody else looks. */
 	pid = fork();
 	if (pid == 0) {
@@ -190,9 +173,9 @@ static void no_permission(void **state)
 static void little_memory_may_be_locked(void **state)
 {
 	(void)state;
-	shell("echo 'Max locked memory         8388608              8388608              bytes' >proc/self/limits");
+	fake_root_shell(root, "echo 'Max locked memory         8388608              8388608              bytes' >proc/self/limits");
 	expect_only(PCI_LOW_MEMLOCK, "8192 KiB");
-	shell("echo 'CapEff:	0000000000004000' >proc/self/status");
+	fake_root_shell(root, "echo 'CapEff:	0000000000004000' >proc/self/status");
 	expect_only(PCI_OBSTACLES, "");
 }
 
@@ -224,10 +207,10 @@ static void the_bind_command_writes_what_it_should(void **state)
 	pci_bind_command(&f, false, command, sizeof(command));
 	assert_int_equal(strncmp(command, "modprobe vfio-pci; cd /sys/", 27), 0);
 	snprintf(line, sizeof(line), "modprobe() { :; }; modprobe vfio-pci; cd sys/%s", command + 27);
-	shell("%s", line);
-	shell("test `cat sys/bus/pci/devices/" HBA "/driver_override` = vfio-pci");
-	shell("test `cat sys/bus/pci/drivers/vmw_pvscsi/unbind` = " HBA);
-	shell("test `cat sys/bus/pci/drivers_probe` = " HBA);
+	fake_root_shell(root, "%s", line);
+	fake_root_shell(root, "test `cat sys/bus/pci/devices/" HBA "/driver_override` = vfio-pci");
+	fake_root_shell(root, "test `cat sys/bus/pci/drivers/vmw_pvscsi/unbind` = " HBA);
+	fake_root_shell(root, "test `cat sys/bus/pci/drivers_probe` = " HBA);
 }
 
 int main(void)

@@ -2,60 +2,38 @@
 /* test-pci.c: the adapters of a machine that is a directory: which are listed, in which order, and what is said of them. */
 #include "host/host.h"
 
+#include "lib/fake-root.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-static char root[] = "/tmp/hbakit-pci-XXXXXX";
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
-{
-	char line[1024];
-	va_list args;
-	pid_t pid;
-	int status;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	pid = fork();
-	if (pid == 0) {
-		if (chdir(root) == 0)
-			execl("/bin/sh", "sh", "-euc", line, (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
+static char root[FAKE_ROOT_BYTES];
 
 static void add(const char *address, unsigned vendor, unsigned device, unsigned class_code, int group, const char *driver)
 {
-	shell("d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/%d/devices sys/bus/pci/drivers/%s; "
-	      "echo 0x%04x >$d/vendor; echo 0x%04x >$d/device; echo 0x%06x >$d/class; ln -s ../../drivers/%s $d/driver; "
-	      "ln -s x/%d $d/iommu_group; ln -s x sys/kernel/iommu_groups/%d/devices/%s",
-	      address, group, driver, vendor, device, class_code, driver, group, group, address);
+	fake_root_shell(root,
+			"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/%d/devices sys/bus/pci/drivers/%s; "
+			"echo 0x%04x >$d/vendor; echo 0x%04x >$d/device; echo 0x%06x >$d/class; ln -s ../../drivers/%s $d/driver; "
+			"ln -s x/%d $d/iommu_group; ln -s x sys/kernel/iommu_groups/%d/devices/%s",
+			address, group, driver, vendor, device, class_code, driver, group, group, address);
 }
 
 static int machine(void **state)
 {
 	(void)state;
-	memcpy(root, "/tmp/hbakit-pci-XXXXXX", sizeof(root));
-	assert_non_null(mkdtemp(root));
-	shell("mkdir -p dev/vfio proc/self; : >dev/vfio/vfio; : >dev/vfio/1");
+	fake_root_new(root);
+	fake_root_shell(root, "mkdir -p dev/vfio proc/self; : >dev/vfio/vfio; : >dev/vfio/1");
 	return 0;
 }
 
 static int sweep(void **state)
 {
 	(void)state;
-	shell("cd /; rm -rf %s", root);
+	fake_root_remove(root);
 	return 0;
 }
 
@@ -94,7 +72,7 @@ static void what_is_said_of_one(void **state)
 	(void)state;
 	add("0000:00:02.0", 0x15ad, 0x07c0, 0x010700, 1, "vmw_pvscsi");
 	add("0000:00:02.1", 0x8086, 0x10d3, 0x020000, 1, "e1000e");
-	shell("mkdir -p sys/bus/pci/drivers/vfio-pci");
+	fake_root_shell(root, "mkdir -p sys/bus/pci/drivers/vfio-pci");
 	assert_int_equal(pci_next(root, "", &a), 1);
 	assert_int_equal(a.vendor, 0x15ad);
 	assert_int_equal(a.device, 0x07c0);
