@@ -8,7 +8,7 @@
  * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on the way. Memory and null units
  * end a task inside process_task; a file's tasks end in poll, by the io_uring of the task's queue.
  *
- * A URI may give the controller nearly any shape (soft-options.c), make it as picky about data as a chip (soft-segments.c), and put
+ * A URI may give the controller nearly any shape (soft-options.c) with many disks (soft-units.c), make it as picky about data as a chip (soft-segments.c), and put
  * it in a bad mood (soft-mood.c).
  *
  * Not done: hot changes of size.
@@ -19,6 +19,7 @@
 #include "drivers/soft-mood.h"
 #include "drivers/soft-options.h"
 #include "drivers/soft-segments.h"
+#include "drivers/soft-units.h"
 #include "target/target.h"
 
 #include <assert.h>
@@ -30,9 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-static_assert(SOFT_MOST_LUNS + 1 <= TARGET_MAX_UNITS, "all units, and the scratch unit");
 
 enum { DRAIN_MS = 5000, RETRY_MS = 1, SENSE_MS = 1000 };
 
@@ -41,8 +39,7 @@ enum { NEXUS = 0 };
 
 struct soft {
 	struct soft_wishes wishes;
-	struct target_device *devices; /* one per target */
-	unsigned n_devices;
+	struct soft_targets targets;
 	struct engine **engines; /* one per queue; NULL while no unit needs them */
 	unsigned n_queues;
 	struct segment_rules rules[2]; /* [0] of reads, [1] of writes */
@@ -69,143 +66,14 @@ struct soft_task {
 	struct iovec iov[];       /* DMA mode: the segments, as this process sees them */
 };
 
-/* ---- targets and units ------------------------------------------------------------------------------------------------ */
+/* ---- what is made at the beginning ------------------------------------------------------------------------------------ */
 
 /* NULL: there is no such target. */
 static struct target_device *device_of(const struct soft *soft, uint64_t id)
 {
 	uint64_t target = id > soft->wishes.initiator ? id - 1 : id;
 
-	return id != soft->wishes.initiator && target < soft->n_devices ? &soft->devices[target] : NULL;
-}
-
-/* Same text, same disk: so another target's has to differ. */
-static char *identity_of(const struct soft_wishes *w, unsigned target, const char *disk)
-{
-	const char *text = w->serial ? w->serial : disk;
-	char *identity;
-
-	if (target == 0)
-		return strdup(text);
-	return asprintf(&identity, "%s, target %u", text, target) < 0 ? NULL : identity;
-}
-
-/* The store is the device's afterwards, or gone. */
-static int add_unit(struct hba_controller *c, unsigned target, struct store *store, bool read_only, const char *disk,
-		    const char *reservations)
-{
-	struct soft *soft = hba_controller_priv(c);
-	const struct soft_wishes *w = &soft->wishes;
-	autofree char *identity = identity_of(w, target, disk);
-	struct target_unit_options options = {
-		.store = store,
-		.block_bytes = (uint32_t)w->block,
-		.read_only = read_only,
-		.identity = identity,
-		.removable = w->removable,
-		.reservations = reservations,
-	};
-	char message[TARGET_MESSAGE_BYTES] = "no memory for a unit";
-	int r = identity ? target_device_add(&soft->devices[target], &options, message) : -ENOMEM;
-
-	if (r < 0) {
-		store_free(store);
-		return hba_fail(c, r, "%s: %s", w->path, message);
-	}
-	return 0;
-}
-
-/* Beside an image; beside a block device is /dev, which is no place for files: there none outlive a power loss. */
-static int name_reservations(const char *path, char **ret_name)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return 0;
-	return asprintf(ret_name, "%s.pr", path) < 0 ? -ENOMEM : 0;
-}
-
-static int add_file(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
-{
-	autofree char *canonical = NULL, *reservations = NULL;
-	char message[TARGET_MESSAGE_BYTES];
-	struct store *store;
-	int r = store_open_file(w->path, w->read_only, &store, message);
-
-	if (r == -ENOENT && !strchr(w->path, '/') && !strchr(w->path, '.'))
-		return hba_fail(c, r, "there is no file %s, and no store of that name: the stores are ram and null", w->path);
-	if (r < 0)
-		return hba_fail(c, r, "%s", message);
-	if (store->read_only && !w->read_only)
-		hba_log(c, HBA_LOG_WARNING, "%s may not be written: its unit is read-only", w->path);
-	/* However the path was written, it is the same disk. */
-	canonical = realpath(w->path, NULL);
-	r = name_reservations(canonical ? canonical : w->path, &reservations);
-	if (r < 0) {
-		store_free(store);
-		return hba_fail(c, r, "no memory to open %s", w->path);
-	}
-	return add_unit(c, target, store, w->read_only, canonical ? canonical : w->path, reservations);
-}
-
-static int add_ram(struct hba_controller *c, unsigned target, uint64_t bytes, bool read_only)
-{
-	char message[TARGET_MESSAGE_BYTES];
-	struct store *store;
-	int r = store_open_ram(bytes, &store, message);
-
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, target, store, read_only, "ram", NULL);
-}
-
-static int add_null(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
-{
-	char message[TARGET_MESSAGE_BYTES];
-	struct store *store;
-	int r = store_open_null(w->size, w->fill_none ? NULL_FILL_NONE : NULL_FILL_ZERO, &store, message);
-
-	return r < 0 ? hba_fail(c, r, "%s", message) : add_unit(c, target, store, w->read_only, "null", NULL);
-}
-
-static int add_units(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
-{
-	bool ram = strcmp(w->path, "ram") == 0;
-	int r = 0;
-
-	if (soft_is_file(w))
-		return add_file(c, w, target);
-	for (uint64_t i = 0; i < w->luns && r == 0; i++)
-		r = ram ? add_ram(c, target, w->size, w->read_only) : add_null(c, w, target);
-	return r;
-}
-
-static int add_target(struct hba_controller *c, const struct soft_wishes *w, unsigned target)
-{
-	struct soft *soft = hba_controller_priv(c);
-	int r = target_device_init(&soft->devices[target], (unsigned)w->luns + (w->scratch ? 1 : 0));
-
-	if (r < 0)
-		return hba_fail(c, r, "no memory for %" PRIu64 " units", w->luns);
-	soft->n_devices = target + 1;
-	soft->devices[target].autosense = w->autosense;
-	soft->devices[target].one_thread = w->queues == 1;
-	r = add_units(c, w, target);
-	if (r < 0)
-		return r;
-	/* Always writable, whatever the disk beside it is: that is what it is for. */
-	return w->scratch ? add_ram(c, target, w->scratch, false) : 0;
-}
-
-static int add_targets(struct hba_controller *c, const struct soft_wishes *w)
-{
-	struct soft *soft = hba_controller_priv(c);
-	int r = 0;
-
-	soft->devices = calloc(w->targets, sizeof(*soft->devices));
-	if (!soft->devices)
-		return hba_fail(c, -ENOMEM, "no memory for %" PRIu64 " targets", w->targets);
-	for (unsigned target = 0; target < w->targets && r == 0; target++)
-		r = add_target(c, w, target);
-	return r;
+	return id != soft->wishes.initiator && target < soft->targets.n ? &soft->targets.devices[target] : NULL;
 }
 
 /* Targets are alike: the first speaks for all. */
@@ -224,7 +92,7 @@ static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 	unsigned depth = (unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
 	int r;
 
-	if (!needs_engines(&soft->devices[0]))
+	if (!needs_engines(&soft->targets.devices[0]))
 		return 0;
 	soft->engines = calloc(w->queues, sizeof(struct engine *));
 	if (!soft->engines)
@@ -247,7 +115,7 @@ static void report_place(struct hba_report *report, const struct soft *soft)
 
 	report->initiator_id = w->initiator;
 	report->highest_target_id = soft_target_id(w, w->targets - 1);
-	report->highest_lun = soft->devices[0].n_units - 1;
+	report->highest_lun = soft->targets.devices[0].n_units - 1;
 	report->manages_devices = w->managed;
 	report->multipath = w->multipath;
 	report->hierarchical_luns = w->hierarchical;
@@ -306,7 +174,7 @@ static int soft_initialize(struct hba_controller *c, struct hba_report *report)
 	r = soft_read_wishes(c, &soft->wishes);
 	if (r < 0)
 		return r;
-	r = add_targets(c, &soft->wishes);
+	r = soft_make_targets(c, &soft->wishes, &soft->targets);
 	if (r < 0)
 		return r;
 	r = make_engines(c, &soft->wishes);
@@ -374,7 +242,7 @@ static int soft_discover(struct hba_controller *c)
 	const struct soft *soft = hba_controller_priv(c);
 	int r = 0;
 
-	for (unsigned target = 0; target < soft->n_devices && r >= 0; target++)
+	for (unsigned target = 0; target < soft->targets.n && r >= 0; target++)
 		r = hba_target_create(c, soft_target_id(&soft->wishes, target), NULL);
 	if (r >= 0)
 		hba_discovery_done(c);
@@ -781,8 +649,8 @@ static int soft_reset(struct hba_controller *c, enum hba_reset_level level)
 	if (r < 0)
 		return r;
 	hba_for_each_task(c, NULL, forget_task, NULL);
-	for (unsigned i = 0; i < soft->n_devices; i++)
-		reset_units(&soft->devices[i]);
+	for (unsigned i = 0; i < soft->targets.n; i++)
+		reset_units(&soft->targets.devices[i]);
 	return 0;
 }
 
@@ -805,9 +673,7 @@ static void soft_stop(struct hba_controller *c)
 	for (unsigned i = 0; soft->engines && i < soft->n_queues; i++)
 		engine_free(soft->engines[i]);
 	free(soft->engines);
-	for (unsigned i = 0; i < soft->n_devices; i++)
-		target_device_clear(&soft->devices[i]);
-	free(soft->devices);
+	soft_free_targets(&soft->targets);
 	*soft = (struct soft) { 0 };
 }
 
