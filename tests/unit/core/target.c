@@ -312,6 +312,22 @@ static struct hba_task *send(struct hba_lun *lun, struct test_io *io)
 	return t;
 }
 
+static void up_with_one_out(struct rig *r, struct test_io *io)
+{
+	up(r);
+	r->d->hold = true;
+	send(hba_lun_find(r->c, 0, 0), io);
+	test_turns(r->c, 1);
+}
+
+/* By the scan after the one that was under way. */
+static void released_once(struct rig *r)
+{
+	rig_until_scanned(r);
+	rig_until_scanned(r);
+	assert_int_equal(bus.released, 1);
+}
+
 static void destroy_ends_unsent_tasks_at_once(void **state)
 {
 	struct test_io out = { .put = true }, unsent = { .put = true };
@@ -349,9 +365,7 @@ static void destroy_ends_unsent_tasks_at_once(void **state)
 	hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
 	test_wait(r.c, &out, 2);
 	assert_int_equal(out.last.outcome, HBA_NOT_PRESENT);
-	rig_until_scanned(&r);
-	rig_until_scanned(&r);
-	assert_int_equal(bus.released, 1);
+	released_once(&r);
 	assert_int_equal(test_ready(lun), HBA_NOT_PRESENT);
 	test_no_violation(r.c);
 	down(&r);
@@ -363,19 +377,14 @@ static void what_is_handed_back_ends_too(void **state)
 	struct rig r;
 
 	(void)state;
-	up(&r);
-	r.d->hold = true;
-	send(hba_lun_find(r.c, 0, 0), &io);
-	test_turns(r.c, 1);
+	up_with_one_out(&r, &io);
 	assert_int_equal(hba_target_destroy(r.c, 0), 0);
 	test_turns(r.c, 1);
 	hba_requeue(r.d->held[0], HBA_SCOPE_LUN);
 	r.d->n_held = 0;
 	test_wait(r.c, &io, 1);
 	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
-	rig_until_scanned(&r);
-	rig_until_scanned(&r);
-	assert_int_equal(bus.released, 1);
+	released_once(&r);
 	down(&r);
 }
 
@@ -386,10 +395,7 @@ static void created_again_while_leaving(void **state)
 	struct rig r;
 
 	(void)state;
-	up(&r);
-	r.d->hold = true;
-	send(hba_lun_find(r.c, 0, 0), &io);
-	test_turns(r.c, 1);
+	up_with_one_out(&r, &io);
 	assert_int_equal(hba_target_destroy(r.c, 0), 0);
 	test_turns(r.c, 1);
 	r.d->hold = false;
@@ -576,10 +582,7 @@ static void destroyed_while_blocked(void **state)
 	struct rig r;
 
 	(void)state;
-	up(&r);
-	r.d->hold = true;
-	send(hba_lun_find(r.c, 0, 0), &io);
-	test_turns(r.c, 1);
+	up_with_one_out(&r, &io);
 	assert_int_equal(hba_target_block(r.c, 0, true), 0);
 	test_turns(r.c, 1);
 	assert_int_equal(hba_target_destroy(r.c, 0), 0);
@@ -588,9 +591,7 @@ static void destroyed_while_blocked(void **state)
 	test_wait(r.c, &io, 1);
 	assert_int_equal(io.last.outcome, HBA_TASK_TIMEOUT);
 	r.d->hold = false;
-	rig_until_scanned(&r);
-	rig_until_scanned(&r);
-	assert_int_equal(bus.released, 1);
+	released_once(&r);
 	say_now(&r, create_2);
 	assert_int_equal(hba_target_create(r.c, 0, NULL), 0);
 	rig_until_scanned(&r);
