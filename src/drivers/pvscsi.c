@@ -343,6 +343,8 @@ static void drain_messages(struct hba_controller *c, struct pvscsi *p)
 {
 	uint32_t there = ahead(&p->state->msg_prod, p->msg_cons, MSGS);
 
+	if (!there)
+		return;
 	for (uint32_t n = 0; n < there; n++) {
 		struct pvscsi_msg m = p->msg[p->msg_cons++ % MSGS];
 
@@ -358,10 +360,11 @@ static void drain_messages(struct hba_controller *c, struct pvscsi *p)
 static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
 {
 	struct hba_task *t = p->tmf;
-	uint64_t now = hba_now(hba_queue_controller(q));
+	uint64_t now;
 
 	if (!t)
 		return;
+	now = hba_now(hba_queue_controller(q));
 	if (p->victims && now < p->tmf_until) {
 		hba_poll_within(q, (unsigned)((p->tmf_until - now) / NS_PER_MS) + 1);
 		return;

@@ -309,20 +309,14 @@ static int vscsi_start(struct hba_controller *c)
 static unsigned put_table(struct vscsi_data *d, const struct hba_task *t)
 {
 	bool read = t->direction == HBA_FROM_TARGET;
-	struct virtq_desc answer =
-		piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, resp)), sizeof(d->resp), VIRTQ_DESC_WRITE, 0);
-	unsigned n = 1;
+	unsigned n = t->n_data + 2, data = read ? 2 : 1, answer = read ? 1 : n - 1;
+	unsigned flags = VIRTQ_DESC_NEXT | (read ? VIRTQ_DESC_WRITE : 0);
 
-	if (read)
-		d->table[n++] = answer;
-	for (uint32_t i = 0; i < t->n_data; i++, n++)
-		d->table[n] = piece(t->data.segments[i].iova, t->data.segments[i].length, read ? VIRTQ_DESC_WRITE : 0, 0);
-	if (!read)
-		d->table[n++] = answer;
-	for (unsigned i = 1; i + 1 < n; i++) {
-		d->table[i].flags = hba_le16_of((uint16_t)(hba_get16(d->table[i].flags) | VIRTQ_DESC_NEXT));
-		d->table[i].next = hba_le16_of((uint16_t)(i + 1));
-	}
+	d->table[answer] = piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, resp)), sizeof(d->resp),
+				 VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE, answer + 1);
+	for (uint32_t i = 0; i < t->n_data; i++)
+		d->table[data + i] = piece(t->data.segments[i].iova, t->data.segments[i].length, flags, data + i + 1);
+	d->table[n - 1].flags = hba_le16_of((uint16_t)(n - 1 == answer ? VIRTQ_DESC_WRITE : flags & ~VIRTQ_DESC_NEXT));
 	return n;
 }
 
@@ -397,11 +391,9 @@ static struct hba_result translate(const struct virtio_scsi_resp *a, const struc
 	return r;
 }
 
-static void complete(struct hba_queue *q, uint32_t head)
+static void complete(struct hba_queue *q, uint64_t unique_id)
 {
-	struct vscsi *v = vscsi_of(q);
-	/* A descriptor's number leads back to slot and id; whether such a task is out, the framework knows. */
-	struct hba_task *t = hba_task_by_id(q, (uint64_t)head * v->n_queues + hba_queue_index(q) + 1);
+	struct hba_task *t = hba_task_by_id(q, unique_id);
 	struct virtio_scsi_resp answer;
 	struct hba_result r;
 
@@ -494,17 +486,18 @@ static void poll_control(struct hba_queue *q, struct vscsi *v)
 static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct vscsi *v = vscsi_of(q);
-	struct virtqueue *ring = &ring_of(q)->q;
-	uint32_t head, length, bit = UINT32_C(1) << hba_queue_index(q);
+	uint32_t head, length, index = hba_queue_index(q), bit = UINT32_C(1) << index;
+	struct virtqueue *ring = &v->requests[index].q;
 	unsigned n;
 
-	if (hba_queue_index(q) == 0)
+	if (index == 0)
 		note_answer(v);
 	for (n = 0; n < budget && virtqueue_take(ring, &head, &length); n++)
-		complete(q, head);
+		/* A descriptor's number leads back to slot and id; whether such a task is out, the framework knows. */
+		complete(q, (uint64_t)head * v->n_queues + index + 1);
 	if (n < budget && (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE) & bit))
 		__atomic_fetch_and(&v->behind, ~bit, __ATOMIC_RELEASE);
-	if (hba_queue_index(q) == 0 && n < budget) {
+	if (index == 0 && n < budget) {
 		poll_control(q, v);
 		poll_events(hba_queue_controller(q), v);
 	}
