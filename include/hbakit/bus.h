@@ -116,6 +116,14 @@ static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, u
 		hba_bar_write(bar, offset, value, 4);
 }
 
+static inline void hba_bar_write16(const struct hba_bar *bar, uint64_t offset, uint16_t value)
+{
+	if (bar->mem && offset < bar->length && bar->length - offset >= 2)
+		*(volatile uint16_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(16, value);
+	else
+		hba_bar_write(bar, offset, value, 2);
+}
+
 /** hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the same register. */
 void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words);
 

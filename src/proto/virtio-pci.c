@@ -245,7 +245,7 @@ void virtio_pci_lower_line(const struct virtio_pci *v)
 
 void virtio_pci_notify(const struct virtio_pci *v, uint64_t doorbell, uint16_t index)
 {
-	hba_bar_write(&v->notify.bar, doorbell, index, 2);
+	hba_bar_write16(&v->notify.bar, doorbell, index);
 }
 
 uint32_t virtio_pci_config_read(const struct virtio_pci *v, uint32_t offset, unsigned width)
