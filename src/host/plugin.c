@@ -33,14 +33,14 @@ typedef const struct hba_driver *(*entry_fn)(void);
 static int check_file(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char magic[SELFMAG];
+	Elf64_Ehdr head = { .e_type = ET_NONE };
 	struct stat st;
 
 	if (fd < 0)
 		return fail(-errno, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return fail(-ENOEXEC, "%s: is not a file, but a plug-in is one: a shared object", path);
-	if (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) || memcmp(magic, ELFMAG, SELFMAG))
+	if (pread(fd, &head, sizeof(head), 0) < 0 || memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_type != ET_DYN)
 		return fail(-ENOEXEC, "%s: is not a shared object; build one by cc -shared -fPIC", path);
 	return 0;
 }

@@ -42,10 +42,13 @@ class Heads(unittest.TestCase):
         self.folder.cleanup()
 
     def run_head(self, name):
-        """The last command's result. `cc` is the compiler of this build, sanitizers and all would be too much to ask of it."""
+        """The last command's result."""
         said = commands(name)
         self.assertTrue(said and said[-1].startswith('hbakit '), said)
-        script = '\n'.join(said).replace('/path/to/hbakit/include', '../include')
+        return self.run_script('\n'.join(said).replace('/path/to/hbakit/include', '../include'))
+
+    def run_script(self, script):
+        """`cc` is the compiler of this build, sanitizers and all would be too much to ask of it."""
         aliases = f'hbakit() {{ {HBAKIT} "$@"; }}\ncc() {{ {" ".join(sys.argv[3:])} "$@"; }}\nset -e\n'
         return subprocess.run(['sh', '-c', aliases + script], cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=TIMEOUT_S, check=False)
@@ -75,6 +78,12 @@ class Heads(unittest.TestCase):
         r = self.run_head('template-driver.c')
         self.assertEqual(r.returncode, 1)
         self.assertRegex(r.stdout, r'not ok \d+ - identity: the byte count is what really came')
+
+    def test_a_violation_is_told_by_any_command(self):
+        self.spoil('smallest-driver.c', 'hba_complete(t, &result);', 'hba_complete(t, &result);\n\thba_complete(t, &result);')
+        r = self.run_script('cc -shared -fPIC -I ../include smallest-driver.c -o two.so\nhbakit scan --plugin two.so smallest:')
+        self.assertEqual(r.returncode, 0, r.stdout)
+        self.assertRegex(r.stdout, r'hbakit: smallest:: driver smallest, process_task: hba_complete: .* \(the first of \d+ such\)')
 
     def test_they_are_short(self):
         for names, most in MOST_LINES.items():

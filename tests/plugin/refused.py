@@ -66,12 +66,15 @@ class Refused(unittest.TestCase):
             with open(os.path.join(folder, 'text.so'), 'w', encoding='ascii') as f:
                 f.write('static const struct hba_driver')
             with open(os.path.join(folder, 'short.so'), 'wb') as f:
-                f.write(b'\x7fELF')
+                f.write(b'\x7fELF' + bytes(12) + b'\x03\0')  # all that says "shared object", and no more
+            with open(os.path.join(folder, 'object.so'), 'wb') as f:
+                f.write(b'\x7fELF' + bytes(12) + b'\x01\0')
             os.mkfifo(os.path.join(folder, 'pipe.so'))
             self.expect('none.so', 'there is no such file', cwd=folder)
             self.expect(folder, 'is not a file, but a plug-in is one: a shared object')
             self.expect('pipe.so', 'is not a file, but a plug-in is one: a shared object', cwd=folder)
             self.expect('text.so', 'is not a shared object; build one by cc -shared -fPIC', cwd=folder)
+            self.expect('object.so', 'is not a shared object; build one by cc -shared -fPIC', cwd=folder)
             self.expect('short.so', 'cannot be loaded: file too short', cwd=folder)
             self.expect(HBAKIT, 'cannot be loaded: cannot dynamically load position-independent executable')
 
