@@ -83,7 +83,7 @@ class Heads(unittest.TestCase):
         self.spoil('smallest-driver.c', 'hba_complete(t, &result);', 'hba_complete(t, &result);\n\thba_complete(t, &result);')
         r = self.run_script('cc -shared -fPIC -I ../include smallest-driver.c -o two.so\nhbakit scan --plugin two.so smallest:')
         self.assertEqual(r.returncode, 0, r.stdout)
-        self.assertRegex(r.stdout, r'hbakit: smallest:: driver smallest, process_task: hba_complete: .* \(the first of \d+ such\)')
+        self.assertRegex(r.stdout, r'hbakit: smallest:: driver smallest, process_task: hba_complete of the task .* \(the first of \d+ such\)')
 
     def test_they_are_short(self):
         for names, most in MOST_LINES.items():
