@@ -354,12 +354,38 @@ static void a_hold_wakes_once(void **state)
 	test_down(d, c);
 }
 
+/* A command in the turn: scan, recovery and the like were not asked, so there is something to do before a sleep. */
+static void a_loop_that_owes_chores_does_not_sleep(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+
+	(void)state;
+	test_turns(c, 1);
+	assert_int_equal(hba_controller_arm(c), 0);
+	test_turns(c, 1);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	assert_int_equal(hba_controller_arm(c), 1);
+	test_turns(c, 1);
+	assert_int_equal(hba_controller_arm(c), 0);
+	test_turns(c, 1);
+	/* They wait no longer than this, however many commands come. */
+	test_advance(d, 1);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	assert_int_equal(hba_controller_arm(c), 0);
+	test_down(d, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_wake_up_is_lost),     cmocka_unit_test(a_watched_descriptor_means_poll),
-		cmocka_unit_test(events_and_wishes_wake), cmocka_unit_test(interrupts_are_armed_then_looked_at),
-		cmocka_unit_test(poll_within_calls_poll), cmocka_unit_test(a_hold_wakes_once),
+		cmocka_unit_test(no_wake_up_is_lost),
+		cmocka_unit_test(a_watched_descriptor_means_poll),
+		cmocka_unit_test(events_and_wishes_wake),
+		cmocka_unit_test(interrupts_are_armed_then_looked_at),
+		cmocka_unit_test(poll_within_calls_poll),
+		cmocka_unit_test(a_hold_wakes_once),
+		cmocka_unit_test(a_loop_that_owes_chores_does_not_sleep),
 	};
 
 	return cmocka_run_group_tests_name("core: sleep", tests, NULL, NULL);
