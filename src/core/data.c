@@ -582,6 +582,11 @@ bool data_settle(struct task *t)
 	t->bytes += t->moved;
 	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->to_move || !c->accepting)
 		return false;
+	if (t->final) {
+		/* Somebody wants it gone: this stage has come back, and there is not to be another. */
+		t->outcome = HBA_NOT_DELIVERED;
+		return false;
+	}
 	advance(t, bytes);
 	t->tries = 0; /* this stage was not refused; the next one has its own */
 	if (next_stage(c, t) == 0)

@@ -99,6 +99,19 @@ static void tell(struct hba_controller *c, enum hba_service_response response)
 	m->done(m, response);
 }
 
+/* Between its asking and its turn the victim may have come back, or be on its way down again: with its next stage, or handed back. */
+static bool victim_is_away(const struct hba_management *m)
+{
+	struct task *t = m->victim ? task_of(m->victim) : NULL;
+
+	if (!t || (t->state == TASK_WITH_DRIVER && t->final))
+		return false;
+	/* One that came back and was submitted anew is another command: that clears `final`. */
+	if (t->final && (t->state == TASK_QUEUED || t->state == TASK_HANDED_BACK))
+		hba_cancel(m->victim);
+	return true;
+}
+
 static void start(struct hba_controller *c, struct hba_management *m)
 {
 	struct task *t = task_list_pop(&c->tmf_free), *victim = m->victim ? task_of(m->victim) : NULL;
@@ -212,6 +225,12 @@ static void tell_decided(struct hba_controller *c)
 	}
 }
 
+static void decide(struct hba_controller *c, struct hba_management *m, enum hba_service_response response)
+{
+	managing_of(m)->response = response;
+	list_append(&c->tmf.decided, &managing_of(m)->link);
+}
+
 void manage_turn(struct hba_controller *c)
 {
 	tell_decided(c);
@@ -222,7 +241,10 @@ void manage_turn(struct hba_controller *c)
 		struct list *first = c->tmf.waiting.next;
 
 		list_remove(first);
-		start(c, management_of(first));
+		if (victim_is_away(management_of(first)))
+			decide(c, management_of(first), HBA_FUNCTION_COMPLETE);
+		else
+			start(c, management_of(first));
 	}
 	expire_waiting(c);
 }
@@ -288,13 +310,6 @@ static int check_victim(const struct hba_management *m)
 	return 0;
 }
 
-static void decide(struct hba_controller *c, struct hba_management *m, enum hba_service_response response)
-{
-	set_deadline(c, m);
-	managing_of(m)->response = response;
-	list_append(&c->tmf.decided, &managing_of(m)->link);
-}
-
 int hba_manage(struct hba_management *m)
 {
 	struct hba_controller *c = m && m->lun ? m->lun->controller : NULL;
@@ -310,6 +325,7 @@ int hba_manage(struct hba_management *m)
 	r = check_victim(m);
 	if (r < 0)
 		return r;
+	set_deadline(c, m);
 	if (m->victim && task_of(m->victim)->state == TASK_QUEUED) {
 		/* The target has never heard of it. */
 		hba_cancel(m->victim);
@@ -317,6 +333,8 @@ int hba_manage(struct hba_management *m)
 	} else if (!manage_possible(c, m->function)) {
 		decide(c, m, HBA_FUNCTION_REJECTED);
 	} else {
+		if (m->victim)
+			task_of(m->victim)->final = true;
 		manage_post(c, m, false);
 	}
 	return 0;

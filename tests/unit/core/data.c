@@ -606,6 +606,54 @@ static void each_stage_has_its_tries(void **state)
 
 /* ---- what cannot be split */
 
+struct asked {
+	struct hba_management m;
+	const struct test_io *victim;
+	unsigned done_before, answers;
+	enum hba_service_response response;
+};
+
+static void answered(struct hba_management *m, enum hba_service_response response)
+{
+	struct asked *a = container_of(m, struct asked, m);
+
+	a->done_before = a->victim->done;
+	a->response = response;
+	a->answers++;
+}
+
+/* The stage that is out comes back by itself before the function has its turn: no other stage goes. */
+static void an_abort_ends_it_between_its_stages(void **state)
+{
+	struct io io = { .block = 9, .bytes = 64 * TEST_BLOCK, .n = 1 };
+	struct asked a = { .m = { .function = HBA_ABORT_TASK, .done = answered }, .victim = &io.t };
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b, &staged);
+	io.iov[0] = (struct iovec) { b.heap, io.bytes };
+	t = get(&b, io.bytes);
+	write_command(t, &io, 10);
+	b.r.d->hold = true;
+	assert_int_equal(submit(t, &io), 0);
+	test_turns(b.r.c, 2);
+	assert_int_equal(b.r.d->n_held, 1);
+	a.m.lun = b.lun;
+	a.m.victim = t;
+	assert_int_equal(hba_manage(&a.m), 0);
+	b.r.d->release = 1;
+	for (unsigned i = 0; i < 20 && !a.answers; i++)
+		test_turns(b.r.c, 1);
+	assert_int_equal(a.answers, 1);
+	assert_int_equal(a.response, HBA_FUNCTION_COMPLETE);
+	assert_int_equal(a.done_before, 1);
+	assert_int_equal(io.t.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(b.r.d->n_functions, 0);
+	test_no_violation(b.r.c);
+	down(&b);
+}
+
 static void what_does_not_split_is_refused(void **state)
 {
 	struct hba_task *t;
@@ -851,6 +899,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_short_stage_is_the_end),
 		cmocka_unit_test(an_error_in_a_later_stage),
 		cmocka_unit_test(each_stage_has_its_tries),
+		cmocka_unit_test(an_abort_ends_it_between_its_stages),
 		cmocka_unit_test(what_does_not_split_is_refused),
 		cmocka_unit_test(a_read_whose_length_is_not_its_blocks),
 		cmocka_unit_test(a_device_gets_no_more_room_than_the_cdb_asks_for),

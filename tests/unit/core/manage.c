@@ -456,6 +456,29 @@ static void an_unsent_victim_never_goes(void **state)
 	rig_down(&b.r);
 }
 
+/* Asked for while it was out; when the function has its turn, it is not: its memory may be another command's by then. */
+static void a_victim_that_comes_back_first(void **state)
+{
+	struct client out = { 0 };
+	struct request q;
+	struct hba_task *t;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	t = send(&b, &out, b.lun);
+	test_turns(b.r.c, 2);
+	ask(&b, &q, HBA_ABORT_TASK, t);
+	b.r.d->release = 1;
+	test_turns(b.r.c, 3);
+	assert_int_equal(out.io.last.outcome, HBA_GOOD);
+	assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+	assert_string_equal(b.ends.order, "tR");
+	assert_int_equal(b.r.d->n_functions, 0);
+	test_no_violation(b.r.c);
+	rig_down(&b.r);
+}
+
 static void wrong_requests_are_refused(void **state)
 {
 	struct client client = { 0 };
@@ -599,6 +622,7 @@ int main(void)
 		cmocka_unit_test(victims_left_over_are_a_violation),
 		cmocka_unit_test(an_answer_that_is_none),
 		cmocka_unit_test(an_unsent_victim_never_goes),
+		cmocka_unit_test(a_victim_that_comes_back_first),
 		cmocka_unit_test(wrong_requests_are_refused),
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_any_of_the_unsent),
