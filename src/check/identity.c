@@ -275,6 +275,15 @@ static unsigned units_of_target(const struct check *k)
 	return n;
 }
 
+/* It need not be answered but by LUN 0, and the well-known unit that is there for it. */
+static bool leaves_it_to_lun_0(struct check *k, const struct command *x)
+{
+	if (scsi_lun_number(&k->info.lun) == 0 || !x->has_sense || x->sense.asc != SCSI_ASC_LUN_NOT_SUPPORTED)
+		return false;
+	check_skip(k, "the unit leaves REPORT LUNS to LUN 0, as it may");
+	return true;
+}
+
 /* Finding each of many units by a walk through all of them takes its square; a sample says as much. */
 static void reports_what_the_scan_found(struct check *k)
 {
@@ -291,7 +300,7 @@ static void reports_what_the_scan_found(struct check *k)
 		x = command_in(k, scsi_cdb_report_luns(allocation), b);
 		command_run(k, &x);
 	} while (x.error == -EMSGSIZE && (allocation /= 2) > ANSWER);
-	if (!command_good(k, &x))
+	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x))
 		return;
 	if (scsi_report_luns_read(b.bytes, x.bytes, &n, &needed) < 0 || (needed > x.bytes && allocation == MOST)) {
 		check_failed(k, "a list of units, whole", "%ju bytes", (uintmax_t)x.bytes);
@@ -318,7 +327,9 @@ static void cuts_its_list(struct check *k)
 	struct command x;
 
 	memset(rest, POISON_A, sizeof(rest));
-	if (!ask(k, scsi_cdb_report_luns(ANSWER), whole, &x) || !ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
+	x = command_in(k, scsi_cdb_report_luns(ANSWER), whole);
+	command_run(k, &x);
+	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x) || !ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
 		return;
 	check_bytes(k, "the length of the list, which does not depend on how much of it was asked for", whole.bytes, b.bytes,
 		    LUN_HEADER + LUN_BYTES);
