@@ -109,10 +109,32 @@ struct pci_bar {
 struct pci_access {
 	int (*read)(void *arg, unsigned offset, unsigned width, uint32_t *ret_value);
 	int (*write)(void *arg, unsigned offset, unsigned width, uint32_t value);
+	int (*bar_write)(void *arg, unsigned bar, uint64_t offset, uint32_t value); /* for pci_enable_messages() */
 	void *arg;
 };
 
 /** pci_place_bars() - For a device that no firmware has set up: size every BAR and give it a place, from these addresses on. */
 int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io, struct pci_bar bars[PCI_BARS]);
+
+/**
+ * pci_enable_messages() - pci-msi.c: MSI-X or else MSI: vector v writes the number v to `address`. How many there are, up to `most`;
+ * 0: the function has neither.
+ */
+int pci_enable_messages(const struct pci_access *a, unsigned most, uint32_t address);
+
+/* ---- doorbell.c: a device model's messages as eventfds ----------------------------------------------------------------- */
+
+enum { DOORBELL_VECTORS = 8, DOORBELL_REGISTER = 12 /* in BAR 0 of the ivshmem-doorbell device */ };
+
+struct doorbell {
+	int fds[DOORBELL_VECTORS]; /* eventfds: one per vector */
+	int server, device;        /* our end; the end for QEMU to inherit, as the chardev of the device */
+};
+
+void doorbell_init(struct doorbell *b);
+/** doorbell_open() - 0 or negative errno. Everything the device asks for is in the socket then. */
+int doorbell_open(struct doorbell *b);
+/** doorbell_close() - Also one that was only initialised. */
+void doorbell_close(struct doorbell *b);
 
 #endif

@@ -7,9 +7,10 @@
  *	  qtest over a socketpair ─────────────────── registers, config space
  *
  * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an offset into the RAM, which is why
- * memory of other people cannot be mapped. QEMU dies with us, and we hear of its death from the socket.
+ * memory of other people cannot be mapped. QEMU dies with us, and we hear of its death from a pidfd, or from the socket.
  *
- * Interrupts are not passed on: the device is polled.
+ * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd of ours (doorbell.c). The lines on
+ * the qtest socket that tell of pins would wake a sleeper with each answer to a posted write, so pins are not used.
  */
 #include "bus/bus.h"
 
@@ -18,6 +19,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,12 +36,14 @@
 enum {
 	PAGE = 4096,
 	ROM_BYTES = 64 * 1024,
-	RESET_VECTOR = 0xfff0,  /* where the CPU begins, in the last 64 KiB below 4 GiB */
-	RAM_BEGIN = 1 << 20,    /* below lies what a PC keeps for itself */
-	DEVFN = 1 << 3,         /* the HBA is 00:01.0 */
+	RESET_VECTOR = 0xfff0, /* where the CPU begins, in the last 64 KiB below 4 GiB */
+	RAM_BEGIN = 1 << 20,   /* below lies what a PC keeps for itself */
+	HBA_DEVFN = 1 << 3,    /* 00:01.0 */
+	DOORBELL_DEVFN = 2 << 3,
 	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
 	CONFIG_DATA = 0xcfc,
 	IO_WINDOW = 0xc000,
+	DOORBELL_IO_WINDOW = 0xd000,
 	BOOT_MS = 15000, /* an access while QEMU starts on a busy machine */
 	ACCESS_MS = 5000,
 	MOST_DRIVES = 64,
@@ -46,14 +51,17 @@ enum {
 	ARGUMENT_BYTES = PATH_BYTES + 256,
 	MOST_TARGET = 255,
 	MOST_LUN = 16383,
+	SECTOR = 512,
+	LARGE_SECTOR = 4096,
 	THROTTLE_BYTES = 64,
 	MOST_ARGUMENTS = 32 + 4 * MOST_DRIVES,
 };
-#define JSON           "json:"
-#define MEMORY_WINDOW  UINT32_C(0xc0000000)
-#define CONFIG_ENABLE  UINT32_C(0x80000000)
-#define DEFAULT_MEMORY (UINT64_C(256) << 20)
-#define MOST_MEMORY    (UINT64_C(2) << 30)
+#define JSON            "json:"
+#define MEMORY_WINDOW   UINT32_C(0xc0000000)
+#define DOORBELL_WINDOW UINT32_C(0xd0000000)
+#define CONFIG_ENABLE   UINT32_C(0x80000000)
+#define DEFAULT_MEMORY  (UINT64_C(256) << 20)
+#define MOST_MEMORY     (UINT64_C(2) << 30)
 
 /** struct model - A device model that QEMU calls so, and the chip it is. */
 static const struct model {
@@ -67,7 +75,11 @@ static const struct model {
 
 struct hba_bus_device {
 	pid_t pid;
+	int pidfd;
 	struct qtest qtest;
+	struct doorbell doorbell;
+	bool interrupts; /* wanted */
+	unsigned vectors;
 	int ram_fd;
 	uint64_t ram_bytes, ram_used;
 	struct pci_bar bars[PCI_BARS];
@@ -142,19 +154,19 @@ static void escape(const char *path, char text[2 * PATH_BYTES])
 	text[n] = '\0';
 }
 
-/* ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop */
+/* ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,block=N ,rerror=stop ,werror=stop */
 
-enum drive_word { TARGET, LUN, IOPS, RERROR, WERROR, DRIVE_WORDS };
+enum drive_word { TARGET, LUN, IOPS, BLOCK, RERROR, WERROR, DRIVE_WORDS };
 
 static const char *const drive_words[DRIVE_WORDS] = {
-	[TARGET] = "target", [LUN] = "lun", [IOPS] = "iops", [RERROR] = "rerror", [WERROR] = "werror"
+	[TARGET] = "target", [LUN] = "lun", [IOPS] = "iops", [BLOCK] = "block", [RERROR] = "rerror", [WERROR] = "werror"
 };
 
 /** struct drive - One of them. The words point into `file`, cut off there. */
 struct drive {
 	char file[PATH_BYTES];
 	const char *words[DRIVE_WORDS]; /* NULL: nothing was said */
-	uint64_t target, lun, iops;
+	uint64_t target, lun, iops, block;
 };
 
 /* "%2c" is a byte by its number: a name may hold what ends an option, or looks like one. */
@@ -218,6 +230,7 @@ static bool is_policy(const char *word)
 static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTES])
 {
 	d->target = next;
+	d->block = SECTOR;
 	while (cut_word(d))
 		;
 	unescape(d->file);
@@ -226,6 +239,8 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
 	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
 		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
+	if (d->words[BLOCK] && (parse_size(d->words[BLOCK], &d->block) < 0 || (d->block != SECTOR && d->block != LARGE_SECTOR)))
+		return refuse_drive(d, "block= is 512 or 4096 bytes", -EINVAL, why);
 	if (d->iops && is_node(d->file))
 		return refuse_drive(d, "iops= does not go with json:, which has a throttle of its own", -EINVAL, why);
 	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
@@ -257,8 +272,11 @@ static void add_drive(struct command *c, unsigned n, const struct drive *d)
 {
 	add_backend(c, n, d);
 	add(c, "-device");
-	add(c, "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,rerror=%s,werror=%s", n, n,
-	    (unsigned long long)d->target, (unsigned long long)d->lun, n, d->words[RERROR] ? d->words[RERROR] : "report",
+	add(c,
+	    "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,logical_block_size=%llu,"
+	    "physical_block_size=%llu,rerror=%s,werror=%s",
+	    n, n, (unsigned long long)d->target, (unsigned long long)d->lun, n, (unsigned long long)d->block,
+	    (unsigned long long)d->block, d->words[RERROR] ? d->words[RERROR] : "report",
 	    d->words[WERROR] ? d->words[WERROR] : "report");
 }
 
@@ -301,6 +319,14 @@ static int add_qmp(struct command *c, const char *query, char why[HBA_BUS_WHY_BY
 	return 0;
 }
 
+static void add_doorbell(struct command *c, int socket)
+{
+	add(c, "-chardev");
+	add(c, "socket,id=doorbell,fd=%d", socket);
+	add(c, "-device");
+	add(c, "ivshmem-doorbell,id=bell0,addr=2,chardev=doorbell,vectors=%d,ioeventfd=off", DOORBELL_VECTORS);
+}
+
 static int build_command(struct command *c, const struct model *m, const char *query, const struct hba_bus_device *d, int rom,
 			 int socket, char why[HBA_BUS_WHY_BYTES])
 {
@@ -332,6 +358,8 @@ static int build_command(struct command *c, const struct model *m, const char *q
 	add(c, "none");
 	add(c, "-device");
 	add(c, "%s,id=h0,addr=1%s", m->device, m->properties);
+	if (d->interrupts)
+		add_doorbell(c, d->doorbell.device);
 	r = add_drives(c, query, why);
 	if (r == 0)
 		r = add_qmp(c, query, why);
@@ -357,7 +385,7 @@ static int make_rom(int *ret_fd)
 	return 0;
 }
 
-static void run_child(struct command *c, int ram, int rom, int socket, pid_t parent)
+static void run_child(struct command *c, const int inherited[], unsigned n, pid_t parent)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -370,13 +398,20 @@ static void run_child(struct command *c, int ram, int rom, int socket, pid_t par
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(nothing, STDIN_FILENO);
 	dup2(nothing, STDOUT_FILENO);
-	fcntl(ram, F_SETFD, 0);
-	fcntl(rom, F_SETFD, 0);
-	fcntl(socket, F_SETFD, 0);
+	for (unsigned i = 0; i < n; i++)
+		if (inherited[i] >= 0)
+			fcntl(inherited[i], F_SETFD, 0);
 	/* Signals of the terminal are the application's to handle. */
 	setsid();
 	execvp(c->words[0], c->words);
 	_exit(127);
+}
+
+/* Without it, in an old kernel, we hear of its death at the next access. */
+static int watch_process(struct hba_bus_device *d)
+{
+	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
+	return d->pidfd < 0 && errno != ENOSYS ? -errno : 0;
 }
 
 static int spawn(struct hba_bus_device *d, const struct model *m, const char *query, char why[HBA_BUS_WHY_BYTES])
@@ -393,13 +428,17 @@ static int spawn(struct hba_bus_device *d, const struct model *m, const char *qu
 	theirs = pair[1];
 	r = build_command(&c, m, query, d, rom, theirs, why);
 	if (r == 0) {
+		const int inherited[] = { d->ram_fd, rom, theirs, d->doorbell.device };
+
 		d->pid = fork();
 		if (d->pid == 0)
-			run_child(&c, d->ram_fd, rom, theirs, parent);
+			run_child(&c, inherited, ARRAY_SIZE(inherited), parent);
 		r = d->pid < 0 ? -errno : 0;
 	}
 	command_free(&c);
-	return r;
+	cleanup_close(&d->doorbell.device);
+	d->doorbell.device = -1;
+	return r < 0 ? r : watch_process(d);
 }
 
 static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
@@ -420,9 +459,9 @@ static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
 
 /* ---- config space, by the two ports */
 
-static int select_config(struct hba_bus_device *d, unsigned offset)
+static int select_config(struct hba_bus_device *d, unsigned devfn, unsigned offset)
 {
-	return qtest_write(&d->qtest, "outl", CONFIG_ADDRESS, CONFIG_ENABLE | DEVFN << 8 | (offset & ~3U));
+	return qtest_write(&d->qtest, "outl", CONFIG_ADDRESS, CONFIG_ENABLE | devfn << 8 | (offset & ~3U));
 }
 
 static const char *word_for(const char *const words[4], unsigned width)
@@ -435,10 +474,10 @@ static const char *const out_words[4] = { "outb", "outw", "outl", "outl" };
 static const char *const read_words[4] = { "readb", "readw", "readl", "readq" };
 static const char *const write_words[4] = { "writeb", "writew", "writel", "writeq" };
 
-static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+static int read_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width, uint32_t *ret_value)
 {
 	uint64_t value;
-	int r = select_config(d, offset);
+	int r = select_config(d, devfn, offset);
 
 	if (r == 0)
 		r = qtest_read(&d->qtest, word_for(in_words, width), CONFIG_DATA + (offset & 3), ACCESS_MS, &value);
@@ -447,21 +486,52 @@ static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned 
 	return r;
 }
 
-static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width, uint32_t value)
 {
-	int r = select_config(d, offset);
+	int r = select_config(d, devfn, offset);
 
 	return r < 0 ? r : qtest_write(&d->qtest, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
 }
 
+static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+{
+	return read_config(d, HBA_DEVFN, offset, width, ret_value);
+}
+
+static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+{
+	return write_config(d, HBA_DEVFN, offset, width, value);
+}
+
+/* One of the machine's functions, for what every PCI function has. */
+struct function {
+	struct hba_bus_device *d;
+	unsigned devfn;
+	struct pci_bar *bars;
+};
+
 static int access_read(void *arg, unsigned offset, unsigned width, uint32_t *ret_value)
 {
-	return qemu_config_read(arg, offset, width, ret_value);
+	const struct function *f = arg;
+
+	return read_config(f->d, f->devfn, offset, width, ret_value);
 }
 
 static int access_write(void *arg, unsigned offset, unsigned width, uint32_t value)
 {
-	return qemu_config_write(arg, offset, width, value);
+	const struct function *f = arg;
+
+	return write_config(f->d, f->devfn, offset, width, value);
+}
+
+static int access_bar_write(void *arg, unsigned bar, uint64_t offset, uint32_t value)
+{
+	const struct function *f = arg;
+
+	if (bar >= PCI_BARS || f->bars[bar].io || f->bars[bar].length < sizeof(value) ||
+	    offset > f->bars[bar].length - sizeof(value))
+		return -EPROTO;
+	return qtest_write(&f->d->qtest, "writel", f->bars[bar].base + offset, value);
 }
 
 /* ---- open and close */
@@ -485,22 +555,65 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 	return fcntl(d->ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
 }
 
+static int make_doorbell(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
+{
+	char text[8] = "auto";
+	int r = query_next(&query, "irq", text, sizeof(text));
+
+	if (r < 0 || (strcmp(text, "auto") != 0 && strcmp(text, "none") != 0)) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "irq= is auto (MSI-X, or else MSI) or none");
+		return -EINVAL;
+	}
+	d->interrupts = strcmp(text, "auto") == 0;
+	return d->interrupts ? doorbell_open(&d->doorbell) : 0;
+}
+
+static struct pci_access access_to(struct function *f)
+{
+	return (struct pci_access) { access_read, access_write, access_bar_write, f };
+}
+
+/* Vectors of the HBA ring the doorbell. Bus master is off still: until it is on, none comes. */
+static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *hba)
+{
+	struct pci_bar bars[PCI_BARS];
+	struct function f = { d, DOORBELL_DEVFN, bars };
+	struct pci_access doorbell = access_to(&f);
+	int r = pci_place_bars(&doorbell, DOORBELL_WINDOW, DOORBELL_IO_WINDOW, bars);
+
+	if (r == 0)
+		r = write_config(d, DOORBELL_DEVFN, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	if (r == 0)
+		r = pci_enable_messages(hba, DOORBELL_VECTORS, (uint32_t)bars[0].base + DOORBELL_REGISTER);
+	if (r > 0)
+		d->vectors = (unsigned)r;
+	return r < 0 ? r : 0;
+}
+
+static int set_up_device(struct hba_bus_device *d, uint32_t *ret_id, uint32_t *ret_subsystem)
+{
+	struct function f = { d, HBA_DEVFN, d->bars };
+	struct pci_access hba = access_to(&f);
+	int r = qemu_config_read(d, PCI_ID, 4, ret_id);
+
+	if (r == 0)
+		r = qemu_config_read(d, PCI_SUBSYSTEM, 4, ret_subsystem);
+	if (r == 0)
+		r = pci_place_bars(&hba, MEMORY_WINDOW, IO_WINDOW, d->bars);
+	if (r == 0)
+		r = qemu_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	return r == 0 && d->interrupts ? enable_interrupts(d, &hba) : r;
+}
+
 static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char why[HBA_BUS_WHY_BYTES])
 {
-	struct pci_access access = { access_read, access_write, d };
 	uint32_t id = 0, subsystem = 0;
 	uint64_t ignored;
 	int r = qtest_read(&d->qtest, "inb", 0x80, BOOT_MS, &ignored);
 
 	if (r < 0)
 		return why_died(d, why);
-	r = qemu_config_read(d, PCI_ID, 4, &id);
-	if (r == 0)
-		r = qemu_config_read(d, PCI_SUBSYSTEM, 4, &subsystem);
-	if (r == 0)
-		r = pci_place_bars(&access, MEMORY_WINDOW, IO_WINDOW, d->bars);
-	if (r == 0)
-		r = qemu_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	r = set_up_device(d, &id, &subsystem);
 	if (r < 0)
 		return r;
 	*info = (struct hba_bus_info) {
@@ -509,7 +622,8 @@ static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char
 		.subvendor = (uint16_t)subsystem,
 		.subdevice = (uint16_t)(subsystem >> 16),
 		.page_bytes = PAGE,
-		.facts = HBA_BUS_IOVA_IS_PHYSICAL,
+		.facts = HBA_BUS_IOVA_IS_PHYSICAL | (d->vectors ? HBA_BUS_MSI : 0),
+		.vectors = d->vectors,
 	};
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		info->bar_length[i] = d->bars[i].length;
@@ -522,6 +636,8 @@ static void qemu_close(struct hba_bus_device *d)
 		kill(d->pid, SIGKILL);
 		waitpid(d->pid, NULL, 0);
 	}
+	cleanup_close(&d->pidfd);
+	doorbell_close(&d->doorbell);
 	cleanup_close(&d->qtest.fd);
 	cleanup_close(&d->ram_fd);
 	free(d);
@@ -539,8 +655,11 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->ram_fd = d->qtest.fd = -1;
+	d->ram_fd = d->qtest.fd = d->pidfd = -1;
+	doorbell_init(&d->doorbell);
 	r = make_ram(d, query, why);
+	if (r == 0)
+		r = make_doorbell(d, query, why);
 	if (r == 0)
 		r = spawn(d, m, query, why);
 	if (r == 0)
@@ -607,9 +726,28 @@ static int qemu_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
 	return r < 0 ? r : qtest_settle(&d->qtest, ms);
 }
 
+static int qemu_vector_fd(struct hba_bus_device *d, unsigned vector)
+{
+	return vector < d->vectors ? d->doorbell.fds[vector] : -1;
+}
+
+static int qemu_event_fd(struct hba_bus_device *d)
+{
+	return d->pidfd;
+}
+
+/* A pidfd is readable when its process has ended. */
+static int qemu_take_event(struct hba_bus_device *d)
+{
+	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 ? -ENODEV : 0;
+}
+
 static const struct hba_option qemu_options[] = {
 	{ "drive", NULL,
-	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
+	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,block=4096 ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
+	{ "irq", "auto", "interrupts: auto (MSI-X, or else MSI), or none (polled)" },
 	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
 	{ "qemu", "qemu-system-x86_64", "the program" },
 	{ "qmp", NULL, "a UNIX socket to be made: QEMU's monitor, for hot plug and the like" },
@@ -629,5 +767,8 @@ const struct hba_bus bus_qemu = {
 	.bar_write = qemu_bar_write,
 	.alloc_memory = qemu_alloc_memory,
 	.map_memory = qemu_map_memory,
+	.vector_fd = qemu_vector_fd,
+	.event_fd = qemu_event_fd,
 	.bus_master = qemu_bus_master,
+	.take_event = qemu_take_event,
 };
