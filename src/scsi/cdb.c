@@ -16,7 +16,6 @@ enum {
 	EVPD = 0x01,            /* INQUIRY, byte 1 */
 	PAGE_CODE = 0x3f,       /* MODE SENSE, byte 2 */
 	SERVICE_ACTION = 0x1f,  /* byte 1 of most commands that have one */
-	GROUP_SHIFT = 5,        /* an opcode's upper three bits are its group */
 	MAX_COUNT_6 = 256,      /* which READ(6) and WRITE(6) write as 0 */
 	MAX_BLOCK_6 = 0x1fffff, /* 21 bits, in three bytes */
 	PROTECT_SHIFT = 5,      /* byte 1 from here on, in all but the six-byte form */
@@ -224,12 +223,12 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 	return 0;
 }
 
+/* The group says the size, the rest is the same in all of them. */
 static const struct form *form_of_opcode(uint8_t opcode)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
-		if (forms[i].read == opcode || forms[i].write == opcode)
-			return &forms[i];
-	return NULL;
+	static const uint8_t of_group[] = { 0, 1, 0, 0, 3, 2, 0, 0 };
+
+	return scsi_cdb_is_rw(opcode) ? &forms[of_group[opcode >> SCSI_GROUP_SHIFT]] : NULL;
 }
 
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw)
@@ -257,12 +256,7 @@ unsigned scsi_cdb_length(uint8_t opcode)
 	/* Group 3 holds the variable length, 6 and 7 are the vendor's. */
 	static const uint8_t lengths[] = { 6, 10, 10, 0, 16, 12, 0, 0 };
 
-	return lengths[opcode >> GROUP_SHIFT];
-}
-
-bool scsi_cdb_is_rw(uint8_t opcode)
-{
-	return form_of_opcode(opcode) != NULL;
+	return lengths[opcode >> SCSI_GROUP_SHIFT];
 }
 
 bool scsi_cdb_is_block_command(const uint8_t *cdb)

@@ -184,8 +184,18 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 /** scsi_cdb_read_rw() - The reverse. false: not a READ or WRITE of 6, 10, 12 or 16 bytes; *ret_rw is untouched then. */
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw);
 
-/** scsi_cdb_is_rw() - Is it the opcode of a block READ or WRITE of 6, 10, 12 or 16 bytes? */
-bool scsi_cdb_is_rw(uint8_t opcode);
+enum {
+	SCSI_GROUP_SHIFT = 5, /* an opcode's upper three bits are its group: the size of the CDB */
+	SCSI_RW_COMMAND = 0x08,
+	SCSI_RW_COMMAND_MASK = 0x1d, /* of the group's commands: bit 1 says WRITE */
+	SCSI_RW_GROUPS = 0x33,       /* a bit for each: 6, 10, 16 and 12 bytes */
+};
+
+/** scsi_cdb_is_rw() - Is it the opcode of a block READ or WRITE of 6, 10, 12 or 16 bytes? Asked of every command. */
+static inline bool scsi_cdb_is_rw(uint8_t opcode)
+{
+	return (opcode & SCSI_RW_COMMAND_MASK) == SCSI_RW_COMMAND && (SCSI_RW_GROUPS >> (opcode >> SCSI_GROUP_SHIFT) & 1);
+}
 
 /**
  * scsi_cdb_is_block_command() - Is it one that a user of blocks sends: READ, WRITE, VERIFY, SYNCHRONIZE CACHE, UNMAP, WRITE SAME? All of
