@@ -61,10 +61,31 @@ struct op {
 	struct op *outer;
 };
 
-void op_enter(struct op *op);
-void op_leave(struct op *op);
+/* The core's only thread-local besides the sentence of hba_error(). In this header since it is asked for with every command. */
+extern _Thread_local struct op *op_current __attribute__((tls_model("initial-exec")));
+
+static inline void op_enter(struct op *op)
+{
+	op->outer = op_current;
+	op_current = op;
+}
+
+static inline void op_leave(struct op *op)
+{
+	op_current = op->outer;
+}
+
 /** op_now() - The op this thread is in; NULL outside any. */
-const struct op *op_now(void);
+static inline const struct op *op_now(void)
+{
+	return op_current;
+}
+
+/** thread_here() - This thread, as a number that no other one has while it lives. */
+static inline uintptr_t thread_here(void)
+{
+	return (uintptr_t)&op_current;
+}
 
 /* ---- error.c: sentences ---------------------------------------------------------------------------------------------- */
 
@@ -328,7 +349,12 @@ struct task *pool_find(const struct pool *p, uint64_t unique_id);
 /** pool_steps() - How many entries pool_find() looks at for it. */
 unsigned pool_steps(const struct pool *p, uint32_t unique_id);
 /** pool_holds() - Is it one of ours at all? For pointers from a driver. */
-bool pool_holds(const struct pool *p, const struct hba_task *t);
+static inline bool pool_holds(const struct pool *p, const struct hba_task *t)
+{
+	uintptr_t offset = (uintptr_t)t - (uintptr_t)p->tasks;
+
+	return offset < p->n * sizeof(struct task) && offset % sizeof(struct task) == 0;
+}
 
 /** task_state() - For walks through the pool: a task that is another thread's becomes ours, or free, in the middle of one. */
 static inline enum task_state task_state(const struct task *t)
@@ -407,7 +433,11 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 /** target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver is told. */
 void target_leave(struct hba_target *tgt);
 /** target_is_going() - Destroyed, or being released: nothing begins there before it has gone. */
-bool target_is_going(const struct hba_target *tgt);
+static inline bool target_is_going(const struct hba_target *tgt)
+{
+	return tgt->leaving || tgt->releasing;
+}
+
 /** target_forget() - Nobody was ever there: release and free it. */
 void target_forget(struct hba_target *tgt);
 /** targets_turn() - Release those whose last task has left the driver. */
@@ -633,7 +663,6 @@ struct guests {
 	bool any;  /* atomic: one of the lists has something */
 };
 
-bool loop_is_here(const struct hba_controller *c);
 /** in_callback() - Is this thread inside a turn of the loop? What another one's loop does is not asked. */
 bool in_callback(const struct hba_controller *c);
 /** guest_push() - Hand a task, submitted or returned, to the loop. Any thread; never waits. */
@@ -771,7 +800,7 @@ struct hba_controller {
 	struct notices notices;
 	struct guests guests;
 	struct runner runner;
-	pthread_t loop_thread; /* atomic */
+	uintptr_t loop_thread; /* atomic: its thread_here() */
 	bool in_turn;          /* the loop's: a callback may be running */
 	bool chores_owed;      /* the last turn left them to a later one */
 	uint64_t chores_at;    /* when they wait no longer for a turn without completions */
@@ -789,6 +818,12 @@ struct hba_controller {
 	uint64_t violations;
 	uint64_t strays; /* completions of tasks that nobody has out */
 };
+
+/** loop_is_here() - Is this thread the loop? */
+static inline bool loop_is_here(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED) == thread_here();
+}
 
 /** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
 struct controller_plan {

@@ -9,11 +9,6 @@
 
 #include <errno.h>
 
-bool loop_is_here(const struct hba_controller *c)
-{
-	return pthread_equal(__atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED), pthread_self());
-}
-
 bool in_callback(const struct hba_controller *c)
 {
 	return loop_is_here(c) && c->in_turn;

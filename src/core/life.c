@@ -417,7 +417,7 @@ int hba_controller_start(struct hba_controller *c)
 	if (c->state != HBA_CREATED || c->stuck)
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
-	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
+	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	r = bring_up(c);
 	if (r == 0 && c->given.threads)
 		r = runner_start(c);

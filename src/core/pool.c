@@ -72,13 +72,6 @@ struct task *pool_find(const struct pool *p, uint64_t unique_id)
 	return e->slot == ID_EMPTY ? NULL : &p->tasks[e->slot];
 }
 
-bool pool_holds(const struct pool *p, const struct hba_task *t)
-{
-	uintptr_t offset = (uintptr_t)t - (uintptr_t)p->tasks;
-
-	return (uintptr_t)t >= (uintptr_t)p->tasks && offset < p->n * sizeof(struct task) && offset % sizeof(struct task) == 0;
-}
-
 /* ---- making them */
 
 static enum hba_task_kind kind_of(const struct hba_controller *c, unsigned slot)

@@ -205,11 +205,6 @@ static bool is_idle(const struct hba_target *tgt)
 	return true;
 }
 
-bool target_is_going(const struct hba_target *tgt)
-{
-	return tgt->leaving || tgt->releasing;
-}
-
 void target_forget(struct hba_target *tgt)
 {
 	/* Else it stays until the next scan. */

@@ -14,7 +14,7 @@ static void *thread_main(void *arg)
 	struct pollfd p = { .fd = c->sleeper.epoll, .events = POLLIN };
 	int r = 0;
 
-	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
+	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	while (r >= 0 && !__atomic_load_n(&c->runner.quit, __ATOMIC_ACQUIRE)) {
 		r = loop_run(c, TURN_BUDGET);
 		if (r == 0 && hba_controller_arm(c) == 0 && !__atomic_load_n(&c->runner.quit, __ATOMIC_ACQUIRE))
@@ -46,5 +46,5 @@ void runner_stop(struct hba_controller *c)
 	pthread_join(c->runner.thread, NULL);
 	c->runner.up = false;
 	/* From here on the caller is the loop. */
-	__atomic_store_n(&c->loop_thread, pthread_self(), __ATOMIC_RELAXED);
+	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 }
