@@ -38,7 +38,6 @@ static void prepare(struct task *t, struct hba_lun *lun)
 	t->head.lun = lun->id;
 	t->head.tag = lun_take_tag(lun, t);
 	t->lun = lun;
-	t->memory_lost = 0;
 	t->urgent = false;
 	t->state = TASK_OWNED;
 }

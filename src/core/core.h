@@ -239,7 +239,7 @@ union item {
 };
 static_assert(sizeof(union item) == 16, "items of a list are alike in size");
 
-/** struct task - One member of the pool. Lines 1 and 2 are public; 3 is touched at submit and completion; the others are for the rare. */
+/** struct task - One member of the pool. Lines 1 and 2 are public; a command's way writes 3 on its way down, 4 on its way up. */
 struct task {
 	struct hba_task head;
 
@@ -247,37 +247,33 @@ struct task {
 	hba_done_fn done;
 	void *arg;
 	struct hba_lun *lun;
-	uint64_t deadline; /* ns; NEVER = none */
-	uint64_t bytes;
+	struct hba_queue *queue; /* for life */
+	union item whole;        /* HEAD_WHOLE: the one item */
 	uint32_t generation;
-	uint16_t outcome;
-	uint8_t sent;
 	uint8_t state; /* enum task_state */
-	uint8_t sense_len;
-	uint8_t negotiated, reverted, memory_lost;
-	uint8_t view; /* enum head_view */
-	bool expired; /* its time is over: recovery has it */
-	bool final;   /* whatever it ends as, it is not sent again */
+	uint8_t view;  /* enum head_view */
+	bool urgent;   /* internal: goes before everything, frozen unit or not */
 
-	struct hba_queue *queue __attribute__((aligned(CACHE_LINE)));
-	uint64_t first_refusal;
+	struct hba_result result __attribute__((aligned(CACHE_LINE))); /* how it ended; its sense is in `sense` */
+	union hba_data given; /* while the head tells something else: what the client wrote */
+	uint64_t deadline;    /* ns; NEVER = none */
+	uint8_t given_mode;
+	/* Of this try and those before it; together, for they begin anew with each command. */
 	uint8_t tries;                  /* since it was submitted */
-	bool urgent;                    /* internal: goes before everything, frozen unit or not */
-	bool cancelled;                 /* by hba_cancel, not by its timeout */
 	bool sense_asked, sense_wanted; /* once per try; frozen for it, and not asked yet */
-	void *memory;                   /* internal: INTERNAL_BYTES that the device can reach */
-	union item *items;              /* max_items of them: the data in the driver's mode, where one item will not do */
-	struct iovec *cpu;              /* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
-	uint8_t *sense;                 /* HBA_MAX_SENSE bytes */
+	bool expired;                   /* its time is over: recovery has it */
+	bool final;                     /* whatever it ends as, it is not sent again */
+	bool cancelled;                 /* by hba_cancel, not by its timeout */
 
-	/* While the head tells the driver something else: what the client wrote. */
-	union item whole; /* HEAD_WHOLE: the one item */
-	union hba_data given;
+	uint64_t first_refusal __attribute__((aligned(CACHE_LINE)));
+	void *memory;      /* internal: INTERNAL_BYTES that the device can reach */
+	union item *items; /* max_items of them: the data in the driver's mode, where one item will not do */
+	struct iovec *cpu; /* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
+	uint8_t *sense;    /* HBA_MAX_SENSE bytes */
+
+	/* What else the client wrote, and, HEAD_STAGED only, how far it has come. */
 	uint64_t given_length;
 	uint32_t given_n;
-	uint8_t given_mode;
-
-	/* HEAD_STAGED only: how far it has come. */
 	uint8_t given_cdb_len, given_direction;
 	bool bounced;         /* this stage's data lie in the bounce slice */
 	bool splits;          /* a block READ or WRITE: may go in stages */
@@ -500,6 +496,8 @@ bool queue_can_send(const struct hba_queue *q);
 void queue_add(struct task *t, bool first);
 /** task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself. */
 void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
+/** task_keep_sense() - What came with its result, or after it; copied. */
+void task_keep_sense(struct task *t, const void *sense, uint8_t length);
 /** queue_flush() - End every unsent task (of `lun`, or of all if NULL) with `outcome`. */
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome);
 /** queue_end_lost() - After a stop or a reset: end all that the driver had. */
@@ -764,9 +762,10 @@ struct hba_controller {
 	const struct clock *clock;
 
 	enum hba_state state;
-	bool accepting; /* submissions */
-	bool stuck;     /* a waiting op never came back: its thread still owns what it uses */
-	bool silent;    /* the driver has stopped for good: none of its ops is called again */
+	bool accepting;       /* submissions */
+	uint64_t cdb_lengths; /* a bit for each that a CDB may have here */
+	bool stuck;           /* a waiting op never came back: its thread still owns what it uses */
+	bool silent;          /* the driver has stopped for good: none of its ops is called again */
 	struct letting_go letting_go;
 	bool lost;    /* not even the bus could confirm that DMA has ended */
 	uint64_t now; /* once per turn */

@@ -572,19 +572,19 @@ int data_prepare(struct task *t)
 bool data_settle(struct task *t)
 {
 	struct hba_controller *c = t->queue->controller;
-	uint64_t stage = t->head.length, bytes = t->bytes;
+	uint64_t stage = t->head.length, bytes = t->result.bytes;
 
 	if (t->view != HEAD_STAGED)
 		return false;
 	if (t->bounced && t->head.direction == HBA_FROM_TARGET && bytes)
 		copy_bounced(c, t, bytes, true);
 	t->bounced = false;
-	t->bytes += t->moved;
-	if (t->outcome != HBA_GOOD || bytes != stage || t->bytes == t->to_move || !c->accepting)
+	t->result.bytes += t->moved;
+	if (t->result.outcome != HBA_GOOD || bytes != stage || t->result.bytes == t->to_move || !c->accepting)
 		return false;
 	if (t->final) {
 		/* Somebody wants it gone: this stage has come back, and there is not to be another. */
-		t->outcome = HBA_NOT_DELIVERED;
+		t->result.outcome = HBA_NOT_DELIVERED;
 		return false;
 	}
 	advance(t, bytes);
@@ -592,6 +592,6 @@ bool data_settle(struct task *t)
 	if (next_stage(c, t) == 0)
 		return true;
 	/* Cannot be: the first stage has shown that a block fits. Yet it must end. */
-	t->outcome = HBA_NOT_DELIVERED;
+	t->result.outcome = HBA_NOT_DELIVERED;
 	return false;
 }

@@ -173,32 +173,18 @@ void queue_poll(struct hba_queue *q, unsigned budget)
 
 /* ---- up */
 
-static void result_of(const struct task *t, struct hba_result *ret_result)
-{
-	*ret_result = (struct hba_result) {
-		.outcome = (enum hba_outcome)t->outcome,
-		.sent = (enum hba_sent)t->sent,
-		.bytes = t->bytes,
-		.sense = t->sense_len ? t->sense : NULL,
-		.sense_len = t->sense_len,
-		.negotiated = t->negotiated,
-		.reverted = t->reverted,
-		.memory_lost = t->memory_lost,
-	};
-}
-
 unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 {
-	struct hba_result result;
+	struct hba_result result; /* a copy: its done may submit the task again, and still look at it */
 	struct task *t;
 	unsigned n;
 
 	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
-		if ((t->outcome != HBA_GOOD || t->view == HEAD_STAGED) && settle(t))
+		if ((t->result.outcome != HBA_GOOD || t->view == HEAD_STAGED) && settle(t))
 			continue;
-		if (t->lun->limit < t->lun->most && t->outcome == HBA_GOOD)
+		if (t->lun->limit < t->lun->most && t->result.outcome == HBA_GOOD)
 			settle_good(t->lun);
-		result_of(t, &result);
+		result = t->result;
 		if (t->view)
 			data_restore(t);
 		t->state = TASK_OWNED;
@@ -248,16 +234,23 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget)
 
 /* ---- a task's end */
 
+void task_keep_sense(struct task *t, const void *sense, uint8_t length)
+{
+	t->result.sense = length ? t->sense : NULL;
+	t->result.sense_len = length;
+	if (length)
+		memcpy(t->sense, sense, length);
+}
+
 static void file_result(struct task *t, const struct hba_result *r)
 {
-	t->outcome = (uint16_t)r->outcome;
-	t->sent = (uint8_t)(hba_response(r->outcome) == HBA_TASK_COMPLETE ? HBA_SENT_YES : r->sent);
-	t->bytes = r->bytes;
-	t->negotiated = r->negotiated;
-	t->reverted = r->reverted;
-	t->sense_len = r->outcome == HBA_CHECK_CONDITION ? r->sense_len : 0;
-	if (t->sense_len)
-		memcpy(t->sense, r->sense, t->sense_len);
+	t->result.outcome = r->outcome;
+	t->result.sent = hba_response(r->outcome) == HBA_TASK_COMPLETE ? HBA_SENT_YES : r->sent;
+	t->result.bytes = r->bytes;
+	t->result.negotiated = r->negotiated;
+	t->result.reverted = r->reverted;
+	t->result.memory_lost = 0;
+	task_keep_sense(t, r->sense, r->outcome == HBA_CHECK_CONDITION ? r->sense_len : 0);
 }
 
 /* It leaves the driver. */
@@ -277,10 +270,7 @@ void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent)
 		t->state = TASK_ENDED;
 		task_list_append(&t->queue->ended, t);
 	}
-	t->outcome = (uint16_t)outcome;
-	t->sent = (uint8_t)sent;
-	t->bytes = 0;
-	t->sense_len = t->negotiated = t->reverted = 0;
+	t->result = (struct hba_result) { .outcome = outcome, .sent = sent };
 }
 
 static const char *const state_names[] = {
@@ -346,11 +336,11 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 	}
 	retrieve(t);
 	file_result(t, r);
-	if (t->negotiated)
-		t->lun->target->to_negotiate &= (uint8_t)~t->negotiated;
+	if (t->result.negotiated)
+		t->lun->target->to_negotiate &= (uint8_t)~t->result.negotiated;
 	if (t->expired && !t->cancelled)
-		t->outcome = HBA_TASK_TIMEOUT;
-	if (t->outcome == HBA_CHECK_CONDITION)
+		t->result.outcome = HBA_TASK_TIMEOUT;
+	if (t->result.outcome == HBA_CHECK_CONDITION)
 		settle_check_condition(t);
 }
 
@@ -479,7 +469,7 @@ static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool mem
 		t->final = true;
 		task_end(t, outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled ? HBA_TASK_TIMEOUT : outcome,
 			 HBA_SENT_MAYBE);
-		t->memory_lost = memory_lost;
+		t->result.memory_lost = memory_lost;
 	}
 }
 

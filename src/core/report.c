@@ -205,6 +205,18 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 		      (unsigned long long)k->alignment, (unsigned long long)k->max_segment_bytes_read);
 }
 
+/* Those that a CDB may have, up to `most` bytes: a bit for each. */
+static uint64_t cdb_lengths(uint64_t most)
+{
+	static const uint8_t lengths[] = { 6, 10, 12, 16, 32 };
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+		if (lengths[i] <= most)
+			bits |= UINT64_C(1) << lengths[i];
+	return bits;
+}
+
 int report_check(struct hba_controller *c, struct hba_report *report)
 {
 	struct faults missing = { 0 }, wrong = { 0 };
@@ -218,5 +230,6 @@ int report_check(struct hba_controller *c, struct hba_report *report)
 	find_contradictions(c, report, &wrong);
 	if (wrong.n)
 		return violation(c, "the report cannot be: %s", all_of(&wrong));
+	c->cdb_lengths = cdb_lengths(report->max_cdb);
 	return 0;
 }

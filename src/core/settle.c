@@ -60,7 +60,7 @@ static bool was_never_sent(const struct hba_task *head, const struct scsi_sense 
 	const struct task *t = task_of((struct hba_task *)(uintptr_t)head);
 
 	(void)s;
-	return t->sent == HBA_SENT_NO && (o == HBA_NOT_DELIVERED || o == HBA_PROTOCOL_TIMEOUT || o == HBA_NO_STATUS);
+	return t->result.sent == HBA_SENT_NO && (o == HBA_NOT_DELIVERED || o == HBA_PROTOCOL_TIMEOUT || o == HBA_NO_STATUS);
 }
 
 /** struct rule - When to send again. */
@@ -81,7 +81,7 @@ static const struct rule *rule_for(const struct task *t, const struct scsi_sense
 	bool block = scsi_cdb_is_block_command(t->head.cdb);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-		if ((block || rules[i].any_command) && rules[i].applies(&t->head, sense, (enum hba_outcome)t->outcome))
+		if ((block || rules[i].any_command) && rules[i].applies(&t->head, sense, t->result.outcome))
 			return &rules[i];
 	return NULL;
 }
@@ -166,7 +166,7 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 static bool lacks_sense(const struct task *t)
 {
 	/* One that was to fetch sense and brings none itself: there is none to be had. */
-	return !t->sense_len && !t->sense_asked && !t->urgent && !t->lun->target->report.performs_autosense;
+	return !t->result.sense_len && !t->sense_asked && !t->urgent && !t->lun->target->report.performs_autosense;
 }
 
 static void thaw(struct hba_lun *lun)
@@ -179,8 +179,7 @@ static void sense_came(struct hba_task *head, const struct hba_result *r, void *
 	struct task *t = arg, *asked = task_of(head);
 
 	if (r->outcome == HBA_GOOD && r->bytes) {
-		t->sense_len = (uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE);
-		memcpy(t->sense, asked->memory, t->sense_len);
+		task_keep_sense(t, asked->memory, (uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE));
 	}
 	thaw(t->lun);
 	hba_task_put(head);
@@ -261,11 +260,11 @@ bool settle(struct task *t)
 
 	if (t->sense_wanted && fetch_sense(t))
 		return true;
-	if (t->outcome == HBA_CHECK_CONDITION)
-		(void)scsi_sense_read(t->sense, t->sense_len, &sense);
+	if (t->result.outcome == HBA_CHECK_CONDITION)
+		(void)scsi_sense_read(t->sense, t->result.sense_len, &sense);
 	if (t->head.kind == HBA_TASK_CLIENT) {
 		heed(t, &sense);
-		if (t->outcome != HBA_GOOD && send_again(t, &sense))
+		if (t->result.outcome != HBA_GOOD && send_again(t, &sense))
 			return true;
 	}
 	if (t->view != HEAD_STAGED || !data_settle(t))

@@ -10,13 +10,18 @@
 #include <errno.h>
 #include <string.h>
 
-static int check_command(const struct hba_controller *c, const struct hba_task *t)
+static int wrong_length(const struct hba_controller *c, const struct hba_task *t)
 {
 	if (t->cdb_len != 6 && t->cdb_len != 10 && t->cdb_len != 12 && t->cdb_len != 16 && t->cdb_len != 32)
 		return fail(-EINVAL, "a CDB has 6, 10, 12, 16 or 32 bytes, not %u", t->cdb_len);
-	if (t->cdb_len > c->report.max_cdb)
-		return fail(-EMSGSIZE, "a CDB of %u bytes, driver %s takes up to %llu", t->cdb_len, c->driver->name,
-			    (unsigned long long)c->report.max_cdb);
+	return fail(-EMSGSIZE, "a CDB of %u bytes, driver %s takes up to %llu", t->cdb_len, c->driver->name,
+		    (unsigned long long)c->report.max_cdb);
+}
+
+static int check_command(const struct hba_controller *c, const struct hba_task *t)
+{
+	if (t->cdb_len > HBA_MAX_CDB || !(c->cdb_lengths >> t->cdb_len & 1))
+		return wrong_length(c, t);
 	if (t->direction > HBA_FROM_TARGET || t->attribute > HBA_ACA || t->mode > HBA_DATA_REGION || t->mode == HBA_DATA_DMA)
 		return fail(-EINVAL, "direction %u, attribute %u, mode %u: at least one does not exist, or is not a client's",
 			    t->direction, t->attribute, t->mode);
@@ -30,8 +35,10 @@ static void end_protected(struct task *t)
 {
 	static const struct scsi_sense sense = { .key = SCSI_DATA_PROTECT, .asc = SCSI_ASC_WRITE_PROTECTED };
 
+	uint8_t bytes[SCSI_FIXED_SENSE_BYTES];
+
 	task_end(t, HBA_CHECK_CONDITION, HBA_SENT_NO);
-	t->sense_len = (uint8_t)scsi_sense_write_fixed(&sense, t->sense);
+	task_keep_sense(t, bytes, (uint8_t)scsi_sense_write_fixed(&sense, bytes));
 }
 
 void task_dispatch(struct task *t)
@@ -59,8 +66,8 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 		return r;
 	t->done = done;
 	t->arg = arg;
-	t->expired = t->final = t->cancelled = t->sense_asked = t->sense_wanted = false;
 	t->tries = 0;
+	t->sense_asked = t->sense_wanted = t->expired = t->final = t->cancelled = false;
 	t->head.revert = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
 	if (loop_is_here(c)) {
