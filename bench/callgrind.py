@@ -60,10 +60,17 @@ class Profile:
     self.lines = []  # (file, line, function it is in, function called or None, instructions)
     with open(path, encoding="utf-8") as f:
       self._read(f)
-    self.sources = source_functions(sorted({line[0] for line in self.lines if self._is_ours(line[0])}))
+    paths = sorted({place for line in self.lines for place in (line[0], line[2][0]) if place.startswith(self.ours)})
+    self.sources = source_functions(paths)
+    self.defined_in = collections.defaultdict(list)
+    for file, functions in self.sources.items():
+      for _, _, name in functions:
+        self.defined_in[name].append(file)
     self.costs = collections.Counter()
     for line in self.lines:
       self._add(*line)
+    if self.total() != self.counted:
+      raise common.Failed(f"{path}: the parts add up to {self.total()} instructions, callgrind has counted {self.counted}")
 
   def _place(self, name):
     if name not in self.places:
@@ -90,6 +97,8 @@ class Profile:
         called = (called[0] if called else home, self.functions.of(value))
       elif equals and key == "calls":
         pass
+      elif text.startswith("totals:"):
+        self.counted = int(text.split()[1])
       elif text[0] in "+-*0123456789":
         words = text.split()
         line = line if words[0] == "*" else line + int(words[0]) if words[0][0] in "+-" else int(words[0])
@@ -99,9 +108,18 @@ class Profile:
   def _written_in(self, path, line):
     return next((name for first, last, name in self.sources.get(path, ()) if first <= line <= last), None)
 
+  def _home(self, function):
+    """(file, function) as callgrind has it, whose file is that of the first instruction: of a header, if that was inlined from there."""
+    file, name = function
+    plain = name.split(".")[0].split("'")[0]
+    places = self.defined_in.get(plain, ())
+    if not places or file in places:
+      return file, plain
+    return next((place for place in places if self._is_ours(place)), file), plain
+
   def _add(self, file, line, inside, called, instructions):
-    home, function = inside
-    if called and self._is_ours(called[0]):
+    home, function = self._home(inside)
+    if called and self._is_ours(self._home(called)[0]):
       return  # counts for itself
     if self._is_ours(file):
       self.costs[Cost(file, self._written_in(file, line) or function)] += instructions

@@ -68,6 +68,12 @@ static inline bool list_is_empty(const struct list *l)
 	return l->next == l;
 }
 
+/** list_is_alone() - Of an item of a list: is it the only one? */
+static inline bool list_is_alone(const struct list *item)
+{
+	return item->next == item->prev;
+}
+
 static inline void list_append(struct list *l, struct list *item)
 {
 	item->prev = l->prev;

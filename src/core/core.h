@@ -192,10 +192,46 @@ struct memory {
 void memory_init(struct memory *m);
 /** memory_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only the service thread takes any. */
 int memory_refuse(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/** struct hba_mapping - What is asked for on the I/O path lies here, not in the buffer. */
+struct hba_mapping {
+	struct list link;
+	struct hba_buffer *buffer;
+	uint8_t *address;
+	size_t length;
+	struct hba_iova iova;
+	uint32_t region;
+	bool owns_buffer;
+};
+
+/** region_place() - Where the mapping with that number is kept, or would be; NULL: nowhere. No lock. */
+static inline struct hba_mapping **region_place(const struct memory *m, uint32_t number)
+{
+	unsigned k = 31 - (unsigned)__builtin_clz(number | 1);
+	struct hba_mapping **chunk = __atomic_load_n(&m->regions[k], __ATOMIC_ACQUIRE);
+
+	return number && chunk ? &chunk[number - (1U << k)] : NULL;
+}
+
 /** memory_region() - The mapping with that number; NULL: none. No lock. */
-const struct hba_mapping *memory_region(const struct memory *m, uint32_t number);
+static inline const struct hba_mapping *memory_region(const struct memory *m, uint32_t number)
+{
+	struct hba_mapping **place = region_place(m, number);
+
+	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
+}
+
 /** memory_piece() - Where we and the device find a piece; false: no such region, or the piece is outside it. No lock. */
-bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova);
+static inline bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova)
+{
+	const struct hba_mapping *map = memory_region(m, p->region);
+
+	if (!map || p->offset > map->length || p->length > map->length - p->offset)
+		return false;
+	*ret_address = map->address + p->offset;
+	*ret_iova = hba_iova_at(map->iova, p->offset);
+	return true;
+}
+
 /** mapping_in_use() - Has any task data in it? The loop's to ask. */
 bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m);
 /** mapping_holds() - Does any byte of the mapping lie in `length` bytes at `address`? */
@@ -533,7 +569,7 @@ struct bounce {
 /** data_setup() - Limits from the report, and the bounce space. On the service thread, while the pool is made. */
 int data_setup(struct hba_controller *c);
 /** data_prepare() - At submit: check the list and write the first stage. */
-int data_prepare(struct task *t);
+int data_prepare(struct hba_controller *c, struct task *t);
 /** data_settle() - A stage came back: take its data home. true: the next stage is written and wants to be sent. */
 bool data_settle(struct task *t);
 /** data_lies_in() - Has this task, which is not its client's now, data in the mapping? */
@@ -555,9 +591,9 @@ void settle_turn(struct hba_controller *c);
 /* ---- submit.c -------------------------------------------------------------------------------------------------------- */
 
 /** task_dispatch() - A checked task goes where it has to go. In the loop. */
-void task_dispatch(struct task *t);
+void task_dispatch(struct hba_controller *c, struct task *t);
 /** task_submit() - hba_submit() for tasks of any kind. */
-int task_submit(struct task *t, hba_done_fn done, void *arg);
+int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg);
 
 /* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
 
@@ -790,6 +826,7 @@ struct hba_controller {
 
 	struct memory memory;
 	struct split_limits limits[2]; /* [0] reads, [1] writes */
+	struct split_one one[2];       /* the same, for data in one piece */
 	bool unlimited;                /* CPU mode with no limit at all: lists go as they are */
 	struct bounce bounce;
 	uint32_t internal_most; /* bytes that an internal task can have moved at once */

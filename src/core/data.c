@@ -113,6 +113,8 @@ int data_setup(struct hba_controller *c)
 
 	c->limits[0] = limits_of(k, k->max_segments_read, k->max_segment_bytes_read);
 	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
+	for (unsigned i = 0; i < ARRAY_SIZE(c->one) && c->report.data_mode != HBA_DATA_REGION; i++)
+		c->one[i] = split_one_of(&c->limits[i]);
 	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
 	c->internal_most = internal_most(c);
 	c->bounce = (struct bounce) { 0 };
@@ -121,16 +123,22 @@ int data_setup(struct hba_controller *c)
 
 /* ---- the client's list */
 
+/* Of the client's list; 0: the short form. What has one item is not counted once more, that would be another line to write. */
+static uint32_t given_items(const struct task *t)
+{
+	return t->view == HEAD_STAGED ? t->given_n : t->given_mode == HBA_DATA_REGION;
+}
+
 static uint64_t item_length(const struct task *t, uint32_t i)
 {
-	if (t->given_n == 0)
-		return t->given_length;
+	if (given_items(t) == 0)
+		return t->view == HEAD_STAGED ? t->given_length : t->head.length;
 	return t->given_mode == HBA_DATA_REGION ? t->given.pieces[i].length : t->given.iov[i].iov_len;
 }
 
 static void *item_address(const struct hba_controller *c, const struct task *t, uint32_t i)
 {
-	if (t->given_n == 0)
+	if (given_items(t) == 0)
 		return t->given.buffer;
 	if (t->given_mode == HBA_DATA_CPU)
 		return t->given.iov[i].iov_base;
@@ -200,7 +208,7 @@ bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 		return false;
 	if (t->view == HEAD_AS_GIVEN)
 		return list_lies_in(&t->head, m);
-	n = t->given_n ? t->given_n : 1;
+	n = given_items(t) ? given_items(t) : 1;
 	for (uint32_t i = 0; i < n; i++)
 		if (mapping_holds(m, item_address(c, t, i), item_length(t, i)))
 			return true;
@@ -386,8 +394,6 @@ static int check_stages(struct hba_controller *c, struct task *t)
 static void keep_list(struct task *t, enum head_view view)
 {
 	t->given = t->head.data;
-	t->given_length = t->head.length;
-	t->given_n = t->head.n_data;
 	t->given_mode = t->head.mode;
 	t->view = (uint8_t)view;
 }
@@ -396,6 +402,8 @@ static void keep_given(struct task *t)
 {
 	keep_list(t, HEAD_STAGED);
 	t->given_direction = t->head.direction;
+	t->given_length = t->head.length;
+	t->given_n = t->head.n_data;
 	t->given_cdb_len = t->head.cdb_len;
 	memcpy(t->given_cdb, t->head.cdb, sizeof(t->given_cdb));
 	t->moved = t->item_offset = 0;
@@ -405,7 +413,7 @@ static void keep_given(struct task *t)
 void data_restore(struct task *t)
 {
 	t->head.data = t->given;
-	t->head.n_data = t->given_n;
+	t->head.n_data = given_items(t);
 	t->head.mode = t->given_mode;
 	if (t->view == HEAD_STAGED) {
 		t->head.length = t->given_length;
@@ -467,7 +475,7 @@ static void write_none(struct task *t)
 }
 
 /* The common case: all of the data in one place, for us at `ret_address`, for the driver at `ret_device`. Whatever is wrong: false. */
-static bool lie_in_one(const struct hba_controller *c, const struct hba_task *t, uint8_t **ret_address, uint64_t *ret_device)
+static inline bool lie_in_one(const struct hba_controller *c, const struct hba_task *t, uint8_t **ret_address, uint64_t *ret_device)
 {
 	struct hba_iova iova;
 
@@ -502,15 +510,13 @@ static void write_one(const struct hba_controller *c, struct task *t, uint8_t *a
 }
 
 /* One item that is within the limits goes without being copied, split or staged. */
-static bool goes_as_one(struct task *t)
+static inline bool goes_as_one(const struct hba_controller *c, struct task *t)
 {
-	const struct hba_controller *c = t->queue->controller;
 	uint8_t *address;
 	uint64_t device;
 
-	if (c->report.data_mode == HBA_DATA_REGION || t->head.length > or_unlimited(t->lun->target->report.max_transfer) ||
-	    !lie_in_one(c, &t->head, &address, &device) ||
-	    !split_takes_one(&c->limits[t->head.direction == HBA_TO_TARGET], device, t->head.length) ||
+	if (t->head.length > or_unlimited(t->lun->target->report.max_transfer) || !lie_in_one(c, &t->head, &address, &device) ||
+	    !split_takes_one(&c->one[t->head.direction == HBA_TO_TARGET], device, t->head.length) ||
 	    (c->report.data_mode == HBA_DATA_DMA && has_room_to_spare(t)))
 		return false;
 	write_one(c, t, address, device);
@@ -546,16 +552,11 @@ static int first_stage(struct hba_controller *c, struct task *t)
 	return r < 0 ? r : next_stage(c, t);
 }
 
-int data_prepare(struct task *t)
+/* The long way. Not inlined: it would have the short one save its registers. */
+__attribute__((noinline)) static int prepare_list(struct hba_controller *c, struct task *t)
 {
-	struct hba_controller *c = t->queue->controller;
 	int r;
 
-	/* In each mode: no buffer, or no list. */
-	if (!t->head.data.buffer)
-		return no_place(t->head.length);
-	if (goes_as_one(t))
-		return 0;
 	if (passes_through(c, t))
 		return pass_through(&t->head);
 	keep_given(t);
@@ -567,6 +568,14 @@ int data_prepare(struct task *t)
 	if (r < 0)
 		data_restore(t);
 	return r;
+}
+
+int data_prepare(struct hba_controller *c, struct task *t)
+{
+	/* In each mode: no buffer, or no list. */
+	if (!t->head.data.buffer)
+		return no_place(t->head.length);
+	return goes_as_one(c, t) ? 0 : prepare_list(c, t);
 }
 
 bool data_settle(struct task *t)

@@ -120,7 +120,7 @@ void guests_arrive(struct hba_controller *c)
 		if (t->state == TASK_RETURNED)
 			task_return(t);
 		else
-			task_dispatch(t);
+			task_dispatch(c, t);
 	}
 }
 

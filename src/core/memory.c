@@ -47,16 +47,6 @@ struct hba_buffer {
 	bool driver, released;
 };
 
-struct hba_mapping {
-	struct list link;
-	struct hba_buffer *buffer;
-	uint8_t *address; /* of the buffer's, once more: they are asked for on the I/O path */
-	size_t length;
-	struct hba_iova iova;
-	uint32_t region;
-	bool owns_buffer;
-};
-
 void memory_init(struct memory *m)
 {
 	pthread_mutex_init(&m->lock, NULL);
@@ -383,14 +373,6 @@ void hba_buffer_release(struct hba_buffer *b)
 /*
  * Numbers are looked up while others are given out, so entries never move: chunk k holds numbers 2^k to 2^(k+1) - 1.
  */
-static struct hba_mapping **region_place(const struct memory *m, uint32_t number)
-{
-	unsigned k = number ? 31 - (unsigned)__builtin_clz(number) : 0;
-	struct hba_mapping **chunk = __atomic_load_n(&m->regions[k], __ATOMIC_ACQUIRE);
-
-	return number && chunk ? &chunk[number - (1U << k)] : NULL;
-}
-
 static int region_number(struct memory *m, struct hba_mapping *map)
 {
 	uint32_t n = m->last_region + 1;
@@ -409,24 +391,6 @@ static int region_number(struct memory *m, struct hba_mapping *map)
 	map->region = n;
 	m->last_region = n;
 	return 0;
-}
-
-const struct hba_mapping *memory_region(const struct memory *m, uint32_t number)
-{
-	struct hba_mapping **place = region_place(m, number);
-
-	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
-}
-
-bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova)
-{
-	const struct hba_mapping *map = memory_region(m, p->region);
-
-	if (!map || p->offset > map->length || p->length > map->length - p->offset)
-		return false;
-	*ret_address = map->address + p->offset;
-	*ret_iova = hba_iova_at(map->iova, p->offset);
-	return true;
 }
 
 static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)

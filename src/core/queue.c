@@ -19,17 +19,18 @@ enum { HOLD_MS = 1000 }; /* a task handed back is tried again by then, hba_ready
 
 /* ---- units in turn */
 
-static bool target_held(const struct hba_lun *lun)
+/* Nearly always nothing is held: then no clock is asked. */
+static bool is_held(const struct hba_lun *lun)
 {
-	return lun->target->held_until > lun->controller->now;
+	return (lun->held_until | lun->target->held_until) &&
+	       (lun->held_until > lun->controller->now || lun->target->held_until > lun->controller->now);
 }
 
 static bool unit_may_send(const struct unit_queue *u)
 {
 	const struct hba_lun *lun = u->lun;
 
-	return !lun->frozen && !lun->controller->paused && !lun->target->blocked && lun->out < lun->limit &&
-	       lun->held_until <= lun->controller->now && !target_held(lun);
+	return !lun->frozen && !lun->controller->paused && !lun->target->blocked && lun->out < lun->limit && !is_held(lun);
 }
 
 static struct unit_queue *next_unit(struct hba_queue *q)
@@ -113,6 +114,8 @@ static struct task *take_next(struct hba_queue *q)
 	if (!u)
 		return NULL;
 	t = task_list_pop(&u->unsent);
+	if (u->unsent.head && list_is_alone(&u->link))
+		return t;
 	list_remove(&u->link);
 	if (u->unsent.head)
 		list_append(&q->ready, &u->link);
@@ -283,19 +286,29 @@ static const char *const state_names[] = {
 	[TASK_RETURNED] = "free",
 };
 
+__attribute__((cold)) static void tell_stranger(const char *call)
+{
+	violation(op_now()->controller, "%s of a task that is not of this controller's pool", call);
+}
+
+__attribute__((cold)) static void tell_not_with_driver(const struct task *t, const char *call)
+{
+	violation(t->queue->controller, "%s of the task with unique id %u, which is not with the driver: it is %s", call,
+		  t->head.unique_id, state_names[t->state]);
+}
+
 /* The task, if it is this controller's and with the driver; else NULL, and the violation is told. */
-static struct task *task_with_driver(struct hba_task *head, const char *call)
+static inline struct task *task_with_driver(struct hba_task *head, const char *call)
 {
 	const struct op *op = op_now();
 	struct task *t = task_of(head);
 
 	if (op && !pool_holds(&op->controller->pool, head)) {
-		violation(op->controller, "%s of a task that is not of this controller's pool", call);
+		tell_stranger(call);
 		return NULL;
 	}
 	if (t->state != TASK_WITH_DRIVER) {
-		violation(t->queue->controller, "%s of the task with unique id %u, which is not with the driver: it is %s", call,
-			  t->head.unique_id, state_names[t->state]);
+		tell_not_with_driver(t, call);
 		return NULL;
 	}
 	return t;
@@ -320,6 +333,17 @@ static bool is_believable(struct hba_controller *c, const struct task *t, const 
 	return true;
 }
 
+/* What an end means besides. Seldom anything. */
+static void heed_end(struct task *t)
+{
+	if (t->result.negotiated)
+		t->lun->target->to_negotiate &= (uint8_t)~t->result.negotiated;
+	if (t->expired && !t->cancelled)
+		t->result.outcome = HBA_TASK_TIMEOUT;
+	if (t->result.outcome == HBA_CHECK_CONDITION)
+		settle_check_condition(t);
+}
+
 void hba_complete(struct hba_task *head, const struct hba_result *r)
 {
 	struct task *t = task_with_driver(head, "hba_complete");
@@ -336,12 +360,8 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 	}
 	retrieve(t);
 	file_result(t, r);
-	if (t->result.negotiated)
-		t->lun->target->to_negotiate &= (uint8_t)~t->result.negotiated;
-	if (t->expired && !t->cancelled)
-		t->result.outcome = HBA_TASK_TIMEOUT;
-	if (t->result.outcome == HBA_CHECK_CONDITION)
-		settle_check_condition(t);
+	if (r->negotiated || t->expired || r->outcome != HBA_GOOD)
+		heed_end(t);
 }
 
 /* ---- handed back */

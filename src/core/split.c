@@ -13,6 +13,16 @@ void split_begin(struct split *s, const struct split_limits *limits, struct hba_
 	s->room = (unsigned)least(limits->segments, room);
 }
 
+struct split_one split_one_of(const struct split_limits *l)
+{
+	return (struct split_one) {
+		.most = least(l->segment_bytes, l->transfer),
+		.misaligned = l->alignment - 1,
+		.highest = l->highest,
+		.across = l->boundary ? ~(l->boundary - 1) : 0,
+	};
+}
+
 /* How far a segment that begins at `start` may go. */
 static uint64_t reach(const struct split_limits *l, uint64_t start)
 {

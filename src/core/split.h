@@ -35,11 +35,23 @@ void split_begin(struct split *s, const struct split_limits *limits, struct hba_
  *  begins where no segment may. */
 uint64_t split_add(struct split *s, uint64_t address, uint64_t length);
 
+/** struct split_one - The constraints of a stage of one segment, so that few comparisons will do. */
+struct split_one {
+	uint64_t most;       /* bytes */
+	uint64_t misaligned; /* bits that its start must not have */
+	uint64_t highest;    /* last address that can be reached */
+	uint64_t across;     /* bits in which its first and its last address must agree */
+};
+
+struct split_one split_one_of(const struct split_limits *l);
+
 /** split_takes_one() - May these bytes, 1.., be a stage of one segment? */
-static inline bool split_takes_one(const struct split_limits *l, uint64_t address, uint64_t length)
+static inline bool split_takes_one(const struct split_one *o, uint64_t address, uint64_t length)
 {
-	return length <= l->segment_bytes && length <= l->transfer && !(address & (l->alignment - 1)) && address <= l->highest &&
-	       length - 1 <= l->highest - address && (!l->boundary || length <= l->boundary - (address & (l->boundary - 1)));
+	uint64_t last = address + length - 1;
+
+	return length <= o->most && !(address & o->misaligned) && last >= address && last <= o->highest &&
+	       !((address ^ last) & o->across);
 }
 
 /** split_trim() - Give back the end, so that a multiple of `granule` bytes is left. Returns what is left; 0: not one fits. */

@@ -41,10 +41,8 @@ static void end_protected(struct task *t)
 	task_keep_sense(t, bytes, (uint8_t)scsi_sense_write_fixed(&sense, bytes));
 }
 
-void task_dispatch(struct task *t)
+static void dispatch_with_care(struct hba_controller *c, struct task *t)
 {
-	struct hba_controller *c = t->queue->controller;
-
 	if (!t->lun->present && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
 	else if (c->given.read_only && scsi_cdb_changes_medium(t->head.cdb))
@@ -55,13 +53,28 @@ void task_dispatch(struct task *t)
 		queue_add(t, false);
 }
 
-int task_submit(struct task *t, hba_done_fn done, void *arg)
+void task_dispatch(struct hba_controller *c, struct task *t)
 {
-	struct hba_controller *c = t->queue->controller;
+	/* Nearly always nothing is in the way. */
+	if (c->accepting && t->lun->present && !c->given.read_only)
+		queue_add(t, false);
+	else
+		dispatch_with_care(c, t);
+}
+
+/* Another thread's task. All of it is written before it counts as sent. */
+static void hand_over(struct hba_controller *c, struct task *t)
+{
+	__atomic_store_n(&t->state, TASK_QUEUED, __ATOMIC_RELEASE);
+	guest_push(c, t);
+}
+
+int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
+{
 	int r = check_command(c, &t->head);
 
 	if (r == 0 && t->head.length)
-		r = data_prepare(t);
+		r = data_prepare(c, t);
 	if (r < 0)
 		return r;
 	t->done = done;
@@ -70,14 +83,16 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 	t->sense_asked = t->sense_wanted = t->expired = t->final = t->cancelled = false;
 	t->head.revert = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
-	if (loop_is_here(c)) {
-		task_dispatch(t);
-		return 0;
-	}
-	/* All of it is written before it counts as sent. */
-	__atomic_store_n(&t->state, TASK_QUEUED, __ATOMIC_RELEASE);
-	guest_push(c, t);
+	if (loop_is_here(c))
+		task_dispatch(c, t);
+	else
+		hand_over(c, t);
 	return 0;
+}
+
+static int not_taken(const struct hba_controller *c)
+{
+	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(hba_controller_state(c)));
 }
 
 int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
@@ -90,10 +105,7 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
-		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
-			    hba_state_name(hba_controller_state(c)));
-	return task_submit(t, done, arg);
+	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? task_submit(c, t, done, arg) : not_taken(c);
 }
 
 /* ---- a task's data, for the driver's CPU */
