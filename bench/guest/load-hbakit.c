@@ -8,9 +8,11 @@
 
 #include "mark.h"
 
+#include <endian.h>
 #include <hbakit/hbakit.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { RUN_BUDGET = 32, READ_10 = 0x28, CDB_LBA = 2, CDB_COUNT = 7, CDB_BYTES = 10 };
 
@@ -31,22 +33,18 @@ struct hbakit {
 
 /* ---- one read */
 
-static void put_be(uint8_t *to, unsigned bytes, uint64_t value)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		to[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
-}
-
 static void read_done(struct hba_task *t, const struct hba_result *r, void *arg);
 
 static void send(struct worker *w)
 {
 	struct load *l = w->load;
 	struct hbakit *h = l->way;
+	uint32_t lba;
 
 	if (!load_next(l, w->slot))
 		return;
-	put_be(&w->task->cdb[CDB_LBA], sizeof(uint32_t), l->block[w->slot] * h->per_read);
+	lba = htobe32((uint32_t)(l->block[w->slot] * h->per_read));
+	memcpy(&w->task->cdb[CDB_LBA], &lba, sizeof(lba));
 	h->sent = true;
 	if (hba_submit(w->task, read_done, w) < 0)
 		h->failed = true;
@@ -120,11 +118,13 @@ static int take_task(struct load *l, struct hbakit *h, struct hba_lun *lun, unsi
 {
 	struct worker *w = &h->workers[slot];
 	struct hba_task *t;
+	uint16_t count;
 
 	if (hba_task_get(lun, 0, NULL, &t) != 0)
 		return load_failed(l, "no task %u for this unit", slot);
 	t->cdb[0] = READ_10;
-	put_be(&t->cdb[CDB_COUNT], sizeof(uint16_t), h->per_read);
+	count = htobe16((uint16_t)h->per_read); /* 1 to 8 */
+	memcpy(&t->cdb[CDB_COUNT], &count, sizeof(count));
 	t->cdb_len = CDB_BYTES;
 	t->direction = HBA_FROM_TARGET;
 	t->length = LOAD_BYTES;

@@ -428,13 +428,14 @@ void data_restore(struct task *t)
 static uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
 {
 	uint64_t most = UINT64_MAX;
-	struct scsi_rw rw;
+	uint32_t count;
+	bool protect;
 
-	*ret_is_rw = scsi_cdb_read_rw(t->head.cdb, t->head.cdb_len, &rw);
+	*ret_is_rw = scsi_cdb_rw_count(t->head.cdb, t->head.cdb_len, &count, &protect);
 	if (!*ret_is_rw)
 		(void)scsi_cdb_transfer(t->head.cdb, t->head.cdb_len, block, &most);
-	else if (block && !rw.protect)
-		most = (uint64_t)rw.count * block;
+	else if (block && !protect)
+		most = (uint64_t)count * block;
 	return most;
 }
 

@@ -231,12 +231,31 @@ static const struct form *form_of_opcode(uint8_t opcode)
 	return scsi_cdb_is_rw(opcode) ? &forms[of_group[opcode >> SCSI_GROUP_SHIFT]] : NULL;
 }
 
-bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw)
+/* NULL: not a READ or WRITE, or not all of one. */
+static const struct form *form_of_cdb(const uint8_t *cdb, size_t length)
 {
 	const struct form *f = length ? form_of_opcode(cdb[0]) : NULL;
+
+	return f && length >= f->size ? f : NULL;
+}
+
+bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t *ret_count, bool *ret_protect)
+{
+	const struct form *f = form_of_cdb(cdb, length);
+
+	if (!f)
+		return false;
+	*ret_count = get_count(f, cdb);
+	*ret_protect = f->group_at && cdb[1] >> PROTECT_SHIFT;
+	return true;
+}
+
+bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw)
+{
+	const struct form *f = form_of_cdb(cdb, length);
 	struct scsi_rw rw = { 0 };
 
-	if (!f || length < f->size)
+	if (!f)
 		return false;
 	rw.direction = cdb[0] == f->read ? HBA_FROM_TARGET : HBA_TO_TARGET;
 	rw.block = get_block(f, cdb);

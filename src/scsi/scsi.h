@@ -184,6 +184,9 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 /** scsi_cdb_read_rw() - The reverse. false: not a READ or WRITE of 6, 10, 12 or 16 bytes; *ret_rw is untouched then. */
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw);
 
+/** scsi_cdb_rw_count() - Only how many blocks, and is there protection information? For who asks at every command. Else as above. */
+bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t *ret_count, bool *ret_protect);
+
 enum {
 	SCSI_GROUP_SHIFT = 5, /* an opcode's upper three bits are its group: the size of the CDB */
 	SCSI_RW_COMMAND = 0x08,

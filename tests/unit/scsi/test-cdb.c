@@ -127,12 +127,17 @@ static void test_rw_there_and_back(void **state)
 		struct scsi_rw rw = random_rw(&r, size), again;
 		struct scsi_cdb cdb;
 		uint8_t *exact;
+		uint32_t count;
+		bool protect;
 
 		assert_int_equal(scsi_cdb_rw(&rw, size, &cdb), 0);
 		assert_int_equal(cdb.length, size);
 		exact = exact_copy(cdb.bytes, size);
 		assert_true(scsi_cdb_read_rw(exact, size, &again));
 		assert_rw_equal(&rw, &again);
+		assert_true(scsi_cdb_rw_count(exact, size, &count, &protect));
+		assert_int_equal(count, rw.count);
+		assert_int_equal(protect, rw.protect != 0);
 		free(exact);
 	}
 }
@@ -216,15 +221,19 @@ static void test_other_commands_are_no_rw(void **state)
 {
 	static const uint8_t rw_opcodes[] = { 0x08, 0x0a, 0x28, 0x2a, 0xa8, 0xaa, 0x88, 0x8a };
 	struct scsi_rw rw;
+	uint32_t count;
 	uint8_t cdb[16] = { 0 };
+	bool protect;
 
 	(void)state;
 	assert_false(scsi_cdb_read_rw(cdb, 0, &rw));
+	assert_false(scsi_cdb_rw_count(cdb, 0, &count, &protect));
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
 		bool is_rw = memchr(rw_opcodes, (int)opcode, sizeof(rw_opcodes));
 
 		cdb[0] = (uint8_t)opcode;
 		assert_int_equal(scsi_cdb_read_rw(cdb, sizeof(cdb), &rw), is_rw);
+		assert_int_equal(scsi_cdb_rw_count(cdb, sizeof(cdb), &count, &protect), is_rw);
 	}
 }
 

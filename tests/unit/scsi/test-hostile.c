@@ -75,8 +75,11 @@ static int read_luns(const uint8_t *bytes, size_t length)
 static int read_cdb(const uint8_t *bytes, size_t length)
 {
 	struct scsi_rw rw;
+	uint32_t count;
+	bool protect;
 
 	scsi_cdb_read_rw(bytes, length, &rw);
+	scsi_cdb_rw_count(bytes, length, &count, &protect);
 	scsi_opcode_name(bytes, length);
 	return 0;
 }
