@@ -101,6 +101,15 @@ class Units(unittest.TestCase):
         self.rig.call('read', uri, '-o', 'copy')
         self.assertTrue(filecmp.cmp('data', 'copy', shallow=False))
 
+    def test_one_and_many_outstanding(self):
+        self.rig.image('disk.img', 8)
+        for irq in 'auto', 'none':
+            for depth in 1, 32:
+                done = self.rig.json('bench', self.rig.uri('disk.img', irq=irq), '--rw', 'randrw', '--bs', '4k', '--depth', depth,
+                                     '--time', 1, '--verify')
+                self.assertEqual(done['errors'], 0, (irq, depth))
+                self.assertGreater(done['verified'], 0, (irq, depth))
+
     def test_a_file_system_survives(self):
         os.mkdir('files')
         for n in range(60):
