@@ -64,7 +64,7 @@ struct hba_task {
 	uint8_t attribute;        /* enum hba_attribute. Default: HBA_SIMPLE */
 	uint8_t mode;             /* enum hba_data_mode. Default for a client: HBA_DATA_CPU */
 	uint8_t negotiate;        /* HBA_FEATURE_BIT()s to attempt; set by the core */
-	uint8_t revert;           /* HBA_FEATURE_BIT()s to clear; set by the core */
+	uint8_t revert;           /* HBA_FEATURE_BIT()s to clear: agreed, and the device there now has them not; set by the core */
 	uint8_t flags;            /* enum hba_task_flags; set by the core */
 	uint8_t reserved;         /* 0 */
 };

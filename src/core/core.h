@@ -434,6 +434,14 @@ struct hba_lun {
 	struct unit_queue queues[];
 };
 
+/** struct negotiation - Features of parallel SCSI (contract 9.9), HBA_FEATURE_BIT()s. */
+struct negotiation {
+	uint8_t claimed;   /* both sides have them */
+	uint8_t agreed;    /* an attempt has succeeded; no longer claimed, they are reverted */
+	uint8_t to_agree;  /* claimed, not agreed yet: attempted with each command */
+	uint8_t to_revert; /* agreed, not claimed any more: likewise */
+};
+
 struct hba_target {
 	struct hba_controller *controller;
 	struct list link; /* hba_controller::targets, by id */
@@ -450,9 +458,8 @@ struct hba_target {
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
 	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
-	bool look_wanted;     /* at some of its units */
-	uint8_t claimed;      /* features that both sides have, HBA_FEATURE_BIT()s */
-	uint8_t to_negotiate; /* of these, the ones not agreed yet */
+	bool look_wanted; /* at some of its units */
+	struct negotiation negotiation;
 	void *priv;
 };
 
@@ -472,6 +479,14 @@ static inline bool target_is_going(const struct hba_target *tgt)
 
 /** target_forget() - Nobody was ever there: release and free it. */
 void target_forget(struct hba_target *tgt);
+/** target_claim() - These features both sides have, now. */
+void target_claim(struct hba_target *tgt, uint8_t features);
+/** target_negotiated() - What a response says was agreed, and what was cleared. */
+void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted);
+/** target_renegotiate() - It has been reset: nothing is agreed any more. */
+void target_renegotiate(struct hba_target *tgt);
+/** targets_renegotiate() - All have, by a reset of the bus or of the controller. */
+void targets_renegotiate(struct hba_controller *c);
 /** targets_turn() - Release those whose last task has left the driver. */
 void targets_turn(struct hba_controller *c);
 void targets_free(struct hba_controller *c);

@@ -94,6 +94,8 @@ static void tell(struct hba_controller *c, enum hba_service_response response)
 {
 	struct hba_management *m = c->tmf.current;
 
+	if (m->function == HBA_TARGET_RESET && response == HBA_FUNCTION_COMPLETE)
+		target_renegotiate(m->lun->target);
 	c->tmf.current = NULL;
 	c->tmf.answered = false;
 	m->done(m, response);

@@ -212,11 +212,7 @@ static void want_scan(struct hba_controller *c, uint64_t target, const struct hb
 
 static void bus_reset(struct hba_controller *c)
 {
-	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
-		struct hba_target *tgt = container_of(l, struct hba_target, link);
-
-		tgt->to_negotiate = tgt->claimed;
-	}
+	targets_renegotiate(c);
 	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0, "the bus was reset by somebody else");
 }
 

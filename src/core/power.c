@@ -77,6 +77,7 @@ static int go_up(struct hba_controller *c)
 	controller_move(c, HBA_STARTED);
 	c->paused = false;
 	service_reap(c); /* what ran before the power went is over */
+	targets_renegotiate(c);
 	return scan_after_reset(c) ? 0 : scan_begin(c);
 }
 

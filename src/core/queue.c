@@ -136,7 +136,8 @@ static void send(struct hba_queue *q, struct task *t)
 		q->next_expiry = t->deadline;
 	t->lun->out++;
 	q->with_driver++;
-	t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->to_negotiate : 0;
+	t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_agree : 0;
+	t->head.revert = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_revert : 0;
 	c->driver->process_task(q, &t->head);
 }
 
@@ -336,8 +337,8 @@ static bool is_believable(struct hba_controller *c, const struct task *t, const 
 /* What an end means besides. Seldom anything. */
 static void heed_end(struct task *t)
 {
-	if (t->result.negotiated)
-		t->lun->target->to_negotiate &= (uint8_t)~t->result.negotiated;
+	if (t->result.negotiated || t->result.reverted)
+		target_negotiated(t->lun->target, t->result.negotiated, t->result.reverted);
 	if (t->expired && !t->cancelled)
 		t->result.outcome = HBA_TASK_TIMEOUT;
 	if (t->result.outcome == HBA_CHECK_CONDITION)
@@ -360,7 +361,7 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 	}
 	retrieve(t);
 	file_result(t, r);
-	if (r->negotiated || t->expired || r->outcome != HBA_GOOD)
+	if (r->negotiated || r->reverted || t->expired || r->outcome != HBA_GOOD)
 		heed_end(t);
 }
 

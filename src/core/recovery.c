@@ -125,7 +125,10 @@ static void job_done(struct hba_controller *c, struct job *job)
 	struct recovery *r = &c->recovery;
 
 	r->job_out = false;
-	if (job->error < 0 || !rungs[r->rung].ends_all)
+	if (job->error < 0)
+		return;
+	targets_renegotiate(c);
+	if (!rungs[r->rung].ends_all)
 		return;
 	queue_end_lost(c, false);
 	if (rungs[r->rung].run == run_stop) {

@@ -354,18 +354,9 @@ static void came_or_left(struct hba_target *tgt, bool present)
 	if (present == tgt->present)
 		return;
 	tgt->present = present;
+	target_renegotiate(tgt); /* whoever comes has agreed to nothing */
 	event_put(tgt->controller, present ? HBA_EVENT_TARGET_CAME : HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu %s",
 		  (unsigned long long)tgt->id, present ? "is here" : "has left");
-}
-
-/* Contract 9.9: what the device claims and the controller can do is attempted on ordinary commands until it is agreed. */
-static void claim(struct hba_target *tgt, uint8_t features)
-{
-	uint8_t claimed = (uint8_t)(features & tgt->report.features);
-
-	if (claimed == tgt->claimed)
-		return;
-	tgt->claimed = tgt->to_negotiate = claimed;
 }
 
 static void finish_target(struct scan *s)
@@ -387,7 +378,7 @@ static void finish_target(struct scan *s)
 		return;
 	came_or_left(tgt, s->answered);
 	if (s->answered)
-		claim(tgt, s->features);
+		target_claim(tgt, (uint8_t)(s->features & tgt->report.features));
 	else if (!was_ever_there(tgt) && !tgt->controller->report.manages_devices)
 		target_forget(tgt);
 }
@@ -464,6 +455,8 @@ static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 	unsigned tries = BUSY_TRIES;
 
 	if (r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0) {
+		if (sense.key == SCSI_UNIT_ATTENTION && sense.asc == SCSI_ASC_POWER_ON_OR_RESET)
+			target_renegotiate(s->target);
 		if (sense.key == SCSI_UNIT_ATTENTION)
 			return s->attentions++ < ATTENTIONS;
 		later = becoming_ready(s, &sense);

@@ -154,7 +154,7 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 		scan_want_unit(t->lun);
 		break;
 	case SCSI_ASC_POWER_ON_OR_RESET:
-		tgt->to_negotiate = tgt->claimed;
+		target_renegotiate(tgt);
 		break;
 	default:
 		break;

@@ -81,7 +81,6 @@ int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void
 	t->arg = arg;
 	t->tries = 0;
 	t->sense_asked = t->sense_wanted = t->expired = t->final = t->cancelled = false;
-	t->head.revert = 0;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
 	if (loop_is_here(c))
 		task_dispatch(c, t);

@@ -120,13 +120,92 @@ static void bus_reset_forgets(void **state)
 	rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = 0x29 }, 1);
 	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_CHECK_CONDITION);
 	assert_int_equal(attempted(&r), BOTH);
-	/* It is never asked that a feature be cleared; that one was is told. */
+	/* Whatever was agreed is gone by itself: nothing is to be cleared; that one was is told. */
 	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .reverted = BOTH }, 1);
 	submit_again(&r, &io, NULL);
 	assert_int_equal(io.last.reverted, BOTH);
 	hba_task_put(io.task);
 	for (unsigned i = 0; i < r.n_log; i++)
 		assert_int_equal(r.log[i].revert, 0);
+	rig_down(&r);
+}
+
+static uint8_t reverted(struct rig *r)
+{
+	r->n_log = 0;
+	assert_int_equal(test_ready(hba_lun_find(r->c, 0, 0)), HBA_GOOD);
+	return r->log[0].revert;
+}
+
+static void rescan(struct rig *r)
+{
+	hba_controller_rescan(r->c);
+	test_turns(r->c, 2);
+	rig_until_scanned(r);
+}
+
+/* Another device answers at the same place. What was agreed with the one before is cleared: asked until it is done, never in a scan. */
+static void what_is_claimed_no_more_is_cleared(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	agree(&r, BOTH);
+	assert_int_equal(reverted(&r), 0);
+	r.d->answer = claim_ius;
+	rescan(&r);
+	r.n_log = 0;
+	rescan(&r);
+	assert_true(r.n_log > 0);
+	for (unsigned i = 0; i < r.n_log; i++)
+		assert_int_equal(r.log[i].revert, 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(reverted(&r), HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION));
+	assert_int_equal(attempted(&r), HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .reverted = HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION) }, 1);
+	(void)test_ready(hba_lun_find(r.c, 0, 0));
+	assert_int_equal(reverted(&r), 0);
+	/* A reset does it as well. */
+	agree(&r, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	r.d->answer = NULL;
+	rescan(&r);
+	assert_int_equal(reverted(&r), HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	hba_bus_reset_seen(r.c);
+	test_turns(r.c, 1);
+	assert_int_equal(reverted(&r), 0);
+	assert_int_equal(attempted(&r), 0);
+	rig_down(&r);
+}
+
+static void reset_answered(struct hba_management *m, enum hba_service_response response)
+{
+	(void)m;
+	assert_int_equal(response, HBA_FUNCTION_COMPLETE);
+}
+
+/* Our own resets, and what a scan hears of somebody else's. */
+static void every_reset_forgets(void **state)
+{
+	struct hba_management m = { .function = HBA_TARGET_RESET, .done = reset_answered };
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_all);
+	agree(&r, BOTH);
+	m.lun = hba_lun_find(r.c, 0, 0);
+	assert_int_equal(hba_manage(&m), 0);
+	test_turns(r.c, 3);
+	assert_int_equal(attempted(&r), BOTH);
+	agree(&r, BOTH);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), 0);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_ON), 0);
+	rig_until_scanned(&r);
+	assert_int_equal(attempted(&r), BOTH);
+	agree(&r, BOTH);
+	r.d->targets[0].attentions = 1;
+	rescan(&r);
+	assert_int_equal(attempted(&r), BOTH);
 	rig_down(&r);
 }
 
@@ -179,7 +258,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attempt_rides_until_success), cmocka_unit_test(only_what_both_sides_can),
 		cmocka_unit_test(bus_reset_forgets),           cmocka_unit_test(each_try_attempts_what_is_open),
-		cmocka_unit_test(what_was_cleared_is_told),
+		cmocka_unit_test(what_was_cleared_is_told),    cmocka_unit_test(what_is_claimed_no_more_is_cleared),
+		cmocka_unit_test(every_reset_forgets),
 	};
 
 	return cmocka_run_group_tests_name("core: negotiate", tests, NULL, NULL);
