@@ -72,6 +72,16 @@ static int make_slices(struct hba_controller *c)
 	return r;
 }
 
+/* Slabs that follow one another for the device need not for the CPU: where both look, a segment is in one piece for both. */
+static void part_for_cpu(const struct hba_controller *c, struct split *s, const uint8_t *address)
+{
+	const struct hba_segment *last = s->n ? &s->segments[s->n - 1] : NULL;
+
+	if (last && c->report.wants_task_data &&
+	    spans_address(&c->memory.spans, hba_iova_at(last->iova, last->length - 1)) != address - 1)
+		split_apart(s);
+}
+
 /* Add one piece; for a device, as far as it can reach it. */
 static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address, uint64_t length)
 {
@@ -84,6 +94,7 @@ static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8
 	while (added < length && (n = spans_iova(&c->memory.spans, address + added, &iova))) {
 		if (n > length - added)
 			n = length - added;
+		part_for_cpu(c, s, address + added);
 		taken = split_add(s, iova.bus, n);
 		added += taken;
 		if (taken < n)
@@ -301,7 +312,7 @@ static int stage_cdb(struct task *t, uint64_t bytes)
 	return 0;
 }
 
-/* One piece of memory may be several slabs, but a segment never is: it comes from one. */
+/* A segment is in one piece for the CPU, too: see part_for_cpu(). */
 static void write_for_cpu(const struct hba_controller *c, struct task *t, const struct split *s)
 {
 	for (unsigned i = 0; t->cpu && i < s->n; i++)

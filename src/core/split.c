@@ -41,7 +41,7 @@ static uint64_t prolong(struct split *s, uint64_t address, uint64_t length)
 	struct hba_segment *last = s->n ? &s->segments[s->n - 1] : NULL;
 	uint64_t room;
 
-	if (!last || last->iova.bus + last->length != address)
+	if (!last || s->apart || last->iova.bus + last->length != address)
 		return 0;
 	room = reach(s->limits, last->iova.bus) - last->length;
 	length = least(length, room);
@@ -56,6 +56,7 @@ static uint64_t append(struct split *s, uint64_t address, uint64_t length)
 		return 0;
 	length = least(length, reach(s->limits, address));
 	s->segments[s->n++] = (struct hba_segment) { { address }, length };
+	s->apart = false;
 	return length;
 }
 
@@ -74,6 +75,11 @@ uint64_t split_add(struct split *s, uint64_t address, uint64_t length)
 		s->bytes += n;
 	}
 	return taken;
+}
+
+void split_apart(struct split *s)
+{
+	s->apart = s->n > 0;
 }
 
 uint64_t split_trim(struct split *s, uint64_t granule)

@@ -27,6 +27,7 @@ struct split {
 	struct hba_segment *segments; /* room for `room` */
 	unsigned room, n;
 	uint64_t bytes;
+	bool apart; /* what comes next is a segment of its own */
 };
 
 void split_begin(struct split *s, const struct split_limits *limits, struct hba_segment *segments, unsigned room);
@@ -53,6 +54,9 @@ static inline bool split_takes_one(const struct split_one *o, uint64_t address, 
 	return length <= o->most && !(address & o->misaligned) && last >= address && last <= o->highest &&
 	       !((address ^ last) & o->across);
 }
+
+/** split_apart() - What is added next prolongs no segment, though it may begin where one ends. */
+void split_apart(struct split *s);
 
 /** split_trim() - Give back the end, so that a multiple of `granule` bytes is left. Returns what is left; 0: not one fits. */
 uint64_t split_trim(struct split *s, uint64_t granule);
