@@ -79,7 +79,7 @@ void target_attention_one(struct target_state *s, enum target_condition conditio
 
 void target_attention_locked(struct target_unit *unit, enum target_condition condition, int except)
 {
-	for (unsigned i = 0; i < TARGET_NEXUSES; i++)
+	for (unsigned i = 0; i < unit->nexuses; i++)
 		if ((int)i != except)
 			target_attention_one(unit->state, condition, i);
 }
@@ -118,7 +118,7 @@ void target_unit_was_reset(struct target_unit *unit)
 	struct target_state *s = target_lock(unit);
 
 	/* Whoever hears of a reset looks at everything anew: what waited to be told before is part of it. */
-	for (unsigned i = 0; i < TARGET_NEXUSES; i++)
+	for (unsigned i = 0; i < unit->nexuses; i++)
 		s->attention[i] = TARGET_RESETS;
 	s->aca = TARGET_NO_NEXUS;
 	s->reserver = TARGET_NO_NEXUS;

@@ -20,7 +20,9 @@ int target_device_init(struct target_device *d, unsigned capacity)
 		free(test_block);
 		return -ENOMEM;
 	}
-	*d = (struct target_device) { .test_block = test_block, .units = units, .capacity = capacity, .autosense = true };
+	*d = (struct target_device) {
+		.test_block = test_block, .units = units, .capacity = capacity, .autosense = true, .nexuses = TARGET_NEXUSES
+	};
 	return 0;
 }
 
@@ -100,6 +102,7 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 		.max_transfer = options->max_transfer,
 		.read_only = options->read_only || options->store->read_only,
 		.removable = options->removable,
+		.nexuses = d->nexuses,
 		.state = state,
 	};
 	claims_init(&unit->claims);

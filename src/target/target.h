@@ -246,6 +246,7 @@ struct target_unit {
 	uint32_t max_transfer; /* blocks of one READ, WRITE or their kin; 0: as many as there are */
 	bool read_only;
 	bool removable;
+	uint8_t nexuses;            /* as its device */
 	bool descriptor_sense;      /* D_SENSE of the control mode page */
 	bool write_through;         /* WCE was turned off: each write is flushed before it ends */
 	unsigned gate;              /* atomic; 0: nothing but the CDB decides what becomes of a SIMPLE command. See commands.h */
@@ -264,7 +265,8 @@ struct target_device {
 	uint8_t *test_block; /* where self-tests read to */
 	bool testing;        /* atomic: one does now */
 	bool autosense;      /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
-	bool one_thread;     /* all commands come from one thread: a promise of the owner, which spares some stores a lock */
+	uint8_t nexuses; /* initiators there are, TARGET_NEXUSES at first: nobody else has to be told anything. For units added later */
+	bool one_thread; /* all commands come from one thread: a promise of the owner, which spares some stores a lock */
 };
 
 /** target_device_init() - With room for so many units. -ENOMEM. */
