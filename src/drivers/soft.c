@@ -58,6 +58,7 @@ struct soft_unit {
 struct soft_task {
 	struct target_command command;
 	struct mood_task mood;
+	const struct soft *soft;
 	struct hba_task *task;
 	struct hba_queue *queue;
 	struct hba_task *manager; /* the tmf task that waits for this one to end; NULL: none */
@@ -210,6 +211,7 @@ static int soft_map_hba_data(struct hba_controller *c, struct hba_task *t, uint3
 
 	if (r < 0)
 		return r;
+	st->soft = soft;
 	st->task = t;
 	st->queue = hba_controller_queue(c, t->queue);
 	mood_task_begin(&st->mood, t);
@@ -296,27 +298,24 @@ static void complete(struct soft_task *st, const struct hba_result *result)
 
 static bool waits_for_sense(const struct soft_task *st)
 {
-	const struct hba_controller *c = hba_queue_controller(st->queue);
-	const struct soft *soft = hba_controller_priv(c);
 	const struct soft_unit *unit;
 
-	if (soft->wishes.autosense || st->task->cdb[0] == SCSI_REQUEST_SENSE)
+	if (st->soft->wishes.autosense || st->task->cdb[0] == SCSI_REQUEST_SENSE)
 		return false;
 	unit = hba_task_lun_priv(st->task);
-	return __atomic_load_n(&unit->sense_until, __ATOMIC_RELAXED) > hba_now(c);
+	return __atomic_load_n(&unit->sense_until, __ATOMIC_RELAXED) > hba_now(hba_queue_controller(st->queue));
 }
 
 static void note_sense(const struct soft_task *st)
 {
-	const struct hba_controller *c = hba_queue_controller(st->queue);
-	const struct soft *soft = hba_controller_priv(c);
 	struct soft_unit *unit;
 
-	if (soft->wishes.autosense)
+	if (st->soft->wishes.autosense)
 		return;
 	unit = hba_task_lun_priv(st->task);
 	if (st->command.outcome == HBA_CHECK_CONDITION) {
-		__atomic_store_n(&unit->sense_until, hba_now(c) + SENSE_MS * (uint64_t)NS_PER_MS, __ATOMIC_RELAXED);
+		__atomic_store_n(&unit->sense_until, hba_now(hba_queue_controller(st->queue)) + SENSE_MS * (uint64_t)NS_PER_MS,
+				 __ATOMIC_RELAXED);
 	} else if (st->task->cdb[0] == SCSI_REQUEST_SENSE) {
 		__atomic_store_n(&unit->sense_until, 0, __ATOMIC_RELAXED);
 		hba_ready(st->queue, hba_task_target(st->task), &st->task->lun);
@@ -387,7 +386,7 @@ static enum segment_rule check_items(const struct segment_rules *rules, const st
 /* false: the list breaks a rule. */
 static bool take_data(struct hba_queue *q, struct soft_task *st)
 {
-	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
+	const struct soft *soft = st->soft;
 	const struct segment_rules *rules = &soft->rules[st->task->direction == HBA_TO_TARGET];
 	const struct hba_task *t = st->task;
 	enum segment_rule broken = SEGMENT_FITS;
@@ -410,7 +409,7 @@ static bool take_data(struct hba_queue *q, struct soft_task *st)
 
 static void run_task(struct hba_queue *q, struct soft_task *st)
 {
-	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
+	const struct soft *soft = st->soft;
 	struct target_device *device = device_of(soft, st->task->target);
 	struct target_command *command = &st->command;
 
@@ -440,8 +439,8 @@ static void rouse_unit_of(const struct soft *soft, const struct hba_task *t)
 
 static void soft_process_task(struct hba_queue *q, struct hba_task *t)
 {
-	const struct soft *soft = hba_controller_priv(hba_queue_controller(q));
 	struct soft_task *st = t->hba_data;
+	const struct soft *soft = st->soft;
 
 	st->manager = NULL;
 	if (waits_for_sense(st)) {

@@ -52,12 +52,9 @@ enum scsi_lun_method scsi_lun_method(const struct hba_lun_id *lun)
 	return (enum scsi_lun_method)(lun->bytes[0] >> METHOD_SHIFT);
 }
 
-static bool zero_from(const struct hba_lun_id *lun, size_t first)
+static bool zero_from(const struct hba_lun_id *lun, unsigned first)
 {
-	for (size_t i = first; i < LUN_BYTES; i++)
-		if (lun->bytes[i])
-			return false;
-	return true;
+	return get_be64(lun->bytes) << 8 * first == 0;
 }
 
 uint64_t scsi_lun_number(const struct hba_lun_id *lun)
