@@ -30,7 +30,7 @@ ADAPTERS = {"pvscsi": ("pvscsi,addr=2", "vmw_pvscsi"),
 WAYS = {"polled": "hbakit, polled", "interrupts": "hbakit, asleep", "uring": "Linux, io_uring", "aio": "Linux, libaio"}
 LINUX = ("uring", "aio")
 DEPTHS = (1, 32)
-TIMED = {1: 8000, 32: 60000}
+TIMED = {1: 4000, 32: 20000}
 COUNTED = {1: 2000, 32: 10000}
 VERIFIED = {1: 500, 32: 4000}
 GOALS = {1: 2.5, 32: 5}  # times what Linux does
