@@ -37,14 +37,15 @@ GOALS = {1: 2.5, 32: 5}  # times what Linux does
 GOAL_INSTRUCTIONS = 700
 KERNEL = 1 << 63  # from here on addresses are the kernel's
 FUNCTIONS = 15    # shown of a profile
+LEAST_BOOTS = 3   # without them a range means little
 
 
 def arguments():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--build", default="build")
-  parser.add_argument("--boots", type=int, default=3)
+  parser.add_argument("--boots", type=int, default=LEAST_BOOTS, help="below the default the page is not written")
   parser.add_argument("--rounds", type=int, default=3, help="in each boot")
-  parser.add_argument("--scale", type=float, default=1, help="of the number of commands; below 1 the page is not written")
+  parser.add_argument("--scale", type=float, default=1, help="of the number of commands")
   parser.add_argument("--profile", action="store_true", help="only print where hbakit's instructions go, function by function")
   return parser.parse_args()
 
@@ -247,7 +248,7 @@ def how(args, found, figures):
   qemu = page.output_of("qemu-system-x86_64", "--version").splitlines()[0]
   canaries = [m["canary"] / 1e6 for m in figures.timed]
   return (f"{qemu}, TCG, one processor; guest {guest.kernel_package()}; median and range over {args.boots} boots"
-          f" with {args.rounds} rounds each; {rounds.canary_line(canaries)} in the guest. {page.machine_line(found)}.")
+          f" with {args.rounds} rounds each, of depth:commands {as_word(TIMED, args.scale)}; {rounds.canary_line(canaries)} in the guest. {page.machine_line(found)}.")
 
 
 def write(args, found, figures, functions):
@@ -293,7 +294,7 @@ def main():
   common.table(list(instruction_rows(figures)))
   print("\n".join(verdicts(figures)))
   page.keep(FIGURES, found, {"timed": figures.timed, "counted": figures.counted})
-  if args.scale >= 1:
+  if args.boots >= LEAST_BOOTS:
     write(args, found, figures, functions)
   print(f"  all figures in {FIGURES}")
 

@@ -80,7 +80,8 @@ int hba_controller_set_power(struct hba_controller *c, enum hba_power state);
 /* ---- own loop ------------------------------------------------------------------------------------------------------- */
 
 /**
- * hba_controller_run() - One turn: send what was submitted, take up to `budget` (1..) completions, run callbacks and timers.
+ * hba_controller_run() - One turn: send what was submitted, take up to `budget` (1..) completions, run callbacks, send what they
+ * submitted; timers and the like when nothing came, and once a millisecond.
  *
  * Returns the tasks that came back, 0 if none; -ENODEV once all is over (stopped, gone or dead, and every done has run).
  * Makes no system call while only polled. Never waits. Always the same thread; not from a callback.
