@@ -248,7 +248,8 @@ def how(args, found, figures):
   qemu = page.output_of("qemu-system-x86_64", "--version").splitlines()[0]
   canaries = [m["canary"] / 1e6 for m in figures.timed]
   return (f"{qemu}, TCG, one processor; guest {guest.kernel_package()}; median and range over {args.boots} boots"
-          f" with {args.rounds} rounds each, of depth:commands {as_word(TIMED, args.scale)}; {rounds.canary_line(canaries)} in the guest. {page.machine_line(found)}.")
+          f" with {args.rounds} rounds each, of depth:commands {as_word(TIMED, args.scale)}; {rounds.canary_line(canaries)} in the guest."
+          f" {page.machine_line(found)}.")
 
 
 def write(args, found, figures, functions):
