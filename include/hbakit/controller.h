@@ -10,6 +10,10 @@
  *
  * Functions return 0 or a negative errno, unless they say otherwise; hba_error() has the sentence for a person.
  * The library never prints and never exits.
+ *
+ * Wrong use is never silent: it ends in an error, or, where a function has no way to tell, the program ends there, by an assertion or by
+ * the access itself. One rule nobody can check: what has been closed is not used again. A pointer to freed memory says nothing about
+ * itself; AddressSanitizer finds each such use.
  */
 #ifndef HBAKIT_CONTROLLER_H
 #define HBAKIT_CONTROLLER_H
@@ -66,7 +70,11 @@ int hba_controller_start(struct hba_controller *c);
  */
 int hba_controller_stop(struct hba_controller *c);
 
-/** hba_controller_close() - Stop if need be, and free. NULL is fine. Every pointer got from `c` ends here. */
+/**
+ * hba_controller_close() - Stop if need be, and free. NULL is fine.
+ *
+ * Every pointer got from `c` ends here, and `c` itself: units, tasks, mappings, properties. Nothing can check that; see above.
+ */
 void hba_controller_close(struct hba_controller *c);
 
 /**

@@ -12,6 +12,7 @@ import tree
 
 MAP = "src/hbakit.map"
 NOT_YET = "tests/style/not-yet.txt"
+MISUSED = "tests/unit/core/null.c"
 
 
 def exported(library):
@@ -33,6 +34,11 @@ def declared(root):
   return {t["name"] for t in tree.tags(root, headers, "p")} - inline
 
 
+def misused(root):
+  """Functions whose wrong use is tried: one row each."""
+  return set(re.findall(r"\bX\(\w+, (hba_\w+),", tree.read(root, MISUSED)))
+
+
 def pretenders(root, promised):
   sources = [p for p in tree.files(root, ".c", ".h") if p.startswith("src/")]
   return [t for t in tree.tags(root, sources, "f") if t["name"].startswith("hba_") and t["name"] not in promised]
@@ -45,6 +51,7 @@ def main(root, library):
   for names, complaint in (
     (in_library - in_map, f"is exported, but not in {MAP}"),
     (in_map - in_library, f"is in {MAP}, but not exported"),
+    (in_map - misused(root), f"is in {MAP}, but {MISUSED} does not say what NULL does to it"),
     (in_library - promised, "is exported, but no header in include/hbakit/ declares it"),
     (promised - in_library - not_yet, f"is declared, but not exported; write it, or put it into {NOT_YET}"),
     (not_yet & in_library, f"exists now: take it out of {NOT_YET}"),

@@ -28,6 +28,8 @@ PLANTS = (
   ("a header without a guard", "headers-alone", "include/hbakit/planted.h", "struct planted { int a; };\n", "planted.h alone, clang"),
   ("declared, nowhere written", "exported-symbols", "include/hbakit/version.h", "int hba_planted(void);\n", "hba_planted is declared"),
   ("in the map, not in the library", "exported-symbols", "src/hbakit.map", "X { global: hba_planted; };\n", "hba_planted is in"),
+  ("a function that nobody has given NULL", "exported-symbols", "src/hbakit.map", "X { global: hba_planted; };\n",
+   "hba_planted is in src/hbakit.map, but tests/unit/core/null.c"),
   ("waits, but exists", "exported-symbols", "tests/style/not-yet.txt", "hba_version\n", "hba_version exists now"),
   ("waits, but nobody promised it", "exported-symbols", "tests/style/not-yet.txt", "hba_planted\n", "hba_planted waits"),
   ("an internal function called hba_", "exported-symbols", "src/base/planted.c", "int hba_planted(void)\n{\n\treturn 0;\n}\n",

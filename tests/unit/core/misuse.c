@@ -117,6 +117,37 @@ static void is_caught(int (*body)(void))
 #endif
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define FREED_IS_SEEN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FREED_IS_SEEN 1
+#endif
+#endif
+
+#ifdef FREED_IS_SEEN
+static int use_after_close(void)
+{
+	struct hba_controller *c = test_up(test_driver_new());
+
+	hba_controller_close(c);
+	return hba_controller_run(c, 1) == 0 ? 0 : 77;
+}
+#endif
+
+/* The rule that cannot be checked is at least seen by those who look. */
+static void freed(void **state)
+{
+	(void)state;
+#ifdef FREED_IS_SEEN
+	int end = in_child(use_after_close);
+
+	assert_true(end != 0 && end != 77);
+#else
+	skip();
+#endif
+}
+
 /* Before this process has a thread of its own: TSan wants no threads in the child of one that has. */
 static void caught(void **state)
 {
@@ -224,9 +255,13 @@ static void from_another_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing),         cmocka_unit_test(caught),
-		cmocka_unit_test(twice),           cmocka_unit_test(a_null_with_no_answer),
-		cmocka_unit_test(from_a_callback), cmocka_unit_test(from_another_thread),
+		cmocka_unit_test(freed),
+		cmocka_unit_test(nothing),
+		cmocka_unit_test(caught),
+		cmocka_unit_test(twice),
+		cmocka_unit_test(a_null_with_no_answer),
+		cmocka_unit_test(from_a_callback),
+		cmocka_unit_test(from_another_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
