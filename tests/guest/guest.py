@@ -92,6 +92,7 @@ def module_files(folder, release):
 
 
 def pack(tree, archive):
+  os.chmod(tree, 0o755)  # it becomes the root folder, which everybody may enter
   names = run("find", ".", cwd=tree, stdout=subprocess.PIPE).stdout
   data = run("cpio", "-o", "-H", "newc", "--quiet", cwd=tree, input=names, stdout=subprocess.PIPE).stdout
   with open(archive, "wb") as f:

@@ -62,6 +62,10 @@ SCENARIOS = (
            (Disk("a", "bus=vi.0,scsi-id=0", STUCK), Disk("b", "bus=pv.0,scsi-id=0", STUCK)), least=11,
            heard=('"DEVICE_DELETED", "data": {"device": "vi"',)),
   Scenario("error", (port(8, 1), VIRTIO + ",bus=port1,aer=on"), (Disk("a", "bus=vi.0,scsi-id=0", STUCK),), least=6),
+  Scenario("preflight", (PVSCSI + ",addr=2", VIRTIO + ",addr=3", "pvscsi,id=sa,addr=4.0,multifunction=on", "pvscsi,id=sb,addr=4.1"),
+           (Disk("a", "bus=vi.0,scsi-id=0"),), least=25),
+  Scenario("no-iommu", (VIRTIO.replace("on,iommu_platform=on", "on") + ",addr=3",), (), least=2, iommu=""),
+  Scenario("no-remap", (VIRTIO + ",addr=3",), (), least=2, iommu="intel-iommu,intremap=off"),
 )
 
 
