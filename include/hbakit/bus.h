@@ -217,7 +217,8 @@ struct hba_bus {
 
 	/*
 	 * The chip reaches memory past the IOMMU (hba_report.physical_iovas): from now on every IOVA is the physical address, and
-	 * memory comes from alloc_memory only, in pieces of *ret_bytes, each for itself in one range. Once, before any map_memory.
+	 * memory comes from alloc_memory only, in whole pieces of *ret_bytes, each for itself in one range and mapped by a map_memory
+	 * of its own. Once, before any map_memory.
 	 * Default: all is well where HBA_BUS_IOVA_IS_PHYSICAL, else -EOPNOTSUPP.
 	 */
 	int (*use_physical)(struct hba_bus_device *d, size_t *ret_bytes);

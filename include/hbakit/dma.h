@@ -123,7 +123,8 @@ void hba_buffer_release(struct hba_buffer *b);
 
 /**
  * hba_buffer_map() - Map all of it for us and for the device (CreateMapping, PrepareForDMA). Who, when, errors: as create.
- * For the device it is one range, always; where the bus cannot make it so, -ENOMEM.
+ * A driver's is one range for the device, always; where the bus cannot make it so, -ENOMEM. An application's may be several, where
+ * a chip needs physical addresses (hba_report.physical_iovas): its data become a list of segments in any case.
  */
 int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping);
 

@@ -291,6 +291,14 @@ static int script_unmap(struct hba_bus_device *d, struct hba_iova iova, size_t l
 	return -EINVAL;
 }
 
+static int script_use_physical(struct hba_bus_device *d, size_t *ret_bytes)
+{
+	if (!d->script->piece_bytes)
+		return -EOPNOTSUPP;
+	*ret_bytes = d->script->piece_bytes;
+	return 0;
+}
+
 void *script_memory(const struct script *s, uint64_t iova, size_t length)
 {
 	for (size_t i = 0; i < SCRIPT_RANGES; i++) {
@@ -343,6 +351,7 @@ const struct hba_bus bus_script = {
 	.bar_write = script_bar_write,
 	.map_memory = script_map,
 	.unmap_memory = script_unmap,
+	.use_physical = script_use_physical,
 	.bus_master = script_master,
 	.reset = script_reset,
 };

@@ -52,7 +52,8 @@ struct script {
 	struct hba_bus_info info;
 	const struct script_step *steps;
 	size_t n_steps;
-	int master_error; /* what bus master on and off return */
+	int master_error;   /* what bus master on and off return */
+	size_t piece_bytes; /* physical IOVAs lie together in ranges of so many bytes; 0: this bus has none */
 	void *of_test;
 
 	/* private: */

@@ -199,6 +199,7 @@ struct hba_mapping {
 	uint8_t *address;
 	size_t length;
 	struct hba_iova iova;
+	size_t in_one; /* bytes from its start on that are one range for the device */
 	uint32_t region;
 	bool owns_buffer;
 };
@@ -220,12 +221,12 @@ static inline const struct hba_mapping *memory_region(const struct memory *m, ui
 	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
 }
 
-/** memory_piece() - Where we and the device find a piece; false: no such region, or the piece is outside it. No lock. */
+/** memory_piece() - Where we and the device find a piece in one range; false: no such region, or it is not all there. No lock. */
 static inline bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova)
 {
 	const struct hba_mapping *map = memory_region(m, p->region);
 
-	if (!map || p->offset > map->length || p->length > map->length - p->offset)
+	if (!map || p->offset > map->in_one || p->length > map->in_one - p->offset)
 		return false;
 	*ret_address = map->address + p->offset;
 	*ret_iova = hba_iova_at(map->iova, p->offset);

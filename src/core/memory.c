@@ -2,7 +2,8 @@
 /*
  * memory.c: buffers and mappings.
  *
- *	slab    a sealed memfd, mapped here once                     one for many buffers of the driver, or for one of a client
+ *	slab    a sealed memfd, mapped here once                     one for many buffers of the driver, or for one of a client; the
+ *	                                                             device sees it in one range, or a client's in several
  *	buffer  a piece of a slab                                    what was asked for
  *	mapping the buffer as the device and another process see it  numbered, the number never used again
  *
@@ -33,9 +34,11 @@ struct slab {
 	uint64_t fd_offset;
 	size_t length, used;
 	uint8_t *address;
-	struct hba_iova iova;
 	unsigned buffers, bits;
 	bool driver;
+	size_t range_bytes; /* each range has so many, the last one what is left */
+	unsigned n_ranges;
+	struct hba_iova ranges[];
 };
 
 struct hba_buffer {
@@ -103,10 +106,55 @@ static void *map_slab(const struct hba_controller *c, size_t length, int fd, uin
 	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits) : map_any(length, fd, offset);
 }
 
+static size_t range_length(const struct slab *s, unsigned i)
+{
+	size_t before = i * s->range_bytes;
+
+	return s->length - before < s->range_bytes ? s->length - before : s->range_bytes;
+}
+
+static void unmap_ranges(struct hba_controller *c, struct slab *s)
+{
+	while (s->n_ranges) {
+		unsigned i = --s->n_ranges;
+
+		spans_remove(&c->memory.spans, (uintptr_t)s->address + i * s->range_bytes);
+		bus_unmap(c, s->ranges[i], range_length(s, i));
+	}
+}
+
+static int map_range(struct hba_controller *c, struct slab *s, unsigned i)
+{
+	size_t before = i * s->range_bytes, length = range_length(s, i);
+	int r = bus_map(c, s->fd, s->fd_offset + before, length, s->bits, s->address + before, &s->ranges[i]);
+
+	if (r < 0)
+		return r;
+	r = spans_add(&c->memory.spans, &(struct span) { (uintptr_t)s->address + before, length, s->ranges[i] });
+	if (r < 0)
+		bus_unmap(c, s->ranges[i], length);
+	return r;
+}
+
+static int map_ranges(struct hba_controller *c, struct slab *s, unsigned n)
+{
+	int r = 0;
+
+	while (s->n_ranges < n && r == 0) {
+		r = map_range(c, s, s->n_ranges);
+		s->n_ranges += r == 0;
+	}
+	if (r < 0)
+		unmap_ranges(c, s);
+	return r;
+}
+
 /* Takes the descriptor over if it returns 0. */
 static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
 {
-	struct slab *s = calloc(1, sizeof(*s));
+	size_t piece = bus_piece(c), range = piece ? piece : length;
+	unsigned n = (unsigned)divide_up(length, range);
+	struct slab *s = calloc(1, sizeof(*s) + n * sizeof(s->ranges[0]));
 	void *address;
 	int r;
 
@@ -117,14 +165,11 @@ static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t
 		free(s);
 		return -errno;
 	}
-	*s = (struct slab) { .fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits };
+	*s = (struct slab) {
+		.fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits, .range_bytes = range
+	};
 	list_append(&c->memory.slabs, &s->link);
-	r = bus_map(c, fd, fd_offset, length, bits, address, &s->iova);
-	if (r == 0) {
-		r = spans_add(&c->memory.spans, &(struct span) { (uintptr_t)address, length, s->iova });
-		if (r < 0)
-			bus_unmap(c, s->iova, length);
-	}
+	r = map_ranges(c, s, n);
 	if (r < 0) {
 		list_remove(&s->link);
 		munmap(address, length);
@@ -138,8 +183,7 @@ static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t
 static void slab_free(struct hba_controller *c, struct slab *s)
 {
 	list_remove(&s->link);
-	spans_remove(&c->memory.spans, (uintptr_t)s->address);
-	bus_unmap(c, s->iova, s->length);
+	unmap_ranges(c, s);
 	munmap(s->address, s->length);
 	close(s->fd);
 	free(s);
@@ -152,12 +196,13 @@ static int slab_create(struct hba_controller *c, size_t length, unsigned bits, b
 	size_t piece = bus_piece(c);
 	int r;
 
-	if (piece && length > piece)
+	/* Rings and the like are one range for the chip; an application's data become a list in any case. */
+	if (driver && piece && length > piece)
 		return memory_refuse(
 			c, -ENOMEM,
 			"%zu bytes were asked for in one range; this chip needs physical addresses, whose ranges end at %zu bytes",
 			length, piece);
-	length = piece ? piece : length;
+	length = piece ? divide_up(length, piece) * piece : length;
 	r = bus_alloc(c, length, &fd, &offset);
 	if (r == -EOPNOTSUPP)
 		r = slab_fd(length, &fd);
@@ -404,7 +449,9 @@ static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 	map->buffer = b;
 	map->address = b->slab->address + b->offset;
 	map->length = b->length;
-	map->iova = hba_iova_at(b->slab->iova, b->offset);
+	/* Who has a slab of several ranges has it alone. */
+	map->iova = hba_iova_at(b->slab->ranges[0], b->offset);
+	map->in_one = b->slab->n_ranges > 1 ? b->slab->range_bytes : b->length;
 	r = region_number(m, map);
 	if (r < 0) {
 		free(map);

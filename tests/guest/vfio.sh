@@ -35,6 +35,8 @@ asleep() { # name, address
 
 # All of hbakit check; what the device itself does wrong it says (TODO).
 checked() { # name, command...
+  # A short cut: minutes where there are other machines beside this one.
+  grep -q hbakit.short /proc/cmdline && return
   name=$1
   shift
   timeout 200 "$@" >log 2>&1
@@ -74,9 +76,9 @@ bind 0000:00:02.0
 bind 0000:00:03.0
 refuses "pvscsi without huge pages: says so" "nr_hugepages" hbakit scan pci:0000:00:02.0
 echo 48 >/proc/sys/vm/nr_hugepages
+# Physical addresses lie together in huge pages only: 4 MiB are several ranges.
+polled pvscsi pci:0000:00:02.0 4M 2
 all_of pvscsi 0000:00:02.0 "0:0:a 5:0:b"
-refuses "pvscsi: 4 MiB in one range are refused" "ranges end at 2097152 bytes" \
-  hbakit bench pci:0000:00:02.0 --bs 4M --depth 1 --time 1
 checked "pvscsi: check --write" hbakit check --write pci:0000:00:02.0
 polled virtio-scsi pci:0000:00:03.0 4M 2
 all_of virtio-scsi 0000:00:03.0 "0:0:c 0:3:d 7:0:e"

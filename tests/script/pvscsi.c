@@ -379,6 +379,39 @@ static void an_adapter_without_messages_works(void **state)
 	end(a);
 }
 
+/* An application's memory whose ranges do not follow one another: data across their border are found by a list. */
+static void data_across_physical_ranges(void **state)
+{
+	enum { PIECE = 2 << 20, MEMORY = 2 * PIECE + 4096, BLOCKS = 64, BYTES = BLOCKS * RIG_BLOCK };
+	struct adapter *a = usual();
+	struct hba_mapping *m = NULL;
+	struct hba_piece piece = { .length = BYTES };
+	struct test_io io = { 0 };
+	struct hba_lun *lun;
+	uint8_t *memory;
+
+	(void)state;
+	a->rig->script.info.facts &= ~(uint32_t)HBA_BUS_IOVA_IS_PHYSICAL;
+	a->rig->script.piece_bytes = PIECE;
+	lun = up(a);
+	assert_int_equal(hba_mapping_create(a->rig->c, HBA_DEVICE_BOTH, MEMORY, 0, &m), 0);
+	memory = hba_mapping_address(m);
+	for (size_t i = 0; i < BYTES; i++)
+		memory[PIECE - BYTES / 2 + i] = (uint8_t)(i % 251);
+	piece.region = hba_mapping_region(m);
+	/* By its number, then by its address; neither may be bounced. */
+	piece.offset = PIECE - BYTES / 2;
+	rig_direct(lun, &io, true, BLOCKS, &piece, NULL);
+	rig_ends(a->rig, &io, 1, HBA_GOOD);
+	rig_direct(lun, &io, false, BLOCKS, NULL, memory + 2 * PIECE - BYTES + 512);
+	rig_ends(a->rig, &io, 2, HBA_GOOD);
+	assert_memory_equal(memory + 2 * PIECE - BYTES + 512, memory + PIECE - BYTES / 2, BYTES);
+	assert_memory_equal(a->rig->medium, memory + PIECE - BYTES / 2, BYTES);
+	assert_int_equal(hba_mapping_release(m), 0);
+	test_no_violation(a->rig->c);
+	end(a);
+}
+
 static void a_producer_index_beyond_the_ring_is_not_followed(void **state)
 {
 	static const uint32_t jumps[] = { CMPS + 1, 5000, 0x80000000U, UINT32_MAX };
@@ -743,6 +776,7 @@ int main(void)
 		cmocka_unit_test(bring_up_has_its_order),
 		cmocka_unit_test(it_works_when_the_adapter_does),
 		cmocka_unit_test(an_adapter_without_messages_works),
+		cmocka_unit_test(data_across_physical_ranges),
 		cmocka_unit_test(a_producer_index_beyond_the_ring_is_not_followed),
 		cmocka_unit_test(a_message_index_beyond_the_ring_is_not_followed),
 		cmocka_unit_test(a_consumer_index_that_cannot_be_only_holds_back),

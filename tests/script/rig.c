@@ -237,6 +237,20 @@ struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer
 	return submit(t, io);
 }
 
+struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks, const struct hba_piece *piece,
+			    void *buffer)
+{
+	struct hba_task *t = take(lun, 0);
+
+	test_fill_rw(t, write, 0, blocks, buffer);
+	if (piece) {
+		t->mode = HBA_DATA_REGION;
+		t->n_data = 1;
+		t->data.pieces = piece;
+	}
+	return submit(t, io);
+}
+
 static void turn(struct rig *rig, unsigned i)
 {
 	hba_controller_run(rig->c, HBA_MAX_BATCH);

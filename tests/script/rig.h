@@ -52,6 +52,9 @@ struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t
 struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io);
 struct hba_task *rig_read(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
 struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
+/** rig_direct() - Blocks from the first on, never bounced: in a piece of a region, or if that is NULL at `buffer`. */
+struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks, const struct hba_piece *piece,
+			    void *buffer);
 /** rig_send() - The turns that it takes until what was submitted, or answered, is on the other side. */
 void rig_send(struct rig *rig);
 /** rig_wait() - Until `io` has had so many dones: turns, and time. */
