@@ -39,7 +39,7 @@ class Scenario:
   adapters: tuple  # QEMU's devices, in order
   disks: tuple
   least: int  # one that lost its way says less
-  seconds: int = 100
+  seconds: int = 150
   iommu: str = guest.IOMMU
   words: str = ""
   heard: tuple = ()  # what the monitor must have said
