@@ -92,9 +92,25 @@ int hba_controller_set_power(struct hba_controller *c, enum hba_power state);
  * submitted; timers and the like when nothing came, and once a millisecond.
  *
  * Returns the tasks that came back, 0 if none; -ENODEV once all is over (stopped, gone or dead, and every done has run).
- * Makes no system call while only polled. Never waits. Always the same thread; not from a callback.
+ * Makes no system call while only polled. Never waits. Always the thread that started it, or the last that took the loop; not from
+ * a callback.
  */
 int hba_controller_run(struct hba_controller *c, unsigned budget);
+
+/**
+ * hba_controller_take_loop() - The calling thread is the loop from now on, so that threads may take turns at running it.
+ *
+ * Whose turn it is, the callers settle among themselves: the last owner has left the loop before this call begins, as one lock of
+ * theirs makes sure. -EBUSY: in a callback, or the library runs the loop. Never waits.
+ */
+int hba_controller_take_loop(struct hba_controller *c);
+
+/**
+ * hba_controller_leave_loop() - The calling thread is the loop no more, and nobody is until one takes it.
+ *
+ * What it submits from now on goes the way of every other thread's. -EPERM: it is not the loop. Else as hba_controller_take_loop().
+ */
+int hba_controller_leave_loop(struct hba_controller *c);
 
 /**
  * hba_controller_arm() - Before sleeping: let the fd wake us.

@@ -81,6 +81,8 @@ static inline const struct op *op_now(void)
 	return op_current;
 }
 
+enum { NO_THREAD = 0 };
+
 /** thread_here() - This thread, as a number that no other one has while it lives. */
 static inline uintptr_t thread_here(void)
 {
@@ -852,7 +854,7 @@ struct hba_controller {
 	struct notices notices;
 	struct guests guests;
 	struct runner runner;
-	uintptr_t loop_thread; /* atomic: its thread_here() */
+	uintptr_t loop_thread; /* atomic: its thread_here(), or NO_THREAD */
 	bool in_turn;          /* the loop's: a callback may be running */
 	bool chores_owed;      /* the last turn left them to a later one */
 	uint64_t chores_at;    /* when they wait no longer for a turn without completions */

@@ -248,12 +248,23 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	return n;
 }
 
+/* They asked while it still took tasks, and their words arrive when it does not: nobody else would tell them. */
+static void answer_late_guests(struct hba_controller *c)
+{
+	c->in_turn = true;
+	guests_turn(c);
+	c->in_turn = false;
+}
+
 int loop_run(struct hba_controller *c, unsigned budget)
 {
 	unsigned n;
 
-	if (is_over(c) && !loop_owes(c))
-		return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	if (is_over(c)) {
+		answer_late_guests(c);
+		if (!loop_owes(c))
+			return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	}
 	if (!turn_begin(c)) {
 		/* An op that waits has the driver; its end wakes us. */
 		if (c->sleeper.armed)
@@ -278,6 +289,40 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 	if (c->service.up && !loop_is_here(c))
 		return fail(-EPERM, "%s: the loop of this controller is another thread, the one that started it", __func__);
 	return loop_run(c, budget);
+}
+
+static int may_pass(const struct hba_controller *c, const char *call)
+{
+	if (c->runner.up)
+		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
+	/* True only in a callback, or if the last owner has not let go: both are the caller's to avoid. */
+	return c->in_turn ? fail(-EBUSY, "%s: %s: a turn of the loop is under way", c->uri, call) : 0;
+}
+
+int hba_controller_take_loop(struct hba_controller *c)
+{
+	int r;
+
+	if (!c)
+		return wrong_use("the controller is NULL");
+	r = may_pass(c, __func__);
+	if (r == 0)
+		__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
+	return r;
+}
+
+int hba_controller_leave_loop(struct hba_controller *c)
+{
+	int r;
+
+	if (!c)
+		return wrong_use("the controller is NULL");
+	r = may_pass(c, __func__);
+	if (r == 0 && !loop_is_here(c))
+		return fail(-EPERM, "%s: %s: the loop is another thread, or nobody", c->uri, __func__);
+	if (r == 0)
+		__atomic_store_n(&c->loop_thread, NO_THREAD, __ATOMIC_RELAXED);
+	return r;
 }
 
 /* ---- going to sleep */

@@ -43,6 +43,7 @@ enum end { FINE, REFUSED = FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_controller_counts, (NULL, NULL)) \
 	X(ENDS, hba_controller_driver, (NULL)) \
 	X(ENDS, hba_controller_fd, (NULL)) \
+	X(NAMED, hba_controller_leave_loop, (NULL)) \
 	X(NAMED, hba_controller_open, (NULL, NULL, NULL)) \
 	X(ENDS, hba_controller_priv, (NULL)) \
 	X(ENDS, hba_controller_queue, (NULL, 0)) \
@@ -54,6 +55,7 @@ enum end { FINE, REFUSED = FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_controller_state, (NULL)) \
 	X(ENDS, hba_controller_steps, (NULL, NULL)) \
 	X(NAMED, hba_controller_stop, (NULL)) \
+	X(NAMED, hba_controller_take_loop, (NULL)) \
 	X(ENDS, hba_controller_uri, (NULL)) \
 	X(ENDS, hba_controller_variant, (NULL)) \
 	X(ENDS, hba_discovery_done, (NULL)) \

@@ -475,6 +475,112 @@ static void power_while_others_submit(void **state)
 	rig_down(&r);
 }
 
+/* ---- the loop goes from thread to thread ----------------------------------------------------------------------------- */
+
+/** struct baton - One loop for several threads: who has the lock is the loop, and sends what it likes. */
+struct baton {
+	pthread_mutex_t lock;
+	struct hba_controller *c;
+	struct hba_lun *lun;
+	unsigned done, wrong;
+};
+
+static void carried(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct baton *b = arg;
+
+	b->done += r->outcome == HBA_GOOD;
+	b->wrong += hba_controller_take_loop(b->c) != -EBUSY;
+	hba_task_put(t);
+}
+
+static void carry(struct baton *b)
+{
+	struct hba_task *t;
+	unsigned before = b->done;
+
+	/* On the loop a free task comes at once: so we are it. */
+	if (hba_controller_take_loop(b->c) < 0 || hba_task_get(b->lun, 0, NULL, &t) != 0) {
+		b->wrong++;
+		return;
+	}
+	test_fill_ready(t);
+	b->wrong += hba_submit(t, carried, b) < 0;
+	while (b->done == before && hba_controller_run(b->c, 1) >= 0)
+		;
+	/* From then on it is like every other thread, also before there is another loop. */
+	b->wrong += hba_controller_leave_loop(b->c) != 0 || hba_controller_leave_loop(b->c) != -EPERM;
+	b->wrong += hba_task_get(b->lun, 0, NULL, &t) != 1 || hba_controller_run(b->c, 1) != -EPERM;
+}
+
+static void *carrier(void *arg)
+{
+	struct baton *b = arg;
+
+	for (unsigned i = 0; i < FEWER; i++) {
+		pthread_mutex_lock(&b->lock);
+		carry(b);
+		pthread_mutex_unlock(&b->lock);
+	}
+	return NULL;
+}
+
+static void the_loop_goes_from_thread_to_thread(void **state)
+{
+	struct baton b = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t threads[THREADS];
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	rig_up(&r);
+	b.c = r.c;
+	b.lun = hba_lun_find(r.c, 0, 0);
+	assert_int_equal(hba_controller_leave_loop(r.c), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, carrier, &b), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(b.done, THREADS * FEWER);
+	assert_int_equal(b.wrong, 0);
+	assert_int_equal(hba_controller_run(r.c, 1), -EPERM); /* nobody is the loop */
+	assert_int_equal(hba_controller_take_loop(r.c), 0);
+	assert_int_equal(hba_controller_run(r.c, 1), 0);
+	assert_int_equal(hba_controller_take_loop(NULL), -EINVAL);
+	rig_down(&r);
+}
+
+static void *ask_once(void *arg)
+{
+	struct client *client = arg;
+	struct hba_task *t;
+
+	client->failed = hba_task_get(client->lun, 0, &client->w, &t) != 1;
+	return NULL;
+}
+
+/* The device leaves while another thread's question is on its way: it is answered all the same. */
+static void a_late_guest_is_answered(void **state)
+{
+	struct client client = { .w.ready = is_ready, .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t thread;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	rig_up(&r);
+	client.lun = hba_lun_find(r.c, 0, 0);
+	pthread_cond_init(&client.changed, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, ask_once, &client), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	life_gone(r.c);
+	assert_int_equal(hba_controller_run(r.c, 1), -ENODEV);
+	assert_int_equal(client.ready, 1);
+	assert_null(client.got);
+	pthread_cond_destroy(&client.changed);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +594,8 @@ int main(void)
 		cmocka_unit_test(cancelled_on_its_way),
 		cmocka_unit_test(a_waiter_on_its_way_is_cancelled),
 		cmocka_unit_test(power_while_others_submit),
+		cmocka_unit_test(the_loop_goes_from_thread_to_thread),
+		cmocka_unit_test(a_late_guest_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("core: thread", tests, NULL, NULL);
