@@ -18,14 +18,29 @@ extern "C" {
 enum hba_disk_op {
 	HBA_DISK_READ,
 	HBA_DISK_WRITE,
-	HBA_DISK_FLUSH,  /* SYNCHRONIZE CACHE, all of it */
+	HBA_DISK_FLUSH,  /* SYNCHRONIZE CACHE, all of it. A unit that does not know the command has nothing to flush */
 	HBA_DISK_UNMAP,  /* reads as anything afterwards */
 	HBA_DISK_ZERO,   /* reads as zeros afterwards; unmapped where the disk promises that */
 	HBA_DISK_VERIFY, /* the disk reads its own medium */
+	HBA_DISK_STATUS, /* which blocks have room of their own: GET LBA STATUS */
 };
 
 enum hba_disk_flags {
-	HBA_DISK_FUA = 1, /* on the medium before done */
+	HBA_DISK_FUA = 1,      /* on the medium before done; where the command has no such bit, by a flush behind it */
+	HBA_DISK_ALLOCATE = 2, /* ZERO: the blocks have room of their own afterwards */
+	HBA_DISK_FAST = 4,     /* ZERO: by unmapping, or -EOPNOTSUPP at once */
+};
+
+enum hba_disk_state {
+	HBA_DISK_MAPPED,      /* or not told */
+	HBA_DISK_DEALLOCATED, /* no room; reads as zeros if hba_lun_info::reads_zero */
+	HBA_DISK_ANCHORED,    /* room is kept, no data; likewise */
+};
+
+/** struct hba_disk_extent - Blocks that are alike. */
+struct hba_disk_extent {
+	uint64_t offset, length; /* bytes */
+	enum hba_disk_state state;
 };
 
 /**
@@ -36,6 +51,7 @@ enum hba_disk_flags {
  * -EAGAIN may be tried again (a `maybe` that could not be replayed), -EOPNOTSUPP a command that the unit does not know.
  *
  * READ and WRITE are one list of data and one command, of at most 2^32 - 1 blocks. UNMAP, ZERO and VERIFY have no such limit.
+ * STATUS tells of the range's beginning, as much as one command brings: ask again from where its last extent ends.
  */
 struct hba_disk_io {
 	struct hba_lun *lun;
@@ -45,9 +61,13 @@ struct hba_disk_io {
 	union hba_data data;     /* items add up to `length`; READ and WRITE only; ours until done */
 	uint32_t n_data;
 	enum hba_data_mode mode;              /* HBA_DATA_CPU or HBA_DATA_REGION */
+	uint32_t generation;                  /* hba_lun_info's, of the disk that is meant; 0 = whichever is there */
+	uint32_t max_extents;                 /* STATUS: 1.. */
+	struct hba_disk_extent *extents;      /* STATUS: so many, which are ours until done */
 	void (*done)(struct hba_disk_io *io); /* on the loop; may submit again */
 
 	int error;                /* 0 or negative errno */
+	uint32_t n_extents;       /* STATUS: 1..; the first begins at `offset`, each where the one before it ends */
 	struct hba_result result; /* for those who speak SCSI; the sense is in sense_bytes */
 	uint8_t sense_bytes[32];
 	/* private: */
@@ -59,7 +79,8 @@ struct hba_disk_io {
  * hba_disk_submit() - Any thread; never waits. 0: `done` runs, once.
  *
  * On an error it will not run: -EINVAL, -ERANGE, -ENOMEDIUM and -ENODEV as above, found out before anything was sent;
- * -EOPNOTSUPP: ZERO with blocks above 4,224 bytes; -EMSGSIZE: more data outside mappings than the controller can bounce.
+ * -ESTALE: another disk than `generation`'s is there; -EOPNOTSUPP: ZERO with blocks above 4,224 bytes, or FAST and nothing reads
+ * as zeros that is unmapped; -EMSGSIZE: more data outside mappings than the controller can bounce.
  */
 int hba_disk_submit(struct hba_disk_io *io);
 

@@ -27,8 +27,11 @@ struct hba_lun_info {
 	uint32_t generation;  /* +1 whenever VPD 83/80 or capacity show another disk here */
 	uint32_t block_bytes; /* 0 = no medium, or not a disk */
 	uint64_t blocks;
+	uint32_t physical_bytes; /* of the blocks it is made of inside; what is smaller or lies across, is slow. 0 = not told */
 	bool present, read_only, removable;
-	uint8_t type; /* peripheral device type, 0 = disk */
+	bool thin;       /* blocks may be unmapped, and then have no room of their own */
+	bool reads_zero; /* what is unmapped reads as zeros */
+	uint8_t type;    /* peripheral device type, 0 = disk */
 	char vendor[9], product[17], revision[5], serial[65];
 	char id[129]; /* the best of VPD 83, as "naa.…", "eui.…" or "t10.…"; empty if none */
 };

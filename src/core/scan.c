@@ -270,8 +270,13 @@ static struct scsi_cdb build_capacity_16(const struct scan *s)
 
 static enum step_id take_capacity(struct scan *s, const struct scsi_capacity *capacity)
 {
+	uint64_t physical = (uint64_t)capacity->block_bytes << capacity->physical_exponent;
+
 	s->info.block_bytes = capacity->block_bytes;
 	s->info.blocks = capacity->blocks;
+	s->info.physical_bytes = physical <= UINT32_MAX ? (uint32_t)physical : 0;
+	s->info.thin = capacity->provisioned;
+	s->info.reads_zero = capacity->provisioned && capacity->reads_zero;
 	return UNIT_PROTECTED;
 }
 

@@ -55,6 +55,7 @@ struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_ra
 		return long_command(SCSI_WRITE_SAME_16, unmap ? WRITE_SAME_UNMAP : 0, range);
 	case HBA_DISK_VERIFY:
 		return long_command(SCSI_VERIFY_16, VERIFY_NO_COMPARE, range);
+	case HBA_DISK_STATUS: /* has a length of its answer, not of its range */
 	case HBA_DISK_FLUSH:
 		break;
 	}

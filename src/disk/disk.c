@@ -2,11 +2,11 @@
 /*
  * disk.c: a request's way: submit, a task (now or when there is one), command after command on that task, done.
  *
- *	READ, WRITE, FLUSH    one command; what is above the controller's limits, the core splits
- *	UNMAP, VERIFY         command after command until the range is through
- *	ZERO                  READ CAPACITY(16) first, to learn whether unmapped blocks read as zeros; then the same
+ *	READ, WRITE, FLUSH, STATUS    one command; what is above the controller's limits, the core splits
+ *	UNMAP, ZERO, VERIFY           command after command until the range is through
+ *	with FUA                      then a flush, if the commands could not say it themselves
  *
- * A unit limits the length of the last three, and says how in a VPD page that many do not have. So the limit is found by asking:
+ * A unit limits the length of UNMAP, ZERO and VERIFY, and says how in a VPD page that many do not have. So the limit is found by asking:
  * refused because of a field, the same is tried with half the blocks. The request itself is all the memory there is.
  *
  * One thread has a request at any time: who submits, then the loop. No locks.
@@ -25,7 +25,7 @@
 
 enum { RUN_BUDGET = 32 };
 
-enum step { STEP_CAPACITY, STEP_RANGE };
+enum step { STEP_RANGE, STEP_FLUSH };
 
 /* What a request knows of itself while it is ours, kept in hba_disk_io::core. */
 struct __attribute__((may_alias)) state {
@@ -35,9 +35,9 @@ struct __attribute__((may_alias)) state {
 	uint32_t count; /* blocks of the command that is out */
 	uint8_t step;   /* enum step */
 	bool unmap;     /* ZERO may unmap */
+	bool flush;     /* what FUA asks for, the commands do not do */
 	bool finished;  /* hba_disk_do() looks here */
-	uint8_t reserved;
-	uint8_t bytes[DISK_CAPACITY_BYTES]; /* a parameter list, or the capacity */
+	uint8_t bytes[DISK_UNMAP_LIST_BYTES];
 };
 
 static_assert(sizeof(struct state) <= sizeof(((struct hba_disk_io *)0)->core), "fits the room that the header gives it");
@@ -96,20 +96,29 @@ static void set_command(struct hba_task *t, const struct scsi_cdb *cdb)
 	t->cdb_len = cdb->length;
 }
 
-static void fill_capacity(struct hba_disk_io *io, struct hba_task *t)
+static void fill_flush(struct hba_task *t)
 {
-	struct state *s = state_of(io);
-	struct scsi_cdb cdb = scsi_cdb_read_capacity_16(sizeof(s->bytes));
+	struct scsi_cdb cdb = disk_command(HBA_DISK_FLUSH, 0, (struct disk_range) { 0 }, false);
 
 	set_command(t, &cdb);
-	set_data(t, HBA_FROM_TARGET, s->bytes, sizeof(s->bytes));
+	set_data(t, HBA_NO_DATA, NULL, 0);
+}
+
+/* The answer lies in the memory of the extents until it is read. */
+static void fill_status(struct hba_disk_io *io, struct hba_task *t)
+{
+	uint32_t bytes = disk_status_bytes(disk_status_descriptors(io->max_extents));
+	struct scsi_cdb cdb = scsi_cdb_lba_status(state_of(io)->block, bytes);
+
+	set_command(t, &cdb);
+	set_data(t, HBA_FROM_TARGET, io->extents, bytes);
 }
 
 static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 {
 	struct state *s = state_of(io);
 	struct disk_range range = { s->block, s->left < s->piece ? (uint32_t)s->left : s->piece };
-	struct scsi_cdb cdb = disk_command(io->op, io->flags, range, s->unmap);
+	struct scsi_cdb cdb = disk_command(io->op, s->flush ? 0 : io->flags, range, s->unmap);
 
 	s->count = range.count;
 	set_command(t, &cdb);
@@ -130,8 +139,10 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 
 static int send_command(struct hba_disk_io *io, struct hba_task *t)
 {
-	if (state_of(io)->step == STEP_CAPACITY)
-		fill_capacity(io, t);
+	if (state_of(io)->step == STEP_FLUSH)
+		fill_flush(t);
+	else if (io->op == HBA_DISK_STATUS)
+		fill_status(io, t);
 	else
 		fill_range(io, t);
 	return hba_submit(t, command_done, io);
@@ -147,14 +158,9 @@ static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 
 /* ---- its answer ----------------------------------------------------------------------------------------------------- */
 
-/* A unit that does not know the command promises nothing: zeros are written then. */
-static void learn_capacity(struct state *s, const struct hba_result *r)
+static bool has_pieces(enum hba_disk_op op)
 {
-	struct scsi_capacity c;
-
-	if (r->outcome == HBA_GOOD && scsi_capacity_read_16(s->bytes, r->bytes, &c) == 0)
-		s->unmap = c.provisioned && c.reads_zero;
-	s->step = STEP_RANGE;
+	return op == HBA_DISK_UNMAP || op == HBA_DISK_ZERO || op == HBA_DISK_VERIFY;
 }
 
 /* Whether there is a smaller or plainer command to try instead of the one refused. */
@@ -162,14 +168,19 @@ static bool make_modest(struct hba_disk_io *io)
 {
 	struct state *s = state_of(io);
 
-	if (disk_has_data(io->op) || io->op == HBA_DISK_FLUSH)
+	/* A unit need not have the FUA bit (SBC-3 6.4.1, DPOFUA), and says so only when it is used. */
+	if (io->op == HBA_DISK_WRITE && io->flags & HBA_DISK_FUA && !s->flush) {
+		s->flush = true;
+		return true;
+	}
+	if (!has_pieces(io->op))
 		return false;
 	if (s->count > 1) {
 		while (s->piece >= s->count)
 			s->piece /= 2;
 		return true;
 	}
-	if (!s->unmap)
+	if (!s->unmap || io->flags & HBA_DISK_FAST)
 		return false;
 	s->unmap = false;
 	s->piece = FIRST_PIECE;
@@ -182,7 +193,38 @@ static int range_error(const struct hba_disk_io *io, const struct hba_result *r)
 
 	if (error == 0 && disk_has_data(io->op) && r->bytes != io->length)
 		return -EIO; /* the target says good and moved less */
+	/* What a unit does not know of STATUS is a service action, and that is a field: the range has been checked. */
+	if (io->op == HBA_DISK_STATUS && error == -EINVAL)
+		return -EOPNOTSUPP;
 	return error;
+}
+
+static int flush_error(const struct hba_result *r)
+{
+	int error = disk_error(r);
+
+	return error == -EOPNOTSUPP ? 0 : error;
+}
+
+static int take_status(struct hba_disk_io *io, const struct hba_result *r)
+{
+	int n = disk_status_read(io, state_of(io)->block_bytes, (const uint8_t *)io->extents, r->bytes, io->extents);
+
+	if (n < 0)
+		return -EIO; /* no error of ours, and no answer to what was asked */
+	io->n_extents = (uint32_t)n;
+	return 0;
+}
+
+/* The commands have gone through. */
+static void range_through(struct hba_disk_io *io, struct hba_task *t, const struct hba_result *r)
+{
+	if (!state_of(io)->flush) {
+		finish(io, t, io->op == HBA_DISK_STATUS ? take_status(io, r) : 0);
+		return;
+	}
+	state_of(io)->step = STEP_FLUSH;
+	send_or_finish(io, t);
 }
 
 static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct hba_result *r)
@@ -190,7 +232,6 @@ static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct 
 	struct state *s = state_of(io);
 	int error = range_error(io, r);
 
-	keep_result(io, r);
 	if (error == -EINVAL && disk_too_long(r) && make_modest(io)) {
 		send_or_finish(io, t);
 		return;
@@ -201,22 +242,21 @@ static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct 
 	}
 	s->block += s->count;
 	s->left -= s->count;
-	if (s->left)
+	if (s->left && has_pieces(io->op))
 		send_or_finish(io, t);
 	else
-		finish(io, t, 0);
+		range_through(io, t, r);
 }
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg)
 {
 	struct hba_disk_io *io = arg;
 
-	if (state_of(io)->step == STEP_RANGE) {
+	keep_result(io, r);
+	if (state_of(io)->step == STEP_FLUSH)
+		finish(io, t, flush_error(r));
+	else
 		range_done(io, t, r);
-	} else {
-		learn_capacity(state_of(io), r);
-		send_or_finish(io, t);
-	}
 }
 
 /* ---- the way in ----------------------------------------------------------------------------------------------------- */
@@ -240,9 +280,12 @@ static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info)
 		.left = flush ? 0 : io->length / info->block_bytes,
 		.piece = disk_has_data(io->op) ? UINT32_MAX : FIRST_PIECE,
 		.block_bytes = info->block_bytes,
-		.step = io->op == HBA_DISK_ZERO ? STEP_CAPACITY : STEP_RANGE,
+		.step = flush ? STEP_FLUSH : STEP_RANGE,
+		.unmap = io->op == HBA_DISK_ZERO && disk_zero_unmaps(io, info),
+		.flush = has_pieces(io->op) && io->op != HBA_DISK_VERIFY && io->flags & HBA_DISK_FUA,
 	};
 	io->error = 0;
+	io->n_extents = 0;
 	io->result = (struct hba_result) { .sense = NULL };
 	io->waiter = (struct hba_waiter) { .ready = task_ready };
 }
@@ -254,6 +297,8 @@ static size_t bounce_bytes(const struct hba_disk_io *io)
 		return io->mode == HBA_DATA_REGION ? 0 : io->length;
 	if (io->op == HBA_DISK_ZERO)
 		return DISK_MAX_BLOCK_BYTES;
+	if (io->op == HBA_DISK_STATUS)
+		return disk_status_bytes(disk_status_descriptors(io->max_extents));
 	return io->op == HBA_DISK_UNMAP ? DISK_UNMAP_LIST_BYTES : 0;
 }
 

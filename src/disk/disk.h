@@ -13,8 +13,8 @@
 
 enum {
 	DISK_UNMAP_LIST_BYTES = 24,  /* header and one descriptor (SBC-3 5.28) */
-	DISK_CAPACITY_BYTES = 32,    /* READ CAPACITY(16) */
 	DISK_MAX_BLOCK_BYTES = 4224, /* of ZERO: the largest block that is made, 4 KiB with 128 bytes of its owner's */
+	DISK_MOST_STATUS = 31, /* descriptors of GET LBA STATUS: an answer that the narrowest controller can carry, 512 bytes */
 };
 
 /** struct disk_range - The blocks of one command. `count` is 0 only for FLUSH, where it means all. */
@@ -23,11 +23,23 @@ struct disk_range {
 	uint32_t count;
 };
 
-/** disk_command() - The CDB for a range. unmap: ZERO may be done by unmapping. Total: any `op` of the enum has one. */
+/** disk_command() - The CDB for a range, of all ops but STATUS. unmap: ZERO may be done by unmapping. */
 struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap);
 
 /** disk_unmap_list() - The parameter list that UNMAP's CDB announces. */
 void disk_unmap_list(struct disk_range range, uint8_t bytes[DISK_UNMAP_LIST_BYTES]);
+
+/** disk_status_descriptors() - How many the unit is asked for. */
+static inline uint32_t disk_status_descriptors(uint32_t max_extents)
+{
+	return max_extents < DISK_MOST_STATUS ? max_extents : DISK_MOST_STATUS;
+}
+
+/** disk_status_bytes() - How long an answer with so many is. It fits where as many struct hba_disk_extent do. */
+static inline uint32_t disk_status_bytes(uint32_t descriptors)
+{
+	return SCSI_LBA_STATUS_HEADER_BYTES + descriptors * SCSI_LBA_STATUS_BYTES;
+}
 
 /** disk_has_data() - READ and WRITE: the caller's data go with it. */
 static inline bool disk_has_data(enum hba_disk_op op)
@@ -39,6 +51,18 @@ static inline bool disk_has_data(enum hba_disk_op op)
 
 /** disk_check() - Is this a request for that unit at all? What hba_disk_submit() returns. */
 int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info);
+/** disk_zero_unmaps() - May that ZERO be done by unmapping? */
+bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *info);
+
+/* ---- status.c ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * disk_status_read() - What the unit says of a range, from its beginning on; `most` extents at most.
+ *
+ * How many there are. -EPROTO: it does not say anything of the range's first block. `bytes` may be the memory of the extents.
+ */
+int disk_status_read(const struct hba_disk_io *io, uint32_t block_bytes, const uint8_t *bytes, size_t length,
+		     struct hba_disk_extent *ret_extents);
 
 /* ---- error.c -------------------------------------------------------------------------------------------------------- */
 

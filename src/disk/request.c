@@ -6,7 +6,26 @@
 
 static bool is_op(enum hba_disk_op op)
 {
-	return (unsigned)op <= HBA_DISK_VERIFY;
+	return (unsigned)op <= HBA_DISK_STATUS;
+}
+
+static bool has_fit_flags(const struct hba_disk_io *io)
+{
+	uint32_t fit = HBA_DISK_FUA | (io->op == HBA_DISK_ZERO ? HBA_DISK_ALLOCATE | HBA_DISK_FAST : 0);
+
+	return (io->flags & ~fit) == 0;
+}
+
+bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *info)
+{
+	return info->thin && info->reads_zero && !(io->flags & HBA_DISK_ALLOCATE);
+}
+
+static int check_zero(const struct hba_disk_io *io, const struct hba_lun_info *info)
+{
+	if (info->block_bytes > DISK_MAX_BLOCK_BYTES)
+		return -EOPNOTSUPP;
+	return io->flags & HBA_DISK_FAST && !disk_zero_unmaps(io, info) ? -EOPNOTSUPP : 0;
 }
 
 static int check_range(const struct hba_disk_io *io, const struct hba_lun_info *info)
@@ -34,10 +53,12 @@ int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info)
 {
 	int r;
 
-	if (!is_op(io->op) || !io->done || io->flags & ~(uint32_t)HBA_DISK_FUA)
+	if (!is_op(io->op) || !io->done || !has_fit_flags(io))
 		return -EINVAL;
 	if (!info->present)
 		return -ENODEV;
+	if (io->generation && io->generation != info->generation)
+		return -ESTALE;
 	if (info->block_bytes == 0)
 		return -ENOMEDIUM;
 	if (io->op == HBA_DISK_FLUSH)
@@ -45,7 +66,9 @@ int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info)
 	r = check_range(io, info);
 	if (r < 0)
 		return r;
-	if (io->op == HBA_DISK_ZERO && info->block_bytes > DISK_MAX_BLOCK_BYTES)
-		return -EOPNOTSUPP;
+	if (io->op == HBA_DISK_ZERO)
+		return check_zero(io, info);
+	if (io->op == HBA_DISK_STATUS)
+		return io->extents && io->max_extents ? 0 : -EINVAL;
 	return disk_has_data(io->op) ? check_data(io, info) : 0;
 }

@@ -33,7 +33,9 @@ struct hba_lun {
 	struct sent sent[MAX_SENT];
 	unsigned n_sent, n_dones;
 	uint32_t max_count; /* blocks per dataless command; refused above */
-	bool provisioned, no_capacity, refuse_unmap, later, short_data;
+	bool refuse_unmap, refuse_fua, no_status, later, short_data;
+	struct scsi_lba_status status[DISK_MOST_STATUS]; /* what GET LBA STATUS says */
+	unsigned n_status;
 	unsigned puts, gets;
 	struct hba_waiter *waiter;
 	struct hba_result answer; /* to READ, WRITE and FLUSH */
@@ -73,26 +75,30 @@ void hba_task_put(struct hba_task *t)
 
 static const uint8_t invalid_field[18] = { 0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24 };
 
+static struct hba_result refusal(void)
+{
+	return (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = sizeof(invalid_field) };
+}
+
 static struct hba_result dataless_answer(const struct hba_lun *lun, const struct hba_task *t)
 {
 	uint32_t count = t->cdb[0] == SCSI_UNMAP ? get_be32((const uint8_t *)t->data.buffer + 16) : get_be32(&t->cdb[10]);
-	struct hba_result refused = { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = sizeof(invalid_field) };
 
 	if (count > lun->max_count || (t->cdb[0] == SCSI_WRITE_SAME_16 && t->cdb[1] && lun->refuse_unmap))
-		return refused;
+		return refusal();
 	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = t->length };
 }
 
-static struct hba_result capacity_answer(const struct hba_lun *lun, const struct hba_task *t)
+static struct hba_result status_answer(const struct hba_lun *lun, const struct hba_task *t)
 {
-	struct scsi_capacity c = {
-		.blocks = BLOCKS, .block_bytes = BLOCK, .provisioned = lun->provisioned, .reads_zero = lun->provisioned
-	};
+	uint8_t bytes[SCSI_LBA_STATUS_HEADER_BYTES + DISK_MOST_STATUS * SCSI_LBA_STATUS_BYTES];
+	size_t n = scsi_lba_status_write(lun->status, lun->n_status, bytes);
 
-	if (lun->no_capacity)
-		return (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = 18 };
-	scsi_capacity_write_16(&c, t->data.buffer);
-	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = t->length };
+	if (lun->no_status)
+		return refusal();
+	n = n < t->length ? n : t->length;
+	memcpy(t->data.buffer, bytes, n);
+	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = n };
 }
 
 int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
@@ -110,9 +116,11 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
 	if (t->direction == HBA_TO_TARGET && t->mode == HBA_DATA_CPU && !t->n_data)
 		memcpy(s->data, t->data.buffer, t->length < sizeof(s->data) ? t->length : sizeof(s->data));
 	if (t->cdb[0] == SCSI_SERVICE_ACTION_IN_16)
-		r = capacity_answer(lun, t);
+		r = status_answer(lun, t);
 	else if (t->cdb[0] == SCSI_UNMAP || t->cdb[0] == SCSI_WRITE_SAME_16 || t->cdb[0] == SCSI_VERIFY_16)
 		r = dataless_answer(lun, t);
+	else if (lun->refuse_fua && t->cdb[1] & 0x08)
+		r = refusal();
 	else
 		r.bytes = lun->short_data ? t->length - BLOCK : t->length;
 	done(t, &r, arg);
@@ -155,6 +163,14 @@ static struct hba_lun a_lun(void)
 		.max_count = UINT32_MAX,
 		.answer = { .outcome = HBA_GOOD },
 	};
+}
+
+static struct hba_lun a_thin_lun(void)
+{
+	struct hba_lun lun = a_lun();
+
+	lun.info.thin = lun.info.reads_zero = true;
+	return lun;
 }
 
 static char buffer[8 * BLOCK];
@@ -200,6 +216,153 @@ static void fua_is_in_the_command(void **state)
 	io.flags = HBA_DISK_FUA;
 	assert_int_equal(hba_disk_do(&io), 0);
 	assert_int_equal(lun.sent[0].cdb[1], 0x08);
+}
+
+static int with_fua(struct hba_lun *lun, enum hba_disk_op op)
+{
+	struct hba_disk_io io = an_io(lun, op, 0, BLOCK);
+
+	io.flags = HBA_DISK_FUA;
+	return hba_disk_do(&io);
+}
+
+/* SYNCHRONIZE CACHE, and on which command before it. */
+static void what_cannot_say_fua_is_flushed(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	assert_int_equal(with_fua(&lun, HBA_DISK_ZERO), 0);
+	assert_int_equal(with_fua(&lun, HBA_DISK_UNMAP), 0);
+	assert_int_equal(lun.n_sent, 4);
+	assert_int_equal(lun.sent[1].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	assert_int_equal(lun.sent[3].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	assert_int_equal(with_fua(&lun, HBA_DISK_VERIFY), 0);
+	assert_int_equal(lun.n_sent, 5);
+	lun = a_lun();
+	lun.refuse_fua = true;
+	assert_int_equal(with_fua(&lun, HBA_DISK_WRITE), 0);
+	assert_int_equal(lun.n_sent, 3);
+	assert_int_equal(lun.sent[0].cdb[1], 0x08);
+	assert_int_equal(lun.sent[1].cdb[0], SCSI_WRITE_10);
+	assert_int_equal(lun.sent[1].cdb[1], 0);
+	assert_int_equal(lun.sent[2].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	assert_int_equal(lun.puts, 1);
+}
+
+static void a_flush_that_fails_is_an_error(void **state)
+{
+	static const uint8_t no_such_command[18] = { 0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20 };
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = no_such_command, .sense_len = 18 };
+	assert_int_equal(run(&lun, HBA_DISK_FLUSH, 0, 0), 0);
+	assert_int_equal(with_fua(&lun, HBA_DISK_ZERO), 0);
+	lun.answer = (struct hba_result) { .outcome = HBA_BUSY };
+	assert_int_equal(run(&lun, HBA_DISK_FLUSH, 0, 0), -EAGAIN);
+	assert_int_equal(with_fua(&lun, HBA_DISK_ZERO), -EAGAIN);
+}
+
+static int status(struct hba_lun *lun, uint64_t block, uint64_t count, struct hba_disk_extent *extents, uint32_t *n)
+{
+	struct hba_disk_io io = an_io(lun, HBA_DISK_STATUS, block * BLOCK, count * BLOCK);
+	int r;
+
+	io.extents = extents;
+	io.max_extents = *n;
+	r = hba_disk_do(&io);
+	*n = io.n_extents;
+	return r;
+}
+
+static void status_is_told_in_extents(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_extent e[DISK_MOST_STATUS + 4];
+	uint32_t n = DISK_MOST_STATUS + 4;
+
+	(void)state;
+	lun.status[0] = (struct scsi_lba_status) { .extent = { 90, 20 }, .provisioning = SCSI_MAPPED };
+	lun.status[1] = (struct scsi_lba_status) { .extent = { 110, 5 }, .provisioning = SCSI_DEALLOCATED };
+	lun.status[2] = (struct scsi_lba_status) { .extent = { 115, 1 }, .provisioning = SCSI_ANCHORED };
+	lun.status[3] = (struct scsi_lba_status) { .extent = { 116, UINT32_MAX }, .provisioning = 9 };
+	lun.n_status = 4;
+	assert_int_equal(status(&lun, 100, 50, e, &n), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(get_be64(&lun.sent[0].cdb[2]), 100);
+	assert_int_equal(get_be32(&lun.sent[0].cdb[10]), lun.sent[0].length);
+	assert_int_equal(lun.sent[0].length, 504);
+	assert_memory_equal(&e[0], &((struct hba_disk_extent) { 100 * BLOCK, 10 * BLOCK, HBA_DISK_MAPPED }), 20);
+	assert_memory_equal(&e[1], &((struct hba_disk_extent) { 110 * BLOCK, 5 * BLOCK, HBA_DISK_DEALLOCATED }), 20);
+	assert_memory_equal(&e[2], &((struct hba_disk_extent) { 115 * BLOCK, 1 * BLOCK, HBA_DISK_ANCHORED }), 20);
+	assert_memory_equal(&e[3], &((struct hba_disk_extent) { 116 * BLOCK, 34 * BLOCK, HBA_DISK_MAPPED }), 20);
+	n = 1;
+	assert_int_equal(status(&lun, 100, 50, e, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(e[0].length, 10 * BLOCK);
+}
+
+/* Nothing, what lies elsewhere, what goes backwards, what leaves a gap: only what leads on from the first block is told. */
+static void a_status_that_cannot_be_is_not_believed(void **state)
+{
+	static const struct {
+		struct scsi_extent told[2];
+		unsigned n_told;
+		uint32_t n;
+	} cases[] = {
+		{ { { 0, 0 } }, 0, 0 },
+		{ { { 100, 0 } }, 1, 0 },
+		{ { { 101, 5 } }, 1, 0 },
+		{ { { 50, 50 } }, 1, 0 },
+		{ { { UINT64_MAX, 50 } }, 1, 0 },
+		{ { { 100, 5 }, { 107, 5 } }, 2, 1 },
+		{ { { 100, 5 }, { 90, 10 } }, 2, 1 },
+		{ { { 100, UINT32_MAX }, { 100 + (uint64_t)UINT32_MAX, 10 } }, 2, 1 },
+	};
+	struct hba_disk_extent e[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct hba_lun lun = a_lun();
+		uint32_t n = ARRAY_SIZE(e);
+
+		for (unsigned j = 0; j < cases[i].n_told; j++)
+			lun.status[j].extent = cases[i].told[j];
+		lun.n_status = cases[i].n_told;
+		assert_int_equal(status(&lun, 100, 50, e, &n), cases[i].n ? 0 : -EIO);
+		assert_int_equal(n, cases[i].n);
+	}
+}
+
+static void a_unit_without_status_says_so(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_extent e;
+	uint32_t n = 1;
+
+	(void)state;
+	lun.no_status = true;
+	assert_int_equal(status(&lun, 0, 1, &e, &n), -EOPNOTSUPP);
+	n = 0;
+	assert_int_equal(status(&lun, 0, 1, &e, &n), -EINVAL);
+	n = 1;
+	assert_int_equal(status(&lun, 0, 1, NULL, &n), -EINVAL);
+	assert_int_equal(lun.n_sent, 1);
+}
+
+static void another_disk_is_not_touched(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_WRITE, 0, BLOCK);
+
+	(void)state;
+	lun.info.generation = 2;
+	io.generation = 1;
+	assert_int_equal(hba_disk_do(&io), -ESTALE);
+	assert_int_equal(lun.n_sent, 0);
+	io.generation = 2;
+	assert_int_equal(hba_disk_do(&io), 0);
 }
 
 static void flush_is_of_the_whole_unit(void **state)
@@ -293,17 +456,44 @@ static void zero_unmaps_only_where_that_reads_as_zeros(void **state)
 
 	(void)state;
 	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
-	assert_int_equal(lun.n_sent, 2);
-	assert_int_equal(lun.sent[1].cdb[1], 0);
-	assert_int_equal(lun.sent[1].length, BLOCK);
-	lun = a_lun();
-	lun.provisioned = true;
+	assert_int_equal(lun.n_sent, 1);
+	assert_int_equal(lun.sent[0].cdb[1], 0);
+	assert_int_equal(lun.sent[0].length, BLOCK);
+	lun = a_thin_lun();
 	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
+	assert_int_equal(lun.sent[0].cdb[1], 0x08);
+	lun.info.reads_zero = false;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
+	assert_int_equal(lun.sent[1].cdb[1], 0);
+}
+
+static int zero_with(struct hba_lun *lun, uint32_t flags)
+{
+	struct hba_disk_io io = an_io(lun, HBA_DISK_ZERO, 0, 64 * BLOCK);
+
+	io.flags = flags;
+	return hba_disk_do(&io);
+}
+
+static void zero_allocates_or_is_fast_when_told(void **state)
+{
+	struct hba_lun lun = a_thin_lun();
+
+	(void)state;
+	assert_int_equal(zero_with(&lun, HBA_DISK_ALLOCATE), 0);
+	assert_int_equal(lun.sent[0].cdb[1], 0);
+	assert_int_equal(zero_with(&lun, HBA_DISK_FAST), 0);
 	assert_int_equal(lun.sent[1].cdb[1], 0x08);
+	assert_int_equal(zero_with(&lun, HBA_DISK_FAST | HBA_DISK_ALLOCATE), -EOPNOTSUPP);
+	assert_int_equal(lun.n_sent, 2);
+	/* Refused, it is not written block by block. */
+	lun.refuse_unmap = true;
+	assert_int_equal(zero_with(&lun, HBA_DISK_FAST), -EINVAL);
+	for (unsigned i = 0; i < lun.n_sent; i++)
+		assert_true(i == 0 || lun.sent[i].cdb[1] == 0x08);
 	lun = a_lun();
-	lun.no_capacity = true;
-	assert_int_equal(run(&lun, HBA_DISK_ZERO, 0, 64 * BLOCK), 0);
-	assert_int_equal(lun.sent[1].cdb[1], 0);
+	assert_int_equal(zero_with(&lun, HBA_DISK_FAST), -EOPNOTSUPP);
+	assert_int_equal(lun.n_sent, 0);
 }
 
 static void zero_is_written_where_unmapping_is_refused(void **state)
@@ -311,7 +501,7 @@ static void zero_is_written_where_unmapping_is_refused(void **state)
 	struct hba_lun lun = a_lun();
 
 	(void)state;
-	lun.provisioned = lun.refuse_unmap = true;
+	lun.info.thin = lun.info.reads_zero = lun.refuse_unmap = true;
 	assert_int_equal(run(&lun, HBA_DISK_ZERO, 5 * BLOCK, 64 * BLOCK), 0);
 	check_cover(&lun, SCSI_WRITE_SAME_16, 5, 64);
 }
@@ -419,6 +609,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_and_writes_are_one_command),
 		cmocka_unit_test(fua_is_in_the_command),
+		cmocka_unit_test(what_cannot_say_fua_is_flushed),
+		cmocka_unit_test(a_flush_that_fails_is_an_error),
+		cmocka_unit_test(status_is_told_in_extents),
+		cmocka_unit_test(a_status_that_cannot_be_is_not_believed),
+		cmocka_unit_test(a_unit_without_status_says_so),
+		cmocka_unit_test(another_disk_is_not_touched),
+		cmocka_unit_test(zero_allocates_or_is_fast_when_told),
 		cmocka_unit_test(flush_is_of_the_whole_unit),
 		cmocka_unit_test(what_cannot_be_is_refused_unsent),
 		cmocka_unit_test(long_ranges_become_several_commands),

@@ -83,6 +83,34 @@ static void the_others_end(void **state)
 	}
 }
 
+/* Memory has room by pages: one that is written stands between two runs that are not. */
+static void status_tells_what_was_written(void **state)
+{
+	struct hba_controller *c = *state;
+	struct hba_disk_extent e[4];
+	struct hba_disk_io io = {
+		.lun = hba_lun_next(c, NULL), .op = HBA_DISK_STATUS, .length = SIZE, .extents = e, .max_extents = 4
+	};
+	struct hba_lun_info info;
+	uint8_t *data = calloc(1, PIECE);
+
+	assert_non_null(data);
+	hba_lun_get_info(io.lun, &info);
+	assert_true(info.thin && info.reads_zero);
+	assert_int_equal(run(c, HBA_DISK_UNMAP, 0, SIZE, NULL), 0);
+	memset(data, 1, PIECE);
+	assert_int_equal(run(c, HBA_DISK_WRITE, PIECE, PIECE, data), 0);
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(io.n_extents, 3);
+	assert_int_equal(e[0].state, HBA_DISK_DEALLOCATED);
+	assert_int_equal(e[1].state, HBA_DISK_MAPPED);
+	assert_int_equal(e[2].state, HBA_DISK_DEALLOCATED);
+	assert_int_equal(e[1].offset, PIECE);
+	assert_int_equal(e[1].length, PIECE);
+	assert_int_equal(e[2].offset + e[2].length, SIZE);
+	free(data);
+}
+
 static unsigned dones;
 
 static void count(struct hba_disk_io *io)
@@ -189,8 +217,11 @@ static void pieces_outside_a_mapping_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_zeroed_reads_as_zeros),        cmocka_unit_test(the_others_end),
-		cmocka_unit_test(requests_wait_for_their_task),         cmocka_unit_test(pieces_of_a_mapping_take_the_data),
+		cmocka_unit_test(status_tells_what_was_written),
+		cmocka_unit_test(what_is_zeroed_reads_as_zeros),
+		cmocka_unit_test(the_others_end),
+		cmocka_unit_test(requests_wait_for_their_task),
+		cmocka_unit_test(pieces_of_a_mapping_take_the_data),
 		cmocka_unit_test(pieces_outside_a_mapping_are_refused),
 	};
 
