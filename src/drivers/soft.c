@@ -153,17 +153,21 @@ static void set_rules(struct soft *soft)
 	soft->picky = segment_rules_exist(&soft->rules[0]) || segment_rules_exist(&soft->rules[1]);
 }
 
-static int set_properties(struct hba_controller *c)
+static int set_properties(struct hba_controller *c, bool fill_none)
 {
 	const struct hba_property properties[] = {
 		{ .key = "Vendor Name", .type = HBA_STRING, .value.string = "hbakit" },
 		{ .key = "Product Name", .type = HBA_STRING, .value.string = "software HBA" },
 		{ .key = "Product Revision Level", .type = HBA_STRING, .value.string = hba_version() },
 	};
+	/* Whoever passes data on to others must know. */
+	const struct hba_property undefined = { .key = "Undefined Reads", .type = HBA_NUMBER, .value.number = 1 };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(properties) && r == 0; i++)
 		r = hba_set_property(c, NULL, &properties[i]);
+	if (r == 0 && fill_none)
+		r = hba_set_property(c, NULL, &undefined);
 	return r;
 }
 
@@ -185,7 +189,7 @@ static int soft_initialize(struct hba_controller *c, struct hba_report *report)
 	report_place(report, soft);
 	report_pool(report, &soft->wishes);
 	report_data(report, &soft->wishes);
-	return set_properties(c);
+	return set_properties(c, soft->wishes.fill_none);
 }
 
 /* The frame is the chip's own memory: it has to lie where the report said it must. */
