@@ -9,7 +9,7 @@ endif
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
-.PHONY: help build run test test-all test-busy guest qemu-long bench bench-guest style mutants deb format clean
+.PHONY: help build run test test-all test-busy guest qemu-long nbd-long bench bench-guest style mutants deb format clean
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make guest      drivers over VFIO, in a QEMU guest with an IOMMU (minutes; the first time also downloads a kernel)'
 	@echo '                GUEST=--short for less, GUEST=--verbose to read along, GUEST=unplug for one scenario'
 	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
+	@echo 'make nbd-long   NBD clients that others wrote, with more data: on a file and on QEMU models'
 	@echo 'make bench      commands per second and latency, beside others: docs/benchmarks.md; JSON in run/'
 	@echo 'make bench-guest  hbakit over VFIO beside Linux'\''s own driver, in a guest: a section of the same page (some minutes)'
 	@echo '                GUEST=--profile: only where the instructions go'
@@ -64,6 +65,12 @@ qemu-long:
 	@tools/deps build qemu test
 	@$(MAKE) --no-print-directory build
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite qemu-long
+
+nbd-long:
+	@tools/deps build qemu test
+	@$(MAKE) --no-print-directory build
+	@for kind in soft pvscsi virtio-scsi; do tests/nbd/clients.py $(BUILD)/src/cli/hbakit $$kind long || exit 1; done
+	@tests/nbd/trouble.py $(BUILD)/src/cli/hbakit long
 
 bench:
 	@tools/deps build bench

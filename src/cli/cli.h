@@ -49,7 +49,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_bench, cmd_cdb, cmd_check, cmd_completion, cmd_drivers, cmd_info, cmd_inquiry, cmd_pci,
-	cmd_read, cmd_scan, cmd_write;
+	cmd_read, cmd_scan, cmd_serve, cmd_write;
 
 /** cli_commands() - All of them; NULL behind the last. */
 const struct cli_command *const *cli_commands(void);

@@ -9,8 +9,8 @@
 enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
 
 static const struct cli_command *const commands[] = {
-	&cmd_drivers, &cmd_pci, &cmd_scan,  &cmd_info,  &cmd_inquiry,    &cmd_read,
-	&cmd_write,   &cmd_cdb, &cmd_bench, &cmd_check, &cmd_completion, NULL,
+	&cmd_drivers, &cmd_pci,   &cmd_scan,  &cmd_info,  &cmd_inquiry,    &cmd_read, &cmd_write,
+	&cmd_cdb,     &cmd_bench, &cmd_check, &cmd_serve, &cmd_completion, NULL,
 };
 
 const struct cli_command *const *cli_commands(void)

@@ -35,7 +35,7 @@ def complete(words, script=SCRIPT, cwd='/'):
 
 def options_of(command):
     """All that stand in its help, by argp's own hand."""
-    return set(re.findall(r'(?<![\w-])(--?[a-z]+)', '\n'.join(re.findall(r'^ +(-.{0,28})', run(command, '--help'), re.M))))
+    return set(re.findall(r'(?<![\w-])(--?[a-z]+(?:-[a-z]+)*)', '\n'.join(re.findall(r'^ +(-.{0,28})', run(command, '--help'), re.M))))
 
 
 def missing(script):

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nbd-server.c: nbdkit with our plugin, as a child in the foreground.
+ *
+ * It inherits the socket (the LISTEN_FDS of sd_listen_fds(3)), a pipe in which the plugin says, once, how it came up, and one on which
+ * nothing is ever said: it ends when our end of that is closed, however we came to do it.
+ */
+#include "cli/nbd-server.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	LISTEN_AT = 3, /* where sd_listen_fds(3) has them */
+	REPORT_AT,
+	LEASH_AT,
+	ABOVE,
+	MAX_ARGUMENTS = 16,
+	MAX_REPORT = 256 << 20, /* of a million units */
+	PATIENCE_MS = 5000,
+	NOT_STARTED = 127,
+};
+
+#define PLUGIN "nbdkit-hbakit-plugin.so"
+
+/* ---- the plugin's file ------------------------------------------------------------------------------------------------ */
+
+/* The folder of this program, with the slash. Empty: not known. */
+static void find_folder(char folder[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
+
+	while (n > 0 && folder[n - 1] != '/')
+		n--;
+	folder[n > 0 ? n : 0] = '\0';
+}
+
+/* Beside the program, in the build tree, installed. NULL: nowhere. The caller frees. */
+static char *find_plugin(void)
+{
+	char folder[PATH_MAX];
+	const struct {
+		const char *folder, *path;
+	} places[] = { { folder, PLUGIN }, { folder, "../frontends/nbd/" PLUGIN }, { NBD_PLUGIN_DIR "/", PLUGIN } };
+	char *path;
+
+	find_folder(folder);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		if (asprintf(&path, "%s%s", places[i].folder, places[i].path) < 0)
+			return NULL;
+		if (places[i].folder[0] && access(path, R_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+/* ---- the child -------------------------------------------------------------------------------------------------------- */
+
+struct arguments {
+	char *words[MAX_ARGUMENTS];
+	unsigned n;
+	bool failed;
+};
+
+static void add(struct arguments *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct arguments *a, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&a->words[a->n], format, args) < 0) {
+		a->words[a->n] = NULL;
+		a->failed = true;
+	} else {
+		a->n++;
+	}
+	va_end(args);
+}
+
+static void fill(struct arguments *a, const char *plugin, const struct nbd_wishes *w)
+{
+	add(a, "nbdkit");
+	add(a, "--foreground");
+	add(a, "--threads=%u", w->threads);
+	if (w->common->read_only)
+		add(a, "--readonly");
+	add(a, "%s", plugin);
+	add(a, "uri=%s", w->common->uri);
+	if (w->common->plugin)
+		add(a, "driver=%s", w->common->plugin);
+	add(a, "read-only=%d", w->common->read_only);
+	add(a, "verbose=%d", w->common->verbose);
+	add(a, "report=%d", REPORT_AT);
+	add(a, "leash=%d", LEASH_AT);
+}
+
+static void free_arguments(struct arguments *a)
+{
+	for (unsigned i = 0; i < a->n; i++)
+		free(a->words[i]);
+}
+
+/* All are copied out of the way first, so that none is written over. */
+static bool place_descriptors(const int from[ABOVE - LISTEN_AT])
+{
+	int high[ABOVE - LISTEN_AT];
+
+	for (int i = 0; i < ABOVE - LISTEN_AT; i++) {
+		high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE);
+		if (high[i] < 0)
+			return false;
+	}
+	for (int i = 0; i < ABOVE - LISTEN_AT; i++)
+		if (dup2(high[i], LISTEN_AT + i) < 0)
+			return false;
+	return true;
+}
+
+/* We are the only thread: whatever libc does after a fork, it may do here. */
+static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LISTEN_AT])
+{
+	char pid[24];
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	if (place_descriptors(from))
+		execvp(a->words[0], a->words);
+	dprintf(from[REPORT_AT - LISTEN_AT], "{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}",
+		strerror(errno));
+	_exit(NOT_STARTED);
+}
+
+static int spawn(const struct arguments *a, int listener, struct nbd_server *server)
+{
+	int report[2], leash[2] = { -1, -1 };
+	pid_t pid;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return cli_fail("no pipe can be made: %s", strerror(errno));
+	/* The child's copy of our end of the leash goes with exec; until then nobody needs it. */
+	pid = pipe2(leash, O_CLOEXEC) < 0 ? -1 : fork();
+	if (pid == 0)
+		become_nbdkit(a, (int[]) { listener, report[1], leash[0] });
+	close(report[1]);
+	cleanup_close(&leash[0]);
+	*server = (struct nbd_server) {
+		.pid = pid > 0 ? pid : 0, .pidfd = pid > 0 ? pidfd_open(pid, 0) : -1, .report = report[0], .leash = leash[1]
+	};
+	return server->pidfd < 0 ? cli_fail("nbdkit cannot be started: %s", strerror(errno)) : 0;
+}
+
+int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_server *ret_server)
+{
+	struct arguments a = { .n = 0 };
+	autofree char *plugin = find_plugin();
+	int r;
+
+	*ret_server = (struct nbd_server) { .pidfd = -1, .report = -1, .leash = -1 };
+	if (!plugin)
+		return cli_fail("there is no " PLUGIN " beside this program nor in " NBD_PLUGIN_DIR
+				"; it is built if nbdkit-plugin-dev is installed");
+	fill(&a, plugin, w);
+	r = a.failed ? cli_fail("no memory") : spawn(&a, p->fd, ret_server);
+	free_arguments(&a);
+	return r;
+}
+
+/* ---- its words -------------------------------------------------------------------------------------------------------- */
+
+/* 1: there is something, or the end. 0: a signal came. */
+static int await(struct cli_session *s, int fd)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = s->signal_fd, .events = POLLIN } };
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		;
+	return fds[1].revents == 0;
+}
+
+/* All of it, NUL behind. NULL: a signal came (s->signal), or no memory. The caller frees. */
+static char *read_report(struct cli_session *s, int fd)
+{
+	char *text = NULL, *more;
+	size_t n = 0, room = 0;
+	ssize_t got = 1;
+
+	while (got > 0) {
+		if (!await(s, fd) && cli_interrupted(s))
+			break;
+		if (n + 1 >= room) {
+			room = room ? room * 2 : BUFSIZ;
+			more = room <= MAX_REPORT ? realloc(text, room) : NULL;
+			if (!more)
+				break;
+			text = more;
+		}
+		got = read(fd, text + n, room - n - 1);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	if (got != 0) {
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static int say_end(int status)
+{
+	if (WIFSIGNALED(status))
+		return cli_fail("nbdkit was ended by %s", strsignal(WTERMSIG(status)));
+	return cli_fail("nbdkit ended with %d; what it said is above", WEXITSTATUS(status));
+}
+
+static int reap(struct nbd_server *server)
+{
+	int status = 0;
+
+	while (waitpid(server->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	server->pid = 0;
+	return status;
+}
+
+int nbd_hear(struct cli_session *s, struct nbd_server *server, struct json_object **ret_object)
+{
+	autofree char *text = read_report(s, server->report);
+	struct json_object *o, *error;
+
+	if (!text)
+		return s->signal ? cli_say_interrupted(s, "start") : cli_fail("%s: the list of exports cannot be read", s->uri);
+	o = json_tokener_parse(text);
+	if (!o)
+		return say_end(reap(server));
+	if (!json_object_object_get_ex(o, "error", &error)) {
+		*ret_object = o;
+		return 0;
+	}
+	cli_fail("%s", json_object_get_string(error));
+	json_object_put(o);
+	return CLI_FAILED;
+}
+
+/* ---- its end ---------------------------------------------------------------------------------------------------------- */
+
+/* A terminal that closes, or timeout(1), sends more than one: it is an order only when we have offered that. */
+static void tell_to_end(const struct cli_session *s, struct nbd_server *server)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signal_fd, &info, sizeof(info)) < 0)
+		return;
+	if (server->offered)
+		kill(server->pid, SIGKILL);
+	cleanup_close(&server->leash);
+	server->told = true;
+}
+
+static void offer_to_kill(const struct cli_session *s, struct nbd_server *server)
+{
+	if (!server->offered)
+		fprintf(stderr, "hbakit: %s: commands are out, and are waited for; ^C again to wait no longer\n", s->uri);
+	server->offered = true;
+}
+
+int nbd_wait(const struct cli_session *s, struct nbd_server *server)
+{
+	struct pollfd fds[] = { { .fd = server->pidfd, .events = POLLIN }, { .fd = s->signal_fd, .events = POLLIN } };
+	int n, status;
+
+	do {
+		n = poll(fds, ARRAY_SIZE(fds), server->told ? PATIENCE_MS : -1);
+		if (n > 0 && fds[1].revents)
+			tell_to_end(s, server);
+		if (n == 0)
+			offer_to_kill(s, server);
+	} while (!(n > 0 && fds[0].revents));
+	status = reap(server);
+	return server->told && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : say_end(status);
+}
+
+void nbd_end(struct nbd_server *server)
+{
+	struct pollfd fd = { .fd = server->pidfd, .events = POLLIN };
+
+	cleanup_close(&server->leash);
+	/* It may be at bringing up a controller that does not come. */
+	if (server->pid > 0 && poll(&fd, 1, PATIENCE_MS) <= 0)
+		kill(server->pid, SIGKILL);
+	if (server->pid > 0)
+		reap(server);
+	cleanup_close(&server->pidfd);
+	cleanup_close(&server->report);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * leash.c: how `hbakit serve` ends us: it closes its end of a pipe, by dying too.
+ *
+ * nbdkit ends when its clients have hung up, and some never do. So they are hung up on, in one direction only: what they have asked
+ * for is still answered, and then nbdkit finds that there is nothing more to read. It does not tell which sockets are its clients'; those
+ * are that carry the listening one's name.
+ */
+#include "nbd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LISTENER = 3 }; /* sd_listen_fds(3) */
+
+union name {
+	struct sockaddr any;
+	struct sockaddr_un un;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static bool read_name(int fd, union name *ret_name)
+{
+	socklen_t length = sizeof(*ret_name);
+
+	*ret_name = (union name) { .any.sa_family = AF_UNSPEC };
+	return getsockname(fd, &ret_name->any, &length) == 0;
+}
+
+/* A client's end of TCP has the address it came to, the listener's may stand for all: the port is what they share. */
+static bool are_alike(const union name *a, const union name *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_UNIX)
+		return a->un.sun_path[0] && strncmp(a->un.sun_path, b->un.sun_path, sizeof(a->un.sun_path)) == 0;
+	if (a->any.sa_family == AF_INET)
+		return a->in.sin_port == b->in.sin_port;
+	return a->any.sa_family == AF_INET6 && a->in6.sin6_port == b->in6.sin6_port;
+}
+
+int leash_take(struct leash *l, int fd)
+{
+	union name name;
+
+	if (!read_name(LISTENER, &name) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	l->listener = malloc(sizeof(name));
+	if (!l->listener)
+		return -1;
+	memcpy(l->listener, &name, sizeof(name));
+	l->fd = fd;
+	return 0;
+}
+
+void leash_fini(struct leash *l)
+{
+	free(l->listener);
+	*l = (struct leash) { .fd = -1 };
+}
+
+bool leash_is_cut(const struct leash *l)
+{
+	struct pollfd fd = { .fd = l->fd, .events = POLLIN };
+
+	return l->fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+void leash_hang_up(const struct leash *l)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	union name name;
+
+	while (folder && (entry = readdir(folder))) {
+		int fd = atoi(entry->d_name);
+
+		if (read_name(fd, &name) && are_alike(&name, l->listener))
+			shutdown(fd, SHUT_RD); /* harmless on the listener: nobody is to come in any more */
+	}
+	if (folder)
+		closedir(folder);
+}

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plugin.c: what nbdkit calls. A controller for the process, a unit for each connection.
+ *
+ *	nbdkit hbakit uri=soft:disk.img     or, with words for people, hbakit serve soft:disk.img --nbd unix:/run/disk.sock
+ *
+ * nbdkit checks ranges against the size, and flags against what the connection was offered. The rest of what a client says goes
+ * through hba_disk_submit(), which believes nothing.
+ */
+#include "nbd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+enum { CHORES_MS = 100, MS_PER_S = 1000, RUN_BUDGET = 64, MOST_TURNS = 64 };
+enum { MOST_EXTENTS = 31 }; /* what one command brings */
+enum { USUAL_BLOCK = 4096, MOST_PREFERRED = 32 << 20, MOST_DATA = 32 << 20 };
+
+/* nbdkit has one of each plugin, and gives its functions no pointer: so this is the process's. */
+static struct {
+	struct hba_options options;
+	char *uri, *driver; /* options.plugin points at `driver` */
+	int report;         /* a descriptor; -1: nobody listens */
+	struct leash leash;
+	struct hba_controller *controller;
+	struct turns turns;
+	struct units units;
+	pthread_t keeper;
+	pthread_mutex_t keeper_lock; /* what follows */
+	pthread_cond_t keeper_changed;
+	bool keeper_up, keeper_quit;
+} nbd = { .report = -1, .leash.fd = -1 };
+
+/* ---- parameters ------------------------------------------------------------------------------------------------------- */
+
+static int take_text(char **to, const char *value)
+{
+	free(*to);
+	*to = strdup(value);
+	if (*to)
+		return 0;
+	nbdkit_error("no memory");
+	return -1;
+}
+
+static int take_flag(bool *to, const char *value)
+{
+	int r = nbdkit_parse_bool(value);
+
+	if (r >= 0)
+		*to = r;
+	return r < 0 ? -1 : 0;
+}
+
+/* Not for a child of the driver's: who reads it would wait for that one's end, too. */
+static int take_report(const char *value)
+{
+	if (nbdkit_parse_int("report", value, &nbd.report) < 0)
+		return -1;
+	if (fcntl(nbd.report, F_SETFD, FD_CLOEXEC) == 0)
+		return 0;
+	nbdkit_error("report=%s: not a descriptor", value);
+	return -1;
+}
+
+static int take_leash(const char *value)
+{
+	int fd;
+
+	if (nbdkit_parse_int("leash", value, &fd) < 0)
+		return -1;
+	if (leash_take(&nbd.leash, fd) == 0)
+		return 0;
+	nbdkit_error("leash=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
+	return -1;
+}
+
+static void print_log(enum hba_log_level level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	fprintf(stderr, "%s\n", line);
+}
+
+static int take_verbose(const char *value)
+{
+	bool verbose = false;
+	int r = take_flag(&verbose, value);
+
+	nbd.options.log = verbose ? print_log : NULL;
+	nbd.options.log_level = HBA_LOG_DEBUG;
+	return r;
+}
+
+static int nbd_config(const char *key, const char *value)
+{
+	if (strcmp(key, "uri") == 0)
+		return take_text(&nbd.uri, value);
+	if (strcmp(key, "driver") == 0)
+		return take_text(&nbd.driver, value);
+	if (strcmp(key, "read-only") == 0)
+		return take_flag(&nbd.options.read_only, value);
+	if (strcmp(key, "verbose") == 0)
+		return take_verbose(value);
+	if (strcmp(key, "report") == 0)
+		return take_report(value);
+	if (strcmp(key, "leash") == 0)
+		return take_leash(value);
+	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only= and verbose=", key);
+	return -1;
+}
+
+static int nbd_config_complete(void)
+{
+	if (nbd.uri)
+		return 0;
+	nbdkit_error("which controller? Give its URI, as in uri=soft:disk.img");
+	return -1;
+}
+
+/* ---- the controller --------------------------------------------------------------------------------------------------- */
+
+/* `hbakit serve` has a voice of its own. */
+static int say_failed(const char *sentence)
+{
+	if (nbd.report >= 0)
+		report_failed(nbd.report, sentence);
+	else
+		nbdkit_error("%s", sentence);
+	nbd.report = -1;
+	return -1;
+}
+
+/* What lay in nbdkit's buffer was another client's. */
+static bool reads_are_undefined(const struct hba_controller *c)
+{
+	struct hba_property p;
+
+	for (unsigned i = 0; hba_property_get(c, HBA_NO_TARGET, i, &p) == 0; i++)
+		if (strcmp(p.key, "Undefined Reads") == 0 && p.type == HBA_NUMBER && p.value.number)
+			return true;
+	return false;
+}
+
+static int bring_up(void)
+{
+	char sentence[512];
+
+	nbd.options.size = sizeof(nbd.options);
+	nbd.options.plugin = nbd.driver;
+	if (hba_controller_open(nbd.uri, &nbd.options, &nbd.controller) < 0 || hba_controller_start(nbd.controller) < 0)
+		return say_failed(hba_error());
+	if (reads_are_undefined(nbd.controller)) {
+		snprintf(sentence, sizeof(sentence),
+			 "%s: its reads leave the buffer as it was, so that one client would see another's data; it is for "
+			 "measuring, not for serving",
+			 nbd.uri);
+		return say_failed(sentence);
+	}
+	return units_refresh(&nbd.units, nbd.controller) < 0 ? say_failed("no memory for the list of units") : 0;
+}
+
+static bool is_news_of_units(const struct hba_event *e)
+{
+	return e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_LUN_CAME || e->kind == HBA_EVENT_LUN_CHANGED ||
+	       e->kind == HBA_EVENT_LUN_LEFT;
+}
+
+static bool is_trouble(const struct hba_event *e)
+{
+	return (e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD)) || e->kind == HBA_EVENT_RECOVERY ||
+	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT;
+}
+
+static void hear_events(void)
+{
+	struct hba_event e;
+	bool refresh = false;
+
+	while (hba_event_next(nbd.controller, &e) > 0) {
+		if (is_trouble(&e))
+			nbdkit_error("%s: %s", nbd.uri, e.text);
+		else
+			nbdkit_debug("%s: %s", nbd.uri, e.text);
+		refresh = refresh || is_news_of_units(&e);
+	}
+	if (refresh && units_refresh(&nbd.units, nbd.controller) < 0)
+		nbdkit_error("no memory for the list of units: it is as it was");
+}
+
+/* While no client wants anything the loop stands still; but units come and leave, and deadlines pass. */
+static void do_chores(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < MOST_TURNS && hba_controller_run(nbd.controller, RUN_BUDGET) > 0; i++)
+		;
+	hear_events();
+}
+
+static struct timespec after_ms(long ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / MS_PER_S;
+	t.tv_nsec += ms % MS_PER_S * (1000000000L / MS_PER_S);
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+static bool nap(void)
+{
+	struct timespec until = after_ms(CHORES_MS);
+	bool quit;
+
+	pthread_mutex_lock(&nbd.keeper_lock);
+	while (!nbd.keeper_quit && pthread_cond_timedwait(&nbd.keeper_changed, &nbd.keeper_lock, &until) == 0)
+		;
+	quit = nbd.keeper_quit;
+	pthread_mutex_unlock(&nbd.keeper_lock);
+	return !quit;
+}
+
+static void *keeper_main(void *arg)
+{
+	(void)arg;
+	while (nap()) {
+		if (leash_is_cut(&nbd.leash)) {
+			nbdkit_shutdown();
+			leash_hang_up(&nbd.leash);
+		}
+		turns_lead(&nbd.turns, do_chores, NULL);
+	}
+	return NULL;
+}
+
+static int start_keeper(void)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&nbd.keeper_lock, NULL);
+	pthread_cond_init(&nbd.keeper_changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	nbd.keeper_up = pthread_create(&nbd.keeper, NULL, keeper_main, NULL) == 0;
+	return nbd.keeper_up ? 0 : say_failed("no thread can be started");
+}
+
+static void stop_keeper(void)
+{
+	if (!nbd.keeper_up)
+		return;
+	pthread_mutex_lock(&nbd.keeper_lock);
+	nbd.keeper_quit = true;
+	pthread_cond_signal(&nbd.keeper_changed);
+	pthread_mutex_unlock(&nbd.keeper_lock);
+	pthread_join(nbd.keeper, NULL);
+	nbd.keeper_up = false;
+}
+
+static void take_down(void)
+{
+	stop_keeper();
+	if (!nbd.controller)
+		return;
+	hba_controller_take_loop(nbd.controller);
+	if (hba_controller_stop(nbd.controller) < 0)
+		nbdkit_error("%s", hba_error());
+	hba_controller_close(nbd.controller);
+	nbd.controller = NULL;
+}
+
+/* Threads do not live through a fork: not before this one. */
+static int nbd_after_fork(void)
+{
+	units_init(&nbd.units);
+	if (bring_up() < 0) {
+		hba_controller_close(nbd.controller);
+		nbd.controller = NULL;
+		return -1;
+	}
+	turns_init(&nbd.turns, nbd.controller);
+	if (start_keeper() < 0) {
+		take_down();
+		return -1;
+	}
+	report_ready(nbd.report, nbd.controller, &nbd.units);
+	return 0;
+}
+
+static void nbd_cleanup(void)
+{
+	bool was_up = nbd.controller;
+
+	take_down();
+	if (was_up) {
+		turns_fini(&nbd.turns);
+		units_fini(&nbd.units);
+	}
+}
+
+static void nbd_unload(void)
+{
+	free(nbd.uri);
+	free(nbd.driver);
+	leash_fini(&nbd.leash);
+}
+
+/* ---- exports ---------------------------------------------------------------------------------------------------------- */
+
+static int list_unit(const struct unit *unit, const struct hba_lun_info *info, void *arg)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s %s %s, serial %s, at %s", info->vendor, info->product, info->revision, info->serial,
+		 unit->address);
+	return nbdkit_add_export(arg, unit->name, text);
+}
+
+static int nbd_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
+{
+	(void)readonly;
+	(void)is_tls;
+	return units_each(&nbd.units, list_unit, exports);
+}
+
+static const char *nbd_default_export(int readonly, int is_tls)
+{
+	struct export *e;
+	const char *name;
+
+	(void)readonly;
+	(void)is_tls;
+	if (units_open(&nbd.units, "", &e) < 0)
+		return "";
+	name = nbdkit_strdup_intern(e->name);
+	units_close(e);
+	return name;
+}
+
+static void *refuse_export(const char *name, int error)
+{
+	if (error == -ENOENT)
+		nbdkit_error("%s: no unit is called '%s': `nbdinfo --list' tells those there are", nbd.uri, name);
+	else
+		nbdkit_error("%s: %s: %s", nbd.uri, name, strerror(-error));
+	nbdkit_set_error(-error);
+	return NULL;
+}
+
+static void *nbd_open(int readonly)
+{
+	const char *name = nbdkit_export_name(), *why;
+	struct export *e;
+	int r = name ? units_open(&nbd.units, name, &e) : -ENOMEM;
+
+	if (r < 0)
+		return refuse_export(name ? name : "", r);
+	why = units_why_not(&e->info);
+	if (why) {
+		nbdkit_error("%s: %s cannot be exported: %s", nbd.uri, e->name, why);
+		units_close(e);
+		return NULL;
+	}
+	e->info.read_only = e->info.read_only || readonly || nbd.options.read_only;
+	return e;
+}
+
+static void nbd_close(void *handle)
+{
+	units_close(handle);
+}
+
+/* ---- what the unit can ------------------------------------------------------------------------------------------------ */
+
+static int64_t nbd_get_size(void *handle)
+{
+	const struct export *e = handle;
+
+	return (int64_t)(e->info.blocks * e->info.block_bytes);
+}
+
+static int nbd_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+	const struct export *e = handle;
+	uint32_t physical = e->info.physical_bytes;
+
+	*minimum = e->info.block_bytes;
+	*preferred = physical > USUAL_BLOCK && physical <= MOST_PREFERRED ? physical : USUAL_BLOCK;
+	if (*preferred < *minimum)
+		*preferred = *minimum;
+	*maximum = MOST_DATA;
+	return 0;
+}
+
+static const char *nbd_export_description(void *handle)
+{
+	const struct hba_lun_info *i = &((const struct export *)handle)->info;
+
+	return nbdkit_printf_intern("%s %s %s, serial %s", i->vendor, i->product, i->revision, i->serial);
+}
+
+static int nbd_can_write(void *handle)
+{
+	return !((const struct export *)handle)->info.read_only;
+}
+
+static int nbd_can_trim(void *handle)
+{
+	return ((const struct export *)handle)->info.thin;
+}
+
+static int always(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int nbd_can_fua(void *handle)
+{
+	(void)handle;
+	return NBDKIT_FUA_NATIVE;
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------------- */
+
+static struct turns_request request(const struct export *e, enum hba_disk_op op, uint64_t offset, uint64_t length, uint32_t flags)
+{
+	return (struct turns_request) { .io = { .lun = e->lun,
+						.op = op,
+						.flags = flags & NBDKIT_FLAG_FUA ? HBA_DISK_FUA : 0,
+						.offset = offset,
+						.length = length,
+						.mode = HBA_DATA_CPU,
+						.generation = e->info.generation } };
+}
+
+enum { SENSE_TEXT = 128 }; /* "; sense", and three characters for each of 32 bytes */
+
+static void write_sense(const struct hba_disk_io *io, char text[SENSE_TEXT])
+{
+	size_t at = io->result.sense_len ? (size_t)snprintf(text, SENSE_TEXT, "; sense") : 0;
+
+	text[at] = '\0';
+	for (unsigned i = 0; i < io->result.sense_len && at < SENSE_TEXT; i++)
+		at += (size_t)snprintf(text + at, SENSE_TEXT - at, " %02x", io->sense_bytes[i]);
+}
+
+static int fail_request(const struct export *e, const struct turns_request *r, int error)
+{
+	static const char *const names[] = { "read", "write", "flush", "trim", "zero", "verify", "block status" };
+	char sense[SENSE_TEXT];
+
+	write_sense(&r->io, sense);
+	nbdkit_error("%s: %s of %ju bytes at %ju: %s%s", e->name, names[r->io.op], (uintmax_t)r->io.length, (uintmax_t)r->io.offset,
+		     nbd_error_words(error), sense);
+	nbdkit_set_error(nbd_error(error, r->io.op != HBA_DISK_READ));
+	return -1;
+}
+
+static int finish(const struct export *e, struct turns_request *r)
+{
+	int error = turns_do(&nbd.turns, r);
+
+	return error < 0 ? fail_request(e, r, error) : 0;
+}
+
+static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct turns_request r = request(handle, HBA_DISK_READ, offset, count, flags);
+
+	r.io.data.buffer = buffer;
+	return finish(handle, &r);
+}
+
+static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct turns_request r = request(handle, HBA_DISK_WRITE, offset, count, flags);
+
+	r.io.data.buffer = (void *)(uintptr_t)buffer; /* only read from */
+	return finish(handle, &r);
+}
+
+static int nbd_flush(void *handle, uint32_t flags)
+{
+	struct turns_request r = request(handle, HBA_DISK_FLUSH, 0, 0, flags);
+
+	return finish(handle, &r);
+}
+
+/* A hint: of blocks that are hit in part nothing is said, and a unit that knows no UNMAP has done all it can. */
+static int nbd_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	const struct export *e = handle;
+	uint64_t block = e->info.block_bytes, begin = (offset + block - 1) / block * block, end = (offset + count) / block * block;
+	struct turns_request r;
+	int error;
+
+	if (begin >= end)
+		return 0;
+	r = request(e, HBA_DISK_UNMAP, begin, end - begin, flags);
+	error = turns_do(&nbd.turns, &r);
+	return error < 0 && error != -EOPNOTSUPP ? fail_request(e, &r, error) : 0;
+}
+
+/* What the unit cannot do nbdkit writes as data, if the client did not ask for speed. */
+static int nbd_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct turns_request r = request(handle, HBA_DISK_ZERO, offset, count, flags);
+	int error;
+
+	if (!(flags & NBDKIT_FLAG_MAY_TRIM))
+		r.io.flags |= HBA_DISK_ALLOCATE;
+	if (flags & NBDKIT_FLAG_FAST_ZERO)
+		r.io.flags |= HBA_DISK_FAST;
+	error = turns_do(&nbd.turns, &r);
+	if (error != -EOPNOTSUPP)
+		return error < 0 ? fail_request(handle, &r, error) : 0;
+	nbdkit_set_error(EOPNOTSUPP);
+	return -1;
+}
+
+static uint32_t extent_type(const struct export *e, enum hba_disk_state state)
+{
+	uint32_t zero = e->info.reads_zero ? NBDKIT_EXTENT_ZERO : 0;
+
+	if (state == HBA_DISK_MAPPED)
+		return 0;
+	return state == HBA_DISK_DEALLOCATED ? NBDKIT_EXTENT_HOLE | zero : zero;
+}
+
+/* As many as one command brings: nbdkit, or the client, asks again for the rest. */
+static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+{
+	const struct export *e = handle;
+	uint64_t block = e->info.block_bytes, begin = offset / block * block, end = (offset + count + block - 1) / block * block;
+	struct turns_request r = request(e, HBA_DISK_STATUS, begin, end - begin, 0);
+	struct hba_disk_extent told[MOST_EXTENTS];
+	int error;
+
+	r.io.extents = told;
+	r.io.max_extents = flags & NBDKIT_FLAG_REQ_ONE ? 1 : MOST_EXTENTS;
+	error = e->info.thin ? turns_do(&nbd.turns, &r) : -EOPNOTSUPP;
+	if (error == -EOPNOTSUPP)
+		return nbdkit_add_extent(extents, offset, count, 0); /* not told: data, for all one knows */
+	if (error < 0)
+		return fail_request(e, &r, error);
+	for (uint32_t i = 0; i < r.io.n_extents; i++)
+		if (nbdkit_add_extent(extents, told[i].offset, told[i].length, extent_type(e, told[i].state)) < 0)
+			return -1;
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "hbakit",
+	.longname = "hbakit: SCSI units of a driver in user space",
+	.config = nbd_config,
+	.config_complete = nbd_config_complete,
+	.config_help = "uri=URI            (required) which controller\n"
+		       "driver=FILE        take the driver from this shared object first\n"
+		       "read-only=BOOL     nothing that changes a medium is sent\n"
+		       "verbose=BOOL       show what library and driver log",
+	.magic_config_key = "uri",
+	.after_fork = nbd_after_fork,
+	.cleanup = nbd_cleanup,
+	.unload = nbd_unload,
+	.list_exports = nbd_list_exports,
+	.default_export = nbd_default_export,
+	.open = nbd_open,
+	.close = nbd_close,
+	.export_description = nbd_export_description,
+	.get_size = nbd_get_size,
+	.block_size = nbd_block_size,
+	.can_write = nbd_can_write,
+	.can_flush = always,
+	.can_trim = nbd_can_trim,
+	.can_zero = always,
+	.can_fast_zero = always,
+	.can_fua = nbd_can_fua,
+	.can_extents = always,
+	.can_multi_conn = always, /* SYNCHRONIZE CACHE is of the unit, whoever wrote */
+	.pread = nbd_pread,
+	.pwrite = nbd_pwrite,
+	.flush = nbd_flush,
+	.trim = nbd_trim,
+	.zero = nbd_zero,
+	.extents = nbd_extents,
+};
+
+/* The macro defines what no header declares. */
+struct nbdkit_plugin *plugin_init(void);
+
+NBDKIT_REGISTER_PLUGIN(plugin)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""server.py: what the NBD tests share: `hbakit serve` as a child, foreign clients, and an end with 77 where something is missing."""
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+SKIPPED = 77
+TIMEOUT_S = 100
+MIB = 1 << 20
+os.environ['PATH'] += ':/usr/sbin:/sbin'
+
+
+def requires(*tools):
+    for tool in tools:
+        if not shutil.which(tool):
+            print(f'skipped: there is no {tool}')
+            sys.exit(SKIPPED)
+
+
+def call(*command, status=0, **named):
+    r = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       text=True, timeout=TIMEOUT_S, check=False, **named)
+    assert status is None or r.returncode == status, f'{command} ended with {r.returncode}, not {status}: {r.stdout}{r.stderr}'
+    return r
+
+
+def image(name, mib, seed=None):
+    """`seed`: full of random bytes; without, of nothing."""
+    with open(name, 'wb') as f:
+        if seed is None:
+            f.truncate(mib * MIB)
+        else:
+            f.write(random.Random(seed).randbytes(mib * MIB))
+    return name
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
+        return list(map(int, f.read().split()))
+
+
+class Server:
+    """Serves until the `with` ends, and then must end in order: told once, 0, the socket gone, nobody left."""
+
+    def __init__(self, hbakit, uri, *options, where='unix:nbd.sock'):
+        self.where, self.stderr = where, open('serve.log', 'w+', encoding='utf-8')
+        self.process = subprocess.Popen([hbakit, 'serve', uri, '--nbd', where, '--json', *options], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.stderr)
+        try:
+            self.about = self.hear()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self.exports = {e['name']: e for e in self.about['exports']}
+        self.uri = self.about['exports'][0]['uri']
+        self.nbdkit = children(self.process.pid)[0]
+
+    def hear(self):
+        """The one object, which comes when it serves."""
+        text, until = b'', time.monotonic() + TIMEOUT_S
+        while not text.endswith(b'\n}\n'):
+            assert select.select([self.process.stdout], [], [], until - time.monotonic())[0], 'it does not serve'
+            more = os.read(self.process.stdout.fileno(), 65536)
+            assert more, f'it has ended: {self.said()}'
+            text += more
+        return json.loads(text)
+
+    def said(self):
+        with open('serve.log', encoding='utf-8') as f:
+            return f.read()
+
+    def holds(self):
+        """Descriptors and threads of nbdkit."""
+        return len(os.listdir(f'/proc/{self.nbdkit}/fd')), len(os.listdir(f'/proc/{self.nbdkit}/task'))
+
+    def settles_at(self, holds):
+        """It gives back what it took, sooner or later."""
+        until = time.monotonic() + TIMEOUT_S
+        while self.holds() > holds and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.holds()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            status = self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            os.kill(self.nbdkit, signal.SIGKILL)
+            raise
+        finally:
+            self.process.stdout.close()
+            self.stderr.close()
+        if kind is not None:
+            print(f'what the server said: {self.said()}', file=sys.stderr)
+        else:
+            assert status == 0, f'serve ended with {status}'
+            assert not os.path.exists('nbd.sock'), 'the socket is still there'
+            assert not os.path.exists(f'/proc/{self.nbdkit}'), 'nbdkit is still there'

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# trouble.py HBAKIT [long]: clients that ask wrongly, vanish, or are a thousand; servers that cannot be. Words, nothing lost, nothing leaked.
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+import unittest
+
+import server
+from server import MIB, call
+
+HBAKIT = os.path.abspath(sys.argv[1])
+CONNECTIONS = 1000
+VANISHING = 200 if 'long' in sys.argv else 25
+del sys.argv[1:2 + ("long" in sys.argv)]
+
+OPTION, CLIENT_FLAGS, OPT_GO = 0x49484156454F5054, 3, 7
+REQUEST, READ, WRITE = 0x25609513, 0, 1
+
+
+def pull(s, n):
+    data = b''
+    while len(data) < n:
+        more = s.recv(n - len(data))
+        assert more, 'the server hung up'
+        data += more
+    return data
+
+
+def shake_hands(path='nbd.sock', name=b''):
+    """A connection in the middle of which one can leave; no client is as rude as that."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(server.TIMEOUT_S)
+    s.connect(path)
+    pull(s, 18)
+    data = struct.pack('>I', len(name)) + name + struct.pack('>H', 0)
+    s.sendall(struct.pack('>IQII', CLIENT_FLAGS, OPTION, OPT_GO, len(data)) + data)
+    while True:
+        _, _, kind, length = struct.unpack('>QIII', pull(s, 20))
+        pull(s, length)
+        if kind == 1:
+            return s
+        assert kind < 1 << 31, f'refused: {kind:x}'
+
+
+def request(kind, offset, length, handle=1, flags=0):
+    return struct.pack('>IHHQQI', REQUEST, flags, kind, handle, offset, length)
+
+
+def reply(s):
+    magic, error, handle = struct.unpack('>IIQ', pull(s, 16))
+    assert magic == 0x67446698, hex(magic)
+    return error, handle
+
+
+class Trouble(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix='hbakit-nbd-')
+        os.chdir(self.folder.name)
+
+    def tearDown(self):
+        os.chdir('/')
+        self.folder.cleanup()
+
+    def test_words_for_servers_that_cannot_be(self):
+        server.image('disk.img', 1)
+        with open('file', 'w', encoding='ascii'):
+            pass
+        for status, words, said in (
+                (2, ['soft:disk.img'], 'serve how? Say --nbd unix:PATH or --nbd tcp:HOST:PORT'),
+                (2, ['soft:disk.img', '--nbd', 'nbd.sock'], '--nbd nbd.sock: write unix:PATH or tcp:HOST:PORT'),
+                (2, ['soft:disk.img', '--nbd', 'tcp:10809'], '--nbd tcp:10809: write tcp:HOST:PORT'),
+                (2, ['soft:disk.img', '--nbd', 'tcp:localhost:65536'], 'write tcp:HOST:PORT'),
+                (2, ['soft:disk.img', '--nbd', 'unix:' + 'x' * 108], "a socket's path has 1 to 107 characters"),
+                (2, ['soft:disk.img', '--nbd', 'unix:a', '--threads', '0'], '--threads 0: from 1 to 1024'),
+                (1, ['soft:disk.img', '--nbd', 'unix:none/a'], 'none/a: cannot listen there: No such file or directory'),
+                (1, ['soft:disk.img', '--nbd', 'unix:file'], 'file: there is a file of that name, and it is no socket'),
+                (1, ['soft:disk.img', '--nbd', 'tcp:192.0.2.1:0'], 'cannot listen there'),
+                (1, ['soft:none.img', '--nbd', 'unix:a'], 'soft:none.img: cannot open none.img: No such file or directory'),
+                (1, ['floppy:a', '--nbd', 'unix:a'], "no driver knows 'floppy:'"),
+                (1, ['soft:null?fill=none', '--nbd', 'unix:a'], 'it is for measuring, not for serving'),
+                (1, ['soft:ram?max_cdb=6', '--nbd', 'unix:a'], 'it has no unit that NBD could carry')):
+            r = call(HBAKIT, 'serve', *words, status=status)
+            self.assertIn(said, r.stderr)
+            self.assertEqual(len(r.stderr.splitlines()), 1, r.stderr)
+            self.assertFalse(os.path.exists('a'))
+        self.assertTrue(os.path.exists('file'))
+        r = call(HBAKIT, 'serve', 'soft:disk.img', '--nbd', 'unix:a', status=1, env={'PATH': '/nowhere'})
+        self.assertIn('nbdkit cannot be started: No such file or directory; it is in the package nbdkit', r.stderr)
+
+    def test_a_socket_in_use_and_one_left_behind(self):
+        with server.Server(HBAKIT, 'soft:ram') as s:
+            r = call(HBAKIT, 'serve', 'soft:ram', '--nbd', 'unix:nbd.sock', status=1)
+            self.assertIn('nbd.sock: somebody listens there already', r.stderr)
+            self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
+        left = socket.socket(socket.AF_UNIX)
+        left.bind('nbd.sock')
+        left.close()
+        with server.Server(HBAKIT, 'soft:ram') as s:
+            self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
+
+    def test_tcp(self):
+        with server.Server(HBAKIT, 'soft:ram', where='tcp:127.0.0.1:0') as s:
+            self.assertRegex(s.uri, r'^nbd://127\.0\.0\.1:[1-9][0-9]*/')
+            self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
+
+    def test_a_wrong_name(self):
+        with server.Server(HBAKIT, 'soft:ram') as s:
+            r = call('nbdinfo', 'nbd+unix:///nope?socket=nbd.sock', status=1)
+            self.assertIn('No such file or directory for export: nope', r.stderr)
+            self.assertIn("no unit is called 'nope'", s.said())
+
+    def test_read_only(self):
+        for uri, options in ('soft:disk.img', ['--read-only']), ('soft:disk.img?readonly=1', []):
+            server.image('disk.img', 1, seed=4)
+            with server.Server(HBAKIT, uri, *options) as s:
+                self.assertEqual(call('nbdinfo', '--is', 'readonly', s.uri).stdout, '')
+                call('nbdcopy', s.uri, 'copy')
+                r = call('nbdcopy', 'copy', s.uri, status=1)
+                self.assertIn('read-only', r.stderr)
+                with shake_hands() as c:
+                    c.sendall(request(WRITE, 0, 512) + b'x' * 512)
+                    self.assertEqual(reply(c), (1, 1))  # NBD_EPERM
+            with open('disk.img', 'rb') as f, open('copy', 'rb') as g:
+                self.assertEqual(f.read(), g.read())
+
+    def test_past_the_end_and_off_the_blocks(self):
+        with server.Server(HBAKIT, 'soft:ram?size=1M&block=4096') as s:
+            self.assertEqual(s.about['exports'][0]['block_size'], 4096)
+            self.assertIn('block_size_minimum: 4096', call('nbdinfo', s.uri).stdout)
+            for kind, offset, length, error in ((READ, MIB - 4096, 8192, 22), (WRITE, MIB, 4096, 28), (READ, 1 << 63, 4096, 22),
+                                                (READ, 512, 512, 22), (WRITE, 0, 4097, 22), (READ, 0, 4096, 0)):
+                with shake_hands() as c:
+                    c.sendall(request(kind, offset, length) + (b'x' * length if kind == WRITE else b''))
+                    self.assertEqual(reply(c), (error, 1), (kind, offset, length))
+            self.assertIn('not whole blocks', s.said())
+
+    def test_a_medium_error_is_an_error(self):
+        server.image('disk.img', 4)
+        with server.Server(HBAKIT, 'soft:disk.img') as s:
+            os.truncate('disk.img', MIB)
+            with shake_hands() as c:
+                c.sendall(request(READ, 2 * MIB, 4096))
+                self.assertEqual(reply(c), (5, 1))  # NBD_EIO
+                c.sendall(request(READ, 0, 4096))
+                self.assertEqual(reply(c), (0, 1))
+            self.assertRegex(s.said(), r'read of 4096 bytes at 2097152: the medium or the target failed; sense f0 00 03')
+
+    def test_clients_that_vanish(self):
+        with server.Server(HBAKIT, 'soft:ram?latency_us=2000&tasks=8') as s:
+            with shake_hands() as c:
+                c.sendall(request(WRITE, 0, 4096) + b'k' * 4096)
+                self.assertEqual(reply(c), (0, 1))
+                before = s.holds()
+            for n in range(VANISHING):
+                c = shake_hands()
+                # Requests unanswered, one whose data do not come, one that is cut in the middle.
+                c.sendall(b''.join(request(READ, i * MIB, 65536, handle=i) for i in range(20)))
+                c.sendall((request(WRITE, MIB, 65536) + b'x' * 100, request(READ, 0, 512)[:11], b'')[n % 3])
+                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                c.close()
+            self.assertLessEqual(s.settles_at(before), before)
+            # All tasks are back: more are out at once than there are, and all are answered.
+            with shake_hands() as c:
+                c.sendall(b''.join(request(READ, 0, 4096, handle=i) for i in range(64)))
+                for _ in range(64):
+                    self.assertEqual(reply(c)[0], 0)
+                    self.assertEqual(pull(c, 4096), b'k' * 4096)
+
+    def test_a_thousand_connections(self):
+        with server.Server(HBAKIT, 'soft:ram?tasks=16') as s:
+            with shake_hands():
+                before = s.holds()
+            clients = [shake_hands() for _ in range(CONNECTIONS)]
+            for i, c in enumerate(clients):
+                c.sendall(request(WRITE, i * 512, 512) + struct.pack('>I', i) * 128)
+            for c in clients:
+                self.assertEqual(reply(c), (0, 1))
+            for i, c in enumerate(reversed(clients)):
+                c.sendall(request(READ, i * 512, 512))
+            for i, c in enumerate(reversed(clients)):
+                self.assertEqual(reply(c), (0, 1))
+                self.assertEqual(pull(c, 512), struct.pack('>I', i) * 128)
+            self.assertGreater(s.holds()[0], CONNECTIONS)
+            for c in clients:
+                c.close()
+            self.assertLessEqual(s.settles_at(before), before)
+
+    def test_a_client_that_sits_there_does_not_stop_the_end(self):
+        with server.Server(HBAKIT, 'soft:ram'):
+            c = shake_hands()
+        c.close()
+
+    def test_the_server_dies_with_its_parent(self):
+        s = server.Server(HBAKIT, 'soft:ram')
+        s.process.kill()
+        s.process.wait()
+        until = time.monotonic() + server.TIMEOUT_S
+        while os.path.exists(f'/proc/{s.nbdkit}') and time.monotonic() < until:
+            time.sleep(0.02)
+        self.assertFalse(os.path.exists(f'/proc/{s.nbdkit}'))
+        s.process.stdout.close()
+        s.stderr.close()
+        # What it left behind is nobody's, and no obstacle.
+        self.assertTrue(os.path.exists('nbd.sock'))
+        with server.Server(HBAKIT, 'soft:ram'):
+            pass
+
+    def test_nbdkit_that_dies_is_told_of(self):
+        s = server.Server(HBAKIT, 'soft:ram')
+        os.kill(s.nbdkit, signal.SIGKILL)
+        self.assertEqual(s.process.wait(server.TIMEOUT_S), 1)
+        self.assertTrue(re.search('nbdkit was ended by Killed', s.said()))
+        self.assertFalse(os.path.exists('nbd.sock'))
+        s.process.stdout.close()
+        s.stderr.close()
+
+
+if __name__ == '__main__':
+    server.requires('nbdkit', 'nbdinfo', 'nbdcopy')
+    unittest.main()
