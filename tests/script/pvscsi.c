@@ -37,13 +37,9 @@ struct adapter {
 	unsigned n_held;
 };
 
-static void *at(struct adapter *a, uint64_t iova, size_t length)
+static void *at(const struct adapter *a, uint64_t iova, size_t length)
 {
-	void *p = script_memory(&a->rig->script, iova, length);
-
-	if (!p)
-		fail_msg("the adapter was sent to 0x%llx, %zu bytes, where no memory is", (unsigned long long)iova, length);
-	return p;
+	return rig_memory(a->rig, iova, length);
 }
 
 static struct pvscsi_state *state_of(struct adapter *a)

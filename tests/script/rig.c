@@ -41,6 +41,17 @@ static uint64_t clock_now(const struct clock *clock)
 	return __atomic_add_fetch(&w->now, __atomic_load_n(&w->tick, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
+void *rig_memory(struct rig *rig, uint64_t iova, size_t length)
+{
+	void *p = script_memory(&rig->script, iova, length);
+
+	if (!p) {
+		fail_msg("the device was sent to 0x%llx, %zu bytes, where no memory is", (unsigned long long)iova, length);
+		abort(); /* it does not return, but gcc -O3 must be told */
+	}
+	return p;
+}
+
 void rig_tick(struct rig *rig, uint64_t ms)
 {
 	__atomic_store_n(&container_of(rig, struct whole, rig)->tick, ms * NS_PER_MS, __ATOMIC_RELAXED);

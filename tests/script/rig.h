@@ -42,6 +42,8 @@ struct hba_lun *rig_up(struct rig *rig, const struct hba_driver *driver);
 void rig_refused(struct rig *rig, const struct hba_driver *driver, int error, const char *part);
 /** rig_down() - Stop, close, free; the script must have come to its end without a surprise. */
 void rig_down(struct rig *rig);
+/** rig_memory() - What the device finds at `iova`; the test ends here if that is nobody's memory. */
+void *rig_memory(struct rig *rig, uint64_t iova, size_t length);
 /** rig_tick() - From now on a look at the clock costs so many ms. */
 void rig_tick(struct rig *rig, uint64_t ms);
 

@@ -39,15 +39,9 @@ static struct chip *chip_of(struct script *s)
 	return rig_of(s)->of_chip;
 }
 
-static void *at(struct chip *v, uint64_t iova, size_t length)
+static void *at(const struct chip *v, uint64_t iova, size_t length)
 {
-	void *p = script_memory(&v->rig->script, iova, length);
-
-	if (!p) {
-		fail_msg("the device was sent to 0x%llx, %zu bytes, where no memory is", (unsigned long long)iova, length);
-		abort(); /* it does not return, but gcc -O3 must be told */
-	}
-	return p;
+	return rig_memory(v->rig, iova, length);
 }
 
 /* ---- registers */
