@@ -77,6 +77,7 @@ bench:
 	@$(MAKE) --no-print-directory build
 	@bench/controllers.py --build $(BUILD) --time $(TIME)
 	@bench/core.py --build $(BUILD) --time $(TIME)
+	@bench/nbd.py --build $(BUILD) --time $(TIME)
 
 bench-guest:
 	@tools/deps build guest bench
