@@ -38,7 +38,48 @@ static void send(struct hba_lun *lun, struct test_io *io, unsigned n)
 	}
 }
 
+/* ---- a chip that is full */
+
+static bool full(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	const enum hba_scope *scope = d->of_test;
+
+	(void)q;
+	if (t->lun.bytes[1] != 0 && *scope == HBA_SCOPE_LUN)
+		return false;
+	hba_requeue(t, *scope);
+	return true;
+}
+
+static void ready_again(struct test_driver *d, struct hba_controller *c, enum hba_scope scope)
+{
+	static const struct hba_lun_id lun_0;
+	struct hba_target *tgt = target_find(c, 0);
+
+	d->process = NULL;
+	hba_ready(c->queues[0], scope == HBA_SCOPE_QUEUE ? NULL : tgt, scope == HBA_SCOPE_LUN ? &lun_0 : NULL);
+}
+
 /* ---- batches, order, turns */
+
+/* There is a task, and it may not go. */
+static void no_kick_while_held(struct test_driver *d, struct hba_controller *c)
+{
+	enum hba_scope scope = HBA_SCOPE_QUEUE;
+	struct test_io io = { .put = true };
+
+	d->of_test = &scope;
+	d->process = full;
+	send(hba_lun_find(c, 0, 0), &io, 1);
+	test_turns(c, 1);
+	d->n_order = 0;
+	test_turns(c, 3);
+	assert_int_equal(d->n_order, 0);
+	ready_again(d, c, scope);
+	test_wait(c, &io, 1);
+	assert_int_equal(d->n_order, 2);
+	assert_memory_equal(d->order, "PK", 2);
+}
 
 static void batches(void **state)
 {
@@ -59,6 +100,7 @@ static void batches(void **state)
 	d->n_order = 0;
 	test_turns(c, 3);
 	assert_int_equal(d->n_order, 0); /* no kick without a task */
+	no_kick_while_held(d, c);
 	test_down(d, c);
 }
 
@@ -107,26 +149,6 @@ static void units_in_turn(void **state)
 }
 
 /* ---- handed back */
-
-static bool full(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
-{
-	const enum hba_scope *scope = d->of_test;
-
-	(void)q;
-	if (t->lun.bytes[1] != 0 && *scope == HBA_SCOPE_LUN)
-		return false;
-	hba_requeue(t, *scope);
-	return true;
-}
-
-static void ready_again(struct test_driver *d, struct hba_controller *c, enum hba_scope scope)
-{
-	static const struct hba_lun_id lun_0;
-	struct hba_target *tgt = target_find(c, 0);
-
-	d->process = NULL;
-	hba_ready(c->queues[0], scope == HBA_SCOPE_QUEUE ? NULL : tgt, scope == HBA_SCOPE_LUN ? &lun_0 : NULL);
-}
 
 /* One task bounces off; nothing more of that scope is tried, and others go on. In the end all come, in order. */
 static void handed_back(enum hba_scope scope, bool by_deadline)
