@@ -36,12 +36,13 @@ $(BUILD)/build.ninja:
 	@tools/deps build
 	@tools/configure $(BUILD) gcc
 
+# ONLY: what of it; all, if nothing is said.
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet
+	@ninja -C $(BUILD) --quiet $(ONLY)
 
 run:
 	@tools/deps build run $(if $(MODEL),qemu)
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build ONLY=src/cli/hbakit
 	@tools/run --build $(BUILD) --uri '$(URI)'
 
 test:
