@@ -80,7 +80,9 @@ echo 48 >/proc/sys/vm/nr_hugepages
 polled pvscsi pci:0000:00:02.0 4M 2
 all_of pvscsi 0000:00:02.0 "0:0:a 5:0:b"
 checked "pvscsi: check --write" hbakit check --write pci:0000:00:02.0
+checked "pvscsi: check --write, polled" hbakit check --write "pci:0000:00:02.0?irq=none"
 polled virtio-scsi pci:0000:00:03.0 4M 2
 all_of virtio-scsi 0000:00:03.0 "0:0:c 0:3:d 7:0:e"
 checked "virtio-scsi: check --write" hbakit check --write pci:0000:00:03.0
+checked "virtio-scsi: check --write, polled" hbakit check --write "pci:0000:00:03.0?irq=none"
 no_iommu_fault
