@@ -19,7 +19,7 @@ LAYERS = {
   "src/core/memory.c": "submit",
   "src/core/spans.": "submit",
   "src/core/split.": "submit",
-  "src/core/queue.c queue_add": "submit",
+  **{f"src/core/queue.c {name}": "submit" for name in ("list_to_join", "queue_add", "queue_add_again")},
   "src/core/data.c data_restore": "completion",
   "src/core/data.c data_settle": "completion",
   "src/core/pool.c": "completion",

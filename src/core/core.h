@@ -92,7 +92,7 @@ static inline uintptr_t thread_here(void)
 /* ---- error.c: sentences ---------------------------------------------------------------------------------------------- */
 
 /** fail() - Set this thread's hba_error() and return `error`. */
-int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int fail(int error, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 /** wrong_use() - Wrong use of a function that can say so: -EINVAL, named. */
 #define wrong_use(rule) fail(-EINVAL, "%s: %s", __func__, rule)
@@ -128,7 +128,7 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 	       const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /** violation() - The driver broke a rule: names driver and op itself; the rest says value and rule. Returns -EPROTO. */
-int violation(struct hba_controller *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int violation(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 /** no_errno() - The violation of an op that returned a number above 0, which is neither success nor an error. */
 int no_errno(struct hba_controller *c, int returned);
 
@@ -546,8 +546,10 @@ void queue_poll(struct hba_queue *q, unsigned budget);
 void queue_take_back(struct hba_queue *q);
 /** queue_can_send() - Is there anything that may be sent now? */
 bool queue_can_send(const struct hba_queue *q);
-/** queue_add() - A checked task joins its unit's unsent ones; `first`: at their head. */
-void queue_add(struct task *t, bool first);
+/** queue_add() - A checked task joins its unit's unsent ones. */
+void queue_add(struct task *t);
+/** queue_add_again() - One that has been sent before, or handed back, or has more to send, goes before those that never were. */
+void queue_add_again(struct task *t);
 /** task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself. */
 void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
 /** task_keep_sense() - What came with its result, or after it; copied. */

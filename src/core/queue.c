@@ -80,26 +80,38 @@ bool queue_can_send(const struct hba_queue *q)
 	return false;
 }
 
-void queue_add(struct task *t, bool first)
+/* Which of its lists it joins, and that it is a list whose turn comes; NULL: its target is no more, and it has ended. */
+static inline struct task_list *list_to_join(struct task *t)
 {
 	struct unit_queue *u = &t->lun->queues[t->head.queue];
 
-	/* Sent again, or handed back, when the driver has said that the target is no more. */
+	/* Sent again, or handed back, when the driver has said so. */
 	if (target_is_going(t->lun->target) || !t->lun->target->initialised) {
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
-		return;
+		return NULL;
 	}
 	t->state = TASK_QUEUED;
-	if (t->urgent) {
-		task_list_append(&t->queue->urgent, t);
-		return;
-	}
-	if (first)
-		task_list_push(&u->unsent, t);
-	else
-		task_list_append(&u->unsent, t);
+	if (t->urgent)
+		return &t->queue->urgent;
 	if (list_is_empty(&u->link))
 		list_append(&t->queue->ready, &u->link);
+	return &u->unsent;
+}
+
+void queue_add(struct task *t)
+{
+	struct task_list *l = list_to_join(t);
+
+	if (l)
+		task_list_append(l, t);
+}
+
+void queue_add_again(struct task *t)
+{
+	struct task_list *l = list_to_join(t);
+
+	if (l)
+		task_list_push(l, t);
 }
 
 /* What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the end. */
@@ -209,7 +221,7 @@ void queue_take_back(struct hba_queue *q)
 		if (t->cancelled || !q->controller->accepting)
 			task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
 		else
-			queue_add(t, true);
+			queue_add_again(t);
 }
 
 static void send_all(struct hba_queue *q)

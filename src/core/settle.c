@@ -124,7 +124,7 @@ static bool send_again(struct task *t, const struct scsi_sense *sense)
 	t->sense_asked = false;
 	if (delay)
 		lun->held_until = c->now + delay * (uint64_t)NS_PER_MS;
-	queue_add(t, true);
+	queue_add_again(t);
 	return true;
 }
 
@@ -269,6 +269,6 @@ bool settle(struct task *t)
 	}
 	if (t->view != HEAD_STAGED || !data_settle(t))
 		return false;
-	queue_add(t, true);
+	queue_add_again(t);
 	return true;
 }

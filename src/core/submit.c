@@ -41,7 +41,7 @@ static void end_protected(struct task *t)
 	task_keep_sense(t, bytes, (uint8_t)scsi_sense_write_fixed(&sense, bytes));
 }
 
-static void dispatch_with_care(struct hba_controller *c, struct task *t)
+__attribute__((cold)) static void dispatch_with_care(struct hba_controller *c, struct task *t)
 {
 	if (!t->lun->present && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
@@ -50,14 +50,14 @@ static void dispatch_with_care(struct hba_controller *c, struct task *t)
 	else if (!c->accepting && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
 	else
-		queue_add(t, false);
+		queue_add(t);
 }
 
 void task_dispatch(struct hba_controller *c, struct task *t)
 {
 	/* Nearly always nothing is in the way. */
 	if (c->accepting && t->lun->present && !c->given.read_only)
-		queue_add(t, false);
+		queue_add(t);
 	else
 		dispatch_with_care(c, t);
 }
@@ -69,7 +69,7 @@ static void hand_over(struct hba_controller *c, struct task *t)
 	guest_push(c, t);
 }
 
-int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
+static inline int submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
 {
 	int r = check_command(c, &t->head);
 
@@ -89,6 +89,11 @@ int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void
 	return 0;
 }
 
+int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
+{
+	return submit(c, t, done, arg);
+}
+
 static int not_taken(const struct hba_controller *c)
 {
 	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(hba_controller_state(c)));
@@ -104,7 +109,7 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? task_submit(c, t, done, arg) : not_taken(c);
+	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg) : not_taken(c);
 }
 
 /* ---- a task's data, for the driver's CPU */
