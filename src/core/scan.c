@@ -2,15 +2,12 @@
 /*
  * scan.c: which targets and units are there (contract 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
  *
- * One walk at a time goes through a table of steps. A step builds one command and, with the answer, names the next step:
- *
- *	target 0 … highest:  initialize_target ─> INQUIRY at LUN 0 ─> REPORT LUNS ─┐
- *	each unit:           INQUIRY ─> TEST UNIT READY ─> VPD 00, 80, 83 ─> READ CAPACITY ─> MODE SENSE
+ * One walk at a time: targets by number, or as the driver names them, or those that are wanted; of each, initialize_target and then the
+ * commands of probe.h, one after another, with what it takes to get an answer: attentions are seen off, a busy target gets time.
  *
  * What was there and no longer is, is swept at the end. A target answers or it does not: any delivery failure means that it is absent.
  */
-#include "core/core.h"
-#include "scsi/scsi.h"
+#include "core/probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,30 +19,7 @@ enum {
 	BUSY_MS = 100,
 	COMMAND_MS = 10 * MS_PER_S, /* contract 5.9 */
 	READY_TRIES = 450,          /* × BUSY_MS: what a disk may need to spin up */
-	VERSION_SPC = 3,            /* from here on there is REPORT LUNS */
-	VERSION_SPC_3 = 5,          /* from here on READ CAPACITY(16) is asked first */
-	VPD_BYTES = 255,
-	MODE_HEADER_BYTES = 4,
-	ALL_PAGES = 0x3f,
-	WRITE_PROTECT_BIT = 0x80,
-	CAPACITY_16_BYTES = 32,
 	DISCOVER_MS = 30 * MS_PER_S,
-	MOST_UNLISTED = 256, /* units of a target that has no REPORT LUNS */
-};
-
-enum step_id {
-	TARGET_INQUIRY,
-	TARGET_LUNS,
-	UNIT_INQUIRY,
-	UNIT_READY,
-	UNIT_PAGES,
-	UNIT_SERIAL,
-	UNIT_ID,
-	UNIT_CAPACITY_16,
-	UNIT_CAPACITY_10,
-	UNIT_PROTECTED,
-	UNIT_DONE, /* no command: on to the next unit */
-	TARGET_DONE,
 };
 
 struct scan {
@@ -59,278 +33,14 @@ struct scan {
 	uint64_t began;
 
 	/* The walk through one target. */
-	struct hba_target *target;
-	struct hba_lun *lun;
+	struct probe probe;
 	bool units_only; /* those whose look_wanted says so; who is there is not asked */
 	struct task *task;
-	bool job_out, command_out, answered;
+	bool job_out, command_out;
 	enum step_id step;
 	unsigned attentions, tries;
-	uint64_t retry_at;        /* 0 = at once */
-	struct hba_lun_id *units; /* what REPORT LUNS said, or what is to be tried one by one */
-	unsigned n_units, unit;
-	uint8_t pages[VPD_BYTES]; /* VPD page 00 of this unit */
-	int n_pages;
-	uint8_t version, features;
-	struct hba_lun_info info; /* of this unit, being filled */
-};
-
-/** struct step - One command of the walk. `take` gets the answer and says what is next. */
-struct step {
-	struct scsi_cdb (*build)(const struct scan *s);
-	uint32_t allocation;
-	enum step_id (*take)(struct scan *s, const struct hba_result *r, const uint8_t *data);
-};
-
-static uint32_t data_limit(const struct hba_target *tgt)
-{
-	uint64_t most = tgt->report.max_transfer;
-
-	return most && most < tgt->controller->internal_most ? (uint32_t)most : tgt->controller->internal_most;
-}
-
-/* ---- steps of a target */
-
-static struct scsi_cdb build_inquiry(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_inquiry(SCSI_INQUIRY_MAX);
-}
-
-static enum step_id take_target(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	struct scsi_inquiry inquiry;
-
-	if (hba_response(r->outcome) != HBA_TASK_COMPLETE)
-		return TARGET_DONE;
-	s->answered = true;
-	s->version = s->features = 0;
-	if (r->outcome == HBA_GOOD && scsi_inquiry_read(data, r->bytes, &inquiry) == 0) {
-		s->version = inquiry.version;
-		s->features = inquiry.features;
-	}
-	return TARGET_LUNS;
-}
-
-static struct scsi_cdb build_luns(const struct scan *s)
-{
-	return scsi_cdb_report_luns(data_limit(s->target));
-}
-
-/* Without a list every number up to the highest is tried; so old a target has few. */
-static enum step_id try_one_by_one(struct scan *s)
-{
-	uint64_t n = s->target->report.highest_lun + 1;
-
-	if (n > MOST_UNLISTED)
-		n = MOST_UNLISTED;
-	s->units = calloc(n, sizeof(*s->units));
-	if (!s->units)
-		return TARGET_DONE;
-	for (s->n_units = 0; s->n_units < n; s->n_units++)
-		if (scsi_lun_from_number(s->n_units, &s->units[s->n_units]) < 0)
-			break;
-	return UNIT_INQUIRY;
-}
-
-/* A unit beyond what the controller can address is not offered; nor is one of several levels, unless it says it can. */
-static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
-{
-	uint64_t number = scsi_lun_number(id);
-
-	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns : number <= tgt->report.highest_lun;
-}
-
-static void note_units_left_out(const struct scan *s, uint32_t needed, uint64_t got)
-{
-	if (needed <= got || needed <= data_limit(s->target))
-		return;
-	hba_log(s->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
-		(unsigned long long)s->target->id, s->n_units);
-}
-
-static enum step_id take_luns(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	uint32_t needed;
-	unsigned n;
-
-	if (r->outcome != HBA_GOOD || scsi_report_luns_read(data, r->bytes, &n, &needed) < 0)
-		return try_one_by_one(s);
-	s->units = calloc(n ? n : 1, sizeof(*s->units));
-	if (!s->units)
-		return TARGET_DONE;
-	for (unsigned i = 0; i < n; i++) {
-		s->units[s->n_units] = scsi_report_luns_entry(data, i);
-		s->n_units += can_address(s->target, &s->units[s->n_units]);
-	}
-	note_units_left_out(s, needed, r->bytes);
-	return UNIT_INQUIRY;
-}
-
-/* ---- steps of a unit */
-
-static enum step_id take_unit(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	struct scsi_inquiry inquiry;
-
-	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 || inquiry.qualifier != 0 ||
-	    inquiry.type == SCSI_TYPE_NONE)
-		return UNIT_DONE;
-	s->version = inquiry.version;
-	s->info = (struct hba_lun_info) {
-		.target = s->target->id,
-		.lun = s->lun->id,
-		.number = scsi_lun_number(&s->lun->id),
-		.present = true,
-		.removable = inquiry.removable,
-		.type = inquiry.type,
-	};
-	memcpy(s->info.vendor, inquiry.vendor, sizeof(s->info.vendor));
-	memcpy(s->info.product, inquiry.product, sizeof(s->info.product));
-	memcpy(s->info.revision, inquiry.revision, sizeof(s->info.revision));
-	return UNIT_READY;
-}
-
-static struct scsi_cdb build_ready(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_test_unit_ready();
-}
-
-static enum step_id take_ready(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	(void)s;
-	(void)data;
-	return hba_response(r->outcome) == HBA_TASK_COMPLETE ? UNIT_PAGES : UNIT_DONE;
-}
-
-static struct scsi_cdb build_pages(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_inquiry_vpd(SCSI_VPD_SUPPORTED, VPD_BYTES);
-}
-
-static enum step_id after_pages(const struct scan *s)
-{
-	if (s->info.type != SCSI_TYPE_DISK)
-		return UNIT_DONE;
-	return s->version >= VERSION_SPC_3 && s->target->controller->report.max_cdb >= 16 ? UNIT_CAPACITY_16 : UNIT_CAPACITY_10;
-}
-
-static bool has_page(const struct scan *s, uint8_t page)
-{
-	return s->n_pages > 0 && scsi_vpd_lists(s->pages, (size_t)s->n_pages, page);
-}
-
-static enum step_id after_serial(const struct scan *s)
-{
-	return has_page(s, SCSI_VPD_DEVICE_ID) ? UNIT_ID : after_pages(s);
-}
-
-static enum step_id take_pages(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	s->n_pages =
-		r->outcome == HBA_GOOD ? scsi_vpd_check(data, r->bytes < VPD_BYTES ? r->bytes : VPD_BYTES, SCSI_VPD_SUPPORTED) : 0;
-	if (s->n_pages > 0)
-		memcpy(s->pages, data, (size_t)s->n_pages);
-	return has_page(s, SCSI_VPD_SERIAL) ? UNIT_SERIAL : after_serial(s);
-}
-
-static struct scsi_cdb build_serial(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, VPD_BYTES);
-}
-
-static enum step_id take_serial(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	if (r->outcome == HBA_GOOD)
-		scsi_vpd_serial(data, r->bytes, s->info.serial, sizeof(s->info.serial));
-	return after_serial(s);
-}
-
-static struct scsi_cdb build_id(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_inquiry_vpd(SCSI_VPD_DEVICE_ID, VPD_BYTES);
-}
-
-static enum step_id take_id(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	if (r->outcome == HBA_GOOD)
-		scsi_vpd_best_id(data, r->bytes, s->info.id, sizeof(s->info.id));
-	return after_pages(s);
-}
-
-static struct scsi_cdb build_capacity_16(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_read_capacity_16(CAPACITY_16_BYTES);
-}
-
-static enum step_id take_capacity(struct scan *s, const struct scsi_capacity *capacity)
-{
-	uint64_t physical = (uint64_t)capacity->block_bytes << capacity->physical_exponent;
-
-	s->info.block_bytes = capacity->block_bytes;
-	s->info.blocks = capacity->blocks;
-	s->info.physical_bytes = physical <= UINT32_MAX ? (uint32_t)physical : 0;
-	s->info.thin = capacity->provisioned;
-	s->info.reads_zero = capacity->provisioned && capacity->reads_zero;
-	return UNIT_PROTECTED;
-}
-
-static enum step_id take_capacity_16(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	struct scsi_capacity capacity;
-
-	if (r->outcome != HBA_GOOD || scsi_capacity_read_16(data, r->bytes, &capacity) < 0)
-		return UNIT_CAPACITY_10;
-	return take_capacity(s, &capacity);
-}
-
-static struct scsi_cdb build_capacity_10(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_read_capacity_10();
-}
-
-static enum step_id take_capacity_10(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	struct scsi_capacity capacity;
-
-	if (r->outcome != HBA_GOOD || scsi_capacity_read_10(data, r->bytes, &capacity) < 0)
-		return UNIT_PROTECTED; /* no medium: size 0 */
-	if (capacity.needs_16 && s->version < VERSION_SPC_3 && s->target->controller->report.max_cdb >= 16) {
-		s->version = VERSION_SPC_3;
-		return UNIT_CAPACITY_16;
-	}
-	return take_capacity(s, &capacity);
-}
-
-static struct scsi_cdb build_protected(const struct scan *s)
-{
-	(void)s;
-	return scsi_cdb_mode_sense_6(ALL_PAGES, 0, MODE_HEADER_BYTES);
-}
-
-static enum step_id take_protected(struct scan *s, const struct hba_result *r, const uint8_t *data)
-{
-	s->info.read_only = r->outcome == HBA_GOOD && r->bytes >= MODE_HEADER_BYTES && (data[2] & WRITE_PROTECT_BIT);
-	return UNIT_DONE;
-}
-
-static const struct step steps[] = {
-	[TARGET_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_target },
-	[TARGET_LUNS] = { build_luns, INTERNAL_BYTES, take_luns },
-	[UNIT_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_unit },
-	[UNIT_READY] = { build_ready, 0, take_ready },
-	[UNIT_PAGES] = { build_pages, VPD_BYTES, take_pages },
-	[UNIT_SERIAL] = { build_serial, VPD_BYTES, take_serial },
-	[UNIT_ID] = { build_id, VPD_BYTES, take_id },
-	[UNIT_CAPACITY_16] = { build_capacity_16, CAPACITY_16_BYTES, take_capacity_16 },
-	[UNIT_CAPACITY_10] = { build_capacity_10, 8, take_capacity_10 },
-	[UNIT_PROTECTED] = { build_protected, MODE_HEADER_BYTES, take_protected },
+	uint64_t retry_at; /* 0 = at once */
+	unsigned unit;     /* of probe.units, the next */
 };
 
 /* ---- the walk */
@@ -366,24 +76,24 @@ static void came_or_left(struct hba_target *tgt, bool present)
 
 static void finish_target(struct scan *s)
 {
-	struct hba_target *tgt = s->target;
+	struct hba_target *tgt = s->probe.target;
 	bool whole = !s->units_only;
 
-	free(s->units);
-	s->units = NULL;
-	s->n_units = s->unit = 0;
+	free(s->probe.units);
+	s->probe.units = NULL;
+	s->probe.n_units = s->unit = 0;
 	s->retry_at = 0;
-	s->target = NULL;
-	s->lun = NULL;
+	s->probe.target = NULL;
+	s->probe.lun = NULL;
 	s->units_only = false;
 	if (!whole)
 		return;
 	sweep_units(tgt);
 	if (target_is_going(tgt))
 		return;
-	came_or_left(tgt, s->answered);
-	if (s->answered)
-		target_claim(tgt, (uint8_t)(s->features & tgt->report.features));
+	came_or_left(tgt, s->probe.answered);
+	if (s->probe.answered)
+		target_claim(tgt, (uint8_t)(s->probe.features & tgt->report.features));
 	else if (!was_ever_there(tgt) && !tgt->controller->report.manages_devices)
 		target_forget(tgt);
 }
@@ -403,32 +113,32 @@ static struct hba_lun *next_listed(struct scan *s)
 {
 	struct hba_lun *lun = NULL;
 
-	while (!lun && s->unit < s->n_units)
-		lun = lun_add(s->target, &s->units[s->unit++]);
+	while (!lun && s->unit < s->probe.n_units)
+		lun = lun_add(s->probe.target, &s->probe.units[s->unit++]);
 	return lun;
 }
 
 /* The unit that is next, or the target's end. */
 static void next_unit(struct scan *s)
 {
-	s->lun = s->units_only ? next_changed(s->target) : next_listed(s);
-	if (!s->lun) {
+	s->probe.lun = s->units_only ? next_changed(s->probe.target) : next_listed(s);
+	if (!s->probe.lun) {
 		finish_target(s);
 		return;
 	}
-	s->lun->look_wanted = false;
-	s->info = (struct hba_lun_info) { 0 };
-	s->n_pages = 0;
+	s->probe.lun->look_wanted = false;
+	s->probe.info = (struct hba_lun_info) { 0 };
+	s->probe.n_pages = 0;
 	s->step = UNIT_INQUIRY;
 }
 
 static void finish_unit(struct scan *s)
 {
-	s->lun->seen = s->info.present && !s->units_only;
-	if (s->info.present)
-		lun_set_info(s->lun, &s->info);
+	s->probe.lun->seen = s->probe.info.present && !s->units_only;
+	if (s->probe.info.present)
+		lun_set_info(s->probe.lun, &s->probe.info);
 	else if (s->units_only)
-		lun_set_absent(s->lun);
+		lun_set_absent(s->probe.lun);
 	next_unit(s);
 }
 
@@ -454,14 +164,14 @@ static bool becoming_ready(const struct scan *s, const struct scsi_sense *sense)
 /* Not an answer yet: a unit attention comes off, a busy target gets time. */
 static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 {
-	struct hba_controller *c = s->target->controller;
+	struct hba_controller *c = s->probe.target->controller;
 	struct scsi_sense sense;
 	bool later = r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
 	unsigned tries = BUSY_TRIES;
 
 	if (r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0) {
 		if (sense.key == SCSI_UNIT_ATTENTION && sense.asc == SCSI_ASC_POWER_ON_OR_RESET)
-			target_renegotiate(s->target);
+			target_renegotiate(s->probe.target);
 		if (sense.key == SCSI_UNIT_ATTENTION)
 			return s->attentions++ < ATTENTIONS;
 		later = becoming_ready(s, &sense);
@@ -476,8 +186,8 @@ static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
 	struct scan *s = arg;
-	bool going = target_is_going(s->target), again = !going && is_to_be_repeated(s, r);
-	enum step_id next = going ? TARGET_DONE : again ? s->step : steps[s->step].take(s, r, s->task->memory);
+	bool going = target_is_going(s->probe.target), again = !going && is_to_be_repeated(s, r);
+	enum step_id next = going ? TARGET_DONE : again ? s->step : probe_step(s->step)->take(&s->probe, r, s->task->memory);
 
 	s->command_out = false;
 	s->task = NULL;
@@ -494,19 +204,19 @@ static void not_sent(struct scan *s, int error)
 	struct hba_task *head = &s->task->head;
 
 	s->command_out = false;
-	go_to(s, error == -EMSGSIZE ? steps[s->step].take(s, &refused, s->task->memory) : TARGET_DONE);
+	go_to(s, error == -EMSGSIZE ? probe_step(s->step)->take(&s->probe, &refused, s->task->memory) : TARGET_DONE);
 	s->task = NULL;
 	hba_task_put(head);
 }
 
 static void send_step(struct scan *s)
 {
-	const struct step *step = &steps[s->step];
-	struct scsi_cdb cdb = step->build(s);
-	uint32_t most = data_limit(s->target), length = step->allocation < most ? step->allocation : most;
+	const struct probe_step *step = probe_step(s->step);
+	struct scsi_cdb cdb = step->build(&s->probe);
+	uint32_t most = probe_limit(s->probe.target), length = step->allocation < most ? step->allocation : most;
 	int r;
 
-	s->task = internal_get(s->lun);
+	s->task = internal_get(s->probe.lun);
 	if (!s->task)
 		return; /* recovery has them all; next turn */
 	memcpy(s->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
@@ -520,7 +230,7 @@ static void send_step(struct scan *s)
 		s->task->head.data.buffer = s->task->memory;
 	}
 	s->command_out = true;
-	r = task_submit(s->target->controller, s->task, answered, s);
+	r = task_submit(s->probe.target->controller, s->task, answered, s);
 	if (r < 0)
 		not_sent(s, r);
 }
@@ -531,16 +241,16 @@ static void target_ready(struct hba_target *tgt, int error)
 	struct scan *s = tgt->controller->scan;
 
 	s->job_out = false;
-	s->lun = error < 0 || target_is_going(tgt) ? NULL : lun_add(tgt, &lun_0);
-	if (!s->lun)
+	s->probe.lun = error < 0 || target_is_going(tgt) ? NULL : lun_add(tgt, &lun_0);
+	if (!s->probe.lun)
 		finish_target(s);
 }
 
 static void begin_target(struct scan *s, struct hba_target *tgt)
 {
 	tgt->scan_wanted = tgt->look_wanted = false;
-	s->target = tgt;
-	s->answered = false;
+	s->probe.target = tgt;
+	s->probe.answered = false;
 	s->step = TARGET_INQUIRY;
 	s->attentions = s->tries = 0;
 	s->retry_at = 0;
@@ -554,7 +264,7 @@ static void begin_target(struct scan *s, struct hba_target *tgt)
 static void begin_units(struct scan *s, struct hba_target *tgt)
 {
 	tgt->look_wanted = false;
-	s->target = tgt;
+	s->probe.target = tgt;
 	s->units_only = true;
 	s->attentions = s->tries = 0;
 	s->retry_at = 0;
@@ -565,7 +275,7 @@ static void begin_units(struct scan *s, struct hba_target *tgt)
 
 bool scan_is_at(const struct hba_target *tgt)
 {
-	return tgt->controller->scan && tgt->controller->scan->target == tgt;
+	return tgt->controller->scan && tgt->controller->scan->probe.target == tgt;
 }
 
 void scan_want(struct hba_target *tgt)
@@ -687,7 +397,7 @@ bool scan_after_reset(struct hba_controller *c)
 
 bool scan_over(struct hba_controller *c)
 {
-	return !c->scan || (!c->scan->full && !c->scan->target && !c->scan_wanted);
+	return !c->scan || (!c->scan->full && !c->scan->probe.target && !c->scan_wanted);
 }
 
 static void tell_scanned(struct hba_controller *c)
@@ -742,11 +452,11 @@ void scan_turn(struct hba_controller *c)
 		take_wish(c);
 	if (s->job_out || s->command_out)
 		return;
-	if (s->target && target_is_going(s->target))
+	if (s->probe.target && target_is_going(s->probe.target))
 		finish_target(s);
 	if (s->retry_at > c->now)
 		return;
-	if (s->lun) {
+	if (s->probe.lun) {
 		send_step(s);
 		return;
 	}
@@ -768,7 +478,7 @@ uint64_t scan_next(const struct hba_controller *c)
 
 	if (!s || c->paused || s->job_out || s->command_out)
 		return NEVER;
-	if (s->lun || c->scan_wanted)
+	if (s->probe.lun || c->scan_wanted)
 		return s->retry_at;
 	return s->full ? s->discovering ? s->discover_by : c->now : NEVER;
 }
@@ -776,7 +486,7 @@ uint64_t scan_next(const struct hba_controller *c)
 void scan_free(struct hba_controller *c)
 {
 	if (c->scan)
-		free(c->scan->units);
+		free(c->scan->probe.units);
 	free(c->scan);
 	c->scan = NULL;
 }

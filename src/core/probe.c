@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* probe.c: a step builds one command and, with the answer, names the next step (contract 9.5). Their order: probe.h. */
+#include "core/probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	VERSION_SPC_3 = 5, /* from here on READ CAPACITY(16) is asked first */
+	MODE_HEADER_BYTES = 4,
+	ALL_PAGES = 0x3f,
+	WRITE_PROTECT_BIT = 0x80,
+	CAPACITY_16_BYTES = 32,
+	MOST_UNLISTED = 256, /* units of a target that has no REPORT LUNS */
+};
+
+uint32_t probe_limit(const struct hba_target *tgt)
+{
+	uint64_t most = tgt->report.max_transfer;
+
+	return most && most < tgt->controller->internal_most ? (uint32_t)most : tgt->controller->internal_most;
+}
+
+/* ---- steps of a target */
+
+static struct scsi_cdb build_inquiry(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_inquiry(SCSI_INQUIRY_MAX);
+}
+
+static enum step_id take_target(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_inquiry inquiry;
+
+	if (hba_response(r->outcome) != HBA_TASK_COMPLETE)
+		return TARGET_DONE;
+	p->answered = true;
+	p->version = p->features = 0;
+	if (r->outcome == HBA_GOOD && scsi_inquiry_read(data, r->bytes, &inquiry) == 0) {
+		p->version = inquiry.version;
+		p->features = inquiry.features;
+	}
+	return TARGET_LUNS;
+}
+
+static struct scsi_cdb build_luns(const struct probe *p)
+{
+	return scsi_cdb_report_luns(probe_limit(p->target));
+}
+
+/* Without a list every number up to the highest is tried; so old a target has few. */
+static enum step_id try_one_by_one(struct probe *p)
+{
+	uint64_t n = p->target->report.highest_lun + 1;
+
+	if (n > MOST_UNLISTED)
+		n = MOST_UNLISTED;
+	p->units = calloc(n, sizeof(*p->units));
+	if (!p->units)
+		return TARGET_DONE;
+	for (p->n_units = 0; p->n_units < n; p->n_units++)
+		if (scsi_lun_from_number(p->n_units, &p->units[p->n_units]) < 0)
+			break;
+	return UNIT_INQUIRY;
+}
+
+/* A unit beyond what the controller can address is not offered; nor is one of several levels, unless it says it can. */
+static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
+{
+	uint64_t number = scsi_lun_number(id);
+
+	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns : number <= tgt->report.highest_lun;
+}
+
+static void note_units_left_out(const struct probe *p, uint32_t needed, uint64_t got)
+{
+	if (needed <= got || needed <= probe_limit(p->target))
+		return;
+	hba_log(p->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
+		(unsigned long long)p->target->id, p->n_units);
+}
+
+static enum step_id take_luns(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	uint32_t needed;
+	unsigned n;
+
+	if (r->outcome != HBA_GOOD || scsi_report_luns_read(data, r->bytes, &n, &needed) < 0)
+		return try_one_by_one(p);
+	p->units = calloc(n ? n : 1, sizeof(*p->units));
+	if (!p->units)
+		return TARGET_DONE;
+	for (unsigned i = 0; i < n; i++) {
+		p->units[p->n_units] = scsi_report_luns_entry(data, i);
+		p->n_units += can_address(p->target, &p->units[p->n_units]);
+	}
+	note_units_left_out(p, needed, r->bytes);
+	return UNIT_INQUIRY;
+}
+
+/* ---- steps of a unit */
+
+static enum step_id take_unit(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_inquiry inquiry;
+
+	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 || inquiry.qualifier != 0 ||
+	    inquiry.type == SCSI_TYPE_NONE)
+		return UNIT_DONE;
+	p->version = inquiry.version;
+	p->info = (struct hba_lun_info) {
+		.target = p->target->id,
+		.lun = p->lun->id,
+		.number = scsi_lun_number(&p->lun->id),
+		.present = true,
+		.removable = inquiry.removable,
+		.type = inquiry.type,
+	};
+	memcpy(p->info.vendor, inquiry.vendor, sizeof(p->info.vendor));
+	memcpy(p->info.product, inquiry.product, sizeof(p->info.product));
+	memcpy(p->info.revision, inquiry.revision, sizeof(p->info.revision));
+	return UNIT_READY;
+}
+
+static struct scsi_cdb build_ready(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_test_unit_ready();
+}
+
+static enum step_id take_ready(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	(void)p;
+	(void)data;
+	return hba_response(r->outcome) == HBA_TASK_COMPLETE ? UNIT_PAGES : UNIT_DONE;
+}
+
+static struct scsi_cdb build_pages(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_SUPPORTED, PROBE_PAGE_BYTES);
+}
+
+static enum step_id after_pages(const struct probe *p)
+{
+	if (p->info.type != SCSI_TYPE_DISK)
+		return UNIT_DONE;
+	return p->version >= VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16 ? UNIT_CAPACITY_16 : UNIT_CAPACITY_10;
+}
+
+static bool has_page(const struct probe *p, uint8_t page)
+{
+	return p->n_pages > 0 && scsi_vpd_lists(p->pages, (size_t)p->n_pages, page);
+}
+
+static enum step_id after_serial(const struct probe *p)
+{
+	return has_page(p, SCSI_VPD_DEVICE_ID) ? UNIT_ID : after_pages(p);
+}
+
+static enum step_id take_pages(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	p->n_pages = r->outcome == HBA_GOOD
+			     ? scsi_vpd_check(data, r->bytes < PROBE_PAGE_BYTES ? r->bytes : PROBE_PAGE_BYTES, SCSI_VPD_SUPPORTED)
+			     : 0;
+	if (p->n_pages > 0)
+		memcpy(p->pages, data, (size_t)p->n_pages);
+	return has_page(p, SCSI_VPD_SERIAL) ? UNIT_SERIAL : after_serial(p);
+}
+
+static struct scsi_cdb build_serial(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, PROBE_PAGE_BYTES);
+}
+
+static enum step_id take_serial(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	if (r->outcome == HBA_GOOD)
+		scsi_vpd_serial(data, r->bytes, p->info.serial, sizeof(p->info.serial));
+	return after_serial(p);
+}
+
+static struct scsi_cdb build_id(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_inquiry_vpd(SCSI_VPD_DEVICE_ID, PROBE_PAGE_BYTES);
+}
+
+static enum step_id take_id(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	if (r->outcome == HBA_GOOD)
+		scsi_vpd_best_id(data, r->bytes, p->info.id, sizeof(p->info.id));
+	return after_pages(p);
+}
+
+static struct scsi_cdb build_capacity_16(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_read_capacity_16(CAPACITY_16_BYTES);
+}
+
+static enum step_id take_capacity(struct probe *p, const struct scsi_capacity *capacity)
+{
+	uint64_t physical = (uint64_t)capacity->block_bytes << capacity->physical_exponent;
+
+	p->info.block_bytes = capacity->block_bytes;
+	p->info.blocks = capacity->blocks;
+	p->info.physical_bytes = physical <= UINT32_MAX ? (uint32_t)physical : 0;
+	p->info.thin = capacity->provisioned;
+	p->info.reads_zero = capacity->provisioned && capacity->reads_zero;
+	return UNIT_PROTECTED;
+}
+
+static enum step_id take_capacity_16(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_capacity capacity;
+
+	if (r->outcome != HBA_GOOD || scsi_capacity_read_16(data, r->bytes, &capacity) < 0)
+		return UNIT_CAPACITY_10;
+	return take_capacity(p, &capacity);
+}
+
+static struct scsi_cdb build_capacity_10(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_read_capacity_10();
+}
+
+static enum step_id take_capacity_10(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	struct scsi_capacity capacity;
+
+	if (r->outcome != HBA_GOOD || scsi_capacity_read_10(data, r->bytes, &capacity) < 0)
+		return UNIT_PROTECTED; /* no medium: size 0 */
+	if (capacity.needs_16 && p->version < VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16) {
+		p->version = VERSION_SPC_3;
+		return UNIT_CAPACITY_16;
+	}
+	return take_capacity(p, &capacity);
+}
+
+static struct scsi_cdb build_protected(const struct probe *p)
+{
+	(void)p;
+	return scsi_cdb_mode_sense_6(ALL_PAGES, 0, MODE_HEADER_BYTES);
+}
+
+static enum step_id take_protected(struct probe *p, const struct hba_result *r, const uint8_t *data)
+{
+	p->info.read_only = r->outcome == HBA_GOOD && r->bytes >= MODE_HEADER_BYTES && (data[2] & WRITE_PROTECT_BIT);
+	return UNIT_DONE;
+}
+
+static const struct probe_step steps[] = {
+	[TARGET_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_target },
+	[TARGET_LUNS] = { build_luns, INTERNAL_BYTES, take_luns },
+	[UNIT_INQUIRY] = { build_inquiry, SCSI_INQUIRY_MAX, take_unit },
+	[UNIT_READY] = { build_ready, 0, take_ready },
+	[UNIT_PAGES] = { build_pages, PROBE_PAGE_BYTES, take_pages },
+	[UNIT_SERIAL] = { build_serial, PROBE_PAGE_BYTES, take_serial },
+	[UNIT_ID] = { build_id, PROBE_PAGE_BYTES, take_id },
+	[UNIT_CAPACITY_16] = { build_capacity_16, CAPACITY_16_BYTES, take_capacity_16 },
+	[UNIT_CAPACITY_10] = { build_capacity_10, 8, take_capacity_10 },
+	[UNIT_PROTECTED] = { build_protected, MODE_HEADER_BYTES, take_protected },
+};
+
+const struct probe_step *probe_step(enum step_id id)
+{
+	return &steps[id];
+}
