@@ -50,6 +50,7 @@ static inline uint8_t *load_buffer(const struct load *l, unsigned slot)
 {
 	return l->buffers + (size_t)slot * LOAD_BYTES;
 }
+
 /** load_failed() - Say it in one sentence; returns -1. */
 int load_failed(const struct load *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

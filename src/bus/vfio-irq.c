@@ -124,6 +124,7 @@ void vfio_vector_served(struct hba_bus_device *d, unsigned vector)
 	if (d->interrupt == VFIO_PCI_INTX_IRQ_INDEX)
 		(void)ioctl(d->device, VFIO_DEVICE_SET_IRQS, &set);
 }
+
 /* ---- events */
 
 /* One of VFIO's own: a device that has none is watched without it. */

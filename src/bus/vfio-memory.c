@@ -55,27 +55,21 @@ static int allow_ranges(struct hba_bus_device *d, const struct vfio_iommu_type1_
 
 int vfio_learn_iommu(struct hba_bus_device *d)
 {
-	struct vfio_iommu_type1_info head = { .argsz = sizeof(head) };
-	autofree struct vfio_iommu_type1_info *info = NULL;
-	uint32_t size;
+	const struct vfio_iommu_type1_info head = { .argsz = sizeof(head) };
+	const struct vfio_iommu_type1_info *info;
+	autofree void *answer = NULL;
+	int r = vfio_ask(d->container, VFIO_IOMMU_GET_INFO, &head, sizeof(head), &answer);
 
-	if (ioctl(d->container, VFIO_IOMMU_GET_INFO, &head) < 0)
-		return -errno;
-	size = head.argsz < sizeof(head) ? (uint32_t)sizeof(head) : head.argsz;
-	info = calloc(1, size);
-	if (!info)
-		return -ENOMEM;
-	info->argsz = size;
-	if (ioctl(d->container, VFIO_IOMMU_GET_INFO, info) < 0)
-		return -errno;
-	if (info->argsz > size)
-		return -EPROTO;
+	if (r < 0)
+		return r;
+	info = answer;
 	d->page_bytes =
 		info->flags & VFIO_IOMMU_INFO_PGSIZES && info->iova_pgsizes ? info->iova_pgsizes & -info->iova_pgsizes : VFIO_PAGE;
 	if (d->page_bytes < VFIO_PAGE)
 		d->page_bytes = VFIO_PAGE;
 	return allow_ranges(d, info);
 }
+
 /* ---- memory of its own kind */
 
 int vfio_use_physical(struct hba_bus_device *d, size_t *ret_bytes)
@@ -133,6 +127,7 @@ static int physical_of(struct hba_bus_device *d, const void *address, uint64_t *
 	*ret_physical = (entry & PAGEMAP_FRAME) * VFIO_PAGE;
 	return 0;
 }
+
 /* ---- mapping */
 
 static int map_dma(struct hba_bus_device *d, const struct vfio_map *m)
@@ -215,12 +210,14 @@ static int map_physical(struct hba_bus_device *d, struct vfio_map *m, unsigned b
 		r = map_physical_once(d, m, bits);
 	return r;
 }
+
 static void free_map(struct vfio_map *m)
 {
 	list_remove(&m->link);
 	munmap(m->address, m->length);
 	free(m);
 }
+
 int vfio_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
 {
 	struct vfio_map *m;
@@ -271,6 +268,7 @@ int vfio_unmap_memory(struct hba_bus_device *d, struct hba_iova iova, size_t len
 	free_map(m);
 	return 0;
 }
+
 void vfio_free_maps(struct hba_bus_device *d)
 {
 	while (!list_is_empty(&d->maps))

@@ -65,25 +65,13 @@ int vfio_set_command(struct hba_bus_device *d, uint32_t clear, uint32_t set)
 
 static int region_info(struct hba_bus_device *d, uint32_t index, struct vfio_region_info **ret_info)
 {
-	struct vfio_region_info head = { .argsz = sizeof(head), .index = index };
-	autofree struct vfio_region_info *info = NULL;
-	uint32_t size;
+	const struct vfio_region_info head = { .argsz = sizeof(head), .index = index };
+	void *info;
+	int r = vfio_ask(d->device, VFIO_DEVICE_GET_REGION_INFO, &head, sizeof(head), &info);
 
-	if (ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, &head) < 0)
-		return -errno;
-	size = head.argsz < sizeof(head) ? (uint32_t)sizeof(head) : head.argsz;
-	info = calloc(1, size);
-	if (!info)
-		return -ENOMEM;
-	info->argsz = size;
-	info->index = index;
-	if (ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, info) < 0)
-		return -errno;
-	if (info->argsz > size)
-		return -EPROTO;
-	*ret_info = info;
-	info = NULL;
-	return 0;
+	if (r == 0)
+		*ret_info = info;
+	return r;
 }
 
 static void add_area(struct vfio_bar *b, uint64_t offset, uint64_t length)

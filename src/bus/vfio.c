@@ -71,6 +71,34 @@ static int check_obstacles(struct hba_bus_device *d)
 			return o == PCI_NO_PERMISSION ? -EACCES : o == PCI_BUSY || o == PCI_SHARED ? -EBUSY : -ENODEV;
 	return 0;
 }
+
+/* ---- what the kernel tells in structures of a length that only it knows */
+
+int vfio_ask(int fd, unsigned long request, const void *head, uint32_t head_bytes, void **ret_info)
+{
+	autofree void *info = NULL;
+	uint32_t size, needed = head_bytes;
+
+	/* The first answer says how long it would have been. */
+	do {
+		size = needed;
+		free(info);
+		info = calloc(1, size);
+		if (!info)
+			return -ENOMEM;
+		memcpy(info, head, head_bytes);
+		memcpy(info, &size, sizeof(size));
+		if (ioctl(fd, request, info) < 0)
+			return -errno;
+		memcpy(&needed, info, sizeof(needed));
+	} while (needed > size && size == head_bytes);
+	if (needed > size)
+		return -EPROTO;
+	*ret_info = info;
+	info = NULL;
+	return 0;
+}
+
 const struct vfio_info_cap_header *vfio_find_cap(const void *info, size_t size, uint32_t first, uint16_t id)
 {
 	const uint8_t *base = info;
@@ -86,6 +114,7 @@ const struct vfio_info_cap_header *vfio_find_cap(const void *info, size_t size, 
 	}
 	return NULL;
 }
+
 /* ---- container and group */
 
 static int open_group(struct hba_bus_device *d)

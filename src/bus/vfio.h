@@ -46,6 +46,11 @@ struct hba_bus_device {
 
 /** vfio_refuse() - Keep the sentence for whoever asks why; returns `error`. */
 __attribute__((format(printf, 3, 4))) int vfio_refuse(struct hba_bus_device *d, int error, const char *format, ...);
+/**
+ * vfio_ask() - An info with what hangs behind it; `head`, which begins with its argsz, is what is asked with. Behind *ret_info, which is
+ * to be freed, lie argsz bytes, at least `head_bytes` of them. -EPROTO: the kernel wants ever more.
+ */
+int vfio_ask(int fd, unsigned long request, const void *head, uint32_t head_bytes, void **ret_info);
 /** vfio_find_cap() - In the chain of capabilities behind an info. Offsets are the kernel's, and checked all the same. */
 const struct vfio_info_cap_header *vfio_find_cap(const void *info, size_t size, uint32_t first, uint16_t id);
 
