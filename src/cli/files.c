@@ -35,22 +35,28 @@ static int describe(struct cli_file *f)
 	return 0;
 }
 
+/* It is the caller's, or closed. */
+static int take(struct cli_file f, struct cli_file *ret_file)
+{
+	int r = describe(&f);
+
+	if (r == 0)
+		*ret_file = f;
+	else if (f.own)
+		close(f.fd);
+	return r;
+}
+
 int cli_open_input(const char *path, struct cli_file *ret_file)
 {
 	struct cli_file f = { .fd = STDIN_FILENO, .name = "standard input", .own = false };
-	int r;
 
 	if (!is_standard(path)) {
 		f = (struct cli_file) { .fd = open(path, O_RDONLY | O_CLOEXEC), .name = path, .own = true };
 		if (f.fd < 0)
 			return cli_fail("%s: %s", path, strerror(errno));
 	}
-	r = describe(&f);
-	if (r && f.own)
-		close(f.fd);
-	if (r == 0)
-		*ret_file = f;
-	return r;
+	return take(f, ret_file);
 }
 
 /* Opening the output empties it: it must not be the file that stands behind the controller. */
@@ -70,7 +76,6 @@ static bool is_behind(const char *uri, const char *path)
 int cli_open_output(const char *path, const char *uri, struct cli_file *ret_file)
 {
 	struct cli_file f = { .fd = STDOUT_FILENO, .name = "standard output", .own = false };
-	int r;
 
 	if (!is_standard(path)) {
 		if (is_behind(uri, path))
@@ -81,12 +86,7 @@ int cli_open_output(const char *path, const char *uri, struct cli_file *ret_file
 		if (f.fd < 0)
 			return cli_fail("%s: %s", path, strerror(errno));
 	}
-	r = describe(&f);
-	if (r && f.own)
-		close(f.fd);
-	if (r == 0)
-		*ret_file = f;
-	return r;
+	return take(f, ret_file);
 }
 
 int cli_close_file(struct cli_file *f)
