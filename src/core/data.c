@@ -436,17 +436,16 @@ void data_restore(struct task *t)
 }
 
 /* How much the CDB lets move; UINT64_MAX: it does not say. */
-static uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
+static inline uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
 {
 	uint64_t most = UINT64_MAX;
 	uint32_t count;
 	bool protect;
 
 	*ret_is_rw = scsi_cdb_rw_count(t->head.cdb, t->head.cdb_len, &count, &protect);
-	if (!*ret_is_rw)
-		(void)scsi_cdb_transfer(t->head.cdb, t->head.cdb_len, block, &most);
-	else if (block && !protect)
-		most = (uint64_t)count * block;
+	if (*ret_is_rw)
+		return block && !protect ? (uint64_t)count * block : UINT64_MAX;
+	(void)scsi_cdb_transfer(t->head.cdb, t->head.cdb_len, block, &most);
 	return most;
 }
 

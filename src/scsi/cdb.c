@@ -16,9 +16,7 @@ enum {
 	EVPD = 0x01,            /* INQUIRY, byte 1 */
 	PAGE_CODE = 0x3f,       /* MODE SENSE, byte 2 */
 	SERVICE_ACTION = 0x1f,  /* byte 1 of most commands that have one */
-	MAX_COUNT_6 = 256,      /* which READ(6) and WRITE(6) write as 0 */
 	MAX_BLOCK_6 = 0x1fffff, /* 21 bits, in three bytes */
-	PROTECT_SHIFT = 5,      /* byte 1 from here on, in all but the six-byte form */
 	MAX_PROTECT = 7,
 	DPO = 0x10,
 	FUA = 0x08,
@@ -112,14 +110,14 @@ static const struct form forms[] = {
 	{ .size = 6,
 	  .read = SCSI_READ_6,
 	  .write = SCSI_WRITE_6,
-	  .count_at = 4,
+	  .count_at = SCSI_COUNT_AT_6,
 	  .count_bytes = 1,
 	  .max_block = MAX_BLOCK_6,
-	  .max_count = MAX_COUNT_6 },
+	  .max_count = SCSI_MAX_COUNT_6 },
 	{ .size = 10,
 	  .read = SCSI_READ_10,
 	  .write = SCSI_WRITE_10,
-	  .count_at = 7,
+	  .count_at = SCSI_COUNT_AT_10,
 	  .count_bytes = 2,
 	  .group_at = 6,
 	  .max_block = UINT32_MAX,
@@ -127,7 +125,7 @@ static const struct form forms[] = {
 	{ .size = 12,
 	  .read = SCSI_READ_12,
 	  .write = SCSI_WRITE_12,
-	  .count_at = 6,
+	  .count_at = SCSI_COUNT_AT_12,
 	  .count_bytes = 4,
 	  .group_at = 10,
 	  .max_block = UINT32_MAX,
@@ -135,7 +133,7 @@ static const struct form forms[] = {
 	{ .size = 16,
 	  .read = SCSI_READ_16,
 	  .write = SCSI_WRITE_16,
-	  .count_at = 10,
+	  .count_at = SCSI_COUNT_AT_16,
 	  .count_bytes = 4,
 	  .group_at = 14,
 	  .max_block = UINT64_MAX,
@@ -193,15 +191,6 @@ static void put_count(const struct form *f, uint32_t count, uint8_t *bytes)
 		put_be32(p, count);
 }
 
-static uint32_t get_count(const struct form *f, const uint8_t *bytes)
-{
-	const uint8_t *p = bytes + f->count_at;
-
-	if (f->count_bytes == 1)
-		return *p ? *p : MAX_COUNT_6;
-	return f->count_bytes == 2 ? get_be16(p) : get_be32(p);
-}
-
 int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cdb)
 {
 	const struct form *f = form_of_size(size, rw);
@@ -216,7 +205,7 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 	put_block(f, rw->block, cdb.bytes);
 	put_count(f, rw->count, cdb.bytes);
 	if (f->group_at) {
-		cdb.bytes[1] = (uint8_t)(rw->protect << PROTECT_SHIFT | (rw->dpo ? DPO : 0) | (rw->fua ? FUA : 0));
+		cdb.bytes[1] = (uint8_t)(rw->protect << SCSI_PROTECT_SHIFT | (rw->dpo ? DPO : 0) | (rw->fua ? FUA : 0));
 		cdb.bytes[f->group_at] = rw->group;
 	}
 	*ret_cdb = cdb;
@@ -239,29 +228,18 @@ static const struct form *form_of_cdb(const uint8_t *cdb, size_t length)
 	return f && length >= f->size ? f : NULL;
 }
 
-bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t *ret_count, bool *ret_protect)
-{
-	const struct form *f = form_of_cdb(cdb, length);
-
-	if (!f)
-		return false;
-	*ret_count = get_count(f, cdb);
-	*ret_protect = f->group_at && cdb[1] >> PROTECT_SHIFT;
-	return true;
-}
-
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw)
 {
 	const struct form *f = form_of_cdb(cdb, length);
 	struct scsi_rw rw = { 0 };
+	bool protect;
 
-	if (!f)
+	if (!f || !scsi_cdb_rw_count(cdb, length, &rw.count, &protect))
 		return false;
 	rw.direction = cdb[0] == f->read ? HBA_FROM_TARGET : HBA_TO_TARGET;
 	rw.block = get_block(f, cdb);
-	rw.count = get_count(f, cdb);
 	if (f->group_at) {
-		rw.protect = cdb[1] >> PROTECT_SHIFT;
+		rw.protect = cdb[1] >> SCSI_PROTECT_SHIFT;
 		rw.dpo = cdb[1] & DPO;
 		rw.fua = cdb[1] & FUA;
 		rw.group = cdb[f->group_at] & MAX_GROUP;

@@ -33,13 +33,13 @@ unsigned scsi_cdb_count_at(uint8_t opcode)
 		return COMPARE_COUNT_AT;
 	switch (scsi_cdb_length(opcode)) {
 	case 6:
-		return 4;
+		return SCSI_COUNT_AT_6;
 	case 10:
-		return 7;
+		return SCSI_COUNT_AT_10;
 	case 12:
-		return 6;
+		return SCSI_COUNT_AT_12;
 	default:
-		return 10;
+		return SCSI_COUNT_AT_16;
 	}
 }
 

@@ -8,6 +8,8 @@
 #ifndef SCSI_SCSI_H
 #define SCSI_SCSI_H
 
+#include "base/endian.h"
+
 #include <hbakit/scsi.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -184,11 +186,19 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 /** scsi_cdb_read_rw() - The reverse. false: not a READ or WRITE of 6, 10, 12 or 16 bytes; *ret_rw is untouched then. */
 bool scsi_cdb_read_rw(const uint8_t *cdb, size_t length, struct scsi_rw *ret_rw);
 
-/** scsi_cdb_rw_count() - Only how many blocks, and is there protection information? For who asks at every command. Else as above. */
-bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t *ret_count, bool *ret_protect);
-
 enum {
 	SCSI_GROUP_SHIFT = 5, /* an opcode's upper three bits are its group: the size of the CDB */
+	SCSI_GROUP_6 = 0,
+	SCSI_GROUP_10 = 1,
+	SCSI_GROUP_16 = 4,
+	SCSI_GROUP_12 = 5,
+	SCSI_NO_GROUP = 8,
+	SCSI_COUNT_AT_6 = 4, /* the byte at which such a CDB's transfer length begins: of 1, 2, 4 and 4 bytes */
+	SCSI_COUNT_AT_10 = 7,
+	SCSI_COUNT_AT_12 = 6,
+	SCSI_COUNT_AT_16 = 10,
+	SCSI_MAX_COUNT_6 = 256, /* which READ(6) and WRITE(6) write as 0 */
+	SCSI_PROTECT_SHIFT = 5, /* byte 1 from here on, in all but the six-byte form */
 	SCSI_RW_COMMAND = 0x08,
 	SCSI_RW_COMMAND_MASK = 0x1d, /* of the group's commands: bit 1 says WRITE */
 	SCSI_RW_GROUPS = 0x33,       /* a bit for each: 6, 10, 16 and 12 bytes */
@@ -198,6 +208,25 @@ enum {
 static inline bool scsi_cdb_is_rw(uint8_t opcode)
 {
 	return (opcode & SCSI_RW_COMMAND_MASK) == SCSI_RW_COMMAND && (SCSI_RW_GROUPS >> (opcode >> SCSI_GROUP_SHIFT) & 1);
+}
+
+/** scsi_cdb_rw_count() - Only how many blocks, and is there protection information? Asked of every command. Else as scsi_cdb_read_rw(). */
+static inline bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t *ret_count, bool *ret_protect)
+{
+	unsigned group = length && scsi_cdb_is_rw(cdb[0]) ? cdb[0] >> SCSI_GROUP_SHIFT : SCSI_NO_GROUP;
+
+	if (group == SCSI_GROUP_10 && length >= 10)
+		*ret_count = get_be16(cdb + SCSI_COUNT_AT_10);
+	else if (group == SCSI_GROUP_16 && length >= 16)
+		*ret_count = get_be32(cdb + SCSI_COUNT_AT_16);
+	else if (group == SCSI_GROUP_12 && length >= 12)
+		*ret_count = get_be32(cdb + SCSI_COUNT_AT_12);
+	else if (group == SCSI_GROUP_6 && length >= 6)
+		*ret_count = cdb[SCSI_COUNT_AT_6] ? cdb[SCSI_COUNT_AT_6] : SCSI_MAX_COUNT_6;
+	else
+		return false;
+	*ret_protect = group != SCSI_GROUP_6 && cdb[1] >> SCSI_PROTECT_SHIFT;
+	return true;
 }
 
 /**
