@@ -25,7 +25,7 @@ LAYERS = {
   "src/core/pool.c": "completion",
   "src/core/settle.c": "completion",
   **{f"src/core/queue.c {name}": "completion" for name in (
-    "file_result", "found", "hba_complete", "hba_task_by_cookie", "hba_task_by_id", "is_believable", "queue_deliver",
+    "file_result", "is_out", "hba_complete", "hba_task_by_cookie", "hba_task_by_id", "is_believable", "queue_deliver",
     "result_of", "retrieve", "task_end", "task_with_driver")},
 }
 FRAMEWORK = ("submit", "dispatch", "completion")

@@ -359,6 +359,13 @@ static inline struct task *task_list_pop(struct task_list *l)
 	return t;
 }
 
+#define ID_EMPTY UINT32_MAX
+
+struct id_entry {
+	uint32_t id;
+	uint32_t slot; /* ID_EMPTY: nobody */
+};
+
 struct pool {
 	struct task *tasks; /* by slot: tmf, internal, clients */
 	unsigned n, n_clients;
@@ -371,6 +378,7 @@ struct pool {
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
 	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */
 	unsigned id_shift;
+	uint32_t id_mask;   /* entries - 1 */
 	uint64_t ns, bytes; /* what mapping and naming took */
 	unsigned named;
 };
@@ -379,8 +387,28 @@ struct pool {
 int pool_create(struct hba_controller *c);
 void pool_destroy(struct hba_controller *c);
 enum { ID_STEPS = 64 };
+
+/** pool_id_place() - Where `id` is, or where it would be. */
+static inline struct id_entry *pool_id_place(const struct pool *p, uint32_t id)
+{
+	size_t i = (id * p->id_spread) >> p->id_shift;
+
+	while (p->ids[i].slot != ID_EMPTY && p->ids[i].id != id)
+		i = (i + 1) & p->id_mask;
+	return &p->ids[i];
+}
+
 /** pool_find() - By unique id, NULL: none has it. Constant time: at most ID_STEPS entries are looked at. */
-struct task *pool_find(const struct pool *p, uint64_t unique_id);
+static inline struct task *pool_find(const struct pool *p, uint64_t unique_id)
+{
+	struct id_entry *e;
+
+	if (unique_id > UINT32_MAX || !p->ids)
+		return NULL;
+	e = pool_id_place(p, (uint32_t)unique_id);
+	return e->slot == ID_EMPTY ? NULL : &p->tasks[e->slot];
+}
+
 /** pool_steps() - How many entries pool_find() looks at for it. */
 unsigned pool_steps(const struct pool *p, uint32_t unique_id);
 /** pool_holds() - Is it one of ours at all? For pointers from a driver. */
@@ -613,7 +641,7 @@ void settle_turn(struct hba_controller *c);
 /** task_dispatch() - A checked task goes where it has to go. In the loop. */
 void task_dispatch(struct hba_controller *c, struct task *t);
 /** task_submit() - hba_submit() for tasks of any kind. */
-int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg);
+int task_submit(struct task *t, hba_done_fn done, void *arg);
 
 /* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
 

@@ -18,58 +18,32 @@
 /* 2^32 divided by the golden ratio: neighbours land far apart. */
 #define ID_SPREAD UINT32_C(2654435769)
 
-#define ID_EMPTY UINT32_MAX
-
 enum { SPREADS = 32 }; /* multipliers to try; each leaves some id crowded with a probability well below a half */
-
-struct id_entry {
-	uint32_t id;
-	uint32_t slot; /* ID_EMPTY: nobody */
-};
 
 /* ---- names */
 
-static size_t ids_size(const struct pool *p)
-{
-	return (size_t)1 << (32 - p->id_shift);
-}
-
-/* Where `id` is, or where it would be. */
-static struct id_entry *id_place(const struct pool *p, uint32_t id)
-{
-	size_t i = (id * p->id_spread) >> p->id_shift;
-
-	while (p->ids[i].slot != ID_EMPTY && p->ids[i].id != id)
-		i = (i + 1) & (ids_size(p) - 1);
-	return &p->ids[i];
-}
-
 unsigned pool_steps(const struct pool *p, uint32_t unique_id)
 {
-	size_t first = (unique_id * p->id_spread) >> p->id_shift, last = (size_t)(id_place(p, unique_id) - p->ids);
+	size_t first = (unique_id * p->id_spread) >> p->id_shift, last = (size_t)(pool_id_place(p, unique_id) - p->ids);
 
-	return (unsigned)((last - first) & (ids_size(p) - 1)) + 1;
+	return (unsigned)((last - first) & p->id_mask) + 1;
+}
+
+static size_t ids_size(const struct pool *p)
+{
+	return (size_t)p->id_mask + 1;
 }
 
 static int ids_create(struct pool *p, unsigned tasks)
 {
 	p->id_spread = ID_SPREAD;
 	p->id_shift = (unsigned)__builtin_clz(2 * tasks);
+	p->id_mask = UINT32_MAX >> p->id_shift;
 	p->ids = malloc(ids_size(p) * sizeof(*p->ids));
 	if (!p->ids)
 		return -ENOMEM;
 	memset(p->ids, 0xff, ids_size(p) * sizeof(*p->ids));
 	return 0;
-}
-
-struct task *pool_find(const struct pool *p, uint64_t unique_id)
-{
-	struct id_entry *e;
-
-	if (unique_id > UINT32_MAX || !p->ids)
-		return NULL;
-	e = id_place(p, (uint32_t)unique_id);
-	return e->slot == ID_EMPTY ? NULL : &p->tasks[e->slot];
 }
 
 /* ---- making them */
@@ -113,7 +87,7 @@ static bool ids_spread_anew(struct pool *p, const struct task *last)
 	p->id_spread = (p->id_spread * UINT32_C(1664525) + UINT32_C(1013904223)) | 1;
 	memset(p->ids, 0xff, ids_size(p) * sizeof(*p->ids));
 	for (const struct task *t = p->tasks; t <= last; t++) {
-		*id_place(p, t->head.unique_id) = (struct id_entry) { t->head.unique_id, t->head.slot };
+		*pool_id_place(p, t->head.unique_id) = (struct id_entry) { t->head.unique_id, t->head.slot };
 		crowded = crowded || pool_steps(p, t->head.unique_id) > ID_STEPS;
 	}
 	return !crowded;
@@ -125,7 +99,7 @@ static int id_register(struct hba_controller *c, struct task *t, uint32_t id)
 
 	if (id == 0)
 		return violation(c, "no unique id was written, or 0, which is none");
-	e = id_place(&c->pool, id);
+	e = pool_id_place(&c->pool, id);
 	if (e->slot != ID_EMPTY)
 		return violation(c, "unique id %u is already that of the task of call %u; ids are unique in the pool", id,
 				 e->slot + 1);

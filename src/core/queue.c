@@ -20,13 +20,13 @@ enum { HOLD_MS = 1000 }; /* a task handed back is tried again by then, hba_ready
 /* ---- units in turn */
 
 /* Nearly always nothing is held: then no clock is asked. */
-static bool is_held(const struct hba_lun *lun)
+static inline bool is_held(const struct hba_lun *lun)
 {
 	return (lun->held_until | lun->target->held_until) &&
 	       (lun->held_until > lun->controller->now || lun->target->held_until > lun->controller->now);
 }
 
-static bool unit_may_send(const struct unit_queue *u)
+static inline bool unit_may_send(const struct unit_queue *u)
 {
 	const struct hba_lun *lun = u->lun;
 
@@ -418,26 +418,31 @@ void hba_ready(struct hba_queue *q, struct hba_target *tgt, const struct hba_lun
 
 /* ---- from numbers to tasks */
 
-static struct hba_task *found(struct hba_queue *q, struct task *t, uint64_t number, const char *what)
+__attribute__((cold)) static struct hba_task *not_found(struct hba_queue *q, uint64_t number, const char *what)
 {
-	if (t && t->state == TASK_WITH_DRIVER && t->queue == q)
-		return &t->head;
 	if (q->controller->strays++ == 0)
 		violation(q->controller, "the device gave %s %#llx, and no task with the driver in this queue has it", what,
 			  (unsigned long long)number);
 	return NULL;
 }
 
+static bool is_out(const struct hba_queue *q, const struct task *t)
+{
+	return t && t->state == TASK_WITH_DRIVER && t->queue == q;
+}
+
 struct hba_task *hba_task_by_id(struct hba_queue *q, uint64_t unique_id)
 {
-	return found(q, pool_find(&q->controller->pool, unique_id), unique_id, "unique id");
+	struct task *t = pool_find(&q->controller->pool, unique_id);
+
+	return is_out(q, t) ? &t->head : not_found(q, unique_id, "unique id");
 }
 
 struct hba_task *hba_task_by_cookie(struct hba_queue *q, uint64_t cookie)
 {
 	struct task *t = pool_find(&q->controller->pool, (uint32_t)cookie);
 
-	return found(q, t && t->head.cookie == cookie ? t : NULL, cookie, "cookie");
+	return is_out(q, t) && t->head.cookie == cookie ? &t->head : not_found(q, cookie, "cookie");
 }
 
 void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*each)(struct hba_task *t, void *arg), void *arg)

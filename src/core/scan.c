@@ -230,7 +230,7 @@ static void send_step(struct scan *s)
 		s->task->head.data.buffer = s->task->memory;
 	}
 	s->command_out = true;
-	r = task_submit(s->probe.target->controller, s->task, answered, s);
+	r = task_submit(s->task, answered, s);
 	if (r < 0)
 		not_sent(s, r);
 }

@@ -200,7 +200,7 @@ static bool ask_sense(struct task *t)
 	asked->head.length = HBA_MAX_SENSE;
 	asked->head.data.buffer = asked->memory;
 	asked->urgent = true;
-	if (task_submit(t->lun->controller, asked, sense_came, t) == 0)
+	if (task_submit(asked, sense_came, t) == 0)
 		return true;
 	hba_task_put(&asked->head);
 	return false;

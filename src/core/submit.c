@@ -69,8 +69,9 @@ static void hand_over(struct hba_controller *c, struct task *t)
 	guest_push(c, t);
 }
 
-static inline int submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
+int task_submit(struct task *t, hba_done_fn done, void *arg)
 {
+	struct hba_controller *c = t->queue->controller;
 	int r = check_command(c, &t->head);
 
 	if (r == 0 && t->head.length)
@@ -89,12 +90,7 @@ static inline int submit(struct hba_controller *c, struct task *t, hba_done_fn d
 	return 0;
 }
 
-int task_submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
-{
-	return submit(c, t, done, arg);
-}
-
-static int not_taken(const struct hba_controller *c)
+__attribute__((cold)) static int not_taken(const struct hba_controller *c)
 {
 	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(hba_controller_state(c)));
 }
@@ -109,7 +105,7 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg) : not_taken(c);
+	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? task_submit(t, done, arg) : not_taken(c);
 }
 
 /* ---- a task's data, for the driver's CPU */
