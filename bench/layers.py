@@ -25,8 +25,8 @@ LAYERS = {
   "src/core/pool.c": "completion",
   "src/core/settle.c": "completion",
   **{f"src/core/queue.c {name}": "completion" for name in (
-    "file_result", "is_out", "hba_complete", "hba_task_by_cookie", "hba_task_by_id", "is_believable", "queue_deliver",
-    "result_of", "retrieve", "task_end", "task_with_driver")},
+    "complete_with_care", "file_result", "hba_complete", "hba_task_by_cookie", "hba_task_by_id", "is_believable", "is_out", "is_plain",
+    "queue_deliver", "retrieve", "task_end", "task_with_driver")},
 }
 FRAMEWORK = ("submit", "dispatch", "completion")
 ORDER = (*FRAMEWORK, "driver", "client")

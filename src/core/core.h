@@ -622,8 +622,20 @@ int data_prepare(struct hba_controller *c, struct task *t);
 bool data_settle(struct task *t);
 /** data_lies_in() - Has this task, which is not its client's now, data in the mapping? */
 bool data_lies_in(const struct task *t, const struct hba_mapping *m);
+/** data_restore_staged() - data_restore()'s, of what only a stage changes. */
+void data_restore_staged(struct task *t);
+
 /** data_restore() - Before its done: everything as the client wrote it. */
-void data_restore(struct task *t);
+static inline void data_restore(struct task *t)
+{
+	if (t->view == HEAD_STAGED)
+		data_restore_staged(t);
+	else
+		t->head.n_data = t->given_mode == HBA_DATA_REGION;
+	t->head.data = t->given;
+	t->head.mode = t->given_mode;
+	t->view = HEAD_AS_GIVEN;
+}
 
 /* ---- settle.c: a task has come back ------------------------------------------------------------------------------------ */
 
@@ -873,9 +885,9 @@ struct hba_controller {
 	struct properties properties;
 
 	struct memory memory;
-	struct split_limits limits[2]; /* [0] reads, [1] writes */
-	struct split_one one[2];       /* the same, for data in one piece */
-	bool unlimited;                /* CPU mode with no limit at all: lists go as they are */
+	struct split_limits limits[2];             /* [0] reads, [1] writes */
+	struct split_one one[HBA_FROM_TARGET + 1]; /* the same for data in one piece, by direction */
+	bool unlimited;                            /* CPU mode with no limit at all: lists go as they are */
 	struct bounce bounce;
 	uint32_t internal_most; /* bytes that an internal task can have moved at once */
 	struct service service;

@@ -124,8 +124,10 @@ int data_setup(struct hba_controller *c)
 
 	c->limits[0] = limits_of(k, k->max_segments_read, k->max_segment_bytes_read);
 	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
-	for (unsigned i = 0; i < ARRAY_SIZE(c->one) && c->report.data_mode != HBA_DATA_REGION; i++)
-		c->one[i] = split_one_of(&c->limits[i]);
+	if (c->report.data_mode != HBA_DATA_REGION) {
+		c->one[HBA_FROM_TARGET] = split_one_of(&c->limits[0]);
+		c->one[HBA_TO_TARGET] = split_one_of(&c->limits[1]);
+	}
 	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
 	c->internal_most = internal_most(c);
 	c->bounce = (struct bounce) { 0 };
@@ -421,22 +423,17 @@ static void keep_given(struct task *t)
 	t->item = 0;
 }
 
-void data_restore(struct task *t)
+void data_restore_staged(struct task *t)
 {
-	t->head.data = t->given;
-	t->head.n_data = given_items(t);
-	t->head.mode = t->given_mode;
-	if (t->view == HEAD_STAGED) {
-		t->head.length = t->given_length;
-		t->head.direction = t->given_direction;
-		t->head.cdb_len = t->given_cdb_len;
-		memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
-	}
-	t->view = HEAD_AS_GIVEN;
+	t->head.length = t->given_length;
+	t->head.n_data = t->given_n;
+	t->head.direction = t->given_direction;
+	t->head.cdb_len = t->given_cdb_len;
+	memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
 }
 
 /* How much the CDB lets move; UINT64_MAX: it does not say. */
-static inline uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
+static inline __attribute__((always_inline)) uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
 {
 	uint64_t most = UINT64_MAX;
 	uint32_t count;
@@ -527,7 +524,7 @@ static inline bool goes_as_one(const struct hba_controller *c, struct task *t)
 	uint64_t device;
 
 	if (t->head.length > or_unlimited(t->lun->target->report.max_transfer) || !lie_in_one(c, &t->head, &address, &device) ||
-	    !split_takes_one(&c->one[t->head.direction == HBA_TO_TARGET], device, t->head.length) ||
+	    !split_takes_one(&c->one[t->head.direction], device, t->head.length) ||
 	    (c->report.data_mode == HBA_DATA_DMA && has_room_to_spare(t)))
 		return false;
 	write_one(c, t, address, device);

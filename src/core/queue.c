@@ -357,12 +357,8 @@ static void heed_end(struct task *t)
 		settle_check_condition(t);
 }
 
-void hba_complete(struct hba_task *head, const struct hba_result *r)
+static void complete_with_care(struct task *t, const struct hba_result *r)
 {
-	struct task *t = task_with_driver(head, "hba_complete");
-
-	if (!t)
-		return;
 	if (t->head.kind == HBA_TASK_TMF) {
 		violation(t->queue->controller, "hba_complete of a task management task; its end is hba_tmf_complete");
 		return;
@@ -373,8 +369,28 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 	}
 	retrieve(t);
 	file_result(t, r);
-	if (r->negotiated || r->reverted || t->expired || r->outcome != HBA_GOOD)
-		heed_end(t);
+	heed_end(t);
+}
+
+/* Nearly every end: all is well, and there is nothing more to be said of it. */
+static inline bool is_plain(const struct task *t, const struct hba_result *r)
+{
+	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len && !r->negotiated && !r->reverted &&
+	       !t->expired && t->head.kind != HBA_TASK_TMF;
+}
+
+void hba_complete(struct hba_task *head, const struct hba_result *r)
+{
+	struct task *t = task_with_driver(head, "hba_complete");
+
+	if (!t)
+		return;
+	if (!is_plain(t, r)) {
+		complete_with_care(t, r);
+		return;
+	}
+	retrieve(t);
+	t->result = (struct hba_result) { .outcome = HBA_GOOD, .sent = HBA_SENT_YES, .bytes = r->bytes };
 }
 
 /* ---- handed back */

@@ -25,7 +25,7 @@ static int check_command(const struct hba_controller *c, const struct hba_task *
 	if (t->direction > HBA_FROM_TARGET || t->attribute > HBA_ACA || t->mode > HBA_DATA_REGION || t->mode == HBA_DATA_DMA)
 		return fail(-EINVAL, "direction %u, attribute %u, mode %u: at least one does not exist, or is not a client's",
 			    t->direction, t->attribute, t->mode);
-	if ((t->direction == HBA_NO_DATA) != (t->length == 0) || (t->length == 0 && t->n_data != 0))
+	if (t->length ? t->direction == HBA_NO_DATA : t->direction != HBA_NO_DATA || t->n_data)
 		return fail(-EINVAL, "direction %u contradicts %llu bytes in %u pieces", t->direction,
 			    (unsigned long long)t->length, t->n_data);
 	return 0;
@@ -69,9 +69,8 @@ static void hand_over(struct hba_controller *c, struct task *t)
 	guest_push(c, t);
 }
 
-int task_submit(struct task *t, hba_done_fn done, void *arg)
+static inline __attribute__((always_inline)) int submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
 {
-	struct hba_controller *c = t->queue->controller;
 	int r = check_command(c, &t->head);
 
 	if (r == 0 && t->head.length)
@@ -90,6 +89,11 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 	return 0;
 }
 
+int task_submit(struct task *t, hba_done_fn done, void *arg)
+{
+	return submit(t->queue->controller, t, done, arg);
+}
+
 __attribute__((cold)) static int not_taken(const struct hba_controller *c)
 {
 	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(hba_controller_state(c)));
@@ -105,7 +109,7 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
 		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? task_submit(t, done, arg) : not_taken(c);
+	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg) : not_taken(c);
 }
 
 /* ---- a task's data, for the driver's CPU */
