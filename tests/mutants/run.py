@@ -41,7 +41,7 @@ def read_list(root):
   mutants = []
   for block in re.split(r"\n\s*\n", text.strip()):
     fields = dict((line.split(None, 1) + [""])[:2] for line in block.splitlines())
-    if set(fields) != set(FIELDS):
+    if set(fields) != set(FIELDS) or len(block.splitlines()) != len(FIELDS):
       raise Wrong(f"{LIST}: the block of '{block.splitlines()[0]}' has {', '.join(fields)}; it needs {', '.join(FIELDS)}")
     mutants.append(Mutant(**{field: fields[field].strip() for field in FIELDS}))
   twice = [m for m, n in collections.Counter(m.mutant for m in mutants).items() if n > 1]
