@@ -14,6 +14,7 @@
 #define CORE_CORE_H
 
 #include "base/base.h"
+#include "core/error.h"
 #include "core/spans.h"
 #include "core/split.h"
 
@@ -90,23 +91,6 @@ static inline uintptr_t thread_here(void)
 }
 
 /* ---- error.c: sentences ---------------------------------------------------------------------------------------------- */
-
-/** fail() - Set this thread's hba_error() and return `error`. */
-int fail(int error, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
-
-/** wrong_use() - Wrong use of a function that can say so: -EINVAL, named. */
-#define wrong_use(rule) fail(-EINVAL, "%s: %s", __func__, rule)
-
-/**
- * misuse() - Wrong use of a function that returns nothing. With assertions the program ends here, with the function's name; without
- * them hba_error() has the sentence and nothing is done.
- */
-#define misuse(rule)                         \
-	do {                                 \
-		int error = wrong_use(rule); \
-		assert(error == 0 && rule);  \
-		(void)error;                 \
-	} while (0)
 
 /** sentence_write() - Like vsnprintf(), but a sentence that had to be cut says so: it ends in "...". */
 void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args) __attribute__((format(printf, 2, 0)));

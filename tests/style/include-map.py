@@ -31,7 +31,7 @@ def allowed(included, own, rooms):
     return False
   if included.startswith("include/"):
     return own == "include/hbakit" or "public" in rooms[own] or included[len("include/"):] in rooms[own]
-  return any(included.startswith(room + "/") for room in [own] + rooms[own])
+  return any(included == room or included.startswith(room + "/") for room in [own] + rooms[own])
 
 
 def tested_rooms(path, rooms):
