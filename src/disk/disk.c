@@ -12,6 +12,7 @@
  * One thread has a request at any time: who submits, then the loop. No locks.
  */
 #include "disk/disk.h"
+#include "core/error.h"
 
 #include "base/base.h"
 
@@ -309,7 +310,7 @@ int hba_disk_submit(struct hba_disk_io *io)
 	int r;
 
 	if (!io || !io->lun)
-		return -EINVAL;
+		return wrong_use("the request is NULL, or its unit");
 	hba_lun_get_info(io->lun, &info);
 	r = disk_check(io, &info);
 	if (r < 0)
@@ -339,7 +340,7 @@ static int run_until_finished(struct hba_controller *c, struct hba_disk_io *io)
 		if (hba_controller_run(c, RUN_BUDGET) < 0 && !state_of(io)->finished)
 			return -ENODEV;
 	}
-	return io->error;
+	return io->error < 0 ? disk_tell(io) : 0;
 }
 
 int hba_disk_do(struct hba_disk_io *io)
@@ -348,7 +349,7 @@ int hba_disk_do(struct hba_disk_io *io)
 	int r;
 
 	if (!io)
-		return -EINVAL;
+		return wrong_use("the request is NULL");
 	callers_done = io->done;
 	io->done = do_finished;
 	r = hba_disk_submit(io);

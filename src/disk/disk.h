@@ -51,6 +51,8 @@ static inline bool disk_has_data(enum hba_disk_op op)
 
 /** disk_check() - Is this a request for that unit at all? What hba_disk_submit() returns. */
 int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info);
+/** disk_fail() - Set hba_error(): what was asked of which unit, and why not. Returns `error`. */
+__attribute__((cold, format(printf, 3, 4))) int disk_fail(const struct hba_disk_io *io, int error, const char *format, ...);
 /** disk_zero_unmaps() - May that ZERO be done by unmapping? */
 bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *info);
 
@@ -68,6 +70,9 @@ int disk_status_read(const struct hba_disk_io *io, uint32_t block_bytes, const u
 
 /** disk_error() - What struct hba_disk_io::error says of a result. The bytes that moved are not looked at. */
 int disk_error(const struct hba_result *result);
+
+/** disk_tell() - Set hba_error() to what a request that failed ended as; returns its error. */
+int disk_tell(const struct hba_disk_io *io);
 
 /** disk_too_long() - Did the unit refuse a command because of a field: perhaps of its length, which a shorter one would not have? */
 bool disk_too_long(const struct hba_result *result);

@@ -7,6 +7,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { ANY = 0x100, PROTECTION_INFORMATION = 0x10, NO_MEDIUM = SCSI_ASC_NO_MEDIUM >> 8, CODE_SHIFT = 8 };
 
@@ -85,4 +86,22 @@ int disk_error(const struct hba_result *result)
 bool disk_too_long(const struct hba_result *result)
 {
 	return result->outcome == HBA_CHECK_CONDITION && check_condition_error(result) == -EINVAL;
+}
+
+int disk_tell(const struct hba_disk_io *io)
+{
+	const struct hba_result *r = &io->result;
+	struct scsi_sense s;
+	const char *asc;
+
+	if (r->outcome == HBA_CHECK_CONDITION && r->sense && scsi_sense_read(r->sense, r->sense_len, &s) == 0) {
+		asc = scsi_asc_name(s.asc);
+		return disk_fail(io, io->error, "%s; sense %s, ASC %02x, ASCQ %02x%s%s", strerror(-io->error),
+				 scsi_sense_key_name(s.key), s.asc >> CODE_SHIFT, s.asc & UINT8_MAX, asc ? ": " : "",
+				 asc ? asc : "");
+	}
+	if (r->outcome && r->outcome != HBA_GOOD)
+		return disk_fail(io, io->error, "%s; service response %d, status %#x", strerror(-io->error),
+				 (int)hba_response(r->outcome), hba_status(r->outcome));
+	return disk_fail(io, io->error, "%s; %llu bytes moved", strerror(-io->error), (unsigned long long)r->bytes);
 }

@@ -1,19 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* request.c: what must be true of a request before anything is sent for it. */
+/* request.c: what must be true of a request before anything is sent for it. Whatever is not, a sentence names. */
+#include "core/error.h"
 #include "disk/disk.h"
 
+#include "base/base.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { WHY_BYTES = 200, LUN_TEXT_BYTES = 24 };
+
+static const char *const names[] = {
+	[HBA_DISK_READ] = "READ", [HBA_DISK_WRITE] = "WRITE",   [HBA_DISK_FLUSH] = "FLUSH",   [HBA_DISK_UNMAP] = "UNMAP",
+	[HBA_DISK_ZERO] = "ZERO", [HBA_DISK_VERIFY] = "VERIFY", [HBA_DISK_STATUS] = "STATUS",
+};
 
 static bool is_op(enum hba_disk_op op)
 {
-	return (unsigned)op <= HBA_DISK_STATUS;
+	return (unsigned)op < ARRAY_SIZE(names);
 }
 
-static bool has_fit_flags(const struct hba_disk_io *io)
+int disk_fail(const struct hba_disk_io *io, int error, const char *format, ...)
 {
-	uint32_t fit = HBA_DISK_FUA | (io->op == HBA_DISK_ZERO ? HBA_DISK_ALLOCATE | HBA_DISK_FAST : 0);
+	struct hba_lun_info info;
+	char why[WHY_BYTES], lun[LUN_TEXT_BYTES];
+	va_list args;
 
-	return (io->flags & ~fit) == 0;
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	hba_lun_get_info(io->lun, &info);
+	scsi_lun_text(&info.lun, lun);
+	return fail(error, "%s of %" PRIu64 " bytes at offset %" PRIu64 ", target %" PRIu64 ", LUN %s: %s", names[io->op],
+		    io->length, io->offset, info.target, lun, why);
 }
 
 bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *info)
@@ -21,11 +42,30 @@ bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *i
 	return info->thin && info->reads_zero && !(io->flags & HBA_DISK_ALLOCATE);
 }
 
+static int check_flags(const struct hba_disk_io *io)
+{
+	uint32_t fit = HBA_DISK_FUA | (io->op == HBA_DISK_ZERO ? HBA_DISK_ALLOCATE | HBA_DISK_FAST : 0);
+
+	return io->flags & ~fit ? disk_fail(io, -EINVAL, "flags %#x do not go with it", io->flags & ~fit) : 0;
+}
+
+static int check_unit(const struct hba_disk_io *io, const struct hba_lun_info *info)
+{
+	if (!info->present)
+		return disk_fail(io, -ENODEV, "the unit is not there");
+	if (io->generation && io->generation != info->generation)
+		return disk_fail(io, -ESTALE, "another disk is there by now: generation %u, not %u", info->generation,
+				 io->generation);
+	return info->block_bytes ? 0 : disk_fail(io, -ENOMEDIUM, "there is no medium in it, or it is no disk");
+}
+
 static int check_zero(const struct hba_disk_io *io, const struct hba_lun_info *info)
 {
 	if (info->block_bytes > DISK_MAX_BLOCK_BYTES)
-		return -EOPNOTSUPP;
-	return io->flags & HBA_DISK_FAST && !disk_zero_unmaps(io, info) ? -EOPNOTSUPP : 0;
+		return disk_fail(io, -EOPNOTSUPP, "blocks of more than %d bytes cannot be zeroed", DISK_MAX_BLOCK_BYTES);
+	if (io->flags & HBA_DISK_FAST && !disk_zero_unmaps(io, info))
+		return disk_fail(io, -EOPNOTSUPP, "unmapping does not make zeros here, so there is no fast way");
+	return 0;
 }
 
 static int check_range(const struct hba_disk_io *io, const struct hba_lun_info *info)
@@ -33,42 +73,47 @@ static int check_range(const struct hba_disk_io *io, const struct hba_lun_info *
 	uint64_t first = io->offset / info->block_bytes, count = io->length / info->block_bytes;
 
 	if (io->offset % info->block_bytes || io->length % info->block_bytes || count == 0)
-		return -EINVAL;
+		return disk_fail(io, -EINVAL, "that is not one or more whole blocks of %u bytes", info->block_bytes);
 	if (first > info->blocks || count > info->blocks - first)
-		return -ERANGE;
+		return disk_fail(io, -ERANGE, "that reaches beyond its end, block %" PRIu64 " of %u bytes", info->blocks,
+				 info->block_bytes);
 	return 0;
 }
 
 static int check_data(const struct hba_disk_io *io, const struct hba_lun_info *info)
 {
-	if (!io->data.buffer || (io->mode != HBA_DATA_CPU && io->mode != HBA_DATA_REGION))
-		return -EINVAL;
-	if (io->n_data == 0 && io->mode != HBA_DATA_CPU)
-		return -EINVAL;
+	if (io->mode != HBA_DATA_CPU && io->mode != HBA_DATA_REGION)
+		return disk_fail(io, -EINVAL, "data mode %u is not a client's", (unsigned)io->mode);
+	if (!io->data.buffer || (io->n_data == 0 && io->mode != HBA_DATA_CPU))
+		return disk_fail(io, -EINVAL, "there is no place for its data");
 	/* One list of data is one command, and its count has 32 bits. */
-	return io->length / info->block_bytes > UINT32_MAX ? -EINVAL : 0;
+	return io->length / info->block_bytes > UINT32_MAX ? disk_fail(io, -EINVAL, "one command has at most 2^32 - 1 blocks") : 0;
+}
+
+static int check_status(const struct hba_disk_io *io)
+{
+	return io->extents && io->max_extents ? 0 : disk_fail(io, -EINVAL, "there is no place for its extents");
 }
 
 int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info)
 {
 	int r;
 
-	if (!is_op(io->op) || !io->done || !has_fit_flags(io))
-		return -EINVAL;
-	if (!info->present)
-		return -ENODEV;
-	if (io->generation && io->generation != info->generation)
-		return -ESTALE;
-	if (info->block_bytes == 0)
-		return -ENOMEDIUM;
-	if (io->op == HBA_DISK_FLUSH)
-		return 0;
+	if (!is_op(io->op))
+		return fail(-EINVAL, "hba_disk_submit: there is no operation %u", (unsigned)io->op);
+	if (!io->done)
+		return disk_fail(io, -EINVAL, "nobody is told of its end: `done` is NULL");
+	r = check_flags(io);
+	if (r == 0)
+		r = check_unit(io, info);
+	if (r < 0 || io->op == HBA_DISK_FLUSH)
+		return r;
 	r = check_range(io, info);
 	if (r < 0)
 		return r;
 	if (io->op == HBA_DISK_ZERO)
 		return check_zero(io, info);
 	if (io->op == HBA_DISK_STATUS)
-		return io->extents && io->max_extents ? 0 : -EINVAL;
+		return check_status(io);
 	return disk_has_data(io->op) ? check_data(io, info) : 0;
 }

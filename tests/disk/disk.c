@@ -7,15 +7,18 @@
 #include "disk/disk.h"
 #include "base/base.h"
 #include "base/endian.h"
+#include "core/error.h"
 
 #include <errno.h>
 #include <hbakit/controller.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#undef fail /* cmocka's; here it is the core's */
 
 enum { BLOCK = 512, MAX_SENT = 64 };
 #define BLOCKS (UINT64_C(1) << 34)
@@ -43,6 +46,18 @@ struct hba_lun {
 };
 
 /* ---- in the core's place -------------------------------------------------------------------------------------------- */
+
+static char sentence[512];
+
+int fail(int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sentence, sizeof(sentence), format, args);
+	va_end(args);
+	return error;
+}
 
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
 {
@@ -156,10 +171,20 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 
 /* ---- the tests ------------------------------------------------------------------------------------------------------ */
 
+/* By a sentence that has these words. */
+static void refused(int r, int error, const char *words)
+{
+	assert_int_equal(r, error);
+	if (!strstr(sentence, words))
+		print_error("'%s' is not in '%s'\n", words, sentence);
+	assert_non_null(strstr(sentence, words));
+	sentence[0] = 0;
+}
+
 static struct hba_lun a_lun(void)
 {
 	return (struct hba_lun) {
-		.info = { .present = true, .block_bytes = BLOCK, .blocks = BLOCKS },
+		.info = { .target = 3, .present = true, .block_bytes = BLOCK, .blocks = BLOCKS },
 		.max_count = UINT32_MAX,
 		.answer = { .outcome = HBA_GOOD },
 	};
@@ -347,7 +372,7 @@ static void a_unit_without_status_says_so(void **state)
 	n = 0;
 	assert_int_equal(status(&lun, 0, 1, &e, &n), -EINVAL);
 	n = 1;
-	assert_int_equal(status(&lun, 0, 1, NULL, &n), -EINVAL);
+	refused(status(&lun, 0, 1, NULL, &n), -EINVAL, "there is no place for its extents");
 	assert_int_equal(lun.n_sent, 1);
 }
 
@@ -359,7 +384,7 @@ static void another_disk_is_not_touched(void **state)
 	(void)state;
 	lun.info.generation = 2;
 	io.generation = 1;
-	assert_int_equal(hba_disk_do(&io), -ESTALE);
+	refused(hba_disk_do(&io), -ESTALE, "another disk is there by now: generation 2, not 1");
 	assert_int_equal(lun.n_sent, 0);
 	io.generation = 2;
 	assert_int_equal(hba_disk_do(&io), 0);
@@ -383,19 +408,24 @@ static void what_cannot_be_is_refused_unsent(void **state)
 	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
 
 	(void)state;
-	assert_int_equal(hba_disk_submit(&io), -EINVAL); /* no done */
-	assert_int_equal(run(&lun, HBA_DISK_READ, 1, BLOCK), -EINVAL);
-	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK + 1), -EINVAL);
-	assert_int_equal(run(&lun, HBA_DISK_READ, 0, 0), -EINVAL);
-	assert_int_equal(run(&lun, HBA_DISK_READ, BLOCKS * BLOCK, BLOCK), -ERANGE);
-	assert_int_equal(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE);
-	assert_int_equal(run(&lun, HBA_DISK_READ, UINT64_MAX - BLOCK + 1, BLOCK), -ERANGE);
-	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK * (UINT64_C(1) << 32)), -EINVAL);
-	assert_int_equal(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL);
+	refused(hba_disk_submit(&io), -EINVAL,
+		"READ of 512 bytes at offset 0, target 3, LUN 0: nobody is told of its end: `done` is NULL");
+	refused(run(&lun, HBA_DISK_READ, 1, BLOCK), -EINVAL,
+		"READ of 512 bytes at offset 1, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK + 1), -EINVAL,
+		"READ of 513 bytes at offset 0, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+	refused(run(&lun, HBA_DISK_VERIFY, 0, 0), -EINVAL,
+		"VERIFY of 0 bytes at offset 0, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+	refused(run(&lun, HBA_DISK_WRITE, BLOCKS * BLOCK, BLOCK), -ERANGE,
+		"WRITE of 512 bytes at offset 8796093022208, target 3, LUN 0: that reaches beyond its end, block 17179869184 of 512 bytes");
+	refused(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE, "beyond its end");
+	refused(run(&lun, HBA_DISK_READ, UINT64_MAX - BLOCK + 1, BLOCK), -ERANGE, "beyond its end");
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK * (UINT64_C(1) << 32)), -EINVAL, "one command has at most 2^32 - 1 blocks");
+	refused(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL, "hba_disk_submit: there is no operation 99");
 	lun.info.block_bytes = 0;
-	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM);
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM, "there is no medium in it, or it is no disk");
 	lun.info.present = false;
-	assert_int_equal(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENODEV);
+	refused(run(&lun, HBA_DISK_FLUSH, 0, 0), -ENODEV, "FLUSH of 0 bytes at offset 0, target 3, LUN 0: the unit is not there");
 	assert_int_equal(lun.n_sent, 0);
 	assert_int_equal(lun.gets, 0);
 }
@@ -522,7 +552,8 @@ static void sense_is_kept(void **state)
 
 	(void)state;
 	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = 18 };
-	assert_int_equal(hba_disk_do(&io), -EINVAL);
+	refused(hba_disk_do(&io), -EINVAL,
+		"READ of 512 bytes at offset 0, target 3, LUN 0: Invalid argument; sense ILLEGAL REQUEST, ASC 24, ASCQ 00: ");
 	assert_ptr_equal(io.result.sense, io.sense_bytes);
 	assert_int_equal(io.result.sense_len, 18);
 	assert_memory_equal(io.sense_bytes, invalid_field, 18);

@@ -47,8 +47,8 @@ static void nothing(void **state)
 	named(hba_buffer_map(NULL, &m), -EINVAL, "hba_buffer_map: the buffer is NULL, or the place for the mapping");
 	named(hba_mapping_create(NULL, HBA_DEVICE_BOTH, 1, 0, &m), -EINVAL,
 	      "hba_buffer_create: the controller is NULL, or the place for the buffer");
-	assert_true(hba_disk_submit(NULL) == -EINVAL);
-	assert_true(hba_disk_do(NULL) == -EINVAL);
+	named(hba_disk_submit(NULL), -EINVAL, "hba_disk_submit: the request is NULL, or its unit");
+	named(hba_disk_do(NULL), -EINVAL, "hba_disk_do: the request is NULL");
 	/* And where it is fine. */
 	hba_controller_close(NULL);
 	hba_task_put(NULL);

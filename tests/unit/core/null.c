@@ -17,10 +17,8 @@
 /* cmocka wants some of the above first. */
 #include <cmocka.h>
 
-/*
- * NAMED: hba_error() has a sentence. ENDS: an assertion, or the access itself. FINE: its header says so, or there
- * is no pointer. REFUSED: by errno alone, which misuse.c looks at. */
-enum end { FINE, REFUSED = FINE, NAMED = 77, ENDS };
+/* NAMED: hba_error() has a sentence. ENDS: an assertion, or the access itself. FINE: its header says so, or there is no pointer. */
+enum end { FINE, NAMED = 77, ENDS };
 
 /* clang-format off */
 #define FUNCTIONS(X) \
@@ -59,8 +57,8 @@ enum end { FINE, REFUSED = FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_controller_uri, (NULL)) \
 	X(ENDS, hba_controller_variant, (NULL)) \
 	X(ENDS, hba_discovery_done, (NULL)) \
-	X(REFUSED, hba_disk_do, (NULL)) \
-	X(REFUSED, hba_disk_submit, (NULL)) \
+	X(NAMED, hba_disk_do, (NULL)) \
+	X(NAMED, hba_disk_submit, (NULL)) \
 	X(NAMED, hba_driver_load, (NULL, NULL)) \
 	X(FINE, hba_driver_next, (NULL)) \
 	X(FINE, hba_driver_unload, (NULL)) \
