@@ -36,10 +36,10 @@ struct hba_lun_info {
 	char id[129]; /* the best of VPD 83, as "naa.…", "eui.…" or "t10.…"; empty if none */
 };
 
-/** hba_lun_next() - The unit after `lun` (NULL: the first), by target, then LUN; NULL at the end. Absent ones are left out. */
+/** hba_lun_next() - The unit after `lun` (NULL: the first), by target, then LUN; NULL at the end. Absent ones are left out. Any thread. */
 struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun);
 
-/** hba_lun_find() - By numbers. NULL: never seen. */
+/** hba_lun_find() - By numbers. NULL: never seen. Any thread. */
 struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t number);
 
 struct hba_controller *hba_lun_controller(const struct hba_lun *lun);

@@ -864,8 +864,9 @@ struct hba_controller {
 
 	struct list targets; /* by id */
 	unsigned n_leaving;
-	struct list starving;      /* units with waiters, in turn */
-	pthread_mutex_t info_lock; /* every unit's info */
+	struct list starving; /* units with waiters, in turn */
+	pthread_mutex_t
+		info_lock; /* every unit's info, and who is in the lists of targets and units: the loop changes them, all may look */
 	struct properties properties;
 
 	struct memory memory;

@@ -38,7 +38,9 @@ static void insert(struct hba_target *tgt, struct hba_lun *lun)
 
 	while (l != &tgt->luns && compare(container_of(l, struct hba_lun, link), lun) > 0)
 		l = l->prev;
+	pthread_mutex_lock(&tgt->controller->info_lock);
 	list_prepend(l, &lun->link);
+	pthread_mutex_unlock(&tgt->controller->info_lock);
 }
 
 /* Untagged, a unit has one task out; with few tags, some are kept for the core's own. */
@@ -110,7 +112,9 @@ void lun_free(struct hba_lun *lun)
 {
 	if (is_in_table(lun))
 		HASH_DEL(lun->target->by_id, lun);
+	pthread_mutex_lock(&lun->controller->info_lock);
 	list_remove(&lun->link);
+	pthread_mutex_unlock(&lun->controller->info_lock);
 	free(lun->tags);
 	free(lun->priv);
 	free(lun);
@@ -191,8 +195,8 @@ void lun_set_absent(struct hba_lun *lun)
 
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
 {
-	pthread_mutex_lock(&lun->controller->info_lock);
 	assert(lun && ret_info);
+	pthread_mutex_lock(&lun->controller->info_lock);
 	*ret_info = lun->info;
 	pthread_mutex_unlock(&lun->controller->info_lock);
 }
@@ -210,12 +214,11 @@ static struct hba_lun *first_present(struct hba_target *tgt, struct list *after)
 	return NULL;
 }
 
-struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
+static struct hba_lun *next_present(struct hba_controller *c, struct hba_lun *lun)
 {
 	struct hba_lun *next = lun ? first_present(lun->target, &lun->link) : NULL;
 	struct list *l;
 
-	assert(c);
 	l = lun ? lun->target->link.next : c->targets.next;
 	for (; !next && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
@@ -225,7 +228,18 @@ struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
 	return next;
 }
 
-struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t number)
+struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
+{
+	struct hba_lun *next;
+
+	assert(c);
+	pthread_mutex_lock(&c->info_lock);
+	next = next_present(c, lun);
+	pthread_mutex_unlock(&c->info_lock);
+	return next;
+}
+
+static struct hba_lun *seen_at(struct hba_controller *c, uint64_t target, uint64_t number)
 {
 	struct hba_target *tgt = target_find(c, target);
 
@@ -237,6 +251,17 @@ struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t
 			return lun;
 	}
 	return NULL;
+}
+
+struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t number)
+{
+	struct hba_lun *lun;
+
+	assert(c);
+	pthread_mutex_lock(&c->info_lock);
+	lun = seen_at(c, target, number);
+	pthread_mutex_unlock(&c->info_lock);
+	return lun;
 }
 
 struct hba_controller *hba_lun_controller(const struct hba_lun *lun)

@@ -45,7 +45,9 @@ static void insert(struct hba_controller *c, struct hba_target *tgt)
 
 	while (l != &c->targets && container_of(l, struct hba_target, link)->id > tgt->id)
 		l = l->prev;
+	pthread_mutex_lock(&c->info_lock);
 	list_prepend(l, &tgt->link);
+	pthread_mutex_unlock(&c->info_lock);
 }
 
 struct hba_target *target_add(struct hba_controller *c, uint64_t id)
@@ -184,7 +186,9 @@ static void target_free(struct hba_target *tgt)
 {
 	while (!list_is_empty(&tgt->luns))
 		lun_free(container_of(tgt->luns.next, struct hba_lun, link));
+	pthread_mutex_lock(&tgt->controller->info_lock);
 	list_remove(&tgt->link);
+	pthread_mutex_unlock(&tgt->controller->info_lock);
 	properties_clear(&tgt->properties);
 	free(tgt->priv);
 	free(tgt);

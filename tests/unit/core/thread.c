@@ -581,9 +581,54 @@ static void a_late_guest_is_answered(void **state)
 	rig_down(&r);
 }
 
+/* ---- looking around */
+
+struct looker {
+	struct hba_controller *c;
+	unsigned looks, wrong;
+	bool over;
+};
+
+static void *look(void *arg)
+{
+	struct looker *k = arg;
+
+	for (; !__atomic_load_n(&k->over, __ATOMIC_RELAXED); k->looks++) {
+		struct hba_lun *found = hba_lun_find(k->c, 0, 0), *first = hba_lun_next(k->c, NULL);
+
+		k->wrong += !found || first != found || hba_lun_find(k->c, 1, 0) || hba_lun_next(k->c, first);
+	}
+	return NULL;
+}
+
+/* Every scan makes the targets that it asks after, and forgets those that nobody is at. */
+static void units_are_found_from_any_thread(void **state)
+{
+	struct looker k = { 0 };
+	pthread_t thread;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	rig_up(&r);
+	k.c = r.c;
+	assert_true(hba_controller_report(r.c)->highest_target_id > 1);
+	assert_int_equal(pthread_create(&thread, NULL, look, &k), 0);
+	for (unsigned i = 0; i < FEWER; i++) {
+		hba_controller_rescan(r.c);
+		rig_until_scanned(&r);
+	}
+	__atomic_store_n(&k.over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	assert_true(k.looks);
+	assert_int_equal(k.wrong, 0);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(units_are_found_from_any_thread),
 		cmocka_unit_test(no_wake_up_is_lost_in_own_loop),
 		cmocka_unit_test(no_wake_up_is_lost_in_threads),
 		cmocka_unit_test(other_threads_wait_for_tasks),
