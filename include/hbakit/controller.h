@@ -116,6 +116,7 @@ int hba_controller_leave_loop(struct hba_controller *c);
  * hba_controller_arm() - Before sleeping: let the fd wake us.
  *
  * 0: sleep on hba_controller_fd() now. 1: there is work, run again. The next run disarms. Never lost: arm, then look.
+ * -EPERM, -EBUSY: this thread is not the one that may run it; see hba_controller_run().
  */
 int hba_controller_arm(struct hba_controller *c);
 

@@ -86,7 +86,7 @@ int hba_disk_submit(struct hba_disk_io *io);
 
 /**
  * hba_disk_do() - The same and wait for it, running the loop meanwhile: own loop only. Returns the error; `done` is not used.
- * Not from a callback. hba_error() says what the unit had to say.
+ * -EPERM, -EBUSY: this is not the thread that runs it, or a callback; nothing was sent. hba_error() says what the unit had to say.
  */
 int hba_disk_do(struct hba_disk_io *io);
 

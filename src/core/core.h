@@ -704,6 +704,8 @@ void queue_unwatch(struct hba_queue *q);
 void loop_wake(struct hba_controller *c);
 /** loop_run() - hba_controller_run(), for whoever is the loop. */
 int loop_run(struct hba_controller *c, unsigned budget);
+/** loop_arm() - hba_controller_arm(), likewise. */
+int loop_arm(struct hba_controller *c);
 /** loop_owes() - Is any done still to be run? */
 bool loop_owes(const struct hba_controller *c);
 /** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */

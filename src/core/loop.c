@@ -278,17 +278,25 @@ int loop_run(struct hba_controller *c, unsigned budget)
 	return (int)n;
 }
 
-int hba_controller_run(struct hba_controller *c, unsigned budget)
+/* 0: this is the thread that may run the loop, or make it sleep. */
+static inline int may_run(const struct hba_controller *c, const char *call)
 {
 	if (!c)
-		return wrong_use("the controller is NULL");
+		return fail(-EINVAL, "%s: the controller is NULL", call);
 	if (in_callback(c))
-		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
+		return fail(-EBUSY, "%s: not from a callback of the same controller", call);
 	if (c->runner.up)
 		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
 	if (c->service.up && !loop_is_here(c))
-		return fail(-EPERM, "%s: the loop of this controller is another thread, the one that started it", __func__);
-	return loop_run(c, budget);
+		return fail(-EPERM, "%s: the loop of this controller is another thread, the one that started it", call);
+	return 0;
+}
+
+int hba_controller_run(struct hba_controller *c, unsigned budget)
+{
+	int r = may_run(c, __func__);
+
+	return r < 0 ? r : loop_run(c, budget);
 }
 
 static int may_pass(const struct hba_controller *c, const char *call)
@@ -393,11 +401,10 @@ static bool has_work(struct hba_controller *c)
 	return work;
 }
 
-int hba_controller_arm(struct hba_controller *c)
+int loop_arm(struct hba_controller *c)
 {
 	bool fenced = !turn_begin(c), work;
 
-	assert(c);
 	/* "Asleep", then a last look: the order of the handshake. */
 	c->sleeper.armed = true;
 	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
@@ -409,6 +416,13 @@ int hba_controller_arm(struct hba_controller *c)
 		set_timer(c, next_deadline(c));
 	turn_end(c);
 	return work;
+}
+
+int hba_controller_arm(struct hba_controller *c)
+{
+	int r = may_run(c, __func__);
+
+	return r < 0 ? r : loop_arm(c);
 }
 
 int hba_controller_fd(const struct hba_controller *c)
@@ -429,7 +443,7 @@ int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c),
 		r = loop_run(c, TURN_BUDGET);
 		if (r < 0)
 			return r;
-		if (r == 0 && !over(c) && hba_controller_arm(c) == 0)
+		if (r == 0 && !over(c) && loop_arm(c) == 0)
 			poll(&p, 1, NAP_MS);
 	}
 	return 0;

@@ -350,6 +350,10 @@ int hba_disk_do(struct hba_disk_io *io)
 
 	if (!io)
 		return wrong_use("the request is NULL");
+	/* Who may not run the loop would wait for ever, or leave with the request still out. */
+	r = io->lun ? hba_controller_arm(hba_lun_controller(io->lun)) : 0;
+	if (r < 0)
+		return r;
 	callers_done = io->done;
 	io->done = do_finished;
 	r = hba_disk_submit(io);

@@ -195,17 +195,20 @@ static void a_null_with_no_answer(void **state)
 
 /* ---- from a callback, and from another thread */
 
-static int from_done[4];
+static int from_done[6];
 
 static void misbehave(struct hba_task *t, const struct hba_result *r, void *arg)
 {
 	struct hba_controller *c = arg;
+	struct hba_disk_io io = { .lun = hba_lun_find(c, 0, 0), .op = HBA_DISK_FLUSH };
 
 	(void)r;
 	from_done[0] = hba_controller_run(c, 1);
 	from_done[1] = hba_controller_stop(c);
 	from_done[2] = hba_controller_set_power(c, HBA_POWER_PAUSE);
 	from_done[3] = hba_controller_start(c);
+	from_done[4] = hba_controller_arm(c);
+	from_done[5] = hba_disk_do(&io);
 	hba_task_put(t);
 }
 
@@ -225,19 +228,35 @@ static void from_a_callback(void **state)
 	test_down(d, c);
 }
 
+static void never_called(struct hba_management *m, enum hba_service_response response)
+{
+	(void)m;
+	(void)response;
+	fail();
+}
+
+enum { ELSEWHERE = 6 };
+
 static void *run_elsewhere(void *arg)
 {
 	struct hba_controller *c = arg;
-	struct hba_management m = { .function = HBA_TARGET_RESET, .lun = hba_lun_find(c, 0, 0), .done = NULL };
-	static int results[2];
+	struct hba_lun *lun = hba_lun_find(c, 0, 0);
+	struct hba_management m = { .function = HBA_TARGET_RESET, .lun = lun, .done = never_called };
+	struct hba_disk_io io = { .lun = lun, .op = HBA_DISK_FLUSH };
+	static int results[ELSEWHERE];
 
 	results[0] = hba_controller_run(c, 1);
-	results[1] = hba_manage(&m);
+	results[1] = hba_controller_arm(c);
+	results[2] = hba_controller_leave_loop(c);
+	results[3] = hba_manage(&m);
+	results[4] = hba_disk_do(&io);
+	results[5] = hba_controller_set_power(c, HBA_POWER_PAUSE);
 	return results;
 }
 
 static void from_another_thread(void **state)
 {
+	static const int expected[ELSEWHERE] = { -EPERM, -EPERM, -EPERM, -EPERM, -EPERM, -EBUSY };
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
 	pthread_t thread;
@@ -246,8 +265,7 @@ static void from_another_thread(void **state)
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, run_elsewhere, c), 0);
 	assert_int_equal(pthread_join(thread, &results), 0);
-	assert_int_equal(((int *)results)[0], -EPERM);
-	assert_true(((int *)results)[1] < 0);
+	assert_memory_equal(results, expected, sizeof(expected));
 	assert_int_equal(hba_controller_run(c, 1), 0);
 	test_down(d, c);
 }

@@ -36,7 +36,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_complete, (NULL, NULL)) \
 	X(ENDS, hba_config_read, (NULL, 0, 4)) \
 	X(ENDS, hba_config_write, (NULL, 0, 0, 4)) \
-	X(ENDS, hba_controller_arm, (NULL)) \
+	X(NAMED, hba_controller_arm, (NULL)) \
 	X(FINE, hba_controller_close, (NULL)) \
 	X(ENDS, hba_controller_counts, (NULL, NULL)) \
 	X(ENDS, hba_controller_driver, (NULL)) \
