@@ -10,15 +10,11 @@
 #include "registry/registry.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <hbakit/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char entry_name[] = "hba_plugin"; /* what HBA_PLUGIN() defines */
 
@@ -28,22 +24,6 @@ struct plugin {
 };
 
 typedef const struct hba_driver *(*entry_fn)(void);
-
-/* dlopen()'s own words for these would be about formats and headers. */
-static int check_file(const char *path)
-{
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	Elf64_Ehdr head = { .e_type = ET_NONE };
-	struct stat st;
-
-	if (fd < 0)
-		return fail(-errno, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return fail(-ENOEXEC, "%s: is not a file, but a plug-in is one: a shared object", path);
-	if (pread(fd, &head, sizeof(head), 0) < 0 || memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_type != ET_DYN)
-		return fail(-ENOEXEC, "%s: is not a shared object; build one by cc -shared -fPIC", path);
-	return 0;
-}
 
 static const char *without_path(const char *sentence, const char *path)
 {
@@ -62,12 +42,16 @@ static bool is_ours(void *symbol)
 
 static int take_table(const char *path, void *library, struct hba_driver *ret_table)
 {
-	entry_fn entry = (entry_fn)dlsym(library, entry_name);
-	const struct hba_driver *table = entry ? entry() : NULL;
+	void *entry = dlsym(library, entry_name);
+	const struct hba_driver *table;
 
 	if (!entry)
 		return fail(-ENOEXEC, "%s: is no driver: it has no %s(); end the driver's file with HBA_PLUGIN(its table)", path,
 			    entry_name);
+	if (!elf_is_function(entry))
+		return fail(-ENOEXEC, "%s: its %s is no function; end the driver's file with HBA_PLUGIN(its table)", path,
+			    entry_name);
+	table = ((entry_fn)entry)();
 	if (!table)
 		return fail(-ENOEXEC, "%s: its %s() returned no table", path, entry_name);
 	if (!is_ours(dlsym(library, "hba_complete")))
@@ -134,7 +118,7 @@ int hba_driver_load(const char *path, const struct hba_driver **ret_driver)
 	/* Without a slash dlopen() would search the system's libraries, and not look here. */
 	if (asprintf(&file, "%s%s", strchr(path, '/') ? "" : "./", path) < 0)
 		return fail(-ENOMEM, "no memory for a plug-in");
-	r = check_file(file);
+	r = elf_check_file(file);
 	if (r < 0)
 		return r;
 	p = calloc(1, sizeof(*p));

@@ -13,6 +13,8 @@ HBAKIT = os.path.abspath(sys.argv[1])
 FOLDER = os.path.abspath(sys.argv[2])
 TIMEOUT_S = 60
 FAILED = 1
+ELF_HEAD = 64
+CUT_STEP = 103  # odd, so that neither pages nor tables are hit only at their edges
 
 # The plug-in, and the sentence behind its path.
 TABLES = {
@@ -31,6 +33,7 @@ TABLES = {
     'neither': r"driver table has neither scheme nor ids: a URI leads to it by one of them",
     'both': r"driver table has both scheme and ids: a URI leads to it by one of them",
     'no-entry': r"is no driver: it has no hba_plugin\(\); end the driver's file with HBA_PLUGIN\(its table\)",
+    'no-function': r"its hba_plugin is no function; end the driver's file with HBA_PLUGIN\(its table\)",
     'no-table': r"its hba_plugin\(\) returned no table",
     'undefined': r"cannot be loaded: undefined symbol: nobody_has_this",
     'another': r"brings another libhbakit with it than the one that loads it, [\d.]+; link it with that, or with none",
@@ -75,8 +78,25 @@ class Refused(unittest.TestCase):
             self.expect('pipe.so', 'is not a file, but a plug-in is one: a shared object', cwd=folder)
             self.expect('text.so', 'is not a shared object; build one by cc -shared -fPIC', cwd=folder)
             self.expect('object.so', 'is not a shared object; build one by cc -shared -fPIC', cwd=folder)
-            self.expect('short.so', 'cannot be loaded: file too short', cwd=folder)
+            self.expect('short.so', 'is cut short, at 18 bytes: build or copy it again', cwd=folder)
             self.expect(HBAKIT, 'cannot be loaded: cannot dynamically load position-independent executable')
+
+    def test_every_length(self):
+        """A file that is cut anywhere is refused, or it is whole in all that is loaded of it."""
+        with open(table('right'), 'rb') as f:
+            whole = f.read()
+        refused = 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'cut.so')
+            for length in range(ELF_HEAD - 1, len(whole), CUT_STEP):
+                with open(path, 'wb') as f:
+                    f.write(whole[:length])
+                r = run('drivers', '--plugin', path)
+                if r.returncode:
+                    self.assertEqual(r.stderr, f'hbakit: {path}: is cut short, at {length} bytes: build or copy it again\n')
+                    self.assertEqual((r.returncode, refused), (FAILED, length - CUT_STEP if refused else 0))
+                    refused = length
+        self.assertGreater(refused, len(whole) // 2)
 
     def test_right_ones(self):
         for name in RIGHT:
