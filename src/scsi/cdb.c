@@ -256,14 +256,31 @@ unsigned scsi_cdb_length(uint8_t opcode)
 	return lengths[opcode >> SCSI_GROUP_SHIFT];
 }
 
+static bool is_lba_status(const uint8_t *cdb)
+{
+	return cdb[0] == SCSI_SERVICE_ACTION_IN_16 && (cdb[1] & SERVICE_ACTION) == SCSI_SAI_GET_LBA_STATUS;
+}
+
 bool scsi_cdb_is_block_command(const uint8_t *cdb)
 {
 	static const uint8_t others[] = {
-		SCSI_VERIFY_10, SCSI_VERIFY_12,     SCSI_VERIFY_16,     SCSI_SYNCHRONIZE_CACHE_10, SCSI_SYNCHRONIZE_CACHE_16,
-		SCSI_UNMAP,     SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_16,
+		SCSI_VERIFY_10,
+		SCSI_VERIFY_12,
+		SCSI_VERIFY_16,
+		SCSI_WRITE_AND_VERIFY_10,
+		SCSI_WRITE_AND_VERIFY_12,
+		SCSI_WRITE_AND_VERIFY_16,
+		SCSI_PRE_FETCH_10,
+		SCSI_PRE_FETCH_16,
+		SCSI_SYNCHRONIZE_CACHE_10,
+		SCSI_SYNCHRONIZE_CACHE_16,
+		SCSI_UNMAP,
+		SCSI_WRITE_SAME_10,
+		SCSI_WRITE_SAME_16,
+		SCSI_ORWRITE_16,
 	};
 
-	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others));
+	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others)) || is_lba_status(cdb);
 }
 
 bool scsi_cdb_changes_medium(const uint8_t *cdb)

@@ -230,8 +230,9 @@ static inline bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t
 }
 
 /**
- * scsi_cdb_is_block_command() - Is it one that a user of blocks sends: READ, WRITE, VERIFY, SYNCHRONIZE CACHE, UNMAP, WRITE SAME? All of
- * them are idempotent, and none is sent to learn of the unit's state.
+ * scsi_cdb_is_block_command() - Is it one that a user of blocks sends: READ, WRITE, with VERIFY or alone, PRE-FETCH, SYNCHRONIZE CACHE,
+ * UNMAP, WRITE SAME, ORWRITE, GET LBA STATUS? All of them are idempotent, and none is sent to learn of the unit's state. So not COMPARE AND
+ * WRITE, which a second time compares with what the first has written, nor READ CAPACITY.
  */
 bool scsi_cdb_is_block_command(const uint8_t *cdb);
 

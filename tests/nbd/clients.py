@@ -95,6 +95,23 @@ class Clients(unittest.TestCase):
         holes = sum(e['length'] for e in extents if e['description'] == 'hole,zero')
         self.assertEqual(holes, SIZE * MIB - 65536 if SOFT else 0)
 
+    @unittest.skipUnless(SOFT, 'only the software disk has moods to be ordered')
+    def test_a_moody_unit(self):
+        """Attentions and BUSY are weather: no command of a copy fails for them, the questions about holes neither."""
+        server.image('data', 2, seed=5)
+        os.truncate('data', 4 * MIB)
+        for mood in 'attention=5', 'attention=2', 'busy=3':
+            with server.Server(HBAKIT, f'soft:ram?size=4M&{mood}') as s:
+                for _ in range(3):
+                    call('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', 'data', s.uri)
+                    call('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', s.uri, 'back')
+                    self.assertTrue(filecmp.cmp('data', 'back', shallow=False), mood)
+                    call('nbdcopy', s.uri, 'copy')
+                    self.assertTrue(filecmp.cmp('data', 'copy', shallow=False), mood)
+                    extents = json.loads(call('nbdinfo', '--map', '--json', s.uri).stdout)
+                    self.assertEqual([(e['length'], e['description']) for e in extents],
+                                     [(2 * MIB, 'data'), (2 * MIB, 'hole,zero')], mood)
+
     def test_qemu_img(self):
         server.image('data', SIZE, seed=3)
         with self.serve() as s:

@@ -112,6 +112,22 @@ int nbdkit_add_extent(struct nbdkit_extents *e, uint64_t offset, uint64_t length
 	return 0;
 }
 
+/* ---- in the disk room's place, when a test says so: the linker's --wrap ------------------------------------------------- */
+
+int real_submit(struct hba_disk_io *io) __asm__("__real_hba_disk_submit");
+int submit(struct hba_disk_io *io) __asm__("__wrap_hba_disk_submit");
+
+static int status_error; /* what every question about extents ends as */
+
+int submit(struct hba_disk_io *io)
+{
+	if (io->op != HBA_DISK_STATUS || !status_error)
+		return real_submit(io);
+	io->error = status_error;
+	io->done(io);
+	return 0;
+}
+
 /* ---- a plugin that is up ----------------------------------------------------------------------------------------------- */
 
 static struct nbdkit_plugin *up(const char *uri)
@@ -213,6 +229,27 @@ static void extents_tell_holes(void **state)
 	e.n = 0;
 	assert_int_equal(p->extents(h, 1 << 20, 0, NBDKIT_FLAG_REQ_ONE, &e), 0);
 	assert_int_equal(e.n, 1);
+	p->close(h);
+	p->cleanup();
+}
+
+/* The client reads next, and that tells it what is wrong. */
+static void a_unit_that_stays_busy_may_have_data(void **state)
+{
+	struct nbdkit_plugin *p = up("soft:ram?size=1M");
+	struct nbdkit_extents e = { .n = 0 };
+	void *h = open_export(p, "");
+
+	(void)state;
+	status_error = -EAGAIN;
+	assert_int_equal(p->extents(h, 1 << 20, 0, 0, &e), 0);
+	assert_int_equal(e.n, 1);
+	assert_int_equal(e.extent[0].length, 1 << 20);
+	assert_int_equal(e.extent[0].type, 0);
+	status_error = -EIO;
+	assert_int_equal(p->extents(h, 1 << 20, 0, 0, &e), -1);
+	assert_int_equal(error_set, EIO);
+	status_error = 0;
 	p->close(h);
 	p->cleanup();
 }
@@ -327,8 +364,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_those_that_nbd_has),
 		cmocka_unit_test(names_are_the_disks_own),
-
 		cmocka_unit_test(extents_tell_holes),
+		cmocka_unit_test(a_unit_that_stays_busy_may_have_data),
 		cmocka_unit_test(zero_and_trim),
 		cmocka_unit_test(what_cannot_be_served_is_refused),
 		cmocka_unit_test(threads_take_turns_at_once),

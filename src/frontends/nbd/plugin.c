@@ -542,6 +542,12 @@ static uint32_t extent_type(const struct export *e, enum hba_disk_state state)
 	return state == HBA_DISK_DEALLOCATED ? NBDKIT_EXTENT_HOLE | zero : zero;
 }
 
+/* The unit cannot say, or not now. Who asks reads next, and is told then if the trouble lasts. */
+static bool is_no_answer(int error)
+{
+	return error == -EOPNOTSUPP || error == -EAGAIN;
+}
+
 /* As many as one command brings: nbdkit, or the client, asks again for the rest. */
 static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
 {
@@ -554,8 +560,8 @@ static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	r.io.extents = told;
 	r.io.max_extents = flags & NBDKIT_FLAG_REQ_ONE ? 1 : MOST_EXTENTS;
 	error = e->info.thin ? turns_do(&nbd.turns, &r) : -EOPNOTSUPP;
-	if (error == -EOPNOTSUPP)
-		return nbdkit_add_extent(extents, offset, count, 0); /* not told: data, for all one knows */
+	if (is_no_answer(error))
+		return nbdkit_add_extent(extents, offset, count, 0); /* data, for all one knows */
 	if (error < 0)
 		return fail_request(e, &r, error);
 	for (uint32_t i = 0; i < r.io.n_extents; i++)

@@ -237,6 +237,27 @@ static void test_other_commands_are_no_rw(void **state)
 	}
 }
 
+/* What a file system or a copying program sends. A service action is one command of several under its opcode. */
+static void test_block_commands(void **state)
+{
+	static const uint8_t opcodes[] = { 0x08, 0x0a, 0x28, 0x2a, 0xa8, 0xaa, 0x88, 0x8a, 0x2e, 0x8e, 0xae,
+					   0x2f, 0x8f, 0xaf, 0x34, 0x90, 0x35, 0x91, 0x41, 0x93, 0x42, 0x8b };
+	uint8_t cdb[16] = { 0 };
+
+	(void)state;
+	for (unsigned opcode = 0; opcode < 256; opcode++) {
+		cdb[0] = (uint8_t)opcode;
+		assert_int_equal(scsi_cdb_is_block_command(cdb), memchr(opcodes, (int)opcode, sizeof(opcodes)) != NULL);
+	}
+	cdb[0] = SCSI_SERVICE_ACTION_IN_16;
+	for (unsigned action = 0; action < 256; action++) {
+		cdb[1] = (uint8_t)action;
+		assert_int_equal(scsi_cdb_is_block_command(cdb), (action & 0x1f) == SCSI_SAI_GET_LBA_STATUS);
+	}
+	assert_true(scsi_cdb_is_block_command(scsi_cdb_lba_status(0, 24).bytes));
+	assert_false(scsi_cdb_is_block_command(scsi_cdb_read_capacity_16(32).bytes));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_what_fits_no_command),
 		cmocka_unit_test(test_smallest_size_that_holds_it),
 		cmocka_unit_test(test_other_commands_are_no_rw),
+		cmocka_unit_test(test_block_commands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
