@@ -124,10 +124,8 @@ int data_setup(struct hba_controller *c)
 
 	c->limits[0] = limits_of(k, k->max_segments_read, k->max_segment_bytes_read);
 	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
-	if (c->report.data_mode != HBA_DATA_REGION) {
-		c->one[HBA_FROM_TARGET] = split_one_of(&c->limits[0]);
-		c->one[HBA_TO_TARGET] = split_one_of(&c->limits[1]);
-	}
+	c->one[HBA_FROM_TARGET] = split_one_of(&c->limits[0]);
+	c->one[HBA_TO_TARGET] = split_one_of(&c->limits[1]);
 	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
 	c->internal_most = internal_most(c);
 	c->bounce = (struct bounce) { 0 };
@@ -569,8 +567,6 @@ __attribute__((noinline)) static int prepare_list(struct hba_controller *c, stru
 		return pass_through(&t->head);
 	keep_given(t);
 	r = check_list(c, t);
-	if (r == 0 && c->report.data_mode == HBA_DATA_REGION)
-		r = fail(-EOPNOTSUPP, "driver %s takes data by region, which needs the remote pair", c->driver->name);
 	if (r == 0)
 		r = first_stage(c, t);
 	if (r < 0)

@@ -191,6 +191,8 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 		fault(wrong, "; ", "tmfs names functions, but there is no op manage");
 	if (r->manages_devices == 1 && !c->driver->discover)
 		fault(wrong, "; ", "manages_devices is set, but there is no op discover");
+	if (r->data_mode == HBA_DATA_REGION)
+		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which needs the remote pair, and there is none yet");
 	if (!is_power_of_two(k->alignment))
 		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two", (unsigned long long)k->alignment);
 	find_impossible_mask(k->hba_data_mask, wrong);

@@ -183,30 +183,36 @@ static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
 	return true;
 }
 
+/* The task goes back before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
+static void put_command(struct scan *s)
+{
+	struct hba_task *head = &s->task->head;
+
+	s->command_out = false;
+	s->task = NULL;
+	hba_task_put(head);
+}
+
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
 	struct scan *s = arg;
 	bool going = target_is_going(s->probe.target), again = !going && is_to_be_repeated(s, r);
 	enum step_id next = going ? TARGET_DONE : again ? s->step : probe_step(s->step)->take(&s->probe, r, s->task->memory);
 
-	s->command_out = false;
-	s->task = NULL;
-	/* Before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
-	hba_task_put(head);
+	(void)head;
+	put_command(s);
 	if (!again)
 		go_to(s, next);
 }
 
 /* A command that this controller cannot carry is as good as one that the unit does not know. */
-static void not_sent(struct scan *s, int error)
+static void not_sent(struct scan *s)
 {
 	static const struct hba_result refused = { .outcome = HBA_CHECK_CONDITION };
-	struct hba_task *head = &s->task->head;
+	enum step_id next = probe_step(s->step)->take(&s->probe, &refused, s->task->memory);
 
-	s->command_out = false;
-	go_to(s, error == -EMSGSIZE ? probe_step(s->step)->take(&s->probe, &refused, s->task->memory) : TARGET_DONE);
-	s->task = NULL;
-	hba_task_put(head);
+	put_command(s);
+	go_to(s, next);
 }
 
 static void send_step(struct scan *s)
@@ -214,7 +220,6 @@ static void send_step(struct scan *s)
 	const struct probe_step *step = probe_step(s->step);
 	struct scsi_cdb cdb = step->build(&s->probe);
 	uint32_t most = probe_limit(s->probe.target), length = step->allocation < most ? step->allocation : most;
-	int r;
 
 	s->task = internal_get(s->probe.lun);
 	if (!s->task)
@@ -230,9 +235,8 @@ static void send_step(struct scan *s)
 		s->task->head.data.buffer = s->task->memory;
 	}
 	s->command_out = true;
-	r = task_submit(s->task, answered, s);
-	if (r < 0)
-		not_sent(s, r);
+	if (task_submit(s->task, answered, s) < 0)
+		not_sent(s);
 }
 
 static void target_ready(struct hba_target *tgt, int error)

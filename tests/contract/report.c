@@ -193,6 +193,19 @@ static void hba_data_that_cannot_lie_so(void **state)
 	test_down(d, c);
 }
 
+static void take_regions(struct hba_report *r)
+{
+	r->data_mode = HBA_DATA_REGION;
+}
+
+/* Not only with the first command, when the scan would take every target for absent. */
+static void data_by_region(void **state)
+{
+	(void)state;
+	refused_report(take_regions, "driver test, initialize: the report cannot be: data_mode is HBA_DATA_REGION, which needs the "
+				     "remote pair, and there is none yet");
+}
+
 static void manage_without_discover(struct hba_report *r)
 {
 	r->manages_devices = 1;
@@ -322,6 +335,7 @@ int main(void)
 		cmocka_unit_test(pool_too_high),
 		cmocka_unit_test(contradictory),
 		cmocka_unit_test(smaller_than_a_block),
+		cmocka_unit_test(data_by_region),
 		cmocka_unit_test(manager_without_discover),
 		cmocka_unit_test(tmfs_without_manage),
 		cmocka_unit_test(report_resized),
