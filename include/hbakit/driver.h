@@ -209,12 +209,17 @@ void hba_driver_unload(const struct hba_driver *driver);
 #define HBA_DRIVER_VERSION 1
 #define HBA_DRIVER_HEADER  .size = sizeof(struct hba_driver), .version = HBA_DRIVER_VERSION
 
-/** HBA_PLUGIN() - At the end of a plug-in's file: makes its table the one that `--plugin FILE.so` finds. */
-#define HBA_PLUGIN(table)                                 \
-	extern const struct hba_driver *hba_plugin(void); \
-	const struct hba_driver *hba_plugin(void)         \
-	{                                                 \
-		return &(table);                          \
+#ifdef __cplusplus
+#define HBA_PLUGIN_LINKAGE extern "C"
+#else
+#define HBA_PLUGIN_LINKAGE extern
+#endif
+/** HBA_PLUGIN() - At the end of a plug-in's file, in C or C++: makes its table the one that `--plugin FILE.so` finds. */
+#define HBA_PLUGIN(table)                                                                                    \
+	HBA_PLUGIN_LINKAGE const struct hba_driver *hba_plugin(void) __attribute__((visibility("default"))); \
+	HBA_PLUGIN_LINKAGE const struct hba_driver *hba_plugin(void)                                         \
+	{                                                                                                    \
+		return &(table);                                                                             \
 	}
 
 /* ---- finding things ------------------------------------------------------------------------------------------------- */
