@@ -89,10 +89,23 @@ static int check_names(const char *path, const struct hba_driver *t)
 	return 0;
 }
 
+/* A plug-in finds our functions among what is global; whoever loaded this library may have kept it to himself: Python does. */
+static void become_global(void)
+{
+	void *us = NULL;
+	Dl_info ours;
+
+	if (dladdr(entry_name, &ours))
+		us = dlopen(ours.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+	if (us)
+		dlclose(us);
+}
+
 static int load(const char *path, struct plugin *p)
 {
 	int r;
 
+	become_global();
 	p->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->library)
 		return fail(-ENOEXEC, "%s: cannot be loaded: %s", path, without_path(dlerror(), path));
