@@ -362,6 +362,8 @@ void hba_poll_within(struct hba_queue *q, unsigned ms);
 
 /** hba_fail() - Say in one sentence why this waiting op fails; returns `error` (negative), so: return hba_fail(c, -ENOENT, "...", ...). */
 int hba_fail(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/** hba_device_error() - The device said what cannot be: a violation of the device, counted, and told if it is the first since start. */
+void hba_device_error(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 /* For people: the core adds time, controller and op. Never one per task. */
 void hba_log(const struct hba_controller *c, enum hba_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -899,7 +899,7 @@ struct hba_controller {
 	struct hba_step steps[MAX_STEPS];
 	unsigned n_steps;
 	uint64_t violations;
-	uint64_t strays; /* completions of tasks that nobody has out */
+	uint64_t device_errors; /* since start: what it said that cannot be */
 };
 
 /** loop_is_here() - Is this thread the loop? */

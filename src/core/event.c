@@ -38,26 +38,44 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 	va_end(args);
 }
 
-int violation(struct hba_controller *c, const char *format, ...)
+__attribute__((format(printf, 2, 0))) static void tell_violation(struct hba_controller *c, const char *format, va_list args)
 {
 	const struct op *op = op_now();
 	char rule[SENTENCE_BYTES], call[32] = "";
-	va_list args;
 
-	va_start(args, format);
 	sentence_write(rule, format, args);
-	va_end(args);
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
 	__atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
 	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
 	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, 0, "%s", hba_error());
+}
+
+int violation(struct hba_controller *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell_violation(c, format, args);
+	va_end(args);
 	return -EPROTO;
 }
 
 int no_errno(struct hba_controller *c, int returned)
 {
 	return violation(c, "returned %d; an op returns 0 or a negative errno", returned);
+}
+
+/* A device that says one thing that cannot be often says the same again with every command. */
+void hba_device_error(struct hba_controller *c, const char *format, ...)
+{
+	va_list args;
+
+	if (c->device_errors++)
+		return;
+	va_start(args, format);
+	tell_violation(c, format, args);
+	va_end(args);
 }
 
 int hba_event_next(struct hba_controller *c, struct hba_event *ret_event)

@@ -403,7 +403,7 @@ static void forget(struct hba_controller *c)
 	/* A start that failed may have got as far as I/O; the next one begins with none of it. */
 	c->recovery = (struct recovery) { 0 };
 	c->next_queue = 0;
-	c->strays = 0;
+	c->device_errors = 0;
 	c->rescan_wanted = false;
 }
 

@@ -436,9 +436,8 @@ void hba_ready(struct hba_queue *q, struct hba_target *tgt, const struct hba_lun
 
 __attribute__((cold)) static struct hba_task *not_found(struct hba_queue *q, uint64_t number, const char *what)
 {
-	if (q->controller->strays++ == 0)
-		violation(q->controller, "the device gave %s %#llx, and no task with the driver in this queue has it", what,
-			  (unsigned long long)number);
+	hba_device_error(q->controller, "the device gave %s %#llx, and no task with the driver in this queue has it", what,
+			 (unsigned long long)number);
 	return NULL;
 }
 

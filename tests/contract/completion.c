@@ -373,6 +373,29 @@ static void strays(void **state)
 	test_down(d, c);
 }
 
+static bool lies_twice(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	struct hba_controller *c = hba_queue_controller(q);
+
+	(void)d;
+	(void)t;
+	hba_device_error(c, "the device has %u heads", 3U);
+	hba_device_error(c, "the device has %u tails", 2U);
+	return false;
+}
+
+static void what_a_device_says_wrong_is_told_once(void **state)
+{
+	struct test_driver *d;
+	struct hba_controller *c = up_with(lies_twice, NULL, &d);
+
+	(void)state;
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	test_violation(c, "driver test, process_task: the device has 3 heads");
+	test_no_violation(c);
+	test_down(d, c);
+}
+
 /* ---- mapping on the I/O path */
 
 static bool map_while_hot(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
@@ -488,6 +511,7 @@ int main(void)
 		cmocka_unit_test(no_end_of_a_command),
 		cmocka_unit_test(a_linked_end_is_passed_through),
 		cmocka_unit_test(strays),
+		cmocka_unit_test(what_a_device_says_wrong_is_told_once),
 		cmocka_unit_test(mapping_in_a_hot_op),
 		cmocka_unit_test(mapping_in_other_ops),
 		cmocka_unit_test(waiting_in_a_hot_op),

@@ -56,6 +56,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(NAMED, hba_controller_take_loop, (NULL)) \
 	X(ENDS, hba_controller_uri, (NULL)) \
 	X(ENDS, hba_controller_variant, (NULL)) \
+	X(ENDS, hba_device_error, (NULL, "%s", "")) \
 	X(ENDS, hba_discovery_done, (NULL)) \
 	X(NAMED, hba_disk_do, (NULL)) \
 	X(NAMED, hba_disk_submit, (NULL)) \
