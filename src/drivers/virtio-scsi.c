@@ -35,7 +35,8 @@ enum {
 	 */
 	DATA_ALIGNMENT = 256,
 	NO_VECTOR = 0xffff,
-	TARGET_BYTE = 1, /* of a LUN in virtio's way of writing it */
+	NO_ANSWER = 0xff, /* in the answer's place until the device writes it: no response is that */
+	TARGET_BYTE = 1,  /* of a LUN in virtio's way of writing it */
 };
 
 #define WANTED \
@@ -335,6 +336,8 @@ static void vscsi_process_task(struct hba_queue *q, struct hba_task *t)
 	d->req.id = hba_le64_of(t->cookie);
 	d->req.attribute = attribute[t->attribute];
 	memcpy(d->req.cdb, t->cdb, sizeof(d->req.cdb));
+	/* Else the answer of the command before would do for this one. The used length says nothing: vhost-scsi's is always 0. */
+	d->resp.response = NO_ANSWER;
 	ring->desc[head] = piece(t->hba_iova, put_table(d, t) * sizeof(d->table[0]), VIRTQ_DESC_INDIRECT, 0);
 	virtqueue_offer(ring, head);
 }
@@ -368,15 +371,27 @@ static const struct outcome {
 	[VIRTIO_SCSI_INCORRECT_LUN] = { HBA_NOT_PRESENT, HBA_SENT_NO },
 };
 
-static struct hba_result translate(const struct virtio_scsi_resp *a, const struct hba_task *t)
+static struct outcome outcome_of(struct hba_queue *q, uint8_t response, const struct hba_task *t)
+{
+	struct hba_controller *c = hba_queue_controller(q);
+
+	if (response < sizeof(outcomes) / sizeof(outcomes[0]))
+		return outcomes[response];
+	if (response == NO_ANSWER)
+		hba_device_error(c, "the device gave back the task with unique id %u without an answer to it", t->unique_id);
+	else
+		hba_device_error(c, "the device answered the task with unique id %u by response %u, which there is none of",
+				 t->unique_id, response);
+	return (struct outcome) { HBA_NO_STATUS, HBA_SENT_MAYBE };
+}
+
+static struct hba_result translate(struct hba_queue *q, const struct virtio_scsi_resp *a, const struct hba_task *t)
 {
 	const struct vscsi_data *d = t->hba_data;
-	struct outcome o = { HBA_NO_STATUS, HBA_SENT_MAYBE };
+	struct outcome o = outcome_of(q, a->response, t);
 	uint32_t residual = hba_get32(a->residual), sense = hba_get32(a->sense_len);
 	struct hba_result r;
 
-	if (a->response < sizeof(outcomes) / sizeof(outcomes[0]))
-		o = outcomes[a->response];
 	r = (struct hba_result) { .outcome = o.outcome, .sent = o.sent };
 	if (o.outcome)
 		return r;
@@ -400,7 +415,7 @@ static void complete(struct hba_queue *q, uint64_t unique_id)
 	if (!t)
 		return;
 	answer = ((struct vscsi_data *)t->hba_data)->resp; /* copied once, then believed no further than checked */
-	r = translate(&answer, t);
+	r = translate(q, &answer, t);
 	hba_complete(t, &r);
 }
 

@@ -311,6 +311,16 @@ void rig_copies(struct rig *rig, struct hba_lun *lun)
 	test_no_violation(rig->c);
 }
 
+void rig_told(struct rig *rig, const char *part)
+{
+	struct hba_event e = { 0 };
+
+	assert_true(test_event(rig->c, HBA_EVENT_VIOLATION, &e));
+	if (!strstr(e.text, part))
+		fail_msg("'%s' does not hold '%s'", e.text, part);
+	test_no_violation(rig->c);
+}
+
 void rig_until(struct rig *rig, enum hba_state state)
 {
 	for (unsigned i = 0; i < MANY_TURNS && hba_controller_state(rig->c) != state; i++)

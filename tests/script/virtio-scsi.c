@@ -325,6 +325,52 @@ static void a_refused_command_has_moved_nothing(void **state)
 	chip_free(v);
 }
 
+/* What lies there is the answer to the command before, which was GOOD. A used length of 0 is no sign: vhost-scsi's is always that. */
+static void an_answer_never_written_is_none(void **state)
+{
+	struct chip *v = chip_new();
+	struct hba_lun *lun = chip_up(v);
+	struct test_io io = { 0 };
+	uint8_t buffer[RIG_BLOCK];
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * v->queues[VIRTIO_SCSI_REQUESTS].size; i++)
+		rig_works(v->rig, lun, &io);
+	test_no_violation(v->rig->c);
+	v->hold = true;
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t length = i ? ANSWER + RIG_BLOCK : 0;
+		unsigned done = io.done;
+
+		v->n_held = 0;
+		rig_read(lun, &io, buffer, 1);
+		rig_send(v->rig);
+		assert_int_equal(v->n_held, 1);
+		chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], length);
+		rig_ends(v->rig, &io, done + 1, HBA_NO_STATUS);
+		assert_int_equal(io.last.sent, HBA_SENT_MAYBE);
+		assert_int_equal(io.last.bytes, 0);
+	}
+	rig_told(v->rig, "without an answer to it");
+	chip_free(v);
+}
+
+/* The answer is all that counts. */
+static void a_used_length_of_nothing_changes_nothing(void **state)
+{
+	struct chip *v = chip_new();
+	struct hba_lun *lun = chip_up(v);
+	struct test_io io = { 0 };
+
+	(void)state;
+	hold(v, lun, &io, 1);
+	chip_execute(v, v->held[0]);
+	chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], 0);
+	rig_ends(v->rig, &io, 1, HBA_GOOD);
+	test_no_violation(v->rig->c);
+	chip_free(v);
+}
+
 /* One that fits no table must not index beyond one, nor pass for success. */
 static void every_response_has_an_end(void **state)
 {
@@ -540,6 +586,8 @@ int main(void)
 		cmocka_unit_test(a_doubled_completion_is_one),
 		cmocka_unit_test(lengths_out_of_range_are_cut),
 		cmocka_unit_test(a_refused_command_has_moved_nothing),
+		cmocka_unit_test(an_answer_never_written_is_none),
+		cmocka_unit_test(a_used_length_of_nothing_changes_nothing),
 		cmocka_unit_test(every_response_has_an_end),
 		cmocka_unit_test(functions_end_by_every_answer),
 		cmocka_unit_test(an_answer_to_no_function_is_dropped),
