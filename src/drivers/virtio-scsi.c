@@ -440,13 +440,20 @@ static void take_event(struct hba_controller *c, struct vscsi *v, uint32_t i)
 	}
 }
 
+/* Until the index is right again, or the device reset, nothing is taken from that queue. */
+static void tell_jump(struct hba_controller *c, uint32_t queue)
+{
+	hba_device_error(c, "the device's used index of its queue %u jumps beyond the ring", queue);
+}
+
 static void poll_events(struct hba_controller *c, struct vscsi *v)
 {
 	uint32_t i, length;
 	bool any = false;
+	int r = 0;
 
 	/* Each at most once: a device that never stops is not to keep us here. */
-	for (unsigned n = 0; n < EVENTS && virtqueue_take(&v->events.q, &i, &length); n++) {
+	for (unsigned n = 0; n < EVENTS && (r = virtqueue_take(&v->events.q, &i, &length)) > 0; n++) {
 		if (i >= EVENTS)
 			continue;
 		if (length >= sizeof(struct virtio_scsi_event))
@@ -456,21 +463,31 @@ static void poll_events(struct hba_controller *c, struct vscsi *v)
 	}
 	if (any && virtqueue_show(&v->events.q))
 		virtio_pci_notify(&v->pci, v->events.doorbell, VIRTIO_SCSI_EVENTS);
+	if (r < 0)
+		tell_jump(c, VIRTIO_SCSI_EVENTS);
 }
 
 /* An answer is there. Its victims were put into their queues before it: so these come first, each as its own poll gets to it. */
-static void note_answer(struct vscsi *v)
+static void note_answer(struct hba_controller *c, struct vscsi *v)
 {
-	if (v->tmf && !__atomic_load_n(&v->behind, __ATOMIC_RELAXED) && !v->answered && virtqueue_has_used(&v->control.q)) {
-		v->answered = true;
-		__atomic_store_n(&v->behind, (UINT32_C(1) << v->n_queues) - 1, __ATOMIC_RELEASE);
-	}
+	int r;
+
+	if (!v->tmf || v->answered || __atomic_load_n(&v->behind, __ATOMIC_RELAXED))
+		return;
+	r = virtqueue_has_used(&v->control.q);
+	if (r < 0)
+		tell_jump(c, VIRTIO_SCSI_CONTROL);
+	if (r <= 0)
+		return;
+	v->answered = true;
+	__atomic_store_n(&v->behind, (UINT32_C(1) << v->n_queues) - 1, __ATOMIC_RELEASE);
 }
 
 static void poll_control(struct hba_queue *q, struct vscsi *v)
 {
 	struct hba_task *t = v->tmf;
 	uint32_t head, length;
+	int r;
 
 	if (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE)) {
 		hba_poll_within(q, 0);
@@ -480,8 +497,11 @@ static void poll_control(struct hba_queue *q, struct vscsi *v)
 		return;
 	v->answered = false;
 
+	r = virtqueue_take(&v->control.q, &head, &length);
+	if (r < 0)
+		tell_jump(hba_queue_controller(q), VIRTIO_SCSI_CONTROL);
 	/* Its one head; anything else is no answer to it. */
-	if (!virtqueue_take(&v->control.q, &head, &length) || head != 0 || !t)
+	if (r <= 0 || head != 0 || !t)
 		return;
 	v->tmf = NULL;
 	switch (v->control_data->response) {
@@ -504,12 +524,15 @@ static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 	uint32_t head, length, index = hba_queue_index(q), bit = UINT32_C(1) << index;
 	struct virtqueue *ring = &v->requests[index].q;
 	unsigned n;
+	int r = 0;
 
 	if (index == 0)
-		note_answer(v);
-	for (n = 0; n < budget && virtqueue_take(ring, &head, &length); n++)
+		note_answer(hba_queue_controller(q), v);
+	for (n = 0; n < budget && (r = virtqueue_take(ring, &head, &length)) > 0; n++)
 		/* A descriptor's number leads back to slot and id; whether such a task is out, the framework knows. */
 		complete(q, (uint64_t)head * v->n_queues + index + 1);
+	if (r < 0)
+		tell_jump(hba_queue_controller(q), VIRTIO_SCSI_REQUESTS + index);
 	if (n < budget && (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE) & bit))
 		__atomic_fetch_and(&v->behind, ~bit, __ATOMIC_RELEASE);
 	if (index == 0 && n < budget) {
@@ -532,8 +555,8 @@ static int vscsi_interrupts(struct hba_queue *q, bool on)
 		virtqueue_interrupts(&v->control.q, on);
 		virtqueue_interrupts(&v->events.q, on);
 	}
-	return on && (virtqueue_has_used(&ring->q) ||
-		      (others && (virtqueue_has_used(&v->control.q) || virtqueue_has_used(&v->events.q))));
+	return on && (virtqueue_has_used(&ring->q) > 0 ||
+		      (others && (virtqueue_has_used(&v->control.q) > 0 || virtqueue_has_used(&v->events.q) > 0)));
 }
 
 /* ---- recovery and end */

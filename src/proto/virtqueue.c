@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 
+#include <errno.h>
+
 enum { EVENT_INDEX_BYTES = 2, USED_ALIGNMENT = 64 };
 
 static size_t avail_at(uint16_t size)
@@ -54,28 +56,25 @@ bool virtqueue_show(struct virtqueue *v)
 	return !(hba_get16(v->used->flags) & VIRTQ_USED_NO_NOTIFY);
 }
 
-static uint16_t used_index(const struct virtqueue *v)
+int virtqueue_has_used(const struct virtqueue *v)
 {
 	/* The index, and with it the items that it shows. */
-	return le16toh(__atomic_load_n(&v->used->index.raw, __ATOMIC_ACQUIRE));
+	uint16_t index = le16toh(__atomic_load_n(&v->used->index.raw, __ATOMIC_ACQUIRE)), there = (uint16_t)(index - v->taken);
+
+	return there > v->size ? -EPROTO : there > 0;
 }
 
-bool virtqueue_has_used(const struct virtqueue *v)
-{
-	return used_index(v) != v->taken;
-}
-
-bool virtqueue_take(struct virtqueue *v, uint32_t *ret_head, uint32_t *ret_length)
+int virtqueue_take(struct virtqueue *v, uint32_t *ret_head, uint32_t *ret_length)
 {
 	struct virtq_used_item item;
-	uint16_t there = (uint16_t)(used_index(v) - v->taken);
+	int r = virtqueue_has_used(v);
 
-	if (there == 0 || there > v->size)
-		return false;
+	if (r <= 0)
+		return r;
 	item = v->used->ring[v->taken++ & (v->size - 1)];
 	*ret_head = hba_get32(item.head);
 	*ret_length = hba_get32(item.length);
-	return true;
+	return 1;
 }
 
 void virtqueue_interrupts(struct virtqueue *v, bool on)

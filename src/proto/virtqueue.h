@@ -65,12 +65,10 @@ void virtqueue_init(struct virtqueue *v, uint16_t size, void *memory, struct hba
 void virtqueue_offer(struct virtqueue *v, uint16_t head);
 /** virtqueue_show() - All that was offered. true: the device wants to be told. */
 bool virtqueue_show(struct virtqueue *v);
-bool virtqueue_has_used(const struct virtqueue *v);
-/**
- * virtqueue_take() - The next head that came back. Its number and length are the device's word: check them.
- * false: none, or the device's index is impossible.
- */
-bool virtqueue_take(struct virtqueue *v, uint32_t *ret_head, uint32_t *ret_length);
+/** virtqueue_has_used() - 1: a head came back; 0: none; -EPROTO: the device's index jumps beyond the ring, and is not followed. */
+int virtqueue_has_used(const struct virtqueue *v);
+/** virtqueue_take() - The same, and takes it. Its number and length are the device's word: check them. */
+int virtqueue_take(struct virtqueue *v, uint32_t *ret_head, uint32_t *ret_length);
 void virtqueue_interrupts(struct virtqueue *v, bool on);
 
 #endif

@@ -205,6 +205,7 @@ static void a_used_index_that_jumps_too_far_is_not_followed(void **state)
 	*chip_used_index(v, VIRTIO_SCSI_REQUESTS) = (uint16_t)(v->queues[VIRTIO_SCSI_REQUESTS].shown + 65);
 	test_turns(v->rig->c, 100);
 	assert_int_equal(io.done, 0);
+	rig_told(v->rig, "used index of its queue 2 jumps");
 	/* Recovery ends it: a function of a device that is well again, or its reset. */
 	v->hold = false;
 	rig_tick(v->rig, 20);
@@ -526,9 +527,46 @@ static void events_cut_short_and_without_a_place_are_dropped(void **state)
 	chip_used(v, VIRTIO_SCSI_EVENTS, 8, 16);
 	chip_used(v, VIRTIO_SCSI_EVENTS, UINT32_MAX, 16);
 	test_turns(v->rig->c, 20);
-	*chip_used_index(v, VIRTIO_SCSI_EVENTS) = (uint16_t)(v->queues[VIRTIO_SCSI_EVENTS].shown + 500);
-	test_turns(v->rig->c, 20);
 	assert_int_equal(hba_controller_state(v->rig->c), HBA_STARTED);
+	chip_free(v);
+}
+
+/* Work that can never be taken up is none: a loop that believed in it would never sleep again. */
+static void a_jump_of_the_other_queues_lets_the_loop_sleep(void **state)
+{
+	static const unsigned queues[] = { VIRTIO_SCSI_CONTROL, VIRTIO_SCSI_EVENTS };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+		struct chip *v = chip_new();
+		struct hba_lun *lun = chip_up(v);
+		struct test_io io = { 0 };
+
+		test_turns(v->rig->c, 20);
+		assert_int_equal(hba_controller_arm(v->rig->c), 0);
+		*chip_used_index(v, queues[i]) = (uint16_t)(v->queues[queues[i]].shown + 500);
+		test_turns(v->rig->c, 20);
+		rig_told(v->rig,
+			 queues[i] == VIRTIO_SCSI_EVENTS ? "used index of its queue 1 jumps" : "used index of its queue 0 jumps");
+		assert_int_equal(hba_controller_arm(v->rig->c), 0);
+		rig_works(v->rig, lun, &io);
+		chip_free(v);
+	}
+}
+
+static void a_jump_instead_of_a_functions_answer_is_told(void **state)
+{
+	struct chip *v = chip_new();
+	struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = chip_up(v), .done = management_done } };
+
+	(void)state;
+	v->hold_tmf = true;
+	assert_int_equal(hba_manage(&a.m), 0);
+	rig_send(v->rig);
+	*chip_used_index(v, VIRTIO_SCSI_CONTROL) = (uint16_t)(v->queues[VIRTIO_SCSI_CONTROL].shown + 500);
+	rig_send(v->rig);
+	assert_int_equal(a.response, 0);
+	rig_told(v->rig, "used index of its queue 0 jumps");
 	chip_free(v);
 }
 
@@ -595,6 +633,8 @@ int main(void)
 		cmocka_unit_test(a_queue_that_shrinks_at_a_reset_is_not_used),
 		cmocka_unit_test(events_lead_to_a_look),
 		cmocka_unit_test(events_cut_short_and_without_a_place_are_dropped),
+		cmocka_unit_test(a_jump_of_the_other_queues_lets_the_loop_sleep),
+		cmocka_unit_test(a_jump_instead_of_a_functions_answer_is_told),
 		cmocka_unit_test(pulled_out_ends_every_command),
 		cmocka_unit_test(all_ones_end_every_command),
 	};
