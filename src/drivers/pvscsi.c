@@ -26,6 +26,7 @@ enum {
 	SENSE = 96,
 	INTERNAL = 2,
 	VICTIMS_MS = 2000, /* from an abort's or a reset's end to that of the last request it concerns */
+	READ_MS = 2000,    /* from a request's end to the index that says that it was read */
 };
 
 enum pvscsi_memory { STATE, REQ, CMP, MSG };
@@ -51,6 +52,8 @@ struct pvscsi {
 	struct pvscsi_msg *msg;
 	uint32_t req_prod, cmp_cons, msg_cons; /* ours; the page only gets copies */
 	bool has_messages, kick_rw, kick_other;
+	uint32_t full_cons; /* where req_cons stood when the request ring was full */
+	uint64_t full_since;
 	struct hba_task *tmf; /* carried out, but some of its victims are not back */
 	uint32_t tmf_number, victims;
 	uint64_t tmf_until;
@@ -72,11 +75,24 @@ static void command(struct pvscsi *p, enum pvscsi_command cmd, const void *arg, 
 }
 
 /* How far the device says it is ahead of us; an index that jumps beyond its ring is not followed. */
-static uint32_t ahead(const hba_le32 *prod, uint32_t cons, uint32_t ring)
+static uint32_t ahead(struct hba_queue *q, const char *what, const hba_le32 *prod, uint32_t cons, uint32_t ring)
 {
 	uint32_t n = hba_acquire32(prod) - cons;
 
-	return n <= ring ? n : 0;
+	if (n <= ring)
+		return n;
+	hba_device_error(hba_queue_controller(q), "the device shows %u %s in a ring of %u", n, what, ring);
+	return 0;
+}
+
+static uint32_t completions_ahead(struct hba_queue *q, const struct pvscsi *p)
+{
+	return ahead(q, "completions", &p->state->cmp_prod, p->cmp_cons, CMPS);
+}
+
+static uint32_t messages_ahead(struct hba_queue *q, const struct pvscsi *p)
+{
+	return p->has_messages ? ahead(q, "messages", &p->state->msg_prod, p->msg_cons, MSGS) : 0;
 }
 
 static void list_pages(hba_le64 *page, const struct hba_mapping *m)
@@ -150,6 +166,7 @@ static int pvscsi_start(struct hba_controller *c)
 	memset(p->state, 0, PVSCSI_PAGE);
 	p->req_prod = p->cmp_cons = p->msg_cons = 0;
 	p->kick_rw = p->kick_other = false;
+	p->full_since = 0;
 	p->tmf = NULL;
 
 	err = hba_bus_master_on(c);
@@ -234,6 +251,25 @@ static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
 	return PVSCSI_REQ_LIST;
 }
 
+/*
+ * The ring holds the whole pool, but a completion may be seen before the device moves req_cons: then the task waits. An index that stays
+ * behind, or is ahead of what was sent, does not say where there is room: the task is kept until its time is over, and the reset that
+ * recovery comes to puts the index right.
+ */
+static void no_room(struct hba_queue *q, struct pvscsi *p, struct hba_task *t, uint32_t cons)
+{
+	struct hba_controller *c = hba_queue_controller(q);
+
+	if (p->full_cons != cons || !p->full_since) {
+		p->full_cons = cons;
+		p->full_since = hba_now(c);
+	}
+	if (p->req_prod - cons == REQS && hba_now(c) - p->full_since < READ_MS * (uint64_t)NS_PER_MS)
+		hba_requeue(t, HBA_SCOPE_QUEUE);
+	else
+		hba_device_error(c, "the device's req_cons is %u, which cannot be with %u requests made", cons, p->req_prod);
+}
+
 static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
 {
 	static const uint8_t tag[] = { [HBA_SIMPLE] = PVSCSI_TAG_SIMPLE,
@@ -243,14 +279,13 @@ static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
 	struct pvscsi *p = pvscsi_of(q);
 	struct pvscsi_task *pt = t->priv;
 	struct pvscsi_req *req = &p->req[p->req_prod % REQS];
-	uint32_t flags;
+	uint32_t flags, cons = hba_acquire32(&p->state->req_cons);
 
 	if (!put_direction(t, &flags))
 		return hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
-
-	/* The ring holds the whole pool, but a completion may be seen before the device moves req_cons. */
-	if (p->req_prod - hba_acquire32(&p->state->req_cons) >= REQS)
-		return hba_requeue(t, HBA_SCOPE_QUEUE);
+	pt->victim_of = 0;
+	if (p->req_prod - cons >= REQS)
+		return no_room(q, p, t, cons);
 	*req = (struct pvscsi_req) {
 		.context = hba_le64_of(t->cookie),
 		.sense = pt->sense,
@@ -263,7 +298,6 @@ static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
 	memcpy(req->lun, t->lun.bytes, sizeof(req->lun));
 	req->flags = hba_le32_of(flags | put_data(req, t));
 
-	pt->victim_of = 0;
 	p->req_prod++;
 	*(t->flags & HBA_TASK_RW ? &p->kick_rw : &p->kick_other) = true;
 }
@@ -339,9 +373,10 @@ static struct hba_result translate(const struct pvscsi_cmp *e, const struct hba_
 	return r;
 }
 
-static void drain_messages(struct hba_controller *c, struct pvscsi *p)
+static void drain_messages(struct hba_queue *q, struct pvscsi *p)
 {
-	uint32_t there = ahead(&p->state->msg_prod, p->msg_cons, MSGS);
+	struct hba_controller *c = hba_queue_controller(q);
+	uint32_t there = messages_ahead(q, p);
 
 	if (!there)
 		return;
@@ -376,7 +411,7 @@ static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
 static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct pvscsi *p = pvscsi_of(q);
-	uint32_t there = ahead(&p->state->cmp_prod, p->cmp_cons, CMPS);
+	uint32_t there = completions_ahead(q, p);
 	unsigned n;
 
 	for (n = 0; n < there && n < budget; n++) {
@@ -394,8 +429,7 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 		hba_publish32(&p->state->cmp_cons, p->cmp_cons);
 		hba_ready(q, NULL, NULL);
 	}
-	if (p->has_messages)
-		drain_messages(hba_queue_controller(q), p);
+	drain_messages(q, p);
 	finish_tmf(q, p);
 	return n;
 }
@@ -406,8 +440,7 @@ static int pvscsi_interrupts(struct hba_queue *q, bool on)
 
 	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
 	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
-	return on && (ahead(&p->state->cmp_prod, p->cmp_cons, CMPS) ||
-		      (p->has_messages && ahead(&p->state->msg_prod, p->msg_cons, MSGS)));
+	return on && (completions_ahead(q, p) || messages_ahead(q, p));
 }
 
 /* ---- recovery and end */
