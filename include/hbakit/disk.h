@@ -50,7 +50,8 @@ struct hba_disk_extent {
  * -ERANGE beyond the end, -EINVAL not whole blocks, -ETIMEDOUT, -ECANCELED, -EBADE reserved by somebody,
  * -EAGAIN may be tried again (a `maybe` that could not be replayed), -EOPNOTSUPP a command that the unit does not know.
  *
- * READ and WRITE are one list of data and one command, of at most 2^32 - 1 blocks. UNMAP, ZERO and VERIFY have no such limit.
+ * READ and WRITE of a list of data are one command, of at most 2^32 - 1 blocks; of 65,535 on a controller whose CDBs have 10 bytes at
+ * most. Of a plain buffer they have no such limit, and UNMAP, ZERO and VERIFY neither: they become as many commands as it takes.
  * STATUS tells of the range's beginning, as much as one command brings: ask again from where its last extent ends.
  */
 struct hba_disk_io {
@@ -80,7 +81,7 @@ struct hba_disk_io {
  *
  * On an error it will not run: -EINVAL, -ERANGE, -ENOMEDIUM and -ENODEV as above, found out before anything was sent;
  * -ESTALE: another disk than `generation`'s is there; -EOPNOTSUPP: ZERO with blocks above 4,224 bytes, or FAST and nothing reads
- * as zeros that is unmapped; -EMSGSIZE: more data outside mappings than the controller can bounce.
+ * as zeros that is unmapped, or STATUS where no CDB of 16 bytes can be sent; -EMSGSIZE: more data outside mappings than the controller can bounce.
  */
 int hba_disk_submit(struct hba_disk_io *io);
 

@@ -490,7 +490,7 @@ const char *hba_controller_uri(const struct hba_controller *c)
 const struct hba_report *hba_controller_report(const struct hba_controller *c)
 {
 	assert(c);
-	return c->state == HBA_CREATED ? NULL : &c->report;
+	return hba_controller_state(c) == HBA_CREATED ? NULL : &c->report;
 }
 
 void hba_controller_counts(const struct hba_controller *c, struct hba_counts *ret_counts)

@@ -6,19 +6,40 @@
 
 #include <string.h>
 
-/* 5.48, 5.31: both lie alike, but for the two flags of byte 1. */
-enum { WRITE_SAME_UNMAP = 0x08, VERIFY_NO_COMPARE = 0x00 };
-
 enum { UNMAP_HEADER_BYTES = 8, UNMAP_DESCRIPTOR_BYTES = 16 };
+enum { CDB_10 = 10, CDB_12 = 12, CDB_16 = 16 };
 
-static struct scsi_cdb long_command(uint8_t opcode, uint8_t byte1, struct disk_range range)
+/* The command with the widest fields that a controller takes. WRITE SAME has none of twelve bytes. */
+static const struct {
+	uint8_t ten, twelve, sixteen;
+} opcodes[] = {
+	[HBA_DISK_READ] = { SCSI_READ_10, SCSI_READ_12, SCSI_READ_16 },
+	[HBA_DISK_WRITE] = { SCSI_WRITE_10, SCSI_WRITE_12, SCSI_WRITE_16 },
+	[HBA_DISK_UNMAP] = { SCSI_UNMAP, SCSI_UNMAP, SCSI_UNMAP },
+	[HBA_DISK_ZERO] = { SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_16 },
+	[HBA_DISK_VERIFY] = { SCSI_VERIFY_10, SCSI_VERIFY_12, SCSI_VERIFY_16 },
+};
+
+static uint8_t widest(enum hba_disk_op op, unsigned max_cdb)
 {
-	struct scsi_cdb cdb = { .length = 16 };
+	if (max_cdb >= CDB_16)
+		return opcodes[op].sixteen;
+	return max_cdb >= CDB_12 ? opcodes[op].twelve : opcodes[op].ten;
+}
 
-	cdb.bytes[0] = opcode;
-	cdb.bytes[1] = byte1;
-	put_be64(&cdb.bytes[2], range.block);
-	put_be32(&cdb.bytes[10], range.count);
+uint32_t disk_most_blocks(enum hba_disk_op op, unsigned max_cdb)
+{
+	/* UNMAP counts in its list. */
+	return op == HBA_DISK_UNMAP || scsi_cdb_length(widest(op, max_cdb)) > CDB_10 ? UINT32_MAX : UINT16_MAX;
+}
+
+/* Cannot fail: the range is no longer than disk_most_blocks(), and where no CDB has 16 bytes the size came from READ CAPACITY(10). */
+static struct scsi_cdb range_command(uint8_t opcode, uint8_t flags, struct disk_range range)
+{
+	struct scsi_extent extent = { .block = range.block, .count = range.count };
+	struct scsi_cdb cdb = { .length = 0 };
+
+	(void)scsi_cdb_extent(opcode, flags, &extent, &cdb);
 	return cdb;
 }
 
@@ -32,30 +53,31 @@ static struct scsi_cdb unmap_command(void)
 	return cdb;
 }
 
-static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags, struct disk_range range)
+/* Ten bytes wherever they do: every disk knows those. Cannot fail, as above. */
+static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags, struct disk_range range, unsigned size)
 {
 	struct scsi_rw rw = { .block = range.block, .count = range.count, .direction = direction, .fua = flags & HBA_DISK_FUA };
 	struct scsi_cdb cdb = { .length = 0 };
 
-	/* Cannot fail: sixteen bytes hold every block and every count. */
-	(void)scsi_cdb_rw(&rw, 0, &cdb);
+	if (scsi_cdb_rw(&rw, CDB_10, &cdb) < 0)
+		(void)scsi_cdb_rw(&rw, size, &cdb);
 	return cdb;
 }
 
-struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap)
+struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap, unsigned max_cdb)
 {
 	switch (op) {
 	case HBA_DISK_READ:
-		return rw_command(HBA_FROM_TARGET, flags, range);
+		return rw_command(HBA_FROM_TARGET, flags, range, scsi_cdb_length(widest(op, max_cdb)));
 	case HBA_DISK_WRITE:
-		return rw_command(HBA_TO_TARGET, flags, range);
+		return rw_command(HBA_TO_TARGET, flags, range, scsi_cdb_length(widest(op, max_cdb)));
 	case HBA_DISK_UNMAP:
 		return unmap_command();
 	case HBA_DISK_ZERO:
-		return long_command(SCSI_WRITE_SAME_16, unmap ? WRITE_SAME_UNMAP : 0, range);
+		return range_command(widest(op, max_cdb), unmap ? SCSI_WRITE_SAME_UNMAP : 0, range);
 	case HBA_DISK_VERIFY:
-		return long_command(SCSI_VERIFY_16, VERIFY_NO_COMPARE, range);
-	case HBA_DISK_STATUS: /* has a length of its answer, not of its range */
+		return range_command(widest(op, max_cdb), 0, range); /* nothing is compared */
+	case HBA_DISK_STATUS:                                        /* has a length of its answer, not of its range */
 	case HBA_DISK_FLUSH:
 		break;
 	}

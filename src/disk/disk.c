@@ -2,8 +2,8 @@
 /*
  * disk.c: a request's way: submit, a task (now or when there is one), command after command on that task, done.
  *
- *	READ, WRITE, FLUSH, STATUS    one command; what is above the controller's limits, the core splits
- *	UNMAP, ZERO, VERIFY           command after command until the range is through
+ *	FLUSH, STATUS, lists of data  one command; what is above the controller's limits, the core splits
+ *	all others                    command after command until the range is through: mostly one, of as many blocks as a CDB counts
  *	with FUA                      then a flush, if the commands could not say it themselves
  *
  * A unit limits the length of UNMAP, ZERO and VERIFY, and says how in a VPD page that many do not have. So the limit is found by asking:
@@ -18,11 +18,9 @@
 
 #include <errno.h>
 #include <hbakit/controller.h>
+#include <hbakit/driver.h>
 #include <poll.h>
 #include <string.h>
-
-/* Pieces of a dataless command begin with a power of two, so that halves of it stay aligned. */
-#define FIRST_PIECE (UINT32_C(1) << 31)
 
 enum { RUN_BUDGET = 32 };
 
@@ -31,13 +29,15 @@ enum step { STEP_RANGE, STEP_FLUSH };
 /* What a request knows of itself while it is ours, kept in hba_disk_io::core. */
 struct __attribute__((may_alias)) state {
 	uint64_t block, left; /* blocks, still to do */
-	uint32_t piece;       /* blocks, at most, per command */
+	uint32_t first_piece; /* blocks, at most, per command: to begin with, */
+	uint32_t piece;       /* and by now */
 	uint32_t block_bytes;
 	uint32_t count; /* blocks of the command that is out */
-	uint8_t step;   /* enum step */
-	bool unmap;     /* ZERO may unmap */
-	bool flush;     /* what FUA asks for, the commands do not do */
-	bool finished;  /* hba_disk_do() looks here */
+	uint8_t max_cdb;
+	uint8_t step;  /* enum step */
+	bool unmap;    /* ZERO may unmap */
+	bool flush;    /* what FUA asks for, the commands do not do */
+	bool finished; /* hba_disk_do() looks here */
 	uint8_t bytes[DISK_UNMAP_LIST_BYTES];
 };
 
@@ -82,13 +82,18 @@ static void set_data(struct hba_task *t, enum hba_direction direction, void *buf
 	t->length = length;
 }
 
-static void set_callers_data(struct hba_task *t, const struct hba_disk_io *io)
+/* From where the commands before have come to. A list is one command. */
+static void set_callers_data(struct hba_task *t, const struct hba_disk_io *io, const struct state *s)
 {
+	uint64_t at = s->block * s->block_bytes - io->offset;
+
 	t->direction = io->op == HBA_DISK_READ ? HBA_FROM_TARGET : HBA_TO_TARGET;
 	t->mode = (uint8_t)io->mode;
 	t->data = io->data;
+	if (at)
+		t->data.buffer = (uint8_t *)io->data.buffer + at;
 	t->n_data = io->n_data;
-	t->length = io->length;
+	t->length = (uint64_t)s->count * s->block_bytes;
 }
 
 static void set_command(struct hba_task *t, const struct scsi_cdb *cdb)
@@ -99,7 +104,7 @@ static void set_command(struct hba_task *t, const struct scsi_cdb *cdb)
 
 static void fill_flush(struct hba_task *t)
 {
-	struct scsi_cdb cdb = disk_command(HBA_DISK_FLUSH, 0, (struct disk_range) { 0 }, false);
+	struct scsi_cdb cdb = disk_command(HBA_DISK_FLUSH, 0, (struct disk_range) { 0 }, false, 0);
 
 	set_command(t, &cdb);
 	set_data(t, HBA_NO_DATA, NULL, 0);
@@ -119,12 +124,12 @@ static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 {
 	struct state *s = state_of(io);
 	struct disk_range range = { s->block, s->left < s->piece ? (uint32_t)s->left : s->piece };
-	struct scsi_cdb cdb = disk_command(io->op, s->flush ? 0 : io->flags, range, s->unmap);
+	struct scsi_cdb cdb = disk_command(io->op, s->flush ? 0 : io->flags, range, s->unmap, s->max_cdb);
 
 	s->count = range.count;
 	set_command(t, &cdb);
 	if (disk_has_data(io->op)) {
-		set_callers_data(t, io);
+		set_callers_data(t, io, s);
 	} else if (io->op == HBA_DISK_UNMAP) {
 		disk_unmap_list(range, s->bytes);
 		set_data(t, HBA_TO_TARGET, s->bytes, DISK_UNMAP_LIST_BYTES);
@@ -159,7 +164,8 @@ static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 
 /* ---- its answer ----------------------------------------------------------------------------------------------------- */
 
-static bool has_pieces(enum hba_disk_op op)
+/* Those whose length a unit may limit. */
+static bool has_no_data(enum hba_disk_op op)
 {
 	return op == HBA_DISK_UNMAP || op == HBA_DISK_ZERO || op == HBA_DISK_VERIFY;
 }
@@ -174,7 +180,7 @@ static bool make_modest(struct hba_disk_io *io)
 		s->flush = true;
 		return true;
 	}
-	if (!has_pieces(io->op))
+	if (!has_no_data(io->op))
 		return false;
 	if (s->count > 1) {
 		while (s->piece >= s->count)
@@ -184,15 +190,16 @@ static bool make_modest(struct hba_disk_io *io)
 	if (!s->unmap || io->flags & HBA_DISK_FAST)
 		return false;
 	s->unmap = false;
-	s->piece = FIRST_PIECE;
+	s->piece = s->first_piece;
 	return true;
 }
 
-static int range_error(const struct hba_disk_io *io, const struct hba_result *r)
+static int range_error(struct hba_disk_io *io, const struct hba_result *r)
 {
+	const struct state *s = state_of(io);
 	int error = disk_error(r);
 
-	if (error == 0 && disk_has_data(io->op) && r->bytes != io->length)
+	if (error == 0 && disk_has_data(io->op) && r->bytes != (uint64_t)s->count * s->block_bytes)
 		return -EIO; /* the target says good and moved less */
 	/* What a unit does not know of STATUS is a service action, and that is a field: the range has been checked. */
 	if (io->op == HBA_DISK_STATUS && error == -EINVAL)
@@ -243,7 +250,7 @@ static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct 
 	}
 	s->block += s->count;
 	s->left -= s->count;
-	if (s->left && has_pieces(io->op))
+	if (s->left && io->op != HBA_DISK_STATUS)
 		send_or_finish(io, t);
 	else
 		range_through(io, t, r);
@@ -272,18 +279,30 @@ static void task_ready(struct hba_waiter *w, struct hba_task *t)
 		finish(io, NULL, -ENODEV);
 }
 
-static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info)
+/* Of those that are to be several, half as many blocks as a command counts: a power of two, so that its halves stay aligned, too. */
+static uint32_t first_piece(const struct hba_disk_io *io, uint64_t blocks, unsigned max_cdb)
 {
-	bool flush = io->op == HBA_DISK_FLUSH;
+	uint32_t most = disk_most_blocks(io->op, max_cdb);
+
+	return disk_has_data(io->op) && blocks <= most ? most : most / 2 + 1;
+}
+
+static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb)
+{
+	bool flush = io->op == HBA_DISK_FLUSH, range = !flush && io->op != HBA_DISK_STATUS;
+	uint64_t left = flush ? 0 : io->length / info->block_bytes;
+	uint32_t piece = range ? first_piece(io, left, max_cdb) : 0;
 
 	*state_of(io) = (struct state) {
 		.block = flush ? 0 : io->offset / info->block_bytes,
-		.left = flush ? 0 : io->length / info->block_bytes,
-		.piece = disk_has_data(io->op) ? UINT32_MAX : FIRST_PIECE,
+		.left = left,
+		.first_piece = piece,
+		.piece = piece,
 		.block_bytes = info->block_bytes,
+		.max_cdb = (uint8_t)max_cdb,
 		.step = flush ? STEP_FLUSH : STEP_RANGE,
 		.unmap = io->op == HBA_DISK_ZERO && disk_zero_unmaps(io, info),
-		.flush = has_pieces(io->op) && io->op != HBA_DISK_VERIFY && io->flags & HBA_DISK_FUA,
+		.flush = has_no_data(io->op) && io->op != HBA_DISK_VERIFY && io->flags & HBA_DISK_FUA,
 	};
 	io->error = 0;
 	io->n_extents = 0;
@@ -292,10 +311,14 @@ static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info)
 }
 
 /* Data outside the controller's mappings, of the largest command that this request becomes. */
-static size_t bounce_bytes(const struct hba_disk_io *io)
+static size_t bounce_bytes(struct hba_disk_io *io)
 {
+	const struct state *s = state_of(io);
+
+	if (disk_has_data(io->op) && io->mode == HBA_DATA_REGION)
+		return 0;
 	if (disk_has_data(io->op))
-		return io->mode == HBA_DATA_REGION ? 0 : io->length;
+		return s->left > s->piece ? (size_t)s->piece * s->block_bytes : io->length;
 	if (io->op == HBA_DISK_ZERO)
 		return DISK_MAX_BLOCK_BYTES;
 	if (io->op == HBA_DISK_STATUS)
@@ -307,15 +330,17 @@ int hba_disk_submit(struct hba_disk_io *io)
 {
 	struct hba_lun_info info;
 	struct hba_task *t;
+	unsigned max_cdb;
 	int r;
 
 	if (!io || !io->lun)
 		return wrong_use("the request is NULL, or its unit");
 	hba_lun_get_info(io->lun, &info);
-	r = disk_check(io, &info);
+	max_cdb = (unsigned)hba_controller_report(hba_lun_controller(io->lun))->max_cdb;
+	r = disk_check(io, &info, max_cdb);
 	if (r < 0)
 		return r;
-	set_up(io, &info);
+	set_up(io, &info, max_cdb);
 	r = hba_task_get(io->lun, bounce_bytes(io), &io->waiter, &t);
 	if (r != 0)
 		return r < 0 ? r : 0; /* 1: task_ready() goes on */

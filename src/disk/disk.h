@@ -23,8 +23,13 @@ struct disk_range {
 	uint32_t count;
 };
 
+enum { DISK_STATUS_CDB = 16 };
+
+/** disk_most_blocks() - How many one command counts, of all ops but STATUS and FLUSH, if CDBs have so many bytes at most. */
+uint32_t disk_most_blocks(enum hba_disk_op op, unsigned max_cdb);
+
 /** disk_command() - The CDB for a range, of all ops but STATUS. unmap: ZERO may be done by unmapping. */
-struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap);
+struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap, unsigned max_cdb);
 
 /** disk_unmap_list() - The parameter list that UNMAP's CDB announces. */
 void disk_unmap_list(struct disk_range range, uint8_t bytes[DISK_UNMAP_LIST_BYTES]);
@@ -49,8 +54,8 @@ static inline bool disk_has_data(enum hba_disk_op op)
 
 /* ---- request.c ------------------------------------------------------------------------------------------------------ */
 
-/** disk_check() - Is this a request for that unit at all? What hba_disk_submit() returns. */
-int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info);
+/** disk_check() - Is this a request for that unit at all, and for its controller? What hba_disk_submit() returns. */
+int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb);
 /** disk_fail() - Set hba_error(): what was asked of which unit, and why not. Returns `error`. */
 __attribute__((cold, format(printf, 3, 4))) int disk_fail(const struct hba_disk_io *io, int error, const char *format, ...);
 /** disk_zero_unmaps() - May that ZERO be done by unmapping? */

@@ -80,22 +80,28 @@ static int check_range(const struct hba_disk_io *io, const struct hba_lun_info *
 	return 0;
 }
 
-static int check_data(const struct hba_disk_io *io, const struct hba_lun_info *info)
+static int check_data(const struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb)
 {
+	uint32_t most = disk_most_blocks(io->op, max_cdb);
+
 	if (io->mode != HBA_DATA_CPU && io->mode != HBA_DATA_REGION)
 		return disk_fail(io, -EINVAL, "data mode %u is not a client's", (unsigned)io->mode);
 	if (!io->data.buffer || (io->n_data == 0 && io->mode != HBA_DATA_CPU))
 		return disk_fail(io, -EINVAL, "there is no place for its data");
-	/* One list of data is one command, and its count has 32 bits. */
-	return io->length / info->block_bytes > UINT32_MAX ? disk_fail(io, -EINVAL, "one command has at most 2^32 - 1 blocks") : 0;
+	if (io->n_data && io->length / info->block_bytes > most)
+		return disk_fail(io, -EINVAL, "a list of data is one command, which here has at most %u blocks", most);
+	return 0;
 }
 
-static int check_status(const struct hba_disk_io *io)
+static int check_status(const struct hba_disk_io *io, unsigned max_cdb)
 {
+	if (max_cdb < DISK_STATUS_CDB)
+		return disk_fail(io, -EOPNOTSUPP, "the question has %d bytes, and the controller takes CDBs of up to %u",
+				 DISK_STATUS_CDB, max_cdb);
 	return io->extents && io->max_extents ? 0 : disk_fail(io, -EINVAL, "there is no place for its extents");
 }
 
-int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info)
+int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb)
 {
 	int r;
 
@@ -114,6 +120,6 @@ int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info)
 	if (io->op == HBA_DISK_ZERO)
 		return check_zero(io, info);
 	if (io->op == HBA_DISK_STATUS)
-		return check_status(io);
-	return disk_has_data(io->op) ? check_data(io, info) : 0;
+		return check_status(io, max_cdb);
+	return disk_has_data(io->op) ? check_data(io, info, max_cdb) : 0;
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <hbakit/controller.h>
+#include <hbakit/driver.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,12 +27,14 @@ enum { BLOCK = 512, MAX_SENT = 64 };
 struct sent {
 	uint8_t cdb[HBA_MAX_CDB];
 	uint8_t data[32];
+	const void *buffer;
 	uint64_t length;
 	uint8_t direction;
 };
 
 struct hba_lun {
 	struct hba_lun_info info;
+	struct hba_report report;
 	struct hba_task task;
 	struct sent sent[MAX_SENT];
 	unsigned n_sent, n_dones;
@@ -40,6 +43,7 @@ struct hba_lun {
 	struct scsi_lba_status status[DISK_MOST_STATUS]; /* what GET LBA STATUS says */
 	unsigned n_status;
 	unsigned puts, gets;
+	size_t bounce;
 	struct hba_waiter *waiter;
 	struct hba_result answer; /* to READ, WRITE and FLUSH */
 	int submit_error;
@@ -69,9 +73,14 @@ struct hba_controller *hba_lun_controller(const struct hba_lun *lun)
 	return (struct hba_controller *)(uintptr_t)lun;
 }
 
+const struct hba_report *hba_controller_report(const struct hba_controller *c)
+{
+	return &((const struct hba_lun *)(const void *)c)->report;
+}
+
 int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
 {
-	(void)bounce;
+	lun->bounce = bounce;
 	lun->gets++;
 	if (lun->later) {
 		lun->waiter = w;
@@ -95,11 +104,36 @@ static struct hba_result refusal(void)
 	return (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = sizeof(invalid_field) };
 }
 
+static bool is_write_same(const uint8_t *cdb)
+{
+	return cdb[0] == SCSI_WRITE_SAME_10 || cdb[0] == SCSI_WRITE_SAME_16;
+}
+
+static bool is_dataless(const uint8_t *cdb)
+{
+	return cdb[0] == SCSI_UNMAP || is_write_same(cdb) || cdb[0] == SCSI_VERIFY_10 || cdb[0] == SCSI_VERIFY_12 ||
+	       cdb[0] == SCSI_VERIFY_16;
+}
+
+/* Of UNMAP what its list says, of READ and WRITE what they say. */
+static struct scsi_extent extent_of(const uint8_t *cdb, const uint8_t *list)
+{
+	struct scsi_extent extent = { 0, 0 };
+	struct scsi_rw rw;
+
+	if (scsi_cdb_read_rw(cdb, HBA_MAX_CDB, &rw))
+		return (struct scsi_extent) { rw.block, rw.count };
+	if (cdb[0] == SCSI_UNMAP)
+		return scsi_unmap_descriptor(list + SCSI_UNMAP_HEADER_BYTES);
+	assert_true(scsi_cdb_read_extent(cdb, HBA_MAX_CDB, &extent));
+	return extent;
+}
+
 static struct hba_result dataless_answer(const struct hba_lun *lun, const struct hba_task *t)
 {
-	uint32_t count = t->cdb[0] == SCSI_UNMAP ? get_be32((const uint8_t *)t->data.buffer + 16) : get_be32(&t->cdb[10]);
+	uint32_t count = extent_of(t->cdb, t->data.buffer).count;
 
-	if (count > lun->max_count || (t->cdb[0] == SCSI_WRITE_SAME_16 && t->cdb[1] && lun->refuse_unmap))
+	if (count > lun->max_count || (is_write_same(t->cdb) && t->cdb[1] && lun->refuse_unmap))
 		return refusal();
 	return (struct hba_result) { .outcome = HBA_GOOD, .bytes = t->length };
 }
@@ -126,13 +160,16 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
 		return lun->submit_error;
 	assert_true(lun->n_sent < MAX_SENT);
 	memcpy(s->cdb, t->cdb, sizeof(s->cdb));
+	assert_int_equal(t->cdb_len, scsi_cdb_length(t->cdb[0]));
+	assert_true(t->cdb_len <= lun->report.max_cdb);
+	s->buffer = t->data.buffer;
 	s->length = t->length;
 	s->direction = t->direction;
 	if (t->direction == HBA_TO_TARGET && t->mode == HBA_DATA_CPU && !t->n_data)
 		memcpy(s->data, t->data.buffer, t->length < sizeof(s->data) ? t->length : sizeof(s->data));
 	if (t->cdb[0] == SCSI_SERVICE_ACTION_IN_16)
 		r = status_answer(lun, t);
-	else if (t->cdb[0] == SCSI_UNMAP || t->cdb[0] == SCSI_WRITE_SAME_16 || t->cdb[0] == SCSI_VERIFY_16)
+	else if (is_dataless(t->cdb))
 		r = dataless_answer(lun, t);
 	else if (lun->refuse_fua && t->cdb[1] & 0x08)
 		r = refusal();
@@ -185,6 +222,7 @@ static struct hba_lun a_lun(void)
 {
 	return (struct hba_lun) {
 		.info = { .target = 3, .present = true, .block_bytes = BLOCK, .blocks = BLOCKS },
+		.report = { .max_cdb = 16 },
 		.max_count = UINT32_MAX,
 		.answer = { .outcome = HBA_GOOD },
 	};
@@ -198,7 +236,7 @@ static struct hba_lun a_thin_lun(void)
 	return lun;
 }
 
-static char buffer[8 * BLOCK];
+static char buffer[(UINT16_MAX + 1) * BLOCK]; /* one block more than ten bytes of CDB can say */
 
 static struct hba_disk_io an_io(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset, uint64_t length)
 {
@@ -402,6 +440,11 @@ static void flush_is_of_the_whole_unit(void **state)
 	assert_int_equal(get_be16(&lun.sent[0].cdb[7]), 0);
 }
 
+static void ignore(struct hba_disk_io *io)
+{
+	(void)io;
+}
+
 static void what_cannot_be_is_refused_unsent(void **state)
 {
 	struct hba_lun lun = a_lun();
@@ -420,7 +463,10 @@ static void what_cannot_be_is_refused_unsent(void **state)
 		"WRITE of 512 bytes at offset 8796093022208, target 3, LUN 0: that reaches beyond its end, block 17179869184 of 512 bytes");
 	refused(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE, "beyond its end");
 	refused(run(&lun, HBA_DISK_READ, UINT64_MAX - BLOCK + 1, BLOCK), -ERANGE, "beyond its end");
-	refused(run(&lun, HBA_DISK_READ, 0, BLOCK * (UINT64_C(1) << 32)), -EINVAL, "one command has at most 2^32 - 1 blocks");
+	io.done = ignore;
+	io.n_data = 1;
+	io.length = BLOCK * (UINT64_C(1) << 32);
+	refused(hba_disk_submit(&io), -EINVAL, "a list of data is one command, which here has at most 4294967295 blocks");
 	refused(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL, "hba_disk_submit: there is no operation 99");
 	lun.info.block_bytes = 0;
 	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM, "there is no medium in it, or it is no disk");
@@ -435,14 +481,13 @@ static void check_cover(const struct hba_lun *lun, uint8_t opcode, uint64_t bloc
 {
 	for (unsigned i = 0; i < lun->n_sent; i++) {
 		const struct sent *s = &lun->sent[i];
-		bool list = opcode == SCSI_UNMAP;
-		uint32_t n = list ? get_be32(&s->data[16]) : get_be32(&s->cdb[10]);
+		struct scsi_extent e = extent_of(s->cdb, s->data);
 
-		if (s->cdb[0] != opcode || n > lun->max_count || (lun->refuse_unmap && s->cdb[1]))
+		if (s->cdb[0] != opcode || e.count > lun->max_count || (lun->refuse_unmap && s->cdb[1]))
 			continue;
-		assert_int_equal(list ? get_be64(&s->data[8]) : get_be64(&s->cdb[2]), block);
-		block += n;
-		count -= n;
+		assert_int_equal(e.block, block);
+		block += e.count;
+		count -= e.count;
 	}
 	assert_int_equal(count, 0);
 }
@@ -456,6 +501,102 @@ static void long_ranges_become_several_commands(void **state)
 	assert_int_equal(lun.n_sent, 8);
 	check_cover(&lun, SCSI_UNMAP, 3, BLOCKS - 3);
 	assert_int_equal(lun.puts, 1);
+}
+
+/* As a controller has it whose CDBs are short: its disks have at most 2^32 blocks, for READ CAPACITY(10) tells of no more. */
+static struct hba_lun a_short_lun(unsigned max_cdb)
+{
+	struct hba_lun lun = a_thin_lun();
+
+	lun.report.max_cdb = max_cdb;
+	lun.info.blocks = UINT64_C(1) << 32;
+	return lun;
+}
+
+static void short_cdbs_say_all_but_status(void **state)
+{
+	static const struct {
+		enum hba_disk_op op;
+		uint8_t ten, twelve;
+	} cases[] = {
+		{ HBA_DISK_READ, SCSI_READ_10, SCSI_READ_10 },
+		{ HBA_DISK_WRITE, SCSI_WRITE_10, SCSI_WRITE_10 },
+		{ HBA_DISK_ZERO, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_10 },
+		{ HBA_DISK_VERIFY, SCSI_VERIFY_10, SCSI_VERIFY_12 },
+		{ HBA_DISK_UNMAP, SCSI_UNMAP, SCSI_UNMAP },
+	};
+	struct hba_disk_extent e;
+	uint32_t n;
+
+	(void)state;
+	for (unsigned max_cdb = 10; max_cdb <= 12; max_cdb += 2) {
+		struct hba_lun lun = a_short_lun(max_cdb);
+
+		for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+			assert_int_equal(run(&lun, cases[i].op, (lun.info.blocks - 2) * BLOCK, 2 * BLOCK), 0);
+			assert_int_equal(lun.sent[i].cdb[0], max_cdb == 10 ? cases[i].ten : cases[i].twelve);
+			assert_int_equal(extent_of(lun.sent[i].cdb, lun.sent[i].data).block, lun.info.blocks - 2);
+			assert_int_equal(extent_of(lun.sent[i].cdb, lun.sent[i].data).count, 2);
+		}
+		n = 1;
+		refused(status(&lun, 0, 1, &e, &n), -EOPNOTSUPP,
+			"the question has 16 bytes, and the controller takes CDBs of up to 1");
+		assert_int_equal(lun.n_sent, ARRAY_SIZE(cases));
+	}
+}
+
+static void short_cdbs_count_in_pieces(void **state)
+{
+	struct hba_lun lun = a_short_lun(10);
+
+	(void)state;
+	assert_int_equal(run(&lun, HBA_DISK_ZERO, 5 * BLOCK, 100000 * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 4);
+	assert_int_equal(lun.sent[0].cdb[1], SCSI_WRITE_SAME_UNMAP);
+	check_cover(&lun, SCSI_WRITE_SAME_10, 5, 100000);
+	lun = a_short_lun(10);
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 5 * BLOCK, 100000 * BLOCK), 0);
+	check_cover(&lun, SCSI_VERIFY_10, 5, 100000);
+	lun = a_short_lun(12);
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 5 * BLOCK, 100000 * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 1);
+	lun = a_short_lun(12);
+	assert_int_equal(run(&lun, HBA_DISK_READ, 5 * BLOCK, 100000 * BLOCK), 0);
+	assert_int_equal(lun.n_sent, 1);
+	assert_int_equal(lun.sent[0].cdb[0], SCSI_READ_12);
+	assert_int_equal(lun.puts, 1);
+}
+
+/* Each piece has its own part of the buffer, and its own bytes to move. */
+static void a_buffer_goes_in_pieces_where_a_cdb_counts_no_further(void **state)
+{
+	struct hba_lun lun = a_short_lun(10);
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 7 * BLOCK, UINT16_MAX * BLOCK);
+
+	(void)state;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.n_sent, 1);
+	assert_int_equal(lun.bounce, UINT16_MAX * BLOCK);
+	io.length += BLOCK;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.n_sent, 3);
+	assert_int_equal(lun.bounce, 32768 * BLOCK);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(lun.sent[1 + i].length, 32768 * BLOCK);
+		assert_ptr_equal(lun.sent[1 + i].buffer, buffer + (size_t)i * 32768 * BLOCK);
+		assert_int_equal(extent_of(lun.sent[1 + i].cdb, NULL).block, 7 + i * 32768);
+	}
+	assert_int_equal(lun.puts, 2);
+	lun.refuse_fua = true;
+	io.op = HBA_DISK_WRITE;
+	io.flags = HBA_DISK_FUA;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.n_sent, 7); /* refused, twice without FUA, flushed */
+	assert_int_equal(lun.sent[6].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	lun.short_data = true;
+	assert_int_equal(hba_disk_do(&io), -EIO);
+	io.n_data = 1;
+	refused(hba_disk_do(&io), -EINVAL, "a list of data is one command, which here has at most 65535 blocks");
 }
 
 static void a_units_limit_is_found_by_halving(void **state)
@@ -650,6 +791,9 @@ int main(void)
 		cmocka_unit_test(flush_is_of_the_whole_unit),
 		cmocka_unit_test(what_cannot_be_is_refused_unsent),
 		cmocka_unit_test(long_ranges_become_several_commands),
+		cmocka_unit_test(short_cdbs_say_all_but_status),
+		cmocka_unit_test(short_cdbs_count_in_pieces),
+		cmocka_unit_test(a_buffer_goes_in_pieces_where_a_cdb_counts_no_further),
 		cmocka_unit_test(a_units_limit_is_found_by_halving),
 		cmocka_unit_test(a_unit_that_refuses_all_lengths_ends_it),
 		cmocka_unit_test(zero_unmaps_only_where_that_reads_as_zeros),

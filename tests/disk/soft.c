@@ -214,6 +214,40 @@ static void pieces_outside_a_mapping_are_refused(void **state)
 	assert_int_equal(run_pieces(c, HBA_DISK_READ, &piece, 1), -EINVAL);
 }
 
+enum { WIDE = 65536 * BLOCK };
+
+static void wide_read_and_zero(const char *uri)
+{
+	struct hba_controller *c;
+	uint8_t *data = malloc(WIDE), *back = malloc(WIDE);
+
+	assert_non_null(data);
+	assert_non_null(back);
+	assert_int_equal(hba_controller_open(uri, NULL, &c), 0);
+	assert_int_equal(hba_controller_start(c), 0);
+	for (size_t i = 0; i < WIDE; i++)
+		data[i] = (uint8_t)(i / BLOCK * 31 + i);
+	assert_int_equal(run(c, HBA_DISK_WRITE, BLOCK, WIDE, data), 0);
+	assert_int_equal(run(c, HBA_DISK_READ, BLOCK, WIDE, back), 0);
+	assert_memory_equal(data, back, WIDE);
+	assert_int_equal(run(c, HBA_DISK_ZERO, BLOCK, WIDE, NULL), 0);
+	assert_int_equal(run(c, HBA_DISK_VERIFY, BLOCK, WIDE, NULL), 0);
+	assert_int_equal(run(c, HBA_DISK_READ, BLOCK, WIDE, back), 0);
+	assert_true(is_all(back, WIDE, 0));
+	hba_controller_close(c);
+	free(back);
+	free(data);
+}
+
+/* One block more than ten bytes count. With segments, what is between the buffer and the device is bounced or staged. */
+static void short_cdbs_reach_as_far(void **state)
+{
+	(void)state;
+	wide_read_and_zero("soft:ram?size=64M&max_cdb=10");
+	wide_read_and_zero("soft:ram?size=64M&max_cdb=12");
+	wide_read_and_zero("soft:ram?size=64M&max_cdb=10&data=dma");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +257,7 @@ int main(void)
 		cmocka_unit_test(requests_wait_for_their_task),
 		cmocka_unit_test(pieces_of_a_mapping_take_the_data),
 		cmocka_unit_test(pieces_outside_a_mapping_are_refused),
+		cmocka_unit_test(short_cdbs_reach_as_far),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, take_down);

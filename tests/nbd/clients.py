@@ -112,6 +112,23 @@ class Clients(unittest.TestCase):
                     self.assertEqual([(e['length'], e['description']) for e in extents],
                                      [(2 * MIB, 'data'), (2 * MIB, 'hole,zero')], mood)
 
+    @unittest.skipUnless(SOFT, 'only the software disk is asked for shorter commands')
+    def test_short_cdbs(self):
+        """A controller without 16 bytes: whatever is too long for one command goes in several, holes are not told."""
+        server.image('data', 33, seed=6)
+        os.truncate('data', 64 * MIB)
+        for most in 10, 12:
+            with server.Server(HBAKIT, f'soft:ram?size=64M&max_cdb={most}') as s:
+                call('nbdcopy', '--request-size', 32 * MIB, 'data', s.uri)
+                call('nbdcopy', '--request-size', 32 * MIB, s.uri, 'back')
+                self.assertTrue(filecmp.cmp('data', 'back', shallow=False), most)
+                call('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', 'data', s.uri)
+                self.assertIn('identical', call('qemu-img', 'compare', '-f', 'raw', '-F', 'raw', 'data', s.uri).stdout)
+                out = call('qemu-io', '-f', 'raw', '-c', 'write -P 3 0 32M', '-c', 'write -z 0 32M', '-c', 'read -P 0 0 32M', s.uri).stdout
+                self.assertNotIn('failed', out)
+                self.assertEqual([e['description'] for e in json.loads(call('nbdinfo', '--map', '--json', s.uri).stdout)], ['data'])
+                self.assertEqual(s.said(), '')
+
     def test_qemu_img(self):
         server.image('data', SIZE, seed=3)
         with self.serve() as s:
