@@ -167,8 +167,8 @@ struct hba_bus_info {
 /**
  * struct hba_bus - A back end's table. Append only; NULL = the documented default.
  *
- * All of it runs on the service thread and may wait up to `ms` (bar_read and bar_write: up to a second), but for the two fds,
- * take_event and vector_served: these never wait.
+ * All of it runs on the service thread and may wait up to `ms` (bar_read, and bar_write if it must: the bus's own deadline), but for
+ * the two fds, take_event and vector_served: these never wait.
  * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`.
  */
 struct hba_bus {

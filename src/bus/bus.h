@@ -70,19 +70,31 @@ void pci_bind_command(const struct pci_function *f, bool driverctl, char *text, 
 
 /* ---- qtest.c: QEMU's qtest protocol over a socket --------------------------------------------------------------------- */
 
-/** struct qtest - One connection. Writes are posted: their answers are collected when there is time, or before the next read. */
+enum { QTEST_KEPT_BYTES = 64 * 1024 /* some 2500 writes */ };
+
+/**
+ * struct qtest - One connection. Writes are posted: their answers are collected when there is time, or before the next read. While QEMU
+ * does not answer those that are out, further ones are kept here, and sent as its answers come.
+ */
 struct qtest {
 	int fd;            /* -1: none, or lost */
 	unsigned posted;   /* answers that are still to come */
 	char buffer[4096]; /* what has arrived and is not used */
 	size_t used;
+	char kept[QTEST_KEPT_BYTES]; /* whole lines that are not sent yet */
+	size_t n_kept;
 };
 
-/* 0; -ENODEV: QEMU has gone, or does not answer within `ms`; -EPROTO: it refused. */
+/* 0; -ENODEV: QEMU has gone, or says nothing for `ms` when it is waited for; -EPROTO: it refused. */
 int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value);
-int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value);
+/* Waits only when no more writes can be kept. */
+int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value, unsigned ms);
 /** qtest_settle() - Wait for every answer that is still to come. */
 int qtest_settle(struct qtest *q, unsigned ms);
+/** qtest_is_behind() - Writes are kept: when answers come, qtest_catch_up() is to send them. */
+bool qtest_is_behind(const struct qtest *q);
+/** qtest_catch_up() - Take the answers that are there, and send as many writes as that allows. Never waits. 0, or -ENODEV. */
+int qtest_catch_up(struct qtest *q);
 
 /* ---- pci.c: config space as every PCI device has it (PCI 3.0, 6.1 and 6.2.5) ------------------------------------------- */
 

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -44,8 +45,8 @@ enum {
 	CONFIG_DATA = 0xcfc,
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
-	BOOT_MS = 15000, /* an access while QEMU starts on a busy machine */
-	ACCESS_MS = 5000,
+	BOOT_MS = 15000,  /* an access while QEMU starts on a busy machine */
+	ACCESS_MS = 5000, /* a silence when an answer is needed: nothing comes any more */
 	MOST_DRIVES = 64,
 	PATH_BYTES = 1024,
 	ARGUMENT_BYTES = PATH_BYTES + 256,
@@ -75,7 +76,8 @@ static const struct model {
 
 struct hba_bus_device {
 	pid_t pid;
-	int pidfd;
+	int pidfd, events; /* the latter: the process has ended, or, while `behind`, answers have come */
+	bool behind;
 	struct qtest qtest;
 	struct doorbell doorbell;
 	bool interrupts; /* wanted */
@@ -407,11 +409,26 @@ static void run_child(struct command *c, const int inherited[], unsigned n, pid_
 	_exit(127);
 }
 
-/* Without it, in an old kernel, we hear of its death at the next access. */
+static int watch(const struct hba_bus_device *d, int operation, int fd, uint32_t events)
+{
+	struct epoll_event e = { .events = events };
+
+	return epoll_ctl(d->events, operation, fd, &e) < 0 ? -errno : 0;
+}
+
+/* Without a pidfd, in an old kernel, we hear of its death from the socket. */
 static int watch_process(struct hba_bus_device *d)
 {
+	int r;
+
 	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
-	return d->pidfd < 0 && errno != ENOSYS ? -errno : 0;
+	if (d->pidfd < 0 && errno != ENOSYS)
+		return -errno;
+	d->events = epoll_create1(EPOLL_CLOEXEC);
+	if (d->events < 0)
+		return -errno;
+	r = watch(d, EPOLL_CTL_ADD, d->qtest.fd, 0);
+	return r < 0 || d->pidfd < 0 ? r : watch(d, EPOLL_CTL_ADD, d->pidfd, EPOLLIN);
 }
 
 static int spawn(struct hba_bus_device *d, const struct model *m, const char *query, char why[HBA_BUS_WHY_BYTES])
@@ -457,11 +474,30 @@ static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
 	return -EIO;
 }
 
+/* ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the loop, which sends the rest */
+
+static int watch_answers(struct hba_bus_device *d)
+{
+	bool behind = qtest_is_behind(&d->qtest);
+
+	if (behind == d->behind)
+		return 0;
+	d->behind = behind;
+	return watch(d, EPOLL_CTL_MOD, d->qtest.fd, behind ? EPOLLIN : 0);
+}
+
+static int post(struct hba_bus_device *d, const char *command, uint64_t address, uint64_t value)
+{
+	int r = qtest_write(&d->qtest, command, address, value, ACCESS_MS);
+
+	return r < 0 ? r : watch_answers(d);
+}
+
 /* ---- config space, by the two ports */
 
 static int select_config(struct hba_bus_device *d, unsigned devfn, unsigned offset)
 {
-	return qtest_write(&d->qtest, "outl", CONFIG_ADDRESS, CONFIG_ENABLE | devfn << 8 | (offset & ~3U));
+	return post(d, "outl", CONFIG_ADDRESS, CONFIG_ENABLE | devfn << 8 | (offset & ~3U));
 }
 
 static const char *word_for(const char *const words[4], unsigned width)
@@ -490,7 +526,7 @@ static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offse
 {
 	int r = select_config(d, devfn, offset);
 
-	return r < 0 ? r : qtest_write(&d->qtest, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
+	return r < 0 ? r : post(d, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
 }
 
 static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
@@ -531,7 +567,7 @@ static int access_bar_write(void *arg, unsigned bar, uint64_t offset, uint32_t v
 	if (bar >= PCI_BARS || f->bars[bar].io || f->bars[bar].length < sizeof(value) ||
 	    offset > f->bars[bar].length - sizeof(value))
 		return -EPROTO;
-	return qtest_write(&f->d->qtest, "writel", f->bars[bar].base + offset, value);
+	return post(f->d, "writel", f->bars[bar].base + offset, value);
 }
 
 /* ---- open and close */
@@ -637,6 +673,7 @@ static void qemu_close(struct hba_bus_device *d)
 		waitpid(d->pid, NULL, 0);
 	}
 	cleanup_close(&d->pidfd);
+	cleanup_close(&d->events);
 	doorbell_close(&d->doorbell);
 	cleanup_close(&d->qtest.fd);
 	cleanup_close(&d->ram_fd);
@@ -655,7 +692,7 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->ram_fd = d->qtest.fd = d->pidfd = -1;
+	d->ram_fd = d->qtest.fd = d->pidfd = d->events = -1;
 	doorbell_init(&d->doorbell);
 	r = make_ram(d, query, why);
 	if (r == 0)
@@ -685,7 +722,7 @@ static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offse
 {
 	const struct pci_bar *b = &d->bars[bar];
 
-	return qtest_write(&d->qtest, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
+	return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
 }
 
 /* ---- memory: pieces of the RAM, one after another */
@@ -733,15 +770,16 @@ static int qemu_vector_fd(struct hba_bus_device *d, unsigned vector)
 
 static int qemu_event_fd(struct hba_bus_device *d)
 {
-	return d->pidfd;
+	return d->events;
 }
 
 /* A pidfd is readable when its process has ended. */
 static int qemu_take_event(struct hba_bus_device *d)
 {
 	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
+	int r = poll(&p, 1, 0) > 0 ? -ENODEV : qtest_catch_up(&d->qtest);
 
-	return poll(&p, 1, 0) > 0 ? -ENODEV : 0;
+	return r < 0 ? r : watch_answers(d);
 }
 
 static const struct hba_option qemu_options[] = {

@@ -18,9 +18,10 @@
 
 /*
  * However short an answer is, it takes up 768 bytes of the 208 KiB that a socket holds: 277 of them. With the next one QEMU would wait
- * for us to read, and with it everything it does, while we perhaps wait for a completion.
+ * for us to read, and with it everything it does, while we perhaps wait for a completion. So no more than MOST_POSTED are out; what is
+ * written beyond them, while QEMU is busy or stopped, is kept here.
  */
-enum { LINE_BYTES = 128, MOST_POSTED = 128, DEFAULT_MS = 1000 };
+enum { LINE_BYTES = 128, MOST_POSTED = 128 };
 
 static int lost(struct qtest *q)
 {
@@ -53,7 +54,10 @@ static int fill(struct qtest *q, int ms)
 
 	if (q->fd < 0 || q->used == sizeof(q->buffer))
 		return lost(q);
-	if (poll(&p, 1, ms) <= 0)
+	do
+		n = poll(&p, 1, ms);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
 		return 0;
 	n = read(q->fd, q->buffer + q->used, sizeof(q->buffer) - q->used);
 	if (n <= 0)
@@ -92,49 +96,99 @@ static int answer(struct qtest *q, int ms, char line[LINE_BYTES])
 	}
 }
 
-/* Collect the answers of writes: those that are there, or (ms >= 0 and all) every one. */
-static int collect(struct qtest *q, bool all, int ms)
+/* Of what was kept, as much as may be out now. */
+static int send_kept(struct qtest *q)
+{
+	size_t sent = 0;
+	int r = 0;
+
+	while (r == 0 && sent < q->n_kept && q->posted < MOST_POSTED) {
+		const char *line = q->kept + sent, *end = memchr(line, '\n', q->n_kept - sent);
+		size_t length = (size_t)(end - line) + 1;
+
+		r = send_line(q, line, length);
+		sent += length;
+		q->posted++;
+	}
+	q->n_kept -= sent;
+	memmove(q->kept, q->kept + sent, q->n_kept);
+	return r;
+}
+
+/* The answer of a write. 1, and what was kept has its place; 0: none within `ms`; -ENODEV. */
+static int collect(struct qtest *q, int ms)
 {
 	char line[LINE_BYTES];
+	int r = answer(q, ms, line);
 
-	while (q->posted) {
-		int r = answer(q, all ? ms : 0, line);
+	if (r <= 0)
+		return r;
+	q->posted--;
+	r = send_kept(q);
+	return r < 0 ? r : 1;
+}
 
-		if (r < 0)
-			return r;
-		if (r == 0)
-			return all ? lost(q) : 0;
-		q->posted--;
-	}
-	return 0;
+static int collect_what_is_there(struct qtest *q)
+{
+	int r;
+
+	do
+		r = q->posted ? collect(q, 0) : 0;
+	while (r > 0);
+	return r;
 }
 
 int qtest_settle(struct qtest *q, unsigned ms)
 {
-	return collect(q, true, (int)ms);
+	while (q->posted) {
+		int r = collect(q, (int)ms);
+
+		if (r <= 0)
+			return r < 0 ? r : lost(q);
+	}
+	return 0;
 }
 
-int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value)
+int qtest_catch_up(struct qtest *q)
 {
 	char line[LINE_BYTES];
-	int n = snprintf(line, sizeof(line), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n", command, address, value);
-	int r = q->posted >= MOST_POSTED ? collect(q, true, DEFAULT_MS) : collect(q, false, 0);
+	int r = collect_what_is_there(q);
 
-	if (r == 0)
-		r = send_line(q, line, (size_t)n);
-	if (r == 0)
-		q->posted++;
-	return r;
+	/* With nothing out there is nothing to read but the end. */
+	return r == 0 && !q->posted && answer(q, 0, line) < 0 ? -ENODEV : r;
+}
+
+bool qtest_is_behind(const struct qtest *q)
+{
+	return q->n_kept > 0;
+}
+
+int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value, unsigned ms)
+{
+	char line[LINE_BYTES];
+	size_t length = (size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n", command, address, value);
+	int r = collect_what_is_there(q);
+
+	if (r == 0 && sizeof(q->kept) - q->n_kept < length)
+		r = qtest_settle(q, ms);
+	if (r < 0)
+		return r;
+	memcpy(q->kept + q->n_kept, line, length);
+	q->n_kept += length;
+	return send_kept(q);
 }
 
 int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value)
 {
 	char line[LINE_BYTES];
 	int n = snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
-	int r = send_line(q, line, (size_t)n);
+	/* What is kept goes first. */
+	int r = qtest_is_behind(q) ? qtest_settle(q, ms) : 0;
 
 	if (r == 0)
-		r = collect(q, true, (int)ms);
+		r = send_line(q, line, (size_t)n);
+	if (r == 0)
+		r = qtest_settle(q, ms);
 	if (r == 0)
 		r = answer(q, (int)ms, line);
 	if (r < 0)

@@ -35,6 +35,10 @@ enum {
 	OUT = 16,
 	PLACE = 100, /* the block that is read: QEMU itself looks at the first ones */
 	SOON_MS = 500,
+	STOPPED_MS = 3000,
+	WITHIN_MS = 10000,
+	WOKEN_MS = 5,
+	MANY_ARMS = 1000,
 };
 
 static const char *model, *table;
@@ -413,6 +417,39 @@ static void stopped_under_io_goes_on(void **state)
 	machine_down(m);
 }
 
+static void sleep_and_wake(struct machine *m, unsigned ms)
+{
+	struct pollfd p = { .fd = hba_controller_fd(m->c), .events = POLLIN };
+
+	for (uint64_t end = now_ms() + ms; now_ms() < end; poll(&p, 1, WOKEN_MS)) {
+		hba_controller_run(m->c, OUT);
+		hba_controller_arm(m->c);
+	}
+}
+
+/* The loop is woken again and again. Arming may be a write: none is answered, and what is sent after them has to wait. */
+static void stopped_under_sleeper_goes_on(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct pollfd p = { .fd = hba_controller_fd(m->c), .events = POLLIN };
+	struct io io = { 0 };
+
+	(void)state;
+	kill(m->pid, SIGSTOP);
+	sleep_and_wake(m, STOPPED_MS / 2);
+	for (unsigned i = 0; i < OUT; i++)
+		send_read(m, unit(m, i % 2), &io, i, 0);
+	sleep_and_wake(m, STOPPED_MS / 2);
+	assert_int_equal(io.done, 0);
+	kill(m->pid, SIGCONT);
+	while (io.done < OUT)
+		if (hba_controller_run(m->c, OUT) == 0 && hba_controller_arm(m->c) == 0)
+			assert_int_equal(poll(&p, 1, WITHIN_MS), 1);
+	assert_ended(&io, OUT, "stopped-and-continued");
+	assert_int_equal(hba_controller_state(m->c), HBA_STARTED);
+	machine_down(m);
+}
+
 /* Longer than anybody waits: the abort gets no answer either. */
 static void stopped_for_good_is_gone(void **state)
 {
@@ -449,7 +486,7 @@ static void posted_writes_never_stop_the_machine(void **state)
 		kill(m->pid, SIGCONT);
 		_exit(0);
 	}
-	for (unsigned i = 0; i < 127; i++) { /* four writes each: more than a socket holds answers */
+	for (unsigned i = 0; i < MANY_ARMS; i++) { /* a write or more each: more than a socket holds answers */
 		hba_controller_arm(m->c);
 		hba_controller_run(m->c, 1);
 	}
@@ -615,6 +652,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(killed_idle_is_told_at_once),
 		cmocka_unit_test(sleepers_are_woken),
 		cmocka_unit_test(stopped_under_io_goes_on),
+		cmocka_unit_test(stopped_under_sleeper_goes_on),
 		cmocka_unit_test(posted_writes_never_stop_the_machine),
 		cmocka_unit_test(suspended_is_aborted_and_others_go_on),
 		cmocka_unit_test(stopped_by_an_error_goes_on_after_cont),
