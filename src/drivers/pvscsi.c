@@ -52,6 +52,7 @@ struct pvscsi {
 	struct pvscsi_msg *msg;
 	uint32_t req_prod, cmp_cons, msg_cons; /* ours; the page only gets copies */
 	bool has_messages, kick_rw, kick_other;
+	bool unmasked;      /* the chip may interrupt */
 	uint32_t full_cons; /* where req_cons stood when the request ring was full */
 	uint64_t full_since;
 	struct hba_task *tmf; /* carried out, but some of its victims are not back */
@@ -183,6 +184,7 @@ static int pvscsi_start(struct hba_controller *c)
 		list_pages(messages.page, p->rings[MSG]);
 		command(p, PVSCSI_CMD_SETUP_MESSAGES, &messages, sizeof(messages));
 	}
+	p->unmasked = false;
 	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
 	return 0;
 }
@@ -408,6 +410,13 @@ static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
 	hba_tmf_complete(t, p->victims ? HBA_DELIVERY_FAILURE : HBA_FUNCTION_COMPLETE);
 }
 
+static void unmask(struct pvscsi *p, bool on)
+{
+	if (on != p->unmasked)
+		hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
+	p->unmasked = on;
+}
+
 static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 {
 	struct pvscsi *p = pvscsi_of(q);
@@ -428,19 +437,23 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 	if (n > 0) {
 		hba_publish32(&p->state->cmp_cons, p->cmp_cons);
 		hba_ready(q, NULL, NULL);
+		unmask(p, false);
 	}
 	drain_messages(q, p);
 	finish_tmf(q, p);
 	return n;
 }
 
+/* Off is put off till there is a completion: who is woken for another reason, and sleeps again, need not be told twice. */
 static int pvscsi_interrupts(struct hba_queue *q, bool on)
 {
 	struct pvscsi *p = pvscsi_of(q);
 
+	if (!on)
+		return 0;
 	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
-	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
-	return on && (completions_ahead(q, p) || messages_ahead(q, p));
+	unmask(p, true);
+	return completions_ahead(q, p) || messages_ahead(q, p);
 }
 
 /* ---- recovery and end */
