@@ -1,12 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# installed.sh ROOT SOURCE: a tree that hbakit was installed into, seen by those who have nothing else of it: pkg-config alone finds
-# headers and library for a program in C and in C++; the command runs; headers and manual pages are all there.
+# installed.sh ROOT SOURCE NBD: a tree that hbakit was installed into, seen by those who have nothing else of it: pkg-config alone finds
+# headers and library for a program in C and in C++; the command runs; headers and manual pages are all there, and with NBD, which is true
+# or false, nbdkit's plugin. That all is found where it was installed for is in-place.sh's.
 . "$(dirname "$0")/../lib/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(realpath "$1")
 source=$(realpath "$2")
+nbd=$3
 requires pkg-config cc c++
+! $nbd || requires nbdkit nbdinfo
 
 # at NAME: where it was installed; exactly one place.
 at() {
@@ -52,4 +55,21 @@ done
 hbakit=$(at bin/hbakit)
 "$hbakit" drivers | grep -q '^soft' || fail "the installed hbakit lists no driver called soft"
 [ "$("$hbakit" --version)" = "hbakit $version" ] || fail "the installed hbakit is not version $version"
-if readelf -d "$hbakit" | grep -E 'R(UN)?PATH'; then fail "the installed hbakit looks for its library in the folder it was built in"; fi
+
+# Where the loader looks anyway nobody says it again; the folder it was built in is nobody's.
+libdir=$(pkg-config --variable=libdir hbakit)
+libdir=${libdir#"$root"}
+looks_in() {
+  said=$(readelf -d "$1" | sed -n 's/.*R\(UN\)\{0,1\}PATH.*\[\(.*\)\]/\2/p')
+  case $libdir in /usr/lib*) wanted= ;; *) wanted=$libdir ;; esac
+  [ "$said" = "$wanted" ] || fail "the installed ${1##*/} looks for its library in '$said', not in '$wanted'"
+}
+looks_in "$hbakit"
+
+if $nbd; then
+  plugin=$(at nbdkit/plugins/nbdkit-hbakit-plugin.so)
+  looks_in "$plugin"
+  # shellcheck disable=SC2016 # $uri is nbdkit's
+  said=$(nbdkit "$plugin" 'uri=soft:ram?size=1M' --run 'nbdinfo --size "$uri"') || fail "nbdkit does not serve by the installed plugin"
+  [ "$said" = 1048576 ] || fail "nbdkit serves a disk of $said bytes by the installed plugin, not of 1 MiB"
+fi

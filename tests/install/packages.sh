@@ -11,7 +11,7 @@ requires dpkg-deb
 for package in libhbakit0 libhbakit-dev hbakit; do
   dpkg-deb --extract "$folder/${package}"_*.deb "$tmp/root" || fail "there is no good $package in $folder"
 done
-"$here/installed.sh" "$tmp/root" "$source"
+"$here/installed.sh" "$tmp/root" "$source" true
 
 dpkg-deb --ctrl-tarfile "$folder"/libhbakit0_*.deb | tar -xf - -C "$tmp" ./symbols
 sed -n 's/^ \(hba_[a-z0-9_]*\)@HBAKIT_0 .*/\1/p' "$tmp/symbols" | sort >"$tmp/packaged"
