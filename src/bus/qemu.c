@@ -83,7 +83,8 @@ struct hba_bus_device {
 	bool interrupts; /* wanted */
 	unsigned vectors;
 	int ram_fd;
-	uint64_t ram_bytes, ram_used;
+	uint64_t ram_bytes;
+	struct iova_space ram; /* what is taken of it */
 	struct pci_bar bars[PCI_BARS];
 };
 
@@ -584,11 +585,12 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 		return -EINVAL;
 	}
 	d->ram_bytes = bytes;
-	d->ram_used = RAM_BEGIN;
 	d->ram_fd = memfd_create("hbakit-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (d->ram_fd < 0 || ftruncate(d->ram_fd, (off_t)bytes) < 0)
 		return -errno;
-	return fcntl(d->ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ? -errno : 0;
+	if (fcntl(d->ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		return -errno;
+	return iova_space_allow(&d->ram, RAM_BEGIN, bytes - 1);
 }
 
 static int make_doorbell(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
@@ -677,6 +679,7 @@ static void qemu_close(struct hba_bus_device *d)
 	doorbell_close(&d->doorbell);
 	cleanup_close(&d->qtest.fd);
 	cleanup_close(&d->ram_fd);
+	iova_space_free(&d->ram);
 	free(d);
 }
 
@@ -725,31 +728,34 @@ static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offse
 	return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
 }
 
-/* ---- memory: pieces of the RAM, one after another */
+/* ---- memory: pieces of the RAM, each taken when it is allocated, and free again when it is unmapped, or could not be mapped */
 
 static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_fd, uint64_t *ret_offset)
 {
-	uint64_t bytes = round_up(length, PAGE);
-	int fd;
+	autoclose int fd = fcntl(d->ram_fd, F_DUPFD_CLOEXEC, 0);
+	int r = fd < 0 ? -errno : iova_take(&d->ram, round_up(length, PAGE), PAGE, 64, ret_offset);
 
-	if (bytes > d->ram_bytes - d->ram_used)
-		return -ENOMEM;
-	fd = fcntl(d->ram_fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	*ret_offset = d->ram_used;
-	d->ram_used += bytes;
+	if (r < 0)
+		return r == -ENOSPC ? -ENOMEM : r;
+	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+/* The next one that gets it finds zeros, and till then nobody pays for it. */
+static int qemu_unmap_memory(struct hba_bus_device *d, struct hba_iova iova, size_t length)
+{
+	iova_give_back(&d->ram, iova.bus);
+	return fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus, (off_t)length) < 0 ? -errno : 0;
 }
 
 static int qemu_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
 			   struct hba_iova *ret_iova)
 {
-	(void)d;
 	(void)fd;
-	if (bits < 64 && offset + length > UINT64_C(1) << bits)
+	if (bits < 64 && offset + length > UINT64_C(1) << bits) {
+		iova_give_back(&d->ram, offset);
 		return -ENOSPC;
+	}
 	*ret_iova = (struct hba_iova) { offset };
 	return 0;
 }
@@ -805,6 +811,7 @@ const struct hba_bus bus_qemu = {
 	.bar_write = qemu_bar_write,
 	.alloc_memory = qemu_alloc_memory,
 	.map_memory = qemu_map_memory,
+	.unmap_memory = qemu_unmap_memory,
 	.vector_fd = qemu_vector_fd,
 	.event_fd = qemu_event_fd,
 	.bus_master = qemu_bus_master,

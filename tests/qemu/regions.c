@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * regions.c MODEL: transfers of 1 and 4 MiB in region mode, by lists of pieces at odd addresses and of odd lengths, out of their order in
- * memory; each is compared byte for byte with the image that QEMU keeps, both ways.
+ * memory; each is compared byte for byte with the image that QEMU keeps, both ways. And: memory that is released is there again.
  */
 #include <fcntl.h>
 #include <hbakit/hbakit.h>
@@ -28,6 +28,9 @@ enum {
 	PATH_BYTES = 64,
 	URI_BYTES = 256,
 	TURN_MS = 1000,
+	PAGE = 4096,
+	RELEASED_BYTES = 32 * MIB,
+	RELEASES = 20,
 };
 
 static const char *model;
@@ -202,9 +205,29 @@ static void lists_at_odd_addresses(void **state)
 	down(b);
 }
 
+/* Far more than the machine has, one after another. */
+static void memory_that_is_released_is_there_again(void **state)
+{
+	struct bench *b = up();
+	struct hba_mapping *m;
+
+	(void)state;
+	for (unsigned i = 0; i < RELEASES; i++) {
+		if (hba_mapping_create(b->c, HBA_DEVICE_BOTH, RELEASED_BYTES, 0, &m) < 0)
+			fail_msg("the %u. time: %s", i + 1, hba_error());
+		for (size_t at = 0; at < RELEASED_BYTES; at += PAGE)
+			assert_int_equal(((uint8_t *)hba_mapping_address(m))[at], 0);
+		memset(hba_mapping_address(m), UINT8_MAX, RELEASED_BYTES);
+		assert_int_equal(hba_mapping_release(m), 0);
+	}
+	there_and_back(b, MIB);
+	down(b);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(lists_at_odd_addresses) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(lists_at_odd_addresses),
+					    cmocka_unit_test(memory_that_is_released_is_there_again) };
 
 	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {
 		printf("skipped: there is no qemu-system-x86_64\n");
