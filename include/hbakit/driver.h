@@ -313,7 +313,7 @@ void hba_discovery_done(struct hba_controller *c);
 
 #define HBA_ANY_TARGET UINT64_MAX
 
-void hba_luns_changed(struct hba_controller *c, uint64_t target); /* its inventory; a rescan follows */
+void hba_luns_changed(struct hba_controller *c, uint64_t target); /* its units; a rescan follows. Any target: of new ones, too */
 /* Capacity is read again (UserCallMediaParametersHaveChanged). lun NULL = any. */
 void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun);
 void hba_bus_reset_seen(struct hba_controller *c); /* somebody else's; negotiation starts over */

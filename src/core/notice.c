@@ -121,7 +121,11 @@ void hba_discovery_done(struct hba_controller *c)
 
 void hba_luns_changed(struct hba_controller *c, uint64_t target)
 {
-	note(c, LUNS_CHANGED, target);
+	/* Which targets there are may have changed, too, and those that nobody knows yet only a whole scan finds. */
+	if (target == HBA_ANY_TARGET)
+		(void)hba_controller_rescan(c);
+	else
+		note(c, LUNS_CHANGED, target);
 }
 
 void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)

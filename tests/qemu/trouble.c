@@ -246,6 +246,15 @@ static struct hba_lun *unit(struct machine *m, uint64_t target)
 	return lun;
 }
 
+static unsigned units_there(struct machine *m)
+{
+	unsigned n = 0;
+
+	for (struct hba_lun *lun = hba_lun_next(m->c, NULL); lun; lun = hba_lun_next(m->c, lun))
+		n++;
+	return n;
+}
+
 static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uint8_t length, void *buffer, unsigned timeout_ms)
 {
 	struct hba_task *t = NULL;
@@ -601,6 +610,31 @@ static void unplugged_and_plugged(void **state)
 	machine_down(m);
 }
 
+static void plug_nothing(struct machine *m, unsigned target)
+{
+	qmp(m, "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"null-co\",\"size\":%d,\"node-name\":\"n%u\"}}",
+	    IMAGE_BYTES, target);
+	qmp(m,
+	    "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x%u\",\"drive\":\"n%u\",\"bus\":\"h0.0\","
+	    "\"scsi-id\":%u,\"lun\":0}}",
+	    target, target, target);
+}
+
+/* More than an adapter's ring of messages holds, while nobody looks: those it had to drop it says that it has dropped. */
+static void plugged_unseen(void **state)
+{
+	enum { PLUGGED = 12 };
+	struct machine *m = machine_up("drive=%1$s/a.img");
+
+	(void)state;
+	for (unsigned i = 1; i <= PLUGGED; i++)
+		plug_nothing(m, i);
+	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end && units_there(m) < 1 + PLUGGED;)
+		run_for(m, 1);
+	assert_int_equal(units_there(m), 1 + PLUGGED);
+	machine_down(m);
+}
+
 static void unplugged_under_io(void **state)
 {
 	struct machine *m = machine_up(SLOW_AND_GOOD);
@@ -657,6 +691,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(suspended_is_aborted_and_others_go_on),
 		cmocka_unit_test(stopped_by_an_error_goes_on_after_cont),
 		cmocka_unit_test(unplugged_and_plugged),
+		cmocka_unit_test(plugged_unseen),
 		cmocka_unit_test(unplugged_under_io),
 		cmocka_unit_test(grown_is_seen),
 	};

@@ -612,6 +612,23 @@ static void destroyed_while_blocked(void **state)
 
 /* ---- what else a bus has to say */
 
+/* A driver that has lost count of what its bus told it. */
+static void units_of_any_target_are_those_of_new_ones_too(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	r.d->targets[2].luns = 1;
+	hba_luns_changed(r.c, 2); /* nobody knows it */
+	rig_until_scanned(&r);
+	assert_false(present(&r, 2));
+	hba_luns_changed(r.c, HBA_ANY_TARGET);
+	rig_until_scanned(&r);
+	assert_true(present(&r, 2));
+	down(&r);
+}
+
 static void changes_are_looked_at(void **state)
 {
 	struct hba_event e;
@@ -627,6 +644,10 @@ static void changes_are_looked_at(void **state)
 	hba_luns_changed(r.c, HBA_ANY_TARGET);
 	rig_until_scanned(&r);
 	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 2000);
+	r.d->targets[0].blocks = 3000;
+	hba_media_changed(r.c, HBA_ANY_TARGET, NULL);
+	rig_until_scanned(&r);
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 3000);
 	hba_bus_reset_seen(r.c);
 	hba_port_status(r.c, HBA_PORT_FAILED);
 	hba_port_status(r.c, (enum hba_port_status)9);
@@ -845,6 +866,7 @@ int main(void)
 		cmocka_unit_test(rescan_while_one_is_forgotten),
 		cmocka_unit_test(block_stands_still),
 		cmocka_unit_test(destroyed_while_blocked),
+		cmocka_unit_test(units_of_any_target_are_those_of_new_ones_too),
 		cmocka_unit_test(changes_are_looked_at),
 		cmocka_unit_test(one_unit_is_looked_at),
 		cmocka_unit_test(mark_and_sweep),
