@@ -6,7 +6,8 @@
  * task's memory once, hand tasks over, take completions, abort, and let go of everything at the end.
  *
  * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on the way. Memory and null units
- * end a task inside process_task; a file's tasks end in poll, by the io_uring of the task's queue.
+ * end a task inside process_task, unless it is so long that it takes turns in poll; a file's tasks end in poll, by the io_uring of the
+ * task's queue.
  *
  * A URI may give the controller nearly any shape (soft-options.c) with many disks (soft-units.c), make it as picky about data as a chip (soft-segments.c), and put
  * it in a bad mood (soft-mood.c).
@@ -40,7 +41,7 @@ enum { NEXUS = 0 };
 struct soft {
 	struct soft_wishes wishes;
 	struct soft_targets targets;
-	struct engine **engines; /* one per queue; NULL while no unit needs them */
+	struct engine **engines; /* one per queue; without an io_uring if no unit needs one */
 	unsigned n_queues;
 	struct segment_rules rules[2]; /* [0] of reads, [1] of writes */
 	bool picky;                    /* lists are checked: there are rules */
@@ -78,7 +79,7 @@ static struct target_device *device_of(const struct soft *soft, uint64_t id)
 }
 
 /* Targets are alike: the first speaks for all. */
-static bool needs_engines(const struct target_device *d)
+static bool needs_rings(const struct target_device *d)
 {
 	for (unsigned i = 0; i < d->n_units; i++)
 		if (d->units[i].store->needs_engine)
@@ -86,15 +87,23 @@ static bool needs_engines(const struct target_device *d)
 	return false;
 }
 
+static int fail_engine(struct hba_controller *c, const struct soft_wishes *w, unsigned depth, int error)
+{
+	if (depth == 0)
+		return hba_fail(c, error, "no eventfd for each of %" PRIu64 " queues: %s; see ulimit -n, or fewer queues",
+				w->queues, strerror(-error));
+	return hba_fail(c, error, "no io_uring of %u entries for %s: %s; see kernel.io_uring_disabled, or fewer tasks", depth,
+			w->path, strerror(-error));
+}
+
 /* One per queue, and so deep that each of the queue's tasks finds an entry without a system call. */
 static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 {
 	struct soft *soft = hba_controller_priv(c);
-	unsigned depth = (unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
+	unsigned most = (unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
+	unsigned depth = needs_rings(&soft->targets.devices[0]) ? most : 0;
 	int r;
 
-	if (!needs_engines(&soft->targets.devices[0]))
-		return 0;
 	soft->engines = calloc(w->queues, sizeof(struct engine *));
 	if (!soft->engines)
 		return hba_fail(c, -ENOMEM, "no memory for %" PRIu64 " queues", w->queues);
@@ -102,8 +111,7 @@ static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 	for (unsigned i = 0; i < soft->n_queues; i++) {
 		r = engine_create(depth, &soft->engines[i]);
 		if (r < 0)
-			return hba_fail(c, r, "no io_uring of %u entries for %s: %s; see kernel.io_uring_disabled, or fewer tasks",
-					depth, w->path, strerror(-r));
+			return fail_engine(c, w, depth, r);
 	}
 	return 0;
 }

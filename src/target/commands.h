@@ -138,6 +138,8 @@ void target_note_check(struct target_command *c);
 /* taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns as a handler does. */
 int taskset_enter(struct target_command *c);
 void taskset_leave(struct target_command *c);
+/* Of a command that might have ended at once, and goes on later: from now on it stands in line. */
+void taskset_stay(struct target_command *c);
 
 /* Abort what this command's engine holds of these nexuses (a bit each) for its unit. As a handler: 1: it waits for their ends. */
 int taskset_abort(struct target_command *c, uint8_t nexuses);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c: one io_uring as a batch of requests out and a heap of completions back.
+ * engine.c: one io_uring as a batch of requests out and a heap of completions back. Stores whose requests end at once need no ring;
+ * their engine is what is left: the commands of one thread, and what is posted to it.
  *
- * What is posted from another thread waits in a list; an eventfd, watched by the ring itself, makes the ring readable then.
+ * What is posted waits in a list; an eventfd, watched by the ring itself, makes the ring readable then. Without a ring it is
+ * the eventfd that is watched. It is written and read with the list's mutex, so that it never says "something" when the list is empty.
  *
  * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this process can write them, and
  * only here: a device's cookie is never a pointer. Requests of our own (cancel) carry 0 and nobody hears of their end.
@@ -21,6 +23,7 @@
 
 struct engine {
 	struct io_uring ring;
+	bool has_ring;
 	struct list commands;
 	unsigned out;    /* requests whose completion is still owed */
 	bool forgetting; /* between engine_forget() and all of them being back */
@@ -44,7 +47,8 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
-	io_uring_queue_exit(&e->ring);
+	if (e->has_ring)
+		io_uring_queue_exit(&e->ring);
 	close(e->wake_fd);
 	pthread_mutex_destroy(&e->mutex);
 	free(e);
@@ -52,7 +56,7 @@ void engine_free(struct engine *e)
 
 int engine_fd(const struct engine *e)
 {
-	return e->ring.ring_fd;
+	return e->has_ring ? e->ring.ring_fd : e->wake_fd;
 }
 
 static struct io_uring_sqe *engine_entry(struct engine *e)
@@ -125,13 +129,13 @@ int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t of
 
 int engine_submit(struct engine *e)
 {
-	if (io_uring_sq_ready(&e->ring) == 0)
+	if (!e->has_ring || io_uring_sq_ready(&e->ring) == 0)
 		return 0;
 	io_uring_submit(&e->ring);
 	return io_uring_sq_ready(&e->ring) == 0 ? 0 : -EAGAIN;
 }
 
-/* ---- posts from other threads ----------------------------------------------------------------------------------------- */
+/* ---- posts, also from other threads ----------------------------------------------------------------------------------- */
 
 /* No room: engine_reap() tries again. */
 static void engine_watch(struct engine *e)
@@ -145,6 +149,13 @@ static void engine_watch(struct engine *e)
 	e->watching = true;
 }
 
+static void keep_watch(struct engine *e)
+{
+	if (e->has_ring && !e->watching && !e->forgetting)
+		engine_watch(e);
+	engine_submit(e);
+}
+
 void engine_post(struct engine *e, struct engine_op *op)
 {
 	struct engine_op **end;
@@ -154,11 +165,11 @@ void engine_post(struct engine *e, struct engine_op *op)
 	for (end = &e->posted; *end; end = &(*end)->next)
 		;
 	__atomic_store_n(end, op, __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&e->mutex);
 	eventfd_write(e->wake_fd, 1);
+	pthread_mutex_unlock(&e->mutex);
 }
 
-/* Looked at without the mutex, as this is on every reaping's way: what is missed now has written the eventfd. */
+/* Looked at without the mutex, as this is on every reaping's way: what is missed now writes the eventfd. */
 static bool has_posted(const struct engine *e)
 {
 	return __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
@@ -167,31 +178,56 @@ static bool has_posted(const struct engine *e)
 static struct engine_op *take_posted(struct engine *e)
 {
 	struct engine_op *op;
+	eventfd_t count;
 
 	if (!has_posted(e))
 		return NULL;
 	pthread_mutex_lock(&e->mutex);
 	op = e->posted;
-	if (op)
-		__atomic_store_n(&e->posted, op->next, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->posted, op->next, __ATOMIC_RELAXED);
+	if (!op->next)
+		eventfd_read(e->wake_fd, &count);
 	pthread_mutex_unlock(&e->mutex);
 	return op;
 }
 
-static void engine_woken(struct engine *e)
+static const struct engine_op *last_posted(struct engine *e)
 {
-	eventfd_t count;
+	const struct engine_op *op;
 
-	e->watching = false;
-	eventfd_read(e->wake_fd, &count); /* nothing there is fine: the watch was cancelled */
+	pthread_mutex_lock(&e->mutex);
+	for (op = e->posted; op && op->next;)
+		op = op->next;
+	pthread_mutex_unlock(&e->mutex);
+	return op;
+}
+
+/* Only what is there now: one that posts itself again has its next turn after all others, also those outside of here. */
+static unsigned run_posted(struct engine *e, unsigned budget)
+{
+	const struct engine_op *last = has_posted(e) ? last_posted(e) : NULL;
+	struct engine_op *op = NULL;
+	unsigned n = 0;
+
+	for (; n < budget && op != last && (op = take_posted(e)); n++)
+		op->done(op, 0);
+	return n;
 }
 
 /* ---- made, reaped, forgotten ------------------------------------------------------------------------------------------ */
 
-int engine_create(unsigned depth, struct engine **ret_engine)
+static int make_ring(struct engine *e, unsigned depth)
 {
 	/* CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early instead. */
 	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP };
+	int r = depth > 0 ? io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params) : 0;
+
+	e->has_ring = r == 0 && depth > 0;
+	return r;
+}
+
+int engine_create(unsigned depth, struct engine **ret_engine)
+{
 	struct engine *e = calloc(1, sizeof(*e));
 	int r;
 
@@ -203,7 +239,7 @@ int engine_create(unsigned depth, struct engine **ret_engine)
 		free(e);
 		return r;
 	}
-	r = io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params);
+	r = make_ring(e, depth);
 	if (r < 0) {
 		close(e->wake_fd);
 		free(e);
@@ -211,8 +247,7 @@ int engine_create(unsigned depth, struct engine **ret_engine)
 	}
 	pthread_mutex_init(&e->mutex, NULL);
 	list_init(&e->commands);
-	engine_watch(e);
-	engine_submit(e);
+	keep_watch(e);
 	*ret_engine = e;
 	return 0;
 }
@@ -223,7 +258,7 @@ static void engine_finish(struct engine *e, struct engine_op *op, int result)
 	if (!op)
 		return;
 	if (op == &e->wake) {
-		engine_woken(e);
+		e->watching = false;
 		return;
 	}
 	e->out--;
@@ -231,7 +266,7 @@ static void engine_finish(struct engine *e, struct engine_op *op, int result)
 		op->done(op, result);
 }
 
-unsigned engine_reap(struct engine *e, unsigned budget)
+static unsigned reap_ring(struct engine *e, unsigned budget)
 {
 	struct io_uring_cqe *cqe;
 	struct engine_op *op;
@@ -244,22 +279,26 @@ unsigned engine_reap(struct engine *e, unsigned budget)
 		io_uring_cqe_seen(&e->ring, cqe);
 		engine_finish(e, op, result);
 	}
-	for (; n < budget && (op = take_posted(e)); n++)
-		op->done(op, 0);
-	if (!e->watching && !e->forgetting)
-		engine_watch(e);
-	engine_submit(e);
+	return n;
+}
+
+unsigned engine_reap(struct engine *e, unsigned budget)
+{
+	unsigned n = e->has_ring ? reap_ring(e, budget) : 0;
+
+	n += run_posted(e, budget - n);
+	keep_watch(e);
 	return n;
 }
 
 bool engine_ready(const struct engine *e)
 {
-	return io_uring_cq_ready(&e->ring) > 0 || has_posted(e);
+	return e->has_ring && io_uring_cq_ready(&e->ring) > 0;
 }
 
 static void engine_cancel_by(struct engine *e, void *op, int flags)
 {
-	struct io_uring_sqe *sqe = engine_entry(e);
+	struct io_uring_sqe *sqe = e->has_ring ? engine_entry(e) : NULL;
 
 	/* No room: the request then ends by itself, which cancelling only hastens. */
 	if (!sqe)
@@ -289,8 +328,9 @@ void engine_forget(struct engine *e)
 bool engine_drained(struct engine *e)
 {
 	engine_reap(e, UINT_MAX);
-	if (e->out > 0)
+	if (e->out > 0 || has_posted(e))
 		return false;
 	e->forgetting = false;
+	keep_watch(e);
 	return true;
 }

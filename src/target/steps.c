@@ -12,7 +12,11 @@
  * it goes on later; 2: the whole command has ended, its status is set; or a negative errno.
  *
  * Who waits for whom: a store with an engine may leave a command in the middle, so commands claim their blocks (claims.c). With
- * other stores a command is over when target_work() returns; then a turnstile per unit is enough, and a single thread needs none.
+ * other stores a turnstile per unit is enough, and a single thread needs none: a command is over when target_work() returns, or it is a
+ * walk that has left the turnstile between two of its turns.
+ *
+ * Turns: a store that ends each request at once would keep its thread for as long as a walk is, which may be hours. After a megabyte a
+ * walk makes room for others. Those that must be alone do not; they are no longer than their data.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -22,6 +26,7 @@
 #include <string.h>
 
 enum { STEP_ENDED = 0, STEP_OUT = 1, COMMAND_ENDED = 2 };
+enum { TURN_CHUNKS = 16 }; /* some hundred microseconds */
 
 struct step {
 	int (*begin)(struct target_command *c);
@@ -192,14 +197,38 @@ static uint64_t chunk_of(const struct target_walk *w)
 	return w->left < SCRATCH_BYTES ? w->left : SCRATCH_BYTES;
 }
 
+static void next_turn(struct engine_op *op, int result)
+{
+	struct target_command *c = container_of(op, struct target_command, walk.turn);
+
+	if (c->inside)
+		turnstile_enter(&c->unit->turnstile, c->exclusive);
+	step_done(&c->io, result);
+}
+
+/* To whoever waits for the step it is as if the store had ended the chunk later. */
+static int end_turn(struct target_command *c)
+{
+	if (c->inside)
+		turnstile_leave(&c->unit->turnstile, c->exclusive);
+	taskset_stay(c);
+	c->walk.turn.done = next_turn;
+	engine_post(c->engine, &c->walk.turn);
+	return STEP_OUT;
+}
+
 static int start_chunk(struct target_command *c, bool writing)
 {
 	struct target_walk *w = &c->walk;
+	int r;
 
 	w->storing = writing;
 	w->piece = (struct iovec) { w->scratch->bytes, chunk_of(w) };
 	c->io.data = (struct cursor) { .iov = &w->piece, .n = 1 };
-	return start_io(c, w->at, w->piece.iov_len, writing);
+	r = start_io(c, w->at, w->piece.iov_len, writing);
+	if (r != STEP_ENDED || c->exclusive || !c->engine || ++w->chunks % TURN_CHUNKS)
+		return r;
+	return end_turn(c);
 }
 
 /* false: that was the last one. */
@@ -218,6 +247,7 @@ static int begin_walk(struct target_command *c)
 
 	w->at = c->at;
 	w->left = c->span;
+	w->chunks = 0;
 	w->data = (struct cursor) { .iov = c->iov, .n = c->n_iov };
 	if (!w->scratch)
 		w->scratch = scratch_borrow(&c->unit->scratch);

@@ -59,7 +59,7 @@ bool cursor_is_zero(struct cursor c, uint64_t bytes);
  */
 unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece, const struct iovec **ret_items);
 
-/* ---- engine.c: one io_uring, which any number of file stores share ---------------------------------------------------- */
+/* ---- engine.c: the commands of one thread, and the io_uring that its file stores share ------------------------------- */
 
 struct engine;
 
@@ -69,7 +69,10 @@ struct engine_op {
 	struct engine_op *next;                         /* private: among those posted */
 };
 
-/** engine_create() - `depth`: requests that are out at once. -ENOSYS, -EPERM: this kernel offers no io_uring to us. */
+/**
+ * engine_create() - `depth`: requests that are out at once; 0: none ever, for stores that need no engine, and there is no io_uring.
+ * -ENOSYS, -EPERM: this kernel offers none to us.
+ */
 int engine_create(unsigned depth, struct engine **ret_engine);
 /** engine_free() - NULL is fine. Nothing may be out any more: see engine_drained(). */
 void engine_free(struct engine *e);
@@ -83,14 +86,17 @@ int engine_datasync(struct engine *e, struct engine_op *op, int fd);
 int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint64_t length);     /* a hole, size kept */
 int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint32_t length); /* read ahead */
 
-/** engine_post() - Have op->done(op, 0) run by the engine's own thread, soon. From any thread; the only such call here. */
+/**
+ * engine_post() - Have op->done(op, 0) run by the engine's own thread, by the next engine_reap(); by the one after, if that runs now.
+ * From any thread; the only such call here.
+ */
 void engine_post(struct engine *e, struct engine_op *op);
 
 /** engine_submit() - Hand the batch to the kernel; no system call if it is empty. -EAGAIN: a part is left, try again soon. */
 int engine_submit(struct engine *e);
 /** engine_reap() - Take up to `budget` completions, and submit what they gave rise to. Returns how many. */
 unsigned engine_reap(struct engine *e, unsigned budget);
-/** engine_ready() - Is there something to reap? No system call. */
+/** engine_ready() - Has the ring something to reap? What was posted makes the fd readable. No system call. */
 bool engine_ready(const struct engine *e);
 /** engine_cancel() - Ask that `op` end soon. Its `done` runs all the same, with -ECANCELED or as if nothing had been asked. */
 void engine_cancel(struct engine *e, struct engine_op *op);
@@ -324,6 +330,8 @@ struct target_walk {
 	struct iovec piece;      /* the part of it that is being moved */
 	struct cursor data;      /* of the client */
 	uint64_t at, left;       /* bytes */
+	struct engine_op turn;   /* the next one, if the store ends all at once */
+	unsigned chunks;         /* that it ended at once */
 	unsigned n, next;        /* UNMAP's descriptors in the scratch buffer */
 	uint8_t compare;         /* enum target_compare */
 	bool zeros;              /* REPEAT's block is zeros, and no data */
@@ -337,10 +345,11 @@ struct target_command {
 	uint64_t length;
 	unsigned n_iov;
 	uint8_t cdb_len;
-	uint8_t direction;     /* enum hba_direction */
-	uint8_t attribute;     /* enum hba_attribute */
-	uint8_t nexus;         /* who sent it, below TARGET_NEXUSES */
-	struct engine *engine; /* of the calling thread; NULL if no store needs one */
+	uint8_t direction; /* enum hba_direction */
+	uint8_t attribute; /* enum hba_attribute */
+	uint8_t nexus;     /* who sent it, below TARGET_NEXUSES */
+	struct engine *
+		engine; /* of the calling thread. NULL if no store needs one: then no command goes on later, however long it takes */
 	void (*done)(struct target_command *c);
 
 	/* how it ended */
@@ -376,8 +385,8 @@ struct target_command {
  * target_execute() - 0: it has ended, see above. 1: it ends later, by `done`, from the engine's engine_reap(), or when another
  * command or function lets it go on.
  *
- * Task attributes hold among the commands of one engine, as order does everywhere: between two threads there is none. Stores
- * without an engine end each command before the next one comes.
+ * Task attributes hold among the commands of one engine, as order does everywhere: between two threads there is none. Stores that
+ * need no engine end each command before the next one comes, but for long walks over blocks (steps.c), which go on in engine_reap().
  */
 int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c);
 

@@ -2,8 +2,8 @@
 /*
  * taskset.c: who may run when: task attributes and ACA (SAM-5 5.9, 8).
  *
- * Commands of stores that end later stand in their engine's list from target_execute() to their end, HEAD OF QUEUE in front, all
- * others in the order in which they came. So whether one may start is a look at what stands before it:
+ * Commands that end later stand in their engine's list from target_execute() to their end, HEAD OF QUEUE in front, all others in
+ * the order in which they came. So whether one may start is a look at what stands before it:
  *
  *	SIMPLE         no ORDERED, no HEAD OF QUEUE
  *	ORDERED        nobody
@@ -122,11 +122,20 @@ int taskset_enter(struct target_command *c)
 	}
 	if (pass_aca(c))
 		return 0;
-	if (c->engine && c->unit->store->needs_engine) {
+	if (c->engine) {
 		stand_in_line(c);
 		c->waiting = !may_start(c);
 	}
 	return c->waiting ? 1 : target_run(c);
+}
+
+/* Last, for all that came before it stand there or have ended, and none has come since. */
+void taskset_stay(struct target_command *c)
+{
+	if (c->listed)
+		return;
+	list_append(engine_commands(c->engine), &c->node);
+	c->listed = true;
 }
 
 void taskset_leave(struct target_command *c)
@@ -167,13 +176,14 @@ int taskset_abort(struct target_command *c, uint8_t nexuses)
 {
 	struct target_command *victim;
 
-	if (!c->listed || !nexuses)
-		return 0; /* of such stores nothing is out */
+	if (!c->engine || !nexuses)
+		return 0; /* without an engine nothing is out */
 	while ((victim = find_of(c, nexuses, true)))
 		target_abort(victim);
 	cancel_running(c, nexuses);
 	if (!find_of(c, nexuses, false))
 		return 0;
+	taskset_stay(c);
 	c->victims = nexuses;
 	if (!c->counted)
 		__atomic_add_fetch(&c->unit->gate, GATE_IN_ORDER, __ATOMIC_RELAXED);
