@@ -95,10 +95,16 @@ static bool may_deallocate(const struct target_command *c)
 	return c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP && (has_no_data(c) || cursor_is_zero(data, c->unit->block_bytes));
 }
 
-/* 0: more than the longest there may be. Count 0 is "to the end" (WSNZ is 0), however far that is. */
-static bool check_count(struct target_command *c, const struct scsi_extent *extent)
+/* Count 0 is "to the end" (WSNZ is 0). */
+static uint64_t blocks_of(const struct target_command *c, const struct scsi_extent *extent)
 {
-	if (extent->count <= TARGET_MOST_WRITE_SAME_BYTES / c->unit->block_bytes)
+	return extent->count ? extent->count : c->unit->blocks - extent->block;
+}
+
+/* MAXIMUM WRITE SAME LENGTH is of what is written, however it was asked for (SBC-3 6.6.4). */
+static bool check_blocks(struct target_command *c, uint64_t blocks)
+{
+	if (blocks <= TARGET_MOST_WRITE_SAME_BYTES / c->unit->block_bytes)
 		return true;
 	target_refuse_field(c, (uint16_t)scsi_cdb_count_at(c->cdb[0]), HIGH_BIT);
 	return false;
@@ -113,14 +119,14 @@ int target_write_same(struct target_command *c)
 
 	if (c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP && !c->unit->store->thin)
 		return target_refuse_field(c, FLAGS_AT, UNMAP_BIT);
-	if (!target_read_extent(c, &extent) || !check_count(c, &extent) || !target_check_writable(c))
+	if (!target_read_extent(c, &extent) || !check_blocks(c, blocks_of(c, &extent)) || !target_check_writable(c))
 		return 0;
 	work.zeros = has_no_data(c);
 	if (!work.zeros && !target_check_data(c, block))
 		return 0;
 	c->bytes = work.zeros ? 0 : block;
 	work.offset = extent.block * block;
-	work.length = (extent.count ? extent.count : c->unit->blocks - extent.block) * block;
+	work.length = blocks_of(c, &extent) * block;
 	if (work.length > 0)
 		work.steps = (may_deallocate(c) ? STEP_DEALLOCATE : STEP_REPEAT) | (c->unit->write_through ? STEP_FLUSH_LAST : 0);
 	return target_work(c, &work);

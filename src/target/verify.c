@@ -44,9 +44,7 @@ int target_verify(struct target_command *c)
 	uint8_t compare;
 	uint64_t data;
 
-	if (!read_bytchk(c, true, &compare) || !target_read_extent(c, &extent))
-		return 0;
-	if (compare == COMPARE_DATA && !target_check_length(c, extent.count))
+	if (!read_bytchk(c, true, &compare) || !target_read_extent(c, &extent) || !target_check_length(c, extent.count))
 		return 0;
 	data = data_to_verify(c, compare, extent.count);
 	if (!target_check_data(c, data))

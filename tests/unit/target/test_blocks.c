@@ -153,6 +153,11 @@ static void longest_transfer_holds(void **state)
 		rig_assert_field(rig, scsi_cdb_count_at(k->opcode), 7);
 		assert_int_equal(blocks_extent(rig, k->opcode, k->flags, 0, 2, k->blocks_of_data * 512U), HBA_GOOD);
 	}
+	/* However little of it was sent. */
+	blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, 3, 512);
+	rig_assert_field(rig, 10, 7);
+	blocks_extent(rig, SCSI_VERIFY_10, 0, 0, 3, 0);
+	rig_assert_field(rig, 7, 7);
 }
 
 /* ---- VERIFY, WRITE AND VERIFY ----------------------------------------------------------------------------------------- */
@@ -376,6 +381,9 @@ static void write_same_refuses(void **state)
 	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 65536, 0), HBA_GOOD);
 	blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 65537, 0); /* beyond the longest */
 	rig_assert_field(rig, 10, 7);
+	blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 0, 0); /* to the end, which is as far */
+	rig_assert_field(rig, 10, 7);
+	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, (UINT64_C(1) << 31) - 65536, 0, 0), HBA_GOOD);
 }
 
 /* ---- what is flushed -------------------------------------------------------------------------------------------------- */

@@ -133,7 +133,7 @@ static uint64_t resident_bytes(void)
 
 static void unmap_frees_memory(void **state)
 {
-	enum { MUCH = 64 << 20 };
+	enum { MUCH = 64 << 20, HALF = MUCH / 2 / 4096 };
 	struct rig *rig = &((struct bench *)*state)->rig;
 	uint64_t before, full;
 
@@ -141,10 +141,13 @@ static void unmap_frees_memory(void **state)
 	blocks_to_lun(rig, UNITS);
 	before = resident_bytes();
 	memset(rig->data, 0xab, 4096);
-	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, 0, 0, 0, 4096), HBA_GOOD);
+	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, 0, 0, HALF, 4096), HBA_GOOD);
+	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, 0, HALF, 0, 4096), HBA_GOOD);
 	full = resident_bytes();
 	assert_true(full > before + MUCH * 9 / 10);
-	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, 0, 0, 0), HBA_GOOD);
+	for (unsigned block = 0; block <= HALF; block += HALF)
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, block, HALF, 0),
+				 HBA_GOOD);
 	/* Against what was full, not what was empty: TSan's shadow of the memory stays. */
 	assert_true(resident_bytes() < full - MUCH * 9 / 10);
 	blocks_assert(rig, 0, 1, 0);
