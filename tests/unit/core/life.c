@@ -2,6 +2,7 @@
 /* life.c: from open to close, in every order that somebody might try. */
 #include "core/core.h"
 
+#include "lib/deaf-bus.h"
 #include "lib/test-driver.h"
 
 #include <errno.h>
@@ -282,57 +283,6 @@ static void lost_events_are_counted(void **state)
 
 /* ---- a bus that does not confirm that DMA has ended */
 
-enum { BUS_PAGE = 4096 };
-
-struct hba_bus_device {
-	int master_off, reset; /* what they return */
-	unsigned resets;
-};
-
-static int bus_opens(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		     struct hba_bus_device **ret_device)
-{
-	(void)path;
-	(void)query;
-	(void)why;
-	*ret_info = (struct hba_bus_info) { .page_bytes = BUS_PAGE, .facts = HBA_BUS_FOREIGN_MEMORY };
-	*ret_device = calloc(1, sizeof(**ret_device));
-	return *ret_device ? 0 : -ENOMEM;
-}
-
-static void bus_closes(struct hba_bus_device *b)
-{
-	free(b);
-}
-
-static int bus_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
-{
-	(void)b;
-	(void)length;
-	(void)bits;
-	*ret_iova = (struct hba_iova) { ((uint64_t)fd << 32) + offset };
-	return 0;
-}
-
-static int bus_masters(struct hba_bus_device *b, bool on, unsigned ms)
-{
-	(void)ms;
-	return on ? 0 : b->master_off;
-}
-
-static int bus_resets(struct hba_bus_device *b, unsigned ms)
-{
-	(void)ms;
-	b->resets++;
-	return b->reset;
-}
-
-static const struct hba_bus deaf_bus = {
-	HBA_BUS_HEADER,      .name = "deaf",         .open = bus_opens,
-	.close = bus_closes, .map_memory = bus_maps, .bus_master = bus_masters,
-	.reset = bus_resets,
-};
-
 struct at_stop {
 	struct test_driver *d;
 	struct hba_controller *c;
@@ -356,7 +306,7 @@ static int stop_deaf(struct at_stop *s, int master_off, int reset)
 	s->c = test_up(s->d);
 	s->c->bus.device->master_off = master_off;
 	s->c->bus.device->reset = reset;
-	assert_int_equal(hba_mapping_create(s->c, HBA_DEVICE_BOTH, BUS_PAGE, 0, &s->m), 0);
+	assert_int_equal(hba_mapping_create(s->c, HBA_DEVICE_BOTH, DEAF_PAGE, 0, &s->m), 0);
 	s->d->hold = true;
 	submit_read(s, &s->out);
 	test_turns(s->c, 1);
@@ -396,8 +346,8 @@ static void memory_that_is_lost_is_told(void **state)
 	test_down(s.d, s.c);
 	/* The device may write here for ever, so it stays what it is. */
 	assert_ptr_equal(memory_region(&kept, region), s.m);
-	memset(memory, 0x5a, BUS_PAGE);
-	assert_int_equal(memory[BUS_PAGE - 1], 0x5a);
+	memset(memory, 0x5a, DEAF_PAGE);
+	assert_int_equal(memory[DEAF_PAGE - 1], 0x5a);
 	free(device); /* it was not closed either */
 }
 
