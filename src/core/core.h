@@ -926,6 +926,12 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 
 /** controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY: it does not. */
 int controller_move(struct hba_controller *c, enum hba_state to);
+/** life_quiet() - The driver is stopped, then the bus: 0 says that the device reaches no memory. Service thread. */
+int life_quiet(struct hba_controller *c);
+/** life_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches no memory. Loop; it owes the dones. */
+void life_dead(struct hba_controller *c, bool lost);
+/** life_lost() - life_quiet() has failed: life_dead(), with a sentence that says so, as an event and as hba_error(). -EIO. */
+int life_lost(struct hba_controller *c);
 /** life_gone() - The bus has lost its device: everything ends, HBA_NOT_PRESENT. Loop. */
 void life_gone(struct hba_controller *c);
 /** life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus is closed; then it is gone. Loop. */

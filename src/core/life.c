@@ -204,14 +204,19 @@ static int run_start(struct hba_controller *c, struct job *job)
 	return r;
 }
 
-/* Whatever the driver did: the bus has the last word on who may still write our memory. */
+/* Whatever the driver does: the bus has the last word on who may still write our memory. */
+int life_quiet(struct hba_controller *c)
+{
+	if (c->driver->stop)
+		c->driver->stop(c);
+	return bus_quiet(c);
+}
+
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	/* Silent: it has stopped before, and its registers are no longer there. */
-	if (c->driver->stop && !c->silent)
-		c->driver->stop(c);
-	return bus_quiet(c);
+	return c->silent ? bus_quiet(c) : life_quiet(c);
 }
 
 static int run_close(struct hba_controller *c, struct job *job)
@@ -290,6 +295,12 @@ static void deliver_all(struct hba_controller *c)
 			queue_deliver(c->queues[i], HBA_MAX_BATCH);
 }
 
+static int does_not_stop(const struct hba_controller *c)
+{
+	return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
+		    c->driver->name);
+}
+
 /* Ends every task through its done, then the driver. */
 static int take_down(struct hba_controller *c)
 {
@@ -304,7 +315,8 @@ static int take_down(struct hba_controller *c)
 	if (c->state == HBA_STARTED)
 		loop_until(c, nothing_out, DRAIN_MS);
 	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
-	queue_end_lost(c, r < 0);
+	c->lost = r < 0;
+	queue_end_lost(c, c->lost);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		queue_take_back(c->queues[i]);
 	deliver_all(c);
@@ -312,18 +324,35 @@ static int take_down(struct hba_controller *c)
 	deliver_all(c);
 	manage_cancel_all(c);
 	guests_end(c);
-	if (r < 0) {
-		c->lost = true;
+	if (c->lost) {
 		controller_move(c, HBA_DEAD);
 		service_stop(c);
-		return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
-			    c->driver->name);
+		return does_not_stop(c);
 	}
 	take_step(c, "close", run_close, 0);
 	service_stop(c);
 	free(c->priv);
 	c->priv = NULL;
 	return 0;
+}
+
+void life_dead(struct hba_controller *c, bool lost)
+{
+	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
+	c->lost = lost;
+	controller_move(c, HBA_DEAD);
+	queue_end_lost(c, lost);
+	queue_flush(c, NULL, HBA_NOT_DELIVERED);
+	admit_none(c, NULL);
+	manage_cancel_all(c);
+}
+
+int life_lost(struct hba_controller *c)
+{
+	(void)does_not_stop(c);
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, HBA_DEAD, "%s", hba_error());
+	life_dead(c, true);
+	return does_not_stop(c);
 }
 
 /* The device was pulled out, or its process died: it reaches no memory any more, and answers nothing. */
@@ -354,13 +383,11 @@ void life_let_go(struct hba_controller *c)
 	admit_none(c, NULL);
 }
 
-/* Closing the device ends its DMA even where bus_quiet() could not: the system resets it, and nothing is mapped for it any more. */
+/* Closing the device ends its DMA even where life_quiet() could not: the system resets it, and nothing is mapped for it any more. */
 static int run_let_go(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	if (c->driver->stop)
-		c->driver->stop(c);
-	(void)bus_quiet(c);
+	(void)life_quiet(c);
 	bus_close(c);
 	return 0;
 }

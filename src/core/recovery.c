@@ -5,7 +5,7 @@
  *	abort task ─> logical unit reset ─> target reset ─> bus reset ─> controller reset ─> stop
  *
  * A timeout alone gives nothing back: the device may still write. Each rung ends by its own deadline, with the victim back or not; the
- * last one ends with the driver. One victim at a time; its unit gets nothing new meanwhile, the others go on.
+ * last one ends with the driver, and by the bus's word alone. One victim at a time; its unit gets nothing new meanwhile, the others go on.
  */
 #include "core/core.h"
 
@@ -22,11 +22,10 @@ static const struct rung {
 	const char *name;
 	enum hba_tmf tmf;
 	int (*run)(struct hba_controller *c, struct job *job); /* NULL: it is the function */
-	bool ends_all;                                         /* once it is done, the driver has no task any more */
 } rungs[] = {
-	{ "abort task", HBA_ABORT_TASK, NULL, false },         { "logical unit reset", HBA_LOGICAL_UNIT_RESET, NULL, false },
-	{ "target reset", HBA_TARGET_RESET, NULL, false },     { "bus reset", 0, run_bus_reset, false },
-	{ "controller reset", 0, run_controller_reset, true }, { "stop", 0, run_stop, true },
+	{ "abort task", HBA_ABORT_TASK, NULL },          { "logical unit reset", HBA_LOGICAL_UNIT_RESET, NULL },
+	{ "target reset", HBA_TARGET_RESET, NULL },      { "bus reset", 0, run_bus_reset },
+	{ "controller reset", 0, run_controller_reset }, { "stop", 0, run_stop },
 };
 
 static int run_bus_reset(struct hba_controller *c, struct job *job)
@@ -51,9 +50,7 @@ static int run_controller_reset(struct hba_controller *c, struct job *job)
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	if (c->driver->stop)
-		c->driver->stop(c);
-	return 0;
+	return life_quiet(c);
 }
 
 /* ---- finding a victim */
@@ -120,7 +117,7 @@ static void tmf_start(struct hba_controller *c, enum hba_tmf function)
 	manage_post(c, &r->management, true);
 }
 
-static void job_done(struct hba_controller *c, struct job *job)
+static void reset_done(struct hba_controller *c, struct job *job)
 {
 	struct recovery *r = &c->recovery;
 
@@ -128,18 +125,21 @@ static void job_done(struct hba_controller *c, struct job *job)
 	if (job->error < 0)
 		return;
 	targets_renegotiate(c);
-	if (!rungs[r->rung].ends_all)
+	if (job->run == run_bus_reset)
 		return;
+	/* The driver has no task any more. */
 	queue_end_lost(c, false);
-	if (rungs[r->rung].run == run_stop) {
-		__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-		controller_move(c, HBA_DEAD);
-		queue_flush(c, NULL, HBA_NOT_DELIVERED);
-		admit_none(c, NULL);
-	} else {
-		controller_move(c, HBA_STARTED);
-		(void)scan_after_reset(c);
-	}
+	controller_move(c, HBA_STARTED);
+	(void)scan_after_reset(c);
+}
+
+static void stop_done(struct hba_controller *c, struct job *job)
+{
+	c->recovery.job_out = false;
+	if (job->error < 0)
+		(void)life_lost(c);
+	else
+		life_dead(c, false);
 }
 
 /* A client's function is waited for, it has a deadline; a frame that the driver has kept beyond one does not come back by waiting. */
@@ -164,7 +164,8 @@ static void rung_start(struct hba_controller *c)
 	}
 	if (rung->run == run_controller_reset)
 		controller_move(c, HBA_RESETTING);
-	r->job = (struct job) { .name = rung->run == run_stop ? "stop" : "reset", .run = rung->run, .done = job_done };
+	r->job = rung->run == run_stop ? (struct job) { .name = "stop", .run = run_stop, .done = stop_done }
+				       : (struct job) { .name = "reset", .run = rung->run, .done = reset_done };
 	r->job_out = true;
 	service_post(c, &r->job);
 }
@@ -180,8 +181,8 @@ static void conclude(struct hba_controller *c)
 	struct recovery *r = &c->recovery;
 	struct hba_lun *lun = r->lun;
 
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1,
-		  "%s: the task with unique id %u came back after %llu ms", rungs[r->rung].name, r->victim->head.unique_id,
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: the task with unique id %u %s after %llu ms",
+		  rungs[r->rung].name, r->victim->head.unique_id, c->lost ? "was given up with its memory" : "came back",
 		  (unsigned long long)((c->now - r->since) / NS_PER_MS));
 	lun->frozen--;
 	r->victim = NULL;

@@ -2,6 +2,7 @@
 /* timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the test says so. */
 #include "core/core.h"
 
+#include "lib/deaf-bus.h"
 #include "lib/test-driver.h"
 
 #include <errno.h>
@@ -31,16 +32,22 @@ static bool hold_unit_0(struct test_driver *d, struct hba_queue *q, struct hba_t
 	return true;
 }
 
-static void bench_up(struct bench *b)
+static void bench_up_over(struct bench *b, const struct hba_bus *bus)
 {
 	memset(b, 0, sizeof(*b));
 	b->d = test_driver_new();
+	b->d->bus = bus;
 	b->d->targets[0].luns = 2;
 	b->c = test_up(b->d);
 	b->d->process = hold_unit_0;
 	b->victim = hba_lun_find(b->c, 0, 0);
 	b->other = hba_lun_find(b->c, 0, 1);
 	b->io.put = b->others.put = true;
+}
+
+static void bench_up(struct bench *b)
+{
+	bench_up_over(b, NULL);
 }
 
 static struct hba_task *send(struct hba_lun *lun, struct test_io *io, uint32_t timeout_ms)
@@ -68,13 +75,18 @@ static struct hba_task *expire(struct bench *b)
 }
 
 /* Waiting ops run on another thread: turns until the victim is back. */
-static void until_back(struct bench *b)
+static void until_done(struct bench *b)
 {
 	for (unsigned i = 0; i < MANY_TURNS && (!b->io.done || b->c->recovery.victim); i++) {
 		hba_controller_run(b->c, 32);
 		usleep(10);
 	}
 	assert_int_equal(b->io.done, 1);
+}
+
+static void until_back(struct bench *b)
+{
+	until_done(b);
 	assert_int_equal(b->io.last.outcome, HBA_TASK_TIMEOUT);
 }
 
@@ -252,6 +264,68 @@ static void every_rung(void **state)
 	up_to(BUS_RESET, "01234");
 	up_to(CONTROLLER_RESET, "012345");
 	up_to(STOP, "0123456");
+}
+
+/* No rung works, and the driver's stop is no more than its word. Ends when the victim is back. */
+static struct hba_bus_device *up_to_the_bus(struct bench *b, int master_off, int reset)
+{
+	struct hba_bus_device *bus;
+
+	bench_up_over(b, &deaf_bus);
+	bus = b->c->bus.device;
+	*bus = (struct hba_bus_device) { .master = true, .master_off = master_off, .reset = reset };
+	for (unsigned i = 0; i < ARRAY_SIZE(b->d->tmf); i++)
+		b->d->tmf[i] = TEST_REJECTS;
+	b->d->bus_reset = TEST_REJECTS;
+	b->d->controller_reset = -EIO;
+	expire(b);
+	until_done(b);
+	assert_int_equal(hba_controller_state(b->c), HBA_DEAD);
+	assert_int_equal(b->d->calls[TEST_STOP], 1);
+	assert_int_equal(bus->offs, 1);
+	return bus;
+}
+
+static void the_bus_has_the_last_word(void **state)
+{
+	struct hba_bus_device *bus;
+	struct bench b;
+
+	(void)state;
+	bus = up_to_the_bus(&b, 0, -EIO);
+	assert_false(bus->master);
+	assert_int_equal(bus->resets, 0);
+	rungs_were(&b, "0123456");
+	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	assert_int_equal(b.io.last.memory_lost, 0);
+	test_down(b.d, b.c);
+	bus = up_to_the_bus(&b, -EIO, 0);
+	assert_false(bus->master);
+	assert_int_equal(bus->resets, 1);
+	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
+	assert_int_equal(b.io.last.memory_lost, 0);
+	test_down(b.d, b.c);
+}
+
+static void memory_that_nobody_gives_back_is_lost(void **state)
+{
+	struct hba_bus_device *bus;
+	struct hba_event e;
+	struct bench b;
+
+	(void)state;
+	bus = up_to_the_bus(&b, -EIO, -EIO);
+	assert_true(bus->master);
+	assert_int_equal(b.io.last.outcome, HBA_NO_STATUS);
+	assert_int_equal(b.io.last.memory_lost, 1);
+	do
+		assert_true(test_event(b.c, HBA_EVENT_STATE, &e));
+	while (e.value != HBA_DEAD);
+	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still write is never used again");
+	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
+	assert_string_equal(e.text, "stop: the task with unique id 4 was given up with its memory after 0 ms");
+	bus->master_off = 0; /* by the time of close it does: all may be freed */
+	test_down(b.d, b.c);
 }
 
 static void claims_are_told(void **state)
@@ -524,6 +598,8 @@ int main(void)
 		cmocka_unit_test(begins_when_sent),
 		cmocka_unit_test(abort_works),
 		cmocka_unit_test(every_rung),
+		cmocka_unit_test(the_bus_has_the_last_word),
+		cmocka_unit_test(memory_that_nobody_gives_back_is_lost),
 		cmocka_unit_test(claims_are_told),
 		cmocka_unit_test(abort_unanswered),
 		cmocka_unit_test(a_clients_function_is_waited_for),
