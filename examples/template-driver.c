@@ -101,7 +101,6 @@ static int template_initialize(struct hba_controller *c, struct hba_report *repo
 	 *	r = hba_bar_map(c, 0, &d->bar);
 	 *	hba_bar_write32(&d->bar, RESET, 1);
 	 *	r = hba_wait_bar32(c, &d->bar, STATUS, READY, READY, RESET_MS);
-	 *	r = hba_bus_master_on(c);
 	 */
 	report->initiator_id = INITIATOR;
 	report->highest_target_id = LAST_TARGET;
@@ -130,7 +129,7 @@ static int template_map_hba_data(struct hba_controller *c, struct hba_task *t, u
 /* Give the chip its rings. Again after each controller reset and at power on: nothing may be taken then. */
 static int template_start(struct hba_controller *c)
 {
-	(void)c; /* FILL IN: addresses of rings, unmasked interrupts: hba_vector_bind() */
+	(void)c; /* FILL IN: hba_bus_master_on(), addresses of rings, unmasked interrupts: hba_vector_bind() */
 	return 0;
 }
 

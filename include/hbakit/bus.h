@@ -133,7 +133,7 @@ void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value,
 
 /**
  * hba_bus_master_on() - Let the device reach memory: off until a driver, having reset the chip, calls this.
- * Waiting ops. The framework turns it off after stop, whatever the driver says. -ENODEV.
+ * In start, which comes again at power on. The framework turns it off after stop, power off too, whatever the driver says. -ENODEV.
  */
 int hba_bus_master_on(struct hba_controller *c);
 

@@ -183,7 +183,7 @@ struct hba_driver {
 
 	/* The last rungs. 0 means done and confirmed. Default: -EOPNOTSUPP, the rung is skipped. */
 	int (*reset)(struct hba_controller *c, enum hba_reset_level level);
-	/* Off, low, pause: quiet by the deadline. SetPowerState. Default: stop for off, nothing for the others. */
+	/* Off, low, pause: quiet by the deadline. SetPowerState. Default: stop for off, bus master with it; nothing for the others. */
 	int (*set_power_state)(struct hba_controller *c, enum hba_power state);
 	/*
 	 * After it the chip touches no memory of ours. Always last, also after an initialize that failed half-way, also twice.

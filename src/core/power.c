@@ -21,11 +21,13 @@ static bool is_quiet(struct hba_controller *c)
 static int run_down(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	if (c->driver->set_power_state)
-		return c->driver->set_power_state(c, c->power);
-	if (c->power == HBA_POWER_OFF && c->driver->stop)
-		c->driver->stop(c);
-	return 0;
+	return c->driver->set_power_state ? c->driver->set_power_state(c, c->power) : 0;
+}
+
+static int run_off(struct hba_controller *c, struct job *job)
+{
+	(void)job;
+	return life_quiet(c);
 }
 
 /* The chip may have lost everything meanwhile. One without a reset is told that it is on, and started. */
@@ -52,6 +54,17 @@ static int call(struct hba_controller *c, enum hba_power state, int (*run)(struc
 				  : r;
 }
 
+/* Without the op off is a stop: what the bus does not confirm then is not paused, it is over. */
+static int tell_down(struct hba_controller *c, enum hba_power state)
+{
+	int r;
+
+	if (c->driver->set_power_state || state != HBA_POWER_OFF)
+		return call(c, state, run_down);
+	r = call(c, state, run_off);
+	return r < 0 && !c->stuck ? life_lost(c) : r;
+}
+
 static int go_down(struct hba_controller *c, enum hba_power state)
 {
 	int r;
@@ -61,7 +74,7 @@ static int go_down(struct hba_controller *c, enum hba_power state)
 	if (r == -ETIMEDOUT)
 		r = fail(r, "%s: tasks are still out after %d ms; the power state is as it was", c->uri, QUIET_MS);
 	if (r == 0)
-		r = call(c, state, run_down);
+		r = tell_down(c, state);
 	if (r == 0)
 		r = controller_move(c, HBA_PAUSED);
 	c->paused = r == 0;

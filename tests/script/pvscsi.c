@@ -30,6 +30,7 @@ struct adapter {
 	bool forget_abort; /* aborts and resets do nothing */
 	bool keep_cons;    /* req_cons stays where it is */
 	/* What happened. */
+	bool master;
 	uint32_t command, words[WORDS], mask;
 	unsigned mask_writes;
 	unsigned n_words, resets, aborts, unit_resets, bus_resets;
@@ -41,6 +42,7 @@ struct adapter {
 
 static void *at(const struct adapter *a, uint64_t iova, size_t length)
 {
+	assert_true(a->master);
 	return rig_memory(a->rig, iova, length);
 }
 
@@ -201,6 +203,22 @@ static void command_written(struct script *s, const struct script_step *step, ui
 	}
 }
 
+static void master_on(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+{
+	(void)step;
+	(void)offset;
+	(void)value;
+	adapter_of(s)->master = true;
+}
+
+static void master_off(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+{
+	(void)step;
+	(void)offset;
+	(void)value;
+	adapter_of(s)->master = false;
+}
+
 static void word_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
 {
 	struct adapter *a = adapter_of(s);
@@ -257,8 +275,8 @@ static const struct script_step any_order[] = {
 	REGISTER(SCRIPT_BAR_WRITE, PVSCSI_INTR_MASK, mask_written),
 	REGISTER(SCRIPT_BAR_WRITE, PVSCSI_KICK_NON_RW, kicked),
 	REGISTER(SCRIPT_BAR_WRITE, PVSCSI_KICK_RW, kicked),
-	{ .kind = SCRIPT_MASTER_ON, .times = SCRIPT_EVER },
-	{ .kind = SCRIPT_MASTER_OFF, .times = SCRIPT_EVER },
+	{ .kind = SCRIPT_MASTER_ON, .times = SCRIPT_EVER, .act = master_on },
+	{ .kind = SCRIPT_MASTER_OFF, .times = SCRIPT_EVER, .act = master_off },
 };
 
 /* The order that must be: quiet and reset before memory is in reach, the rings word by word, and off in the end. */
@@ -271,7 +289,7 @@ static const struct script_step in_order[] = {
 	  .value = PVSCSI_CMD_ADAPTER_RESET,
 	  .act = command_written },
 	{ .kind = SCRIPT_BAR_READ, .offset = PVSCSI_COMMAND_STATUS, .width = 4 },
-	{ .kind = SCRIPT_MASTER_ON },
+	{ .kind = SCRIPT_MASTER_ON, .act = master_on },
 	{ .kind = SCRIPT_BAR_WRITE, .offset = PVSCSI_COMMAND, .width = 4, .value = PVSCSI_CMD_SETUP_RINGS, .act = command_written },
 	{ .kind = SCRIPT_BAR_WRITE,
 	  .offset = PVSCSI_COMMAND_DATA,
@@ -399,6 +417,20 @@ static void the_mask_is_written_when_it_changes(void **state)
 	rig_wait(a->rig, &io, 2);
 	assert_int_equal(a->mask, 0);
 	assert_int_equal(a->mask_writes, 1);
+	end(a);
+}
+
+/* Without power it reaches no memory, and afterwards all of it again. */
+static void power_goes_and_comes(void **state)
+{
+	struct adapter *a = usual();
+	struct hba_lun *lun = up(a);
+
+	(void)state;
+	assert_int_equal(hba_controller_set_power(a->rig->c, HBA_POWER_OFF), 0);
+	assert_false(a->master);
+	assert_int_equal(hba_controller_set_power(a->rig->c, HBA_POWER_ON), 0);
+	rig_copies(a->rig, lun);
 	end(a);
 }
 
@@ -857,6 +889,7 @@ int main(void)
 		cmocka_unit_test(bring_up_has_its_order),
 		cmocka_unit_test(it_works_when_the_adapter_does),
 		cmocka_unit_test(the_mask_is_written_when_it_changes),
+		cmocka_unit_test(power_goes_and_comes),
 		cmocka_unit_test(an_adapter_without_messages_works),
 		cmocka_unit_test(data_across_physical_ranges),
 		cmocka_unit_test(a_producer_index_beyond_the_ring_is_not_followed),

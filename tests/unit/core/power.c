@@ -2,6 +2,8 @@
 /* power.c: off, low, pause, and on again. */
 #include "rig.h"
 
+#include "lib/deaf-bus.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -191,6 +193,66 @@ static void a_driver_without_the_op(void **state)
 	rig_down(&r);
 }
 
+static void master_on(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)t;
+	if (op == TEST_START)
+		d->fail[op].error = hba_bus_master_on(c);
+}
+
+static struct hba_bus_device *up_over_a_bus(struct rig *r)
+{
+	memset(&power, 0, sizeof(power));
+	rig_init(r);
+	r->d->bus = &deaf_bus;
+	r->d->inside = master_on;
+	r->d->fail[TEST_START].call = TEST_EVERY_CALL;
+	rig_up(r);
+	return r->c->bus.device;
+}
+
+/* Off by default is a stop, and after a stop no device reaches memory, whatever its driver did. */
+static void off_is_off_for_the_bus(void **state)
+{
+	struct hba_bus_device *bus;
+	struct rig r;
+
+	(void)state;
+	bus = up_over_a_bus(&r);
+	assert_true(bus->master);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_PAUSE), 0);
+	assert_true(bus->master);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_ON), 0);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), 0);
+	assert_false(bus->master);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_ON), 0);
+	assert_true(bus->master); /* start has asked for it again */
+	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_GOOD);
+	rig_down(&r);
+}
+
+static void a_bus_that_does_not_confirm_off(void **state)
+{
+	struct test_io unsent = { .put = true };
+	struct hba_bus_device *bus;
+	struct rig r;
+
+	(void)state;
+	bus = up_over_a_bus(&r);
+	bus->master_off = bus->reset = -EIO;
+	r.c->paused = true; /* what is sent now is not sent before the power goes */
+	send(&r, &unsent, 0);
+	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), -EIO);
+	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may still write is never used again");
+	assert_int_equal(bus->resets, 1);
+	assert_int_equal(hba_controller_state(r.c), HBA_DEAD);
+	test_wait(r.c, &unsent, 1);
+	assert_int_equal(unsent.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(hba_controller_run(r.c, 1), -ENODEV);
+	bus->master_off = 0; /* by the time of close it does: all may be freed */
+	rig_down(&r);
+}
+
 static void from_a_callback(struct hba_task *t, const struct hba_result *r, void *arg)
 {
 	struct test_io *io = arg;
@@ -240,6 +302,7 @@ int main(void)
 		cmocka_unit_test(off_low_and_pause_are_quiet),   cmocka_unit_test(tasks_that_do_not_come_back),
 		cmocka_unit_test(a_stuck_task_is_aborted_first), cmocka_unit_test(sense_is_fetched_first),
 		cmocka_unit_test(a_driver_that_refuses),         cmocka_unit_test(a_driver_without_the_op),
+		cmocka_unit_test(off_is_off_for_the_bus),        cmocka_unit_test(a_bus_that_does_not_confirm_off),
 		cmocka_unit_test(not_from_a_callback),           cmocka_unit_test(stop_while_off),
 	};
 
