@@ -556,6 +556,8 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget);
 void queue_poll(struct hba_queue *q, unsigned budget);
 /** queue_take_back() - What the driver handed back is queued again, or ends if nothing is sent any more. */
 void queue_take_back(struct hba_queue *q);
+/** queue_begin_anew() - What was sent since the clock was read has its time from `now` on. */
+void queue_begin_anew(struct hba_controller *c, uint64_t now);
 /** queue_can_send() - Is there anything that may be sent now? */
 bool queue_can_send(const struct hba_queue *q);
 /** queue_add() - A checked task joins its unit's unsent ones. */
@@ -798,6 +800,8 @@ bool manage_possible(const struct hba_controller *c, enum hba_tmf function);
 /** manage_post() - A checked request; `first`: before all others. Ends by its done, in time. */
 void manage_post(struct hba_controller *c, struct hba_management *m, bool first);
 void manage_turn(struct hba_controller *c);
+/** manage_begin_anew() - What was asked for since the clock was read has its time from `now` on. */
+void manage_begin_anew(struct hba_controller *c, uint64_t now);
 uint64_t manage_next(const struct hba_controller *c);
 /** manage_lost() - After a stop or a reset: the tmf task is the core's again. */
 void manage_lost(struct hba_controller *c, struct task *t);
@@ -849,8 +853,9 @@ struct hba_controller {
 	bool stuck;           /* a waiting op never came back: its thread still owns what it uses */
 	bool silent;          /* the driver has stopped for good: none of its ops is called again */
 	struct letting_go letting_go;
-	bool lost;    /* not even the bus could confirm that DMA has ended */
-	uint64_t now; /* once per turn */
+	bool lost;          /* not even the bus could confirm that DMA has ended */
+	uint64_t now;       /* once per turn, and before the loop sleeps */
+	bool deadlines_set; /* since it was read, and counted from it */
 	struct hba_report report;
 	void *priv;
 

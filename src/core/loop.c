@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* A nap is bounded, so that a deadline of the caller's is kept even if nothing ever wakes us. */
-enum { TURN_BUDGET = 64, NAP_MS = 16, CHORES_MS = 1 };
+enum { TURN_BUDGET = 64, NAP_MS = 16, CHORES_MS = 1, LATE_MS = 100 };
 
 /* ---- what wakes it */
 
@@ -220,12 +220,34 @@ static void wait_no_longer(struct hba_controller *c)
 		settle_turn(c);
 }
 
+/*
+ * What was sent since the last look was sent later than that look said: by next to nothing, unless the process was stopped meanwhile,
+ * or a client took its time. Then its own time begins now, so that a stopped host expires nobody.
+ */
+__attribute__((cold, noinline)) static void begin_anew(struct hba_controller *c, uint64_t now)
+{
+	if (!c->deadlines_set)
+		return;
+	queue_begin_anew(c, now);
+	manage_begin_anew(c, now);
+}
+
+static inline void read_clock(struct hba_controller *c)
+{
+	uint64_t now = c->clock->now(c->clock);
+
+	if (now - c->now > LATE_MS * (uint64_t)NS_PER_MS)
+		begin_anew(c, now);
+	c->deadlines_set = false;
+	c->now = now;
+}
+
 static unsigned turn(struct hba_controller *c, unsigned budget)
 {
 	bool woken = c->sleeper.armed;
 	unsigned n = 0;
 
-	c->now = c->clock->now(c->clock);
+	read_clock(c);
 	if (woken)
 		disarm(c);
 	/* Before anything is sent: what a reset has ended is what was out then. */
@@ -371,7 +393,7 @@ static uint64_t next_deadline(const struct hba_controller *c)
 
 static void set_timer(struct hba_controller *c, uint64_t at)
 {
-	uint64_t now = c->clock->now(c->clock), ns = at <= now ? 1 : at - now;
+	uint64_t ns = at <= c->now ? 1 : at - c->now;
 	struct itimerspec t = { 0 };
 
 	if (at != NEVER)
@@ -411,6 +433,7 @@ int loop_arm(struct hba_controller *c)
 	if (fenced)
 		/* The op under way ends in loop_wake(); if it has ended already, that was before we slept. */
 		return __atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) ? 0 : 1;
+	read_clock(c);
 	work = (is_over(c) && !loop_owes(c)) || has_work(c);
 	if (!work)
 		set_timer(c, next_deadline(c));

@@ -283,9 +283,35 @@ bool manage_possible(const struct hba_controller *c, enum hba_tmf function)
 	return c->driver->manage && (c->report.tmfs & HBA_TMF_BIT(function));
 }
 
-static void set_deadline(const struct hba_controller *c, struct hba_management *m)
+static uint64_t deadline_from(uint64_t now, const struct hba_management *m)
 {
-	managing_of(m)->deadline = c->now + (m->timeout_ms ? m->timeout_ms : DEFAULT_MS) * (uint64_t)NS_PER_MS;
+	return now + (m->timeout_ms ? m->timeout_ms : DEFAULT_MS) * (uint64_t)NS_PER_MS;
+}
+
+static void set_deadline(struct hba_controller *c, struct hba_management *m)
+{
+	managing_of(m)->deadline = deadline_from(c->now, m);
+	c->deadlines_set = true;
+}
+
+static void begin_anew(const struct hba_controller *c, struct hba_management *m, uint64_t now)
+{
+	if (managing_of(m)->deadline == deadline_from(c->now, m))
+		managing_of(m)->deadline = deadline_from(now, m);
+}
+
+static void list_begin_anew(const struct hba_controller *c, const struct list *list, uint64_t now)
+{
+	for (struct list *l = list->next; l != list; l = l->next)
+		begin_anew(c, management_of(l), now);
+}
+
+void manage_begin_anew(struct hba_controller *c, uint64_t now)
+{
+	if (c->tmf.current)
+		begin_anew(c, c->tmf.current, now);
+	list_begin_anew(c, &c->tmf.waiting, now);
+	list_begin_anew(c, &c->tmf.decided, now);
 }
 
 void manage_post(struct hba_controller *c, struct hba_management *m, bool first)

@@ -165,12 +165,25 @@ static unsigned send_batch(struct hba_queue *q)
 		send(q, t);
 		n++;
 	}
+	if (n)
+		c->deadlines_set = true;
 	if (n && c->driver->kick) {
 		op.name = "kick";
 		c->driver->kick(q);
 	}
 	op_leave(&op);
 	return n;
+}
+
+void queue_begin_anew(struct hba_controller *c, uint64_t now)
+{
+	for (unsigned slot = 0; slot < c->pool.n; slot++) {
+		struct task *t = &c->pool.tasks[slot];
+		uint64_t ns = t->head.timeout_ms * (uint64_t)NS_PER_MS;
+
+		if (task_state(t) == TASK_WITH_DRIVER && ns && t->deadline == c->now + ns)
+			t->deadline = now + ns;
+	}
 }
 
 void queue_poll(struct hba_queue *q, unsigned budget)

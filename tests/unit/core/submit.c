@@ -209,7 +209,7 @@ static void requeue_of_a_tmf(void **state)
 	d->hold = true;
 	d->inside = requeue_tmf;
 	send(hba_lun_find(c, 0, 0), &io, 1);
-	test_turns(c, 1);
+	test_turns(c, 2);
 	test_advance(d, 30001);
 	test_wait(c, &io, 1);
 	test_violation(c, "driver test, manage: hba_requeue of a task management task; its end is hba_tmf_complete");

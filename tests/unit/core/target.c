@@ -560,7 +560,7 @@ static void block_stands_still(void **state)
 	lun = hba_lun_find(r.c, 0, 0);
 	r.d->hold = true;
 	send(lun, &io);
-	test_turns(r.c, 1);
+	test_turns(r.c, 2);
 	test_advance(r.d, TIMEOUT / 2);
 	assert_int_equal(hba_target_block(r.c, 0, true), 0);
 	test_turns(r.c, 1);

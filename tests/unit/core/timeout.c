@@ -133,7 +133,7 @@ static void not_if_poll_finds_it(void **state)
 	(void)state;
 	bench_up(&b);
 	send(b.victim, &b.io, TIMEOUT);
-	test_turns(b.c, 1);
+	test_turns(b.c, 2);
 	test_advance(b.d, 3600 * 1000); /* the host slept; the completion is there */
 	b.d->release = 1;
 	test_wait(b.c, &b.io, 1);
@@ -152,7 +152,7 @@ static void not_if_poll_had_no_time(void **state)
 	bench_up(&b);
 	for (unsigned i = 0; i < 5; i++)
 		send(b.victim, &b.io, TIMEOUT);
-	test_turns(b.c, 1);
+	test_turns(b.c, 2);
 	test_advance(b.d, TIMEOUT + 1);
 	b.d->release = 5;
 	for (unsigned i = 0; i < 10; i++)
@@ -160,6 +160,81 @@ static void not_if_poll_had_no_time(void **state)
 	assert_int_equal(b.io.done, 5);
 	assert_int_equal(b.io.last.outcome, HBA_GOOD);
 	assert_int_equal(b.d->n_functions, 0);
+	test_down(b.d, b.c);
+}
+
+/* Its time begins with the first look at the clock after it was sent, and is whole then. */
+static void has_all_of_its_time_now(struct bench *b)
+{
+	test_turns(b->c, 2);
+	test_advance(b->d, TIMEOUT);
+	test_turns(b->c, 3);
+	assert_int_equal(b->d->n_functions, 0);
+	test_advance(b->d, 1);
+	test_turns(b->c, 3);
+	assert_int_equal(b->d->n_functions, 1);
+}
+
+static void stop_at_kick(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)c;
+	(void)t;
+	if (op == TEST_KICK)
+		test_advance(d, 3600 * 1000);
+}
+
+static void not_if_stopped_while_it_was_sent(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->inside = stop_at_kick;
+	send(b.victim, &b.io, TIMEOUT);
+	has_all_of_its_time_now(&b);
+	until_back(&b);
+	test_down(b.d, b.c);
+}
+
+static void stop_and_send(struct hba_task *t, const struct hba_result *r, void *arg)
+{
+	struct bench *b = arg;
+
+	(void)r;
+	hba_task_put(t);
+	test_advance(b->d, 3600 * 1000);
+	send(b->victim, &b->io, TIMEOUT);
+}
+
+static void not_if_stopped_before_it_was_sent(void **state)
+{
+	struct bench b;
+	struct hba_task *t;
+
+	(void)state;
+	bench_up(&b);
+	t = test_get(b.other);
+	test_fill_ready(t);
+	assert_int_equal(hba_submit(t, stop_and_send, &b), 0);
+	has_all_of_its_time_now(&b);
+	until_back(&b);
+	test_down(b.d, b.c);
+}
+
+/* Going to sleep, the loop looks at the clock: sleep is no stop. */
+static void time_asleep_counts(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	send(b.victim, &b.io, TIMEOUT);
+	test_turns(b.c, 1);
+	assert_true(hba_controller_arm(b.c) >= 0);
+	test_advance(b.d, TIMEOUT + 1);
+	test_turns(b.c, 1);
+	assert_non_null(b.c->recovery.victim);
+	until_back(&b);
 	test_down(b.d, b.c);
 }
 
@@ -395,6 +470,29 @@ static void expire_behind(struct bench *b, struct request *r)
 	assert_int_equal(b->io.done, 0);
 }
 
+/* The loop has not run for long: the function's time has not passed meanwhile. */
+static void a_clients_function_after_a_pause(void **state)
+{
+	struct request r = { 0 };
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	b.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
+	r.m = (struct hba_management) { .function = HBA_LOGICAL_UNIT_RESET, .lun = b.other, .done = answered };
+	test_advance(b.d, 3600 * 1000);
+	assert_int_equal(hba_manage(&r.m), 0);
+	test_turns(b.c, 3);
+	test_advance(b.d, RUNG - 1);
+	test_turns(b.c, 3);
+	assert_int_equal(r.done, 0);
+	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	test_turns(b.c, 2);
+	assert_int_equal(r.done, 1);
+	assert_int_equal(r.response, HBA_FUNCTION_COMPLETE);
+	test_down(b.d, b.c);
+}
+
 /* No reason to reset the bus. */
 static void a_clients_function_is_waited_for(void **state)
 {
@@ -579,7 +677,7 @@ static void several(void **state)
 	bench_up(&b);
 	for (unsigned i = 0; i < 5; i++)
 		send(b.victim, &b.io, TIMEOUT);
-	test_turns(b.c, 1);
+	test_turns(b.c, 2);
 	test_advance(b.d, TIMEOUT + 1);
 	test_wait(b.c, &b.io, 5);
 	test_turns(b.c, 3);
@@ -594,6 +692,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(not_if_poll_finds_it),
 		cmocka_unit_test(not_if_poll_had_no_time),
+		cmocka_unit_test(not_if_stopped_while_it_was_sent),
+		cmocka_unit_test(not_if_stopped_before_it_was_sent),
+		cmocka_unit_test(time_asleep_counts),
 		cmocka_unit_test(no_timeout),
 		cmocka_unit_test(begins_when_sent),
 		cmocka_unit_test(abort_works),
@@ -602,6 +703,7 @@ int main(void)
 		cmocka_unit_test(memory_that_nobody_gives_back_is_lost),
 		cmocka_unit_test(claims_are_told),
 		cmocka_unit_test(abort_unanswered),
+		cmocka_unit_test(a_clients_function_after_a_pause),
 		cmocka_unit_test(a_clients_function_is_waited_for),
 		cmocka_unit_test(a_clients_function_that_never_ends),
 		cmocka_unit_test(no_functions),
