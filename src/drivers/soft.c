@@ -113,6 +113,10 @@ static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 		if (r < 0)
 			return fail_engine(c, w, depth, r);
 	}
+	for (unsigned i = 0; i < soft->targets.n; i++) {
+		soft->targets.devices[i].engines = soft->engines;
+		soft->targets.devices[i].n_engines = soft->n_queues;
+	}
 	return 0;
 }
 

@@ -143,6 +143,14 @@ static void note_aca(struct target_command *c, struct target_state *s)
 		s->aca = asks_for_aca(c) ? (int8_t)c->nexus : TARGET_NO_NEXUS;
 }
 
+static bool has_ended_aca(struct target_command *c, struct target_state *s)
+{
+	bool before = s->aca != TARGET_NO_NEXUS;
+
+	note_aca(c, s);
+	return before && s->aca == TARGET_NO_NEXUS;
+}
+
 static void note_medium_error(struct target_command *c, struct target_state *s)
 {
 	__atomic_add_fetch(c->row->direction == HBA_FROM_TARGET ? &s->unrecovered_reads : &s->unrecovered_writes, 1,
@@ -153,17 +161,20 @@ void target_note_check(struct target_command *c)
 {
 	struct target_state *s = target_lock(c->unit);
 	struct scsi_sense sense = { 0 };
+	bool ended;
 
 	scsi_sense_read(c->sense, c->sense_len, &sense);
 	if (sense.key == SCSI_MEDIUM_ERROR)
 		note_medium_error(c, s);
-	note_aca(c, s);
+	ended = has_ended_aca(c, s);
 	if (!c->device->autosense) {
 		s->sense[c->nexus] = sense;
 		s->kept |= (uint8_t)(1U << c->nexus);
 		c->sense_len = 0;
 	}
 	target_unlock(c->unit);
+	if (ended)
+		taskset_aca_ended(c->device);
 }
 
 void target_clear_aca(struct target_unit *unit, uint8_t nexus)

@@ -138,6 +138,8 @@ void target_note_check(struct target_command *c);
 /* taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns as a handler does. */
 int taskset_enter(struct target_command *c);
 void taskset_leave(struct target_command *c);
+/* An ACA is over: what it held back in any queue of the device goes on, each by its own thread, soon. */
+void taskset_aca_ended(const struct target_device *d);
 /* Of a command that might have ended at once, and goes on later: from now on it stands in line. */
 void taskset_stay(struct target_command *c);
 

@@ -31,6 +31,9 @@ struct engine {
 	pthread_mutex_t mutex;    /* of `posted` */
 	struct engine_op *posted; /* oldest first */
 	int wake_fd;
+	struct engine_op call; /* of engine_call() */
+	void (*called)(struct engine *e);
+	bool calling;          /* atomic: `call` is among the posted */
 	struct engine_op wake; /* known by its address; not among those out */
 	bool watching;         /* `wake` is with the kernel */
 };
@@ -167,6 +170,25 @@ void engine_post(struct engine *e, struct engine_op *op)
 	__atomic_store_n(end, op, __ATOMIC_RELAXED);
 	eventfd_write(e->wake_fd, 1);
 	pthread_mutex_unlock(&e->mutex);
+}
+
+static void run_call(struct engine_op *op, int result)
+{
+	struct engine *e = container_of(op, struct engine, call);
+	void (*fn)(struct engine * e) = e->called;
+
+	(void)result;
+	__atomic_store_n(&e->calling, false, __ATOMIC_RELEASE);
+	fn(e);
+}
+
+void engine_call(struct engine *e, void (*fn)(struct engine *e))
+{
+	if (__atomic_exchange_n(&e->calling, true, __ATOMIC_ACQ_REL))
+		return;
+	e->called = fn;
+	e->call.done = run_call;
+	engine_post(e, &e->call);
 }
 
 /* Looked at without the mutex, as this is on every reaping's way: what is missed now writes the eventfd. */
@@ -317,6 +339,7 @@ void engine_forget(struct engine *e)
 {
 	while (take_posted(e))
 		;
+	__atomic_store_n(&e->calling, false, __ATOMIC_RELEASE);
 	if (e->out == 0)
 		return;
 	e->forgetting = true;

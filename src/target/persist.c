@@ -448,12 +448,16 @@ int target_pr_preempt_and_abort(struct target_command *c)
 {
 	struct target_state *s;
 	uint8_t removed = 0;
+	bool aca;
 
 	if (run_change(c, do_preempt, &removed))
 		return 0;
 	s = target_lock(c->unit);
-	if (s->aca != TARGET_NO_NEXUS && (removed & 1U << s->aca))
+	aca = s->aca != TARGET_NO_NEXUS && (removed & 1U << s->aca);
+	if (aca)
 		s->aca = TARGET_NO_NEXUS;
 	target_unlock(c->unit);
+	if (aca)
+		taskset_aca_ended(c->device);
 	return taskset_abort(c, removed);
 }

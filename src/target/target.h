@@ -88,9 +88,12 @@ int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t of
 
 /**
  * engine_post() - Have op->done(op, 0) run by the engine's own thread, by the next engine_reap(); by the one after, if that runs now.
- * From any thread; the only such call here.
+ * From any thread; the only such call here, beside the next.
  */
 void engine_post(struct engine *e, struct engine_op *op);
+
+/** engine_call() - Have fn(e) run as engine_post() does; asked again before it runs, once. For one function in an engine's life. */
+void engine_call(struct engine *e, void (*fn)(struct engine *e));
 
 /** engine_submit() - Hand the batch to the kernel; no system call if it is empty. -EAGAIN: a part is left, try again soon. */
 int engine_submit(struct engine *e);
@@ -268,9 +271,11 @@ struct target_unit {
 struct target_device {
 	struct target_unit *units;
 	unsigned n_units, capacity;
-	uint8_t *test_block; /* where self-tests read to */
-	bool testing;        /* atomic: one does now */
-	bool autosense;      /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
+	struct engine **engines; /* the owner's: all that its commands have, so that what one of them ends lets others go on */
+	unsigned n_engines;      /* 0: no more than one */
+	uint8_t *test_block;     /* where self-tests read to */
+	bool testing;            /* atomic: one does now */
+	bool autosense;          /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
 	uint8_t nexuses; /* initiators there are, TARGET_NEXUSES at first: nobody else has to be told anything. For units added later */
 	bool one_thread; /* all commands come from one thread: a promise of the owner, which spares some stores a lock */
 };

@@ -232,6 +232,12 @@ void target_go_on(struct engine *e)
 	}
 }
 
+void taskset_aca_ended(const struct target_device *d)
+{
+	for (unsigned i = 0; i < d->n_engines; i++)
+		engine_call(d->engines[i], target_go_on);
+}
+
 void target_abort(struct target_command *c)
 {
 	if (!c->waiting) {

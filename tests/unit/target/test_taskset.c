@@ -291,6 +291,52 @@ static void a_reset_ends_the_aca(void **state)
 	assert_int_equal(ready(b, B, HBA_SIMPLE, false), HBA_GOOD);
 }
 
+struct two_queues {
+	struct engine *of_error, *of_others, *both[2];
+};
+
+/* On one queue a command that has met an error; on another ORDERED command 2, held back behind 1 and then by the ACA. */
+static void hold_back_on_another_queue(struct bench *b, struct two_queues *q)
+{
+	q->of_error = b->rig.engine;
+	assert_int_equal(engine_create(MANY, &q->of_others), 0);
+	q->both[0] = q->of_error;
+	q->both[1] = q->of_others;
+	b->rig.device.engines = q->both;
+	b->rig.device.n_engines = ARRAY_SIZE(q->both);
+	b->rig.engine = q->of_others;
+	send_read(b, 1, A, HBA_SIMPLE);
+	send_read(b, 2, A, HBA_ORDERED);
+	b->rig.engine = q->of_error;
+	meet_aca(b);
+	let_go(b, 1, 0);
+	assert_false(runs(b, 2));
+}
+
+static void assert_goes_on(struct bench *b, struct two_queues *q)
+{
+	assert_false(runs(b, 2)); /* not by the other queue's thread */
+	engine_reap(q->of_others, MANY);
+	let_go(b, 2, 0);
+	assert_int_equal(outcome(b, 2), HBA_GOOD);
+	b->rig.device.n_engines = 0;
+	engine_reap(q->of_error, MANY);
+	engine_free(q->of_others);
+}
+
+static void other_queues_go_on_when_the_aca_command_fails(void **state)
+{
+	struct scsi_cdb bad = RIG_CDB(SCSI_TEST_UNIT_READY, 1, 0, 0, 0, 0);
+	struct bench *b = *state;
+	struct two_queues q;
+
+	hold_back_on_another_queue(b, &q);
+	b->rig.attribute = HBA_ACA;
+	assert_int_equal(rig_run(&b->rig, &bad, HBA_NO_DATA, 0), HBA_CHECK_CONDITION);
+	b->rig.attribute = HBA_SIMPLE;
+	assert_goes_on(b, &q);
+}
+
 /* ---- PREEMPT AND ABORT ---------------------------------------------------------------------------------------------------- */
 
 static enum hba_outcome reserve_out(struct bench *b, struct rig_command *rc, unsigned nexus, uint8_t action, uint64_t key,
@@ -303,6 +349,20 @@ static enum hba_outcome reserve_out(struct bench *b, struct rig_command *rc, uns
 	b->rig.nexus = (uint8_t)nexus;
 	rig_start(&b->rig, rc, &cdb, HBA_TO_TARGET, &b->iov, 1, 24);
 	return rc->command.outcome;
+}
+
+static void other_queues_go_on_when_the_aca_is_preempted(void **state)
+{
+	struct bench *b = *state;
+	struct rig_command any;
+	struct two_queues q;
+
+	assert_int_equal(reserve_out(b, &any, A, 0, 0, 1), HBA_GOOD);
+	assert_int_equal(reserve_out(b, &any, B, 0, 0, 2), HBA_GOOD);
+	hold_back_on_another_queue(b, &q);
+	assert_int_equal(reserve_out(b, &any, B, 5, 2, 1), HBA_GOOD);
+	rig_forget_attention(&b->rig);
+	assert_goes_on(b, &q);
 }
 
 static void preempt_and_abort_ends_after_its_victims(void **state)
@@ -452,6 +512,8 @@ int main(void)
 		WITH_BENCH(without_naca_there_is_no_aca),
 		WITH_BENCH(one_aca_command_at_a_time_and_its_error_ends_the_aca),
 		WITH_BENCH(what_waits_goes_on_after_the_aca),
+		WITH_BENCH(other_queues_go_on_when_the_aca_command_fails),
+		WITH_BENCH(other_queues_go_on_when_the_aca_is_preempted),
 		WITH_BENCH(a_reset_ends_the_aca),
 		WITH_BENCH(preempt_and_abort_ends_after_its_victims),
 		WITH_BENCH(attentions_are_told_in_order_to_each_nexus),

@@ -282,6 +282,35 @@ static void posts_run_in_turn(void **state)
 	assert_false(is_readable(rig->engine));
 }
 
+static unsigned calls;
+
+static void count_call(struct engine *e)
+{
+	(void)e;
+	calls++;
+}
+
+static void calls_are_counted_once_until_they_run(void **state)
+{
+	struct engine *e = ((struct bench *)*state)->rig.engine;
+
+	calls = 0;
+	for (unsigned round = 1; round <= 2; round++) {
+		engine_call(e, count_call);
+		engine_call(e, count_call);
+		assert_int_equal(calls, round - 1);
+		engine_reap(e, BUDGET);
+		assert_int_equal(calls, round);
+	}
+	engine_call(e, count_call);
+	engine_forget(e);
+	assert_true(engine_drained(e));
+	assert_int_equal(calls, 2);
+	engine_call(e, count_call);
+	engine_reap(e, BUDGET);
+	assert_int_equal(calls, 3);
+}
+
 #define WITH_BENCH(f) cmocka_unit_test_setup_teardown(f, setup, blocks_teardown)
 #define WITHOUT_RING(f)                                                          \
 	{                                                                        \
@@ -302,6 +331,8 @@ int main(void)
 		WITHOUT_RING(a_reset_forgets_a_walk),
 		WITHOUT_RING(preempt_and_abort_ends_a_walk),
 		WITH_BENCH(without_an_engine_there_is_no_pause),
+		WITH_BENCH(calls_are_counted_once_until_they_run),
+		WITHOUT_RING(calls_are_counted_once_until_they_run),
 		WITH_BENCH(posts_run_in_turn),
 		WITHOUT_RING(posts_run_in_turn),
 	};
