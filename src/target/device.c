@@ -126,4 +126,5 @@ void target_device_forget(struct target_device *d)
 		claims_forget(&d->units[i].claims);
 		scratch_forget(&d->units[i].scratch);
 	}
+	__atomic_store_n(&d->testing, false, __ATOMIC_RELEASE); /* a self-test was one of them */
 }

@@ -191,6 +191,22 @@ static void forgetting_leaves_nobody_in_line(void **state)
 	assert_false(b->commands[0].ended || b->commands[1].ended);
 }
 
+/* What a reset of the controller does to a self-test: it is not there any more, and so another may come. */
+static void a_self_test_that_is_forgotten_is_over(void **state)
+{
+	struct bench *b = *state;
+	struct scsi_cdb test = RIG_CDB(SCSI_SEND_DIAGNOSTIC, 0x04, 0, 0, 0, 0);
+
+	for (unsigned i = 0; i < 2; i++) {
+		send_cdb(b, i, A, HBA_SIMPLE, test);
+		assert_false(b->commands[i].ended);
+		assert_int_equal(b->slow->n, 1);
+		target_forget_commands(b->rig.engine);
+		target_device_forget(&b->rig.device);
+		b->slow->n = 0;
+	}
+}
+
 /* ---- ACA ---------------------------------------------------------------------------------------------------------------- */
 
 static const struct scsi_cdb *ready_cdb(bool naca)
@@ -508,6 +524,7 @@ int main(void)
 		WITH_BENCH(simple_ones_do_not_wait_for_each_other),
 		WITH_BENCH(aborting_one_that_waits_lets_the_next_go),
 		WITH_BENCH(forgetting_leaves_nobody_in_line),
+		WITH_BENCH(a_self_test_that_is_forgotten_is_over),
 		WITH_BENCH(aca_keeps_all_others_out),
 		WITH_BENCH(without_naca_there_is_no_aca),
 		WITH_BENCH(one_aca_command_at_a_time_and_its_error_ends_the_aca),
