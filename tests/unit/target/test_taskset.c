@@ -198,8 +198,7 @@ static void a_self_test_that_is_forgotten_is_over(void **state)
 	struct scsi_cdb test = RIG_CDB(SCSI_SEND_DIAGNOSTIC, 0x04, 0, 0, 0, 0);
 
 	for (unsigned i = 0; i < 2; i++) {
-		send_cdb(b, i, A, HBA_SIMPLE, test);
-		assert_false(b->commands[i].ended);
+		assert_int_equal(rig_start(&b->rig, &b->commands[i], &test, HBA_NO_DATA, NULL, 0, 0), 1);
 		assert_int_equal(b->slow->n, 1);
 		target_forget_commands(b->rig.engine);
 		target_device_forget(&b->rig.device);
