@@ -127,7 +127,7 @@ static inline void hba_bar_write16(const struct hba_bar *bar, uint64_t offset, u
 /** hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the same register. */
 void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words);
 
-/* PCI config space: offset 0..4095, width 1, 2 or 4. Waiting ops. All ones where there is none. */
+/* PCI config space: offset 0..4095, a multiple of the width, which is 1, 2 or 4. Waiting ops. All ones where there is none. */
 uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width);
 void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width);
 

@@ -43,6 +43,7 @@ enum {
 	DOORBELL_DEVFN = 2 << 3,
 	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
 	CONFIG_DATA = 0xcfc,
+	PORT_CONFIG_BYTES = 256,
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
 	BOOT_MS = 15000,  /* an access while QEMU starts on a busy machine */
@@ -530,14 +531,18 @@ static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offse
 	return r < 0 ? r : post(d, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
 }
 
+/* Of the extended space the two ports know nothing: its registers would be others. */
 static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
 {
-	return read_config(d, HBA_DEVFN, offset, width, ret_value);
+	if (offset < PORT_CONFIG_BYTES)
+		return read_config(d, HBA_DEVFN, offset, width, ret_value);
+	*ret_value = UINT32_MAX;
+	return 0;
 }
 
 static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
 {
-	return write_config(d, HBA_DEVFN, offset, width, value);
+	return offset >= PORT_CONFIG_BYTES ? 0 : write_config(d, HBA_DEVFN, offset, width, value);
 }
 
 /* One of the machine's functions, for what every PCI function has. */
@@ -744,8 +749,10 @@ static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_f
 /* The next one that gets it finds zeros, and till then nobody pays for it. */
 static int qemu_unmap_memory(struct hba_bus_device *d, struct hba_iova iova, size_t length)
 {
+	if (fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus, (off_t)length) < 0)
+		return -errno;
 	iova_give_back(&d->ram, iova.bus);
-	return fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus, (off_t)length) < 0 ? -errno : 0;
+	return 0;
 }
 
 static int qemu_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake it. */
-enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, LOOK_MS = 100 };
+enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, CONFIG_BYTES = 4096, LOOK_MS = 100 };
 
 static uint64_t all_ones(unsigned width)
 {
@@ -263,11 +263,22 @@ void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void 
 
 /* ---- config space */
 
+/* A back end hands on what it is told; the chip, or the kernel, would make something else of it. */
+static bool is_in_config(struct hba_controller *c, const char *call, unsigned offset, unsigned width)
+{
+	bool right = (width == 1 || width == 2 || width == WORD_BYTES) && offset < CONFIG_BYTES && offset % width == 0;
+
+	if (!right)
+		violation(c, "%s of %u bytes at offset %u; it is 1, 2 or 4 bytes, at a multiple of that below %d", call, width,
+			  offset, CONFIG_BYTES);
+	return right && is_reachable(c);
+}
+
 uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width)
 {
 	uint32_t value = 0;
 
-	if (!is_reachable(c) || !c->bus.table->config_read ||
+	if (!is_in_config(c, __func__, offset, width) || !c->bus.table->config_read ||
 	    heed(c, c->bus.table->config_read(c->bus.device, offset, width, &value)) < 0)
 		return (uint32_t)all_ones(width);
 	return value & (uint32_t)all_ones(width);
@@ -275,7 +286,7 @@ uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned wid
 
 void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width)
 {
-	if (is_reachable(c) && c->bus.table->config_write)
+	if (is_in_config(c, __func__, offset, width) && c->bus.table->config_write)
 		(void)heed(c, c->bus.table->config_write(c->bus.device, offset, width, value));
 }
 
