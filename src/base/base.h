@@ -109,6 +109,9 @@ int parse_size(const char *text, uint64_t *ret_bytes);
  */
 int query_next(const char **at, const char *name, char *ret_value, size_t size);
 
+/** unescape_percent() - "%2c" becomes the byte of that number; what only begins like one stays. */
+void unescape_percent(char *text);
+
 /** format_size() - "64 KiB", "1.5 GiB": for people, at most 16 bytes with the NUL. */
 void format_size(uint64_t bytes, char text[16]);
 

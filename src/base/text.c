@@ -80,6 +80,22 @@ int query_next(const char **at, const char *name, char *ret_value, size_t size)
 	return 0;
 }
 
+void unescape_percent(char *text)
+{
+	char *to = text, digits[3] = "";
+
+	for (; *text; text++) {
+		if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
+			memcpy(digits, text + 1, 2);
+			*to++ = (char)strtoul(digits, NULL, 16);
+			text += 2;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
 void format_size(uint64_t bytes, char text[16])
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

@@ -16,7 +16,6 @@
 
 #include "base/base.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -173,23 +172,6 @@ struct drive {
 	uint64_t target, lun, iops, block;
 };
 
-/* "%2c" is a byte by its number: a name may hold what ends an option, or looks like one. */
-static void unescape(char *text)
-{
-	char *to = text, digits[3] = "";
-
-	for (; *text; text++) {
-		if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
-			memcpy(digits, text + 1, 2);
-			*to++ = (char)strtoul(digits, NULL, 16);
-			text += 2;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
 /* The last ",word=value" off the end; false: there is none that we know, so the rest is the file's name. */
 static bool cut_word(struct drive *d)
 {
@@ -237,7 +219,7 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 	d->block = SECTOR;
 	while (cut_word(d))
 		;
-	unescape(d->file);
+	unescape_percent(d->file); /* a name may hold what ends an option, or looks like one */
 	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_TARGET)) ||
 	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_LUN)))
 		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
