@@ -233,30 +233,41 @@ int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, co
 
 /* ---- files.c: the other end of read and write ---------------------------------------------------------------------------- */
 
-/** struct cli_file - A file, a pipe, a terminal. */
+/** struct cli_file - A file, a pipe, a terminal. Zeroed it is closed. */
 struct cli_file {
 	int fd;
 	const char *name; /* as said to people */
 	bool own;         /* to be closed */
 	bool regular;
-	uint64_t size; /* of a regular one, from where it stands */
+	uint64_t size;           /* of a regular one, from where it stands */
+	char *place, *temporary; /* output goes into the second, which becomes the first if it is kept; NULL: it goes where it is */
 };
 
 int cli_open_input(const char *path, struct cli_file *ret_file); /* NULL or "-": stdin. Told */
-/** cli_open_output() - NULL or "-": stdout. Refuses a terminal, and the very file that `uri` reads. Told. */
-int cli_open_output(const char *path, const char *uri, struct cli_file *ret_file);
-int cli_close_file(struct cli_file *f); /* told */
+/** cli_open_output() - NULL or "-": stdout. What a regular file holds stays there until cli_keep_file(). Told. */
+int cli_open_output(const char *path, struct cli_file *ret_file);
+/** cli_keep_file() - The output is whole: close it, and put it into its place. Told. */
+int cli_keep_file(struct cli_file *f);
+/** cli_close_file() - Output that was not kept is gone; what was there before is as it was. Harmless twice. */
+void cli_close_file(struct cli_file *f);
+/** cli_file_fate() - What becomes of output that ended too early: the end of a sentence. */
+const char *cli_file_fate(const struct cli_file *f);
 /** cli_write_all() - 0; -EINTR when a signal ended it; or negative errno. Waits for slow readers without missing signals. */
 int cli_write_all(struct cli_session *s, const struct cli_file *f, const uint8_t *data, size_t length);
 /** cli_read_some() - Bytes, fewer than `length` only at the end; -EINTR as above. */
 ssize_t cli_read_full(struct cli_session *s, const struct cli_file *f, uint8_t *data, size_t length);
 
+/* ---- behind.c ------------------------------------------------------------------------------------------------------------------ */
+
+/** cli_refuse_behind() - An output that is a file of the controller's own. 0: it is not; or CLI_FAILED, told. */
+int cli_refuse_behind(const char *path, const char *uri);
+
 /* ---- plot.c ---------------------------------------------------------------------------------------------------------------- */
 
 struct histogram;
-/** cli_plot_begin() - Is there gnuplot, and can the file be made? 0 and the file; or CLI_FAILED, told. */
-int cli_plot_begin(const char *path, int *ret_fd);
-/** cli_plot() - Draw into `fd`, the file that cli_plot_begin() made. 0, or CLI_FAILED, told. */
+/** cli_plot_check() - Is there gnuplot? 0, or CLI_FAILED, told. */
+int cli_plot_check(void);
+/** cli_plot() - Draw into `fd`. 0, or CLI_FAILED, told. */
 int cli_plot(const struct histogram *h, const char *title, int fd);
 
 #endif

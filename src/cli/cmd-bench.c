@@ -17,7 +17,6 @@ struct arguments {
 	struct cli_common common;
 	struct bench_plan plan;
 	const char *rw, *plot;
-	int plot_fd;
 };
 
 static const struct {
@@ -159,22 +158,24 @@ static int print_text(const struct arguments *a, const struct bench_result *resu
 	return cli_finish_output();
 }
 
-static int plot(const struct arguments *a, const struct bench_result *result)
+static int plot(const struct arguments *a, const struct bench_result *result, struct cli_file *file)
 {
 	char title[TITLE], size[16];
+	int r;
 
 	format_size(a->plan.bytes, size);
 	snprintf(title, sizeof(title), "%s: %s, %s, depth %u: %.0f/s", a->common.uri, a->rw, size, a->plan.depth,
 		 per_second(result));
-	return cli_plot(&result->latency, title, a->plot_fd);
+	r = cli_plot(&result->latency, title, file->fd);
+	return r ? r : cli_keep_file(file);
 }
 
-static int show(const struct arguments *a, const struct bench_result *result)
+static int show(const struct arguments *a, const struct bench_result *result, struct cli_file *file)
 {
 	int r = a->common.json ? print_json(a, result) : print_text(a, result);
 
 	if (r == 0 && a->plot && result->commands)
-		r = plot(a, result);
+		r = plot(a, result, file);
 	if (r || result->errors == 0)
 		return r;
 	return cli_fail("%s: %" PRIu64 " errors in %" PRIu64 " commands; the first: %s", a->common.uri, result->errors,
@@ -200,22 +201,41 @@ static int check(const struct arguments *a, const struct hba_lun_info *info)
 	return 0;
 }
 
-static int bench_unit(void *arguments, struct cli_session *s)
+/* The file comes first: who cannot have it hears that before the measuring. */
+static int measure(const struct arguments *a, struct cli_session *s, struct hba_lun *lun)
 {
-	const struct arguments *a = arguments;
 	autofree struct bench_result *result = calloc(1, sizeof(*result));
-	struct hba_lun_info info;
-	struct hba_lun *lun;
+	struct cli_file file = { .own = false };
 	int r;
 
 	if (!result)
 		return cli_fail("no memory for the result");
-	r = cli_find_unit(s, &a->common.where, &lun, &info);
-	if (r == 0)
-		r = check(a, &info);
+	r = a->plot ? cli_open_output(a->plot, &file) : 0;
 	if (r == 0)
 		r = bench_run(s, lun, &a->plan, result);
-	return r ? r : show(a, result);
+	if (r == 0)
+		r = show(a, result, &file);
+	cli_close_file(&file);
+	return r;
+}
+
+static int bench_unit(void *arguments, struct cli_session *s)
+{
+	const struct arguments *a = arguments;
+	struct hba_lun_info info;
+	struct hba_lun *lun;
+	int r = cli_find_unit(s, &a->common.where, &lun, &info);
+
+	if (r == 0)
+		r = check(a, &info);
+	return r ? r : measure(a, s, lun);
+}
+
+static int check_plot(const struct arguments *a)
+{
+	int r = cli_refuse_behind(a->plot, a->common.uri);
+
+	return r ? r : cli_plot_check();
 }
 
 static const struct argp_option options[] = {
@@ -239,18 +259,15 @@ static int run_bench(int argc, char **argv)
 			  .depth = DEFAULT_DEPTH,
 			  .ns = DEFAULT_SECONDS * NS_PER_S },
 		.rw = "randread",
-		.plot_fd = -1,
 	};
 	int r = cli_parse(&cmd_bench, argc, argv, &a.common);
 
 	if (r == 0 && a.plot)
-		r = cli_plot_begin(a.plot, &a.plot_fd);
+		r = check_plot(&a);
 	if (r)
 		return r;
 	a.common.read_only = !a.plan.writes;
-	r = cli_with_controller(&a.common, bench_unit, &a);
-	cleanup_close(&a.plot_fd);
-	return r;
+	return cli_with_controller(&a.common, bench_unit, &a);
 }
 
 const struct cli_command cmd_bench = {

@@ -65,8 +65,8 @@ static int output_error(const struct job *j, int error)
 {
 	if (error == -EINTR)
 		return cli_say_interrupted(j->session, "read");
-	return cli_fail("%s: %s after %ju bytes; the copy is not complete", j->output.name, strerror(-error),
-			(uintmax_t)j->written);
+	return cli_fail("%s: %s after %ju bytes; %s", j->output.name, strerror(-error), (uintmax_t)j->written,
+			cli_file_fate(&j->output));
 }
 
 static int write_out(struct job *j, const struct cli_slot *slot)
@@ -123,7 +123,7 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 static int run(struct job *j, const struct arguments *a, const struct hba_lun_info *info)
 {
 	uint64_t begun;
-	int r = cli_open_output(a->output, a->common.uri, &j->output), closed;
+	int r = cli_open_output(a->output, &j->output);
 
 	if (r)
 		return r;
@@ -131,10 +131,12 @@ static int run(struct job *j, const struct arguments *a, const struct hba_lun_in
 	begun = j->progress.begun_ns;
 	r = copy(j);
 	cli_progress_end(&j->progress);
-	closed = cli_close_file(&j->output);
-	if (r || closed)
-		return r ? r : closed;
-	return a->common.json ? print_json(j, info, clock_monotonic.now(&clock_monotonic) - begun) : 0;
+	if (r == 0)
+		r = cli_keep_file(&j->output);
+	cli_close_file(&j->output);
+	if (r || !a->common.json)
+		return r;
+	return print_json(j, info, clock_monotonic.now(&clock_monotonic) - begun);
 }
 
 /* ---- */
@@ -192,10 +194,9 @@ static int check(const struct arguments *a)
 	if (a->common.json && standard)
 		return cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
 
-	if (standard && isatty(STDOUT_FILENO)) {
+	if (standard && isatty(STDOUT_FILENO))
 		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
-	}
-	return 0;
+	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri);
 }
 
 static int run_read(int argc, char **argv)

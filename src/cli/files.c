@@ -20,6 +20,13 @@ static bool is_standard(const char *path)
 	return !path || strcmp(path, "-") == 0;
 }
 
+static void forget(struct cli_file *f)
+{
+	free(f->place);
+	free(f->temporary);
+	f->place = f->temporary = NULL;
+}
+
 static int describe(struct cli_file *f)
 {
 	struct stat st;
@@ -42,14 +49,14 @@ static int take(struct cli_file f, struct cli_file *ret_file)
 
 	if (r == 0)
 		*ret_file = f;
-	else if (f.own)
-		close(f.fd);
+	else
+		cli_close_file(&f);
 	return r;
 }
 
 int cli_open_input(const char *path, struct cli_file *ret_file)
 {
-	struct cli_file f = { .fd = STDIN_FILENO, .name = "standard input", .own = false };
+	struct cli_file f = { .fd = STDIN_FILENO, .name = "standard input" };
 
 	if (!is_standard(path)) {
 		f = (struct cli_file) { .fd = open(path, O_RDONLY | O_CLOEXEC), .name = path, .own = true };
@@ -59,44 +66,112 @@ int cli_open_input(const char *path, struct cli_file *ret_file)
 	return take(f, ret_file);
 }
 
-/* Opening the output empties it: it must not be the file that stands behind the controller. */
-static bool is_behind(const char *uri, const char *path)
+/* These stand for a file that somebody has open already: another one in its place he would not see. */
+static bool is_open_elsewhere(const char *path)
 {
-	const char *colon = strchr(uri, ':');
-	struct stat behind, out;
-	autofree char *name = strdup(colon ? colon + 1 : uri);
+	static const char *const beginnings[] = { "/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/" };
 
-	if (!name)
-		return true;
-	name[strcspn(name, "?")] = 0;
-	return stat(name, &behind) == 0 && stat(path, &out) == 0 && S_ISREG(out.st_mode) && behind.st_dev == out.st_dev &&
-	       behind.st_ino == out.st_ino;
+	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
+		if (strncmp(path, beginnings[i], strlen(beginnings[i])) == 0)
+			return true;
+	return false;
 }
 
-int cli_open_output(const char *path, const char *uri, struct cli_file *ret_file)
+/* The regular file, there or not, whose place the output takes at the end. NULL: it has none, and is written where it is. */
+static char *find_place(const char *path, struct stat *ret_old)
 {
-	struct cli_file f = { .fd = STDOUT_FILENO, .name = "standard output", .own = false };
+	*ret_old = (struct stat) { .st_mode = 0 };
+	if (lstat(path, ret_old) < 0)
+		return errno == ENOENT && path[0] ? strdup(path) : NULL;
+	if (stat(path, ret_old) < 0 || !S_ISREG(ret_old->st_mode) || is_open_elsewhere(path))
+		return NULL;
+	return realpath(path, NULL);
+}
+
+/* Beside it, so that a rename is enough. */
+static char *temporary_name(const char *place)
+{
+	const char *slash = strrchr(place, '/');
+	int folder = slash ? (int)(slash - place) + 1 : 0;
+	char *name;
+
+	return asprintf(&name, "%.*s.hbakit-%jd-%jx", folder, place, (intmax_t)getpid(),
+			(uintmax_t)clock_monotonic.now(&clock_monotonic)) < 0
+		       ? NULL
+		       : name;
+}
+
+/* Who may not write into the old file may not put another in its place either. That is as open to others, and the owner's if possible. */
+static int open_temporary(struct cli_file *f, const struct stat *old)
+{
+	bool is_new = old->st_mode == 0;
+
+	if (!is_new && faccessat(AT_FDCWD, f->place, W_OK, AT_EACCESS) < 0)
+		return -errno;
+	f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_new ? NEW_FILE_MODE : old->st_mode & ACCESSPERMS);
+	if (f->fd < 0)
+		return -errno;
+	if (!is_new)
+		fchmod(f->fd, old->st_mode & (fchown(f->fd, old->st_uid, old->st_gid) == 0 ? ALLPERMS : ACCESSPERMS));
+	return 0;
+}
+
+static int open_output(struct cli_file *f)
+{
+	struct stat old;
+
+	f->place = find_place(f->name, &old);
+	if (!f->place) {
+		f->fd = open(f->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, NEW_FILE_MODE);
+		return f->fd < 0 ? -errno : 0;
+	}
+	f->temporary = temporary_name(f->place);
+	return f->temporary ? open_temporary(f, &old) : -ENOMEM;
+}
+
+int cli_open_output(const char *path, struct cli_file *ret_file)
+{
+	struct cli_file f = { .fd = STDOUT_FILENO, .name = "standard output" };
+	int r;
 
 	if (!is_standard(path)) {
-		if (is_behind(uri, path))
-			return cli_fail("%s: is the very file that %s reads; name another for the output", path, uri);
-		f = (struct cli_file) { .fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, NEW_FILE_MODE),
-					.name = path,
-					.own = true };
-		if (f.fd < 0)
-			return cli_fail("%s: %s", path, strerror(errno));
+		f = (struct cli_file) { .fd = -1, .name = path, .own = true };
+		r = open_output(&f);
+		if (r < 0) {
+			forget(&f);
+			return cli_fail("%s: %s", path, strerror(-r));
+		}
 	}
 	return take(f, ret_file);
 }
 
-int cli_close_file(struct cli_file *f)
+int cli_keep_file(struct cli_file *f)
 {
+	int r = 0;
+
 	if (!f->own)
 		return 0;
 	f->own = false;
-	if (close(f->fd) < 0)
-		return cli_fail("%s: %s; the file is not complete", f->name, strerror(errno));
-	return 0;
+	if (close(f->fd) < 0 || (f->temporary && rename(f->temporary, f->place) < 0))
+		r = cli_fail("%s: %s; %s", f->name, strerror(errno), cli_file_fate(f));
+	if (r == 0)
+		forget(f);
+	return r;
+}
+
+const char *cli_file_fate(const struct cli_file *f)
+{
+	return f->temporary ? "the copy is not complete, and not kept" : "the copy is not complete";
+}
+
+void cli_close_file(struct cli_file *f)
+{
+	if (f->own)
+		close(f->fd);
+	f->own = false;
+	if (f->temporary)
+		unlink(f->temporary);
+	forget(f);
 }
 
 /* 0: ready; -EINTR: a signal. Neither side of a pipe can keep us from hearing it. */

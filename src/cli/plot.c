@@ -16,8 +16,6 @@
 
 #define NS_PER_US 1e3
 
-enum { NEW_FILE_MODE = 0666 };
-
 static char *const gnuplot[] = { (char *)(uintptr_t) "gnuplot", NULL };
 
 static int spawn_gnuplot(int out, int *ret_stdin, pid_t *ret_pid)
@@ -105,17 +103,11 @@ static bool have_gnuplot(void)
 	return false;
 }
 
-int cli_plot_begin(const char *path, int *ret_fd)
+int cli_plot_check(void)
 {
-	int fd;
-
-	if (!have_gnuplot())
-		return cli_fail("--plot needs gnuplot, which is not in PATH; install it (gnuplot-nox), or leave --plot out");
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, NEW_FILE_MODE);
-	if (fd < 0)
-		return cli_fail("%s: %s", path, strerror(errno));
-	*ret_fd = fd;
-	return 0;
+	if (have_gnuplot())
+		return 0;
+	return cli_fail("--plot needs gnuplot, which is not in PATH; install it (gnuplot-nox), or leave --plot out");
 }
 
 /* What gnuplot thinks of it, its exit status tells. */

@@ -168,6 +168,28 @@ class Commands(unittest.TestCase):
         run('write', 'soft:disk.img?scratch=1M', '-i', self.make('disk.img', os.urandom(MIB)), '-l', '1')
         self.assertEqual(run('read', 'soft:disk.img?scratch=1M', '-l', '1').stdout, bytes(MIB))
 
+    def test_output_takes_the_place_of_what_was_there(self):
+        old = self.make('old', b'as it was')
+        os.chmod(old, 0o640)
+        os.mkdir('folder')
+        os.symlink('../old', 'folder/link')
+        run('read', 'soft:ram?size=1M', '-o', 'folder/link')
+        with open(old, 'rb') as f:
+            self.assertEqual(f.read(), bytes(MIB))
+        self.assertEqual(os.stat(old).st_mode & 0o777, 0o640)
+        self.assertTrue(os.path.islink('folder/link'))
+        run('read', 'soft:ram?size=1M', '--length', '512', '-o', 'new')
+        mask = os.umask(0)
+        os.umask(mask)
+        self.assertEqual(os.stat('new').st_mode & 0o777, 0o666 & ~mask)
+        self.assertEqual((sorted(os.listdir()), os.listdir('folder')), (['folder', 'new', 'old'], ['link']))
+
+    def test_output_that_others_have_open_is_written_where_it_is(self):
+        with open('old', 'w+b') as f:
+            subprocess.run([HBAKIT, 'read', 'soft:ram?size=1M', '-o', f'/dev/fd/{f.fileno()}'], pass_fds=[f.fileno()],
+                           timeout=TIMEOUT_S, check=True)
+            self.assertEqual(f.read(), bytes(MIB))
+
     def test_nothing_is_said_in_a_pipe(self):
         self.assertEqual(run('read', 'soft:null?size=2G', '-o', '/dev/null').stderr, b'')
 

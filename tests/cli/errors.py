@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # errors.py HBAKIT: every way to be wrong that we know of: one line on stderr, this line, this exit status, nothing hangs.
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,10 @@ import tempfile
 HBAKIT = os.path.abspath(sys.argv[1])
 OK, FAILED, USAGE = 0, 1, 2
 TIMEOUT_S = 60
+FILES = {
+    'small.img': b'abc', 'empty.img': b'', 'odd.bin': b'1' * 700, 'ones.bin': b'1' * 4096, 'disk.img': b'2' * (1 << 20),
+    'a,b.img': b'3' * (1 << 20), 'old': b'as it was'
+}
 
 # arguments, exit status, the line without "hbakit: "
 CASES = [
@@ -74,7 +79,19 @@ CASES = [
      '--json prints an object on standard output, so the data need a place of their own: add -o FILE'),
     ('read soft:ram -o /dev/full', FAILED, '/dev/full: No space left on device after 0 bytes; the copy is not complete'),
     ('read soft:ram -o none/out', FAILED, 'none/out: No such file or directory'),
-    ('read soft:disk.img -o disk.img', FAILED, 'disk.img: is the very file that soft:disk.img reads; name another for the output'),
+    ('read soft:disk.img -o disk.img', FAILED, 'disk.img: is the very file that soft:disk.img uses; name another for the output'),
+    ('read soft:./disk.img?serial=x -o link.img', FAILED,
+     'link.img: is the very file that soft:./disk.img?serial=x uses; name another for the output'),
+    ('read qemu:pvscsi?drive=disk.img -o disk.img', FAILED,
+     'disk.img: is the very file that qemu:pvscsi?drive=disk.img uses; name another for the output'),
+    ('read qemu:pvscsi?drive=none.img&drive=a%2cb.img,target=3,lun=1 -o ./a,b.img', FAILED,
+     './a,b.img: is the very file that qemu:pvscsi?drive=none.img&drive=a%2cb.img,target=3,lun=1 uses; name another for the output'),
+    ('read qemu:pvscsi?drive=json:{"driver":"file","filename":"disk.img"},lun=1 -o disk.img', FAILED,
+     ['disk.img: is the very file that qemu:pvscsi?drive=json:']),
+    ('read soft:ram -o folder', FAILED, 'folder: Is a directory'),
+    ('read soft:none.img -o old', FAILED, 'soft:none.img: cannot open none.img: No such file or directory'),
+    ('read soft:ram --offset 1 -o old', FAILED,
+     'soft:ram: unit 0:0 has blocks of 512 bytes; --offset and --length must be multiples of that'),
     # writing
     ('write soft:ram -i none', FAILED, 'none: No such file or directory'),
     ('write soft:ram -i folder', FAILED, 'folder: is a directory; a file or a pipe is needed'),
@@ -96,16 +113,32 @@ CASES = [
     ('bench soft:ram?size=64k --verify', FAILED,
      'soft:ram?size=64k: --verify needs a chunk for each command; this unit has 16 for --depth 32'),
     ('bench soft:ram?readonly=1 --rw write', FAILED, 'soft:ram?readonly=1: unit 0:0 is read-only; --rw write cannot be done'),
+    ('bench soft:disk.img --plot disk.img', FAILED,
+     'disk.img: is the very file that soft:disk.img uses; name another for the output'),
+    ('bench qemu:pvscsi?drive=disk.img --plot disk.img', FAILED,
+     'disk.img: is the very file that qemu:pvscsi?drive=disk.img uses; name another for the output'),
+    ('bench soft:none.img --plot old', FAILED,
+     'soft:none.img: cannot open none.img: No such file or directory' if shutil.which('gnuplot') else ['needs gnuplot']),
     ('bench soft:null?size=1M --rw randwrite --verify --time 1', FAILED, ['the first: READ: other data than were there before']),
 ]
 
 
 def prepare():
     os.mkdir('folder')
-    files = {'small.img': b'abc', 'empty.img': b'', 'odd.bin': b'1' * 700, 'ones.bin': b'1' * 4096, 'disk.img': bytes(1 << 20)}
-    for name, data in files.items():
+    for name, data in FILES.items():
         with open(name, 'wb') as f:
             f.write(data)
+    os.symlink('disk.img', 'link.img')
+
+
+def changed():
+    """What is not as it was: no command that fails may take a file away, or leave one behind."""
+    found = {}
+    for name in os.listdir('.'):
+        if os.path.isfile(name) and not os.path.islink(name):
+            with open(name, 'rb') as f:
+                found[name] = f.read()
+    return [name for name in found.keys() | FILES.keys() if found.get(name) != FILES.get(name)]
 
 
 def complaint(case, result):
@@ -133,10 +166,9 @@ def main():
             if why:
                 bad += 1
                 print(f'hbakit {case[0]}: {why}\n  stderr: {result.stderr!r}')
-        with open('disk.img', 'rb') as f:
-            if f.read() != bytes(1 << 20):
-                bad += 1
-                print('disk.img was changed')
+        for name in changed():
+            bad += 1
+            print(f'{name} was changed, or made')
         os.chdir('/')
     print(f'{len(CASES)} cases, {bad} bad')
     return bad != 0

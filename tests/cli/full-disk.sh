@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# full-disk.sh HBAKIT: a sparse image outgrows its file system: one line, exit status 1, and what was written before is there.
+# full-disk.sh HBAKIT: a sparse image outgrows its file system: one line, exit status 1, and what was written before is there. So does a
+# copy: one line, and what was there before it is there.
 . "$(dirname "$0")/../lib/lib.sh"
 hbakit=$(realpath "$1")
 requires unshare mount
@@ -26,4 +27,19 @@ for option in '' --verify; do
   expect_failure 1 write_to_small $option
   [ "$(cat "$tmp/stderr")" = "$line" ] || fail "it says: $(cat "$tmp/stderr")"
   cmp -n 1048576 "$tmp/data" "$tmp/image" || fail "what was written before the disk was full is lost"
+done
+
+# read_into_small NAME: a copy that does not fit; what lies in the file system afterwards is kept outside of it.
+read_into_small() {
+  $namespace sh -c "$small && cd $tmp/small && echo 'as it was' >old && result=0
+    '$hbakit' read 'soft:ram?size=4M' -o $1 || result=\$?
+    ls -A >../left; cp old ..; exit \$result"
+}
+
+for name in old new; do
+  expect_failure 1 read_into_small $name
+  grep -Eq "^hbakit: $name: No space left on device after [0-9]+ bytes; the copy is not complete, and not kept$" "$tmp/stderr" ||
+    fail "it says: $(cat "$tmp/stderr")"
+  [ "$(cat "$tmp/left" "$tmp/old")" = "old
+as it was" ] || fail "a copy to $name left: $(cat "$tmp/left" "$tmp/old")"
 done
