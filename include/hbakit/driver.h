@@ -257,8 +257,9 @@ void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*
 /**
  * hba_complete() - End a task; it is no longer the driver's (ParallelTaskCompletion).
  *
- * Copies what it needs of `r` and its sense before it returns; only queues, so no client's code runs under it. From any op;
- * for a task of another queue too. A task that is not with the driver, too many bytes, sense too long: a violation, named.
+ * Copies what it needs of `r` and its sense before it returns; only queues, so no client's code runs under it. From any op,
+ * for a task of another queue too; outside ops a task's end is refused: a thread of the driver's own hands what it knows to poll,
+ * by hba_queue_watch(). A task that is not with the driver, too many bytes, sense too long: a violation, named.
  */
 void hba_complete(struct hba_task *t, const struct hba_result *r);
 

@@ -913,6 +913,20 @@ static inline bool loop_is_here(const struct hba_controller *c)
 	return __atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED) == thread_here();
 }
 
+/** task_tell_stranger() - task_named()'s, of one that it refuses. */
+void task_tell_stranger(const struct task *t, const char *call) __attribute__((cold));
+
+/** task_named() - The task that a driver's `call` is about. NULL, and the violation is told: not of this op's controller, or in no op. */
+static inline struct task *task_named(struct hba_task *head, const char *call)
+{
+	const struct op *op = op_now();
+
+	if (op && pool_holds(&op->controller->pool, head))
+		return task_of(head);
+	task_tell_stranger(task_of(head), call);
+	return NULL;
+}
+
 /** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
 struct controller_plan {
 	const struct hba_driver *driver;

@@ -149,15 +149,12 @@ static void finish(struct hba_controller *c, struct task *t, enum hba_service_re
 
 void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 {
-	const struct op *op = op_now();
-	struct task *t = task_of(head);
+	struct task *t = task_named(head, "hba_tmf_complete");
 	struct hba_controller *c;
 	unsigned left;
 
-	if (op && !pool_holds(&op->controller->pool, head)) {
-		violation(op->controller, "hba_tmf_complete of a task that is not of this controller's pool");
+	if (!t)
 		return;
-	}
 	c = t->queue->controller;
 	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
 		violation(c, "hba_tmf_complete of the task with unique id %u, which is no task management task with the driver",

@@ -312,9 +312,14 @@ static const char *const state_names[] = {
 	[TASK_RETURNED] = "free",
 };
 
-__attribute__((cold)) static void tell_stranger(const char *call)
+void task_tell_stranger(const struct task *t, const char *call)
 {
-	violation(op_now()->controller, "%s of a task that is not of this controller's pool", call);
+	/* One of no op may be anybody's; who says so is a thread of the driver's own, beside the loop, or a client. */
+	if (op_now())
+		violation(op_now()->controller, "%s of a task that is not of this controller's pool", call);
+	else
+		violation(t->queue->controller, "%s of the task with unique id %u; a task's end is told in an op, such as poll",
+			  call, t->head.unique_id);
 }
 
 __attribute__((cold)) static void tell_not_with_driver(const struct task *t, const char *call)
@@ -326,18 +331,12 @@ __attribute__((cold)) static void tell_not_with_driver(const struct task *t, con
 /* The task, if it is this controller's and with the driver; else NULL, and the violation is told. */
 static inline struct task *task_with_driver(struct hba_task *head, const char *call)
 {
-	const struct op *op = op_now();
-	struct task *t = task_of(head);
+	struct task *t = task_named(head, call);
 
-	if (op && !pool_holds(&op->controller->pool, head)) {
-		tell_stranger(call);
-		return NULL;
-	}
-	if (t->state != TASK_WITH_DRIVER) {
-		tell_not_with_driver(t, call);
-		return NULL;
-	}
-	return t;
+	if (!t || t->state == TASK_WITH_DRIVER)
+		return t;
+	tell_not_with_driver(t, call);
+	return NULL;
 }
 
 /* What no device can have done. The task is over, as the driver says; but nothing it says of the data is believed. */

@@ -3,6 +3,7 @@
 #include "lib/test-driver.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 /* Unique ids count calls: 1 is the tmf task, 2 and 3 are internal, 4 is the first client's. */
@@ -26,6 +27,50 @@ static struct hba_controller *up_with(bool (*process)(struct test_driver *d, str
 	d->of_test = planted;
 	*ret_d = d;
 	return c;
+}
+
+/* ---- not in an op */
+
+static void *ends_all_ways(void *held)
+{
+	hba_complete_good(held, 0);
+	hba_requeue(held, HBA_SCOPE_LUN);
+	hba_tmf_complete(held, HBA_FUNCTION_COMPLETE);
+	return NULL;
+}
+
+#define NOT_IN_AN_OP(call) \
+	"driver test, outside any op: " call " of the task with unique id 4; a task's end is told in an op, such as poll"
+
+/* By a thread that a driver has beside the loop, and by a client, which has the task's head, too. */
+static void outside_any_op(void **state)
+{
+	struct test_driver *d;
+	struct hba_controller *c = up_with(NULL, NULL, &d);
+	struct test_io io = { .put = true };
+	struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
+	pthread_t thread;
+
+	(void)state;
+	d->hold = true;
+	test_fill_ready(t);
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	test_turns(c, 1);
+	assert_int_equal(pthread_create(&thread, NULL, ends_all_ways, t), 0);
+	pthread_join(thread, NULL);
+	ends_all_ways(t);
+	for (unsigned i = 0; i < 2; i++) {
+		test_violation(c, NOT_IN_AN_OP("hba_complete"));
+		test_violation(c, NOT_IN_AN_OP("hba_requeue"));
+		test_violation(c, NOT_IN_AN_OP("hba_tmf_complete"));
+	}
+	test_turns(c, 3);
+	assert_int_equal(io.done, 0);
+	d->release = 1;
+	test_wait(c, &io, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	test_no_violation(c);
+	test_down(d, c);
 }
 
 /* ---- not its task */
@@ -495,6 +540,7 @@ static void waiting_in_a_hot_op(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(outside_any_op),
 		cmocka_unit_test(idle_task),
 		cmocka_unit_test(free_task),
 		cmocka_unit_test(task_not_sent_yet),

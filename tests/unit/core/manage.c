@@ -290,7 +290,7 @@ static void one_at_a_time(void **state)
 		test_turns(b.r.c, 3);
 		assert_int_equal(b.r.d->n_functions, i + 1);
 		assert_int_equal(q[i].done, 0);
-		hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+		AS_DRIVER(b.r.c, hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 		test_turns(b.r.c, 2);
 		assert_int_equal(q[i].done, 1);
 	}
@@ -327,7 +327,7 @@ static void deadlines(void **state)
 	ask(&b, &third, HBA_TARGET_RESET, NULL);
 	test_turns(b.r.c, 5);
 	assert_int_equal(b.r.d->n_functions, 1); /* the frame is out still */
-	hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.r.c, hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	test_turns(b.r.c, 3);
 	assert_int_equal(first.done, 1);
 	assert_int_equal(third.done, 1);
@@ -420,12 +420,12 @@ static void an_answer_that_is_none(void **state)
 	b.r.d->tmf[HBA_CLEAR_ACA] = TEST_SILENT;
 	ask(&b, &q, HBA_CLEAR_ACA, NULL);
 	test_turns(b.r.c, 2);
-	hba_tmf_complete(b.r.d->silent_tmf, HBA_IN_PROCESS);
+	AS_DRIVER(b.r.c, hba_tmf_complete(b.r.d->silent_tmf, HBA_IN_PROCESS));
 	test_turns(b.r.c, 2);
 	assert_int_equal(q.response, HBA_DELIVERY_FAILURE);
 	assert_true(test_event(b.r.c, HBA_EVENT_VIOLATION, &e));
 	/* Twice. */
-	hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.r.c, hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	assert_true(test_event(b.r.c, HBA_EVENT_VIOLATION, &e));
 	assert_int_equal(q.done, 1);
 	rig_down(&b.r);

@@ -228,7 +228,7 @@ static void cancelled_is_never_sent_again(void **state)
 	t = send(unit(&r, 0), &io, true);
 	test_turns(r.c, 1);
 	hba_cancel(t);
-	hba_complete_failed(r.d->held[0], HBA_NOT_DELIVERED, HBA_SENT_NO);
+	AS_DRIVER(r.c, hba_complete_failed(r.d->held[0], HBA_NOT_DELIVERED, HBA_SENT_NO));
 	r.d->n_held = 0;
 	test_wait(r.c, &io, 1);
 	rig_pass(&r, 10 * BUSY_MS, BUSY_MS);
@@ -269,7 +269,7 @@ static void limit_shrinks_and_grows_again(void **state)
 	test_turns(r.c, 1);
 	assert_int_equal(r.d->n_held, 8);
 	for (unsigned i = 4; i < 8; i++)
-		hba_complete_failed(r.d->held[i], HBA_TASK_SET_FULL, HBA_SENT_YES);
+		AS_DRIVER(r.c, hba_complete_failed(r.d->held[i], HBA_TASK_SET_FULL, HBA_SENT_YES));
 	r.d->n_held = 4;
 	test_turns(r.c, 2);
 	assert_int_equal(lun->limit, 4);
@@ -379,7 +379,7 @@ static void request_sense_goes_next_with_the_unit_frozen(void **state)
 	r.d->hold = true;
 	send(unit(&r, 0), &bad, false);
 	test_turns(r.c, 1);
-	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.kept[0][0] = MEDIUM_ERROR_KEY;
 	r.kept[0][1] = 0x11;
@@ -400,9 +400,9 @@ static void request_sense_goes_next_with_the_unit_frozen(void **state)
 			uint8_t sense[18];
 
 			hba_sense(sense, MEDIUM_ERROR_KEY, 0x11, 0);
-			hba_complete_good(r.d->held[i], hba_task_copy_to(r.d->held[i], 0, sense, sizeof(sense)));
+			AS_DRIVER(r.c, hba_complete_good(r.d->held[i], hba_task_copy_to(r.d->held[i], 0, sense, sizeof(sense))));
 		} else {
-			hba_complete_good(r.d->held[i], 0);
+			AS_DRIVER(r.c, hba_complete_good(r.d->held[i], 0));
 		}
 	r.d->n_held = 0;
 	test_wait(r.c, &bad, 1);
@@ -447,7 +447,7 @@ static void several_at_once(void **state)
 	test_turns(r.c, 1);
 	assert_int_equal(r.d->n_held, 8);
 	for (unsigned i = 0; i < 8; i++)
-		hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+		AS_DRIVER(r.c, hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.d->hold = false;
 	hba_controller_rescan(r.c);
@@ -510,7 +510,7 @@ static void stop_while_sense_is_fetched(void **state)
 			send(unit(&r, i & 1), &io, false);
 		test_turns(r.c, 1);
 		for (unsigned i = 0; i < 4; i++)
-			hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+			AS_DRIVER(r.c, hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 		r.d->n_held = 0;
 		test_turns(r.c, turns);
 		assert_int_equal(io.done, 0);

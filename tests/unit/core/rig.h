@@ -7,7 +7,7 @@
 #define UNIT_CORE_RIG_H
 
 /* Before cmocka, whose fail() is a macro. */
-#include "core/core.h"
+#include "as-driver.h"
 
 #include "lib/test-driver.h"
 

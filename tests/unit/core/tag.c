@@ -80,12 +80,12 @@ static void come_and_go(uint64_t bits)
 			struct hba_task *victim = r.d->held[which];
 
 			r.d->held[which] = r.d->held[--r.d->n_held];
-			hba_complete_good(victim, 0);
+			AS_DRIVER(r.c, hba_complete_good(victim, 0));
 		}
 	}
 	assert_true(reached > 4);
 	while (r.d->n_held)
-		hba_complete_good(r.d->held[--r.d->n_held], 0);
+		AS_DRIVER(r.c, hba_complete_good(r.d->held[--r.d->n_held], 0));
 	test_wait(r.c, &io, sent);
 	rig_down(&r);
 }

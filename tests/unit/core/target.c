@@ -367,13 +367,13 @@ static void destroy_ends_unsent_tasks_at_once(void **state)
 	assert_int_equal(bus.released, 0);
 	/* What the driver has it finds until it gives it back. */
 	assert_ptr_equal(hba_task_by_id(hba_controller_queue(r.c, 0), t->unique_id), t);
-	hba_complete_good(r.d->held[0], 0);
+	AS_DRIVER(r.c, hba_complete_good(r.d->held[0], 0));
 	r.d->n_held = 0;
 	test_wait(r.c, &out, 1);
 	rig_until_scanned(&r);
 	assert_int_equal(bus.released, 0);
 	/* The other is one the target never got: it is not sent to where nobody is. */
-	hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	AS_DRIVER(r.c, hba_complete_failed(t, HBA_NOT_DELIVERED, HBA_SENT_NO));
 	test_wait(r.c, &out, 2);
 	assert_int_equal(out.last.outcome, HBA_NOT_PRESENT);
 	released_once(&r);
@@ -391,7 +391,7 @@ static void what_is_handed_back_ends_too(void **state)
 	up_with_one_out(&r, &io);
 	assert_int_equal(hba_target_destroy(r.c, 0), 0);
 	test_turns(r.c, 1);
-	hba_requeue(r.d->held[0], HBA_SCOPE_LUN);
+	AS_DRIVER(r.c, hba_requeue(r.d->held[0], HBA_SCOPE_LUN));
 	r.d->n_held = 0;
 	test_wait(r.c, &io, 1);
 	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the test says so. */
-#include "core/core.h"
+#include "as-driver.h"
 
 #include "lib/deaf-bus.h"
 #include "lib/test-driver.h"
@@ -486,7 +486,7 @@ static void a_clients_function_after_a_pause(void **state)
 	test_advance(b.d, RUNG - 1);
 	test_turns(b.c, 3);
 	assert_int_equal(r.done, 0);
-	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.c, hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	test_turns(b.c, 2);
 	assert_int_equal(r.done, 1);
 	assert_int_equal(r.response, HBA_FUNCTION_COMPLETE);
@@ -502,7 +502,7 @@ static void a_clients_function_is_waited_for(void **state)
 	(void)state;
 	bench_up(&b);
 	expire_behind(&b, &client);
-	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.c, hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	until_back(&b);
 	assert_int_equal(client.done, 1);
 	assert_int_equal(client.response, HBA_FUNCTION_COMPLETE);
@@ -559,7 +559,7 @@ static void answer_comes_late(void **state)
 	send(b.victim, &b.others, TIMEOUT);
 	test_turns(b.c, 5);
 	assert_int_equal(b.others.done, 0);
-	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.c, hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	test_wait(b.c, &b.others, 1);
 	rungs_were(&b, "01");
 	/* And the next abort has its frame. */
@@ -584,7 +584,7 @@ static void others_go_on(void **state)
 		assert_int_equal(test_ready(b.other), HBA_GOOD);
 	assert_int_equal(b.d->n_held, 1); /* the unit that is in trouble gets nothing new */
 	b.d->release = 1;
-	hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE);
+	AS_DRIVER(b.c, hba_tmf_complete(b.d->silent_tmf, HBA_FUNCTION_COMPLETE));
 	until_back(&b);
 	test_turns(b.c, 2);
 	b.d->release = 1;
