@@ -958,6 +958,8 @@ void life_let_go(struct hba_controller *c);
 /** life_turn() - Whatever letting go can do now. Loop. */
 void life_turn(struct hba_controller *c);
 uint64_t life_next(const struct hba_controller *c);
+/** driver_error() - What hba_error() says of an op that has failed: the driver's own sentence, if it has left one. Returns `error`. */
+int driver_error(const struct hba_controller *c, const char *op, int error);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
 
 /* ---- driver.c -------------------------------------------------------------------------------------------------------- */

@@ -143,9 +143,9 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 
 /* ---- the steps up */
 
-static int driver_error(struct hba_controller *c, const char *op, int error)
+int driver_error(const struct hba_controller *c, const char *op, int error)
 {
-	if (error != -EPROTO && c->op_sentence[0])
+	if (c->op_sentence[0])
 		return fail(error, "%s: %s", c->uri, c->op_sentence);
 	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op, strerror(-error));
 }
@@ -193,12 +193,13 @@ static int run_map(struct hba_controller *c, struct job *job)
 
 static int run_start(struct hba_controller *c, struct job *job)
 {
+	uint64_t violations = c->violations;
 	int r = c->driver->start ? c->driver->start(c) : 0;
 
 	(void)job;
 	if (r > 0)
 		r = no_errno(c, r);
-	else if (r < 0)
+	else if (r < 0 && c->violations == violations)
 		driver_error(c, "start", r);
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
 	return r;

@@ -5,7 +5,6 @@
 #include "core/core.h"
 
 #include <errno.h>
-#include <string.h>
 
 enum { QUIET_MS = 10 * MS_PER_S };
 
@@ -50,8 +49,7 @@ static int call(struct hba_controller *c, enum hba_power state, int (*run)(struc
 
 	c->power = state;
 	r = service_call(c, &job);
-	return r < 0 && !c->stuck ? fail(r, "%s: driver %s failed in set_power_state: %s", c->uri, c->driver->name, strerror(-r))
-				  : r;
+	return r < 0 && !c->stuck ? driver_error(c, job.name, r) : r;
 }
 
 /* Without the op off is a stop: what the bus does not confirm then is not paused, it is over. */

@@ -18,7 +18,7 @@ static int set_power_state(struct hba_controller *c, enum hba_power state)
 {
 	power.told[power.n++ % 8] = state;
 	power.out_then += c->queues[0]->with_driver;
-	return power.error;
+	return power.error ? hba_fail(c, power.error, "the regulator does not answer") : 0;
 }
 
 static void up(struct rig *r, bool with_op)
@@ -161,6 +161,7 @@ static void a_driver_that_refuses(void **state)
 	up(&r, true);
 	power.error = -EIO;
 	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_LOW), -EIO);
+	assert_string_equal(hba_error(), "test:: the regulator does not answer");
 	assert_int_equal(hba_controller_state(r.c), HBA_STARTED);
 	assert_int_equal(test_ready(hba_lun_find(r.c, 0, 0)), HBA_GOOD);
 	power.error = 0;
