@@ -169,9 +169,34 @@ static void find_impossible_mask(uint64_t mask, struct faults *wrong)
 		fault(wrong, "; ", "constraints.hba_data_mask leaves %u address bits, below %d", width, MIN_ADDRESS_BITS);
 }
 
+/* A segment begins aligned, so no list of more than one could go on where the one before had to end. */
+static void find_too_short(const struct hba_constraints *k, const char *name, uint64_t bytes, struct faults *wrong)
+{
+	if (bytes && k->alignment > bytes)
+		fault(wrong, "; ", "constraints.alignment %llu is above %s %llu", (unsigned long long)k->alignment, name,
+		      (unsigned long long)bytes);
+}
+
+static void find_impossible_constraints(const struct hba_constraints *k, bool dma, struct faults *wrong)
+{
+	if (!is_power_of_two(k->alignment))
+		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two", (unsigned long long)k->alignment);
+	find_impossible_mask(k->hba_data_mask, wrong);
+	if (k->boundary && !is_power_of_two(k->boundary))
+		fault(wrong, "; ", "constraints.boundary is %llu, not a power of two", (unsigned long long)k->boundary);
+	if (k->boundary && k->boundary < MIN_SEGMENT_BYTES)
+		fault(wrong, "; ", "constraints.boundary is %llu, below one block", (unsigned long long)k->boundary);
+	if (k->max_transfer && k->max_transfer < MIN_SEGMENT_BYTES)
+		fault(wrong, "; ", "constraints.max_transfer is %llu, below one block", (unsigned long long)k->max_transfer);
+	if (!dma)
+		return;
+	find_too_short(k, "max_segment_bytes_read", k->max_segment_bytes_read, wrong);
+	find_too_short(k, "max_segment_bytes_write", k->max_segment_bytes_write, wrong);
+	find_too_short(k, "boundary", k->boundary, wrong);
+}
+
 static void find_contradictions(const struct hba_controller *c, const struct hba_report *r, struct faults *wrong)
 {
-	const struct hba_constraints *k = &r->constraints;
 	uint64_t pool = r->max_tasks + r->internal_tasks + TMF_TASKS;
 
 	if (r->size != sizeof(*r))
@@ -193,18 +218,7 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 		fault(wrong, "; ", "manages_devices is set, but there is no op discover");
 	if (r->data_mode == HBA_DATA_REGION)
 		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which needs the remote pair, and there is none yet");
-	if (!is_power_of_two(k->alignment))
-		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two", (unsigned long long)k->alignment);
-	find_impossible_mask(k->hba_data_mask, wrong);
-	if (k->boundary && !is_power_of_two(k->boundary))
-		fault(wrong, "; ", "constraints.boundary is %llu, not a power of two", (unsigned long long)k->boundary);
-	if (k->boundary && k->boundary < MIN_SEGMENT_BYTES)
-		fault(wrong, "; ", "constraints.boundary is %llu, below one block", (unsigned long long)k->boundary);
-	if (k->max_transfer && k->max_transfer < MIN_SEGMENT_BYTES)
-		fault(wrong, "; ", "constraints.max_transfer is %llu, below one block", (unsigned long long)k->max_transfer);
-	if (r->data_mode == HBA_DATA_DMA && k->alignment > k->max_segment_bytes_read)
-		fault(wrong, "; ", "constraints.alignment %llu is above max_segment_bytes_read %llu",
-		      (unsigned long long)k->alignment, (unsigned long long)k->max_segment_bytes_read);
+	find_impossible_constraints(&r->constraints, r->data_mode == HBA_DATA_DMA, wrong);
 }
 
 /* Those that a CDB may have, up to `most` bytes: a bit for each. */

@@ -160,6 +160,30 @@ static void smaller_than_a_block(void **state)
 		       "constraints.max_transfer is 511, below one block");
 }
 
+static void no_room_for_a_segment(struct hba_report *r)
+{
+	r->data_mode = HBA_DATA_DMA;
+	r->constraints = (struct hba_constraints) { .max_segments_read = 16,
+						    .max_segments_write = 16,
+						    .max_segment_bytes_read = 512,
+						    .max_segment_bytes_write = 1024,
+						    .alignment = 4096,
+						    .address_bits = 64,
+						    .hba_data_mask = UINT64_MAX,
+						    .boundary = 2048 };
+}
+
+/* The list would have to go on where no segment may begin. */
+static void segments_shorter_than_their_alignment(void **state)
+{
+	(void)state;
+	refused_report(
+		no_room_for_a_segment,
+		"driver test, initialize: the report cannot be: constraints.alignment 4096 is above max_segment_bytes_read 512; "
+		"constraints.alignment 4096 is above max_segment_bytes_write 1024; constraints.alignment 4096 is above boundary "
+		"2048");
+}
+
 static void align_to_8k(struct hba_report *r)
 {
 	r->constraints.hba_data_mask = ~UINT64_C(8191);
@@ -283,21 +307,33 @@ static void start_fails(void **state)
 
 static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
 {
-	(void)d;
 	(void)t;
-	if (op == TEST_START)
-		hba_fail(c, -EIO, "the chip's firmware is %d years old", 12);
+	if (d->fail[op].call)
+		hba_fail(c, d->fail[op].error, "the chip's firmware is %d years old", 12);
 }
 
-static void start_says_why(void **state)
+static void says_why(enum test_op op, int error)
 {
 	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
 
-	(void)state;
 	d->inside = say_why;
-	d->fail[TEST_START].call = 1;
-	d->fail[TEST_START].error = -EIO;
-	refused(d, -EIO, "test:: the chip's firmware is 12 years old");
+	d->fail[op].call = 1;
+	d->fail[op].error = error;
+	c = test_open(d, NULL);
+	assert_int_equal(hba_controller_start(c), error);
+	assert_string_equal(hba_error(), "test:: the chip's firmware is 12 years old");
+	test_down(d, c);
+}
+
+/* Whatever the errno, also one that violations have. */
+static void an_op_says_why(void **state)
+{
+	(void)state;
+	says_why(TEST_INITIALIZE, -EIO);
+	says_why(TEST_INITIALIZE, -EPROTO);
+	says_why(TEST_START, -EIO);
+	says_why(TEST_START, -EPROTO);
 }
 
 static void say_too_much(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
@@ -336,13 +372,14 @@ int main(void)
 		cmocka_unit_test(contradictory),
 		cmocka_unit_test(smaller_than_a_block),
 		cmocka_unit_test(data_by_region),
+		cmocka_unit_test(segments_shorter_than_their_alignment),
 		cmocka_unit_test(manager_without_discover),
 		cmocka_unit_test(tmfs_without_manage),
 		cmocka_unit_test(report_resized),
 		cmocka_unit_test(initialize_fails),
 		cmocka_unit_test(initialize_returns_a_count),
 		cmocka_unit_test(start_fails),
-		cmocka_unit_test(start_says_why),
+		cmocka_unit_test(an_op_says_why),
 		cmocka_unit_test(more_faults_than_fit),
 		cmocka_unit_test(hba_data_that_cannot_lie_so),
 		cmocka_unit_test(a_sentence_that_is_too_long),
