@@ -139,8 +139,11 @@ static void assert_told(struct rig *rig, unsigned nexus, uint16_t asc)
 
 /* ---- who is let in ------------------------------------------------------------------------------------------------------ */
 
-/* What a command asks for, as SPC-4 and SBC-3 list it: written down a second time, in their words. */
-enum kind { ALWAYS, READS, WRITES };
+/*
+ * What a command asks for, as SPC-4 and SBC-3 list it: written down a second time, in their words. OWN: what the command itself is about,
+ * and tested below.
+ */
+enum kind { ALWAYS, READS, WRITES, OWN };
 
 struct probe {
 	uint8_t cdb[16];
@@ -154,33 +157,103 @@ static const struct probe probes[] = {
 	{ { SCSI_REQUEST_SENSE, 0, 0, 0, 18 }, 6, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16 }, 12, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_READ_CAPACITY_10 }, 10, HBA_FROM_TARGET, ALWAYS },
-	{ { SCSI_SERVICE_ACTION_IN_16, 0x10, [13] = 32 }, 16, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_READ_CAPACITY_16, [13] = 32 }, 16, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_LOG_SENSE, 0, 0x40, [8] = 64 }, 10, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_PERSISTENT_RESERVE_IN, 0, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_PERSISTENT_RESERVE_IN, 1, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_PERSISTENT_RESERVE_IN, 2, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_PERSISTENT_RESERVE_IN, 3, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_READ_6, 0, 0, 0, 1 }, 6, HBA_FROM_TARGET, READS },
 	{ { SCSI_READ_10, [8] = 1 }, 10, HBA_FROM_TARGET, READS },
 	{ { SCSI_READ_12, [9] = 1 }, 12, HBA_FROM_TARGET, READS },
 	{ { SCSI_READ_16, [13] = 1 }, 16, HBA_FROM_TARGET, READS },
+	{ { SCSI_VERIFY_10, [8] = 1 }, 10, HBA_NO_DATA, READS },
+	{ { SCSI_VERIFY_12, [9] = 1 }, 12, HBA_NO_DATA, READS },
+	{ { SCSI_VERIFY_16, [13] = 1 }, 16, HBA_NO_DATA, READS },
+	{ { SCSI_PRE_FETCH_10, [8] = 1 }, 10, HBA_NO_DATA, READS },
+	{ { SCSI_PRE_FETCH_16, [13] = 1 }, 16, HBA_NO_DATA, READS },
+	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_GET_LBA_STATUS, [13] = 32 }, 16, HBA_FROM_TARGET, READS },
 	{ { SCSI_MODE_SENSE_6, 0, 0x3f, 0, 255 }, 6, HBA_FROM_TARGET, READS },
 	{ { SCSI_MODE_SENSE_10, 0, 0x3f, [8] = 255 }, 10, HBA_FROM_TARGET, READS },
+	{ { SCSI_RECEIVE_DIAGNOSTIC_RESULTS, 0, 0, 0, 32 }, 6, HBA_FROM_TARGET, READS },
+	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, [9] = 64 }, 12, HBA_FROM_TARGET, READS },
+	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, [9] = 16 }, 12, HBA_FROM_TARGET, READS },
 	{ { SCSI_WRITE_6, 0, 0, 0, 1 }, 6, HBA_TO_TARGET, WRITES },
 	{ { SCSI_WRITE_10, [8] = 1 }, 10, HBA_TO_TARGET, WRITES },
 	{ { SCSI_WRITE_12, [9] = 1 }, 12, HBA_TO_TARGET, WRITES },
 	{ { SCSI_WRITE_16, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_AND_VERIFY_10, [8] = 1 }, 10, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_AND_VERIFY_12, [9] = 1 }, 12, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_AND_VERIFY_16, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_SAME_10, [8] = 1 }, 10, HBA_TO_TARGET, WRITES },
+	{ { SCSI_WRITE_SAME_16, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_COMPARE_AND_WRITE, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_ORWRITE_16, [13] = 1 }, 16, HBA_TO_TARGET, WRITES },
+	{ { SCSI_UNMAP }, 10, HBA_NO_DATA, WRITES },
 	{ { SCSI_SYNCHRONIZE_CACHE_10 }, 10, HBA_NO_DATA, WRITES },
 	{ { SCSI_SYNCHRONIZE_CACHE_16 }, 16, HBA_NO_DATA, WRITES },
+	{ { SCSI_MODE_SELECT_6 }, 6, HBA_NO_DATA, WRITES },
+	{ { SCSI_MODE_SELECT_10 }, 10, HBA_NO_DATA, WRITES },
+	{ { SCSI_SEND_DIAGNOSTIC }, 6, HBA_NO_DATA, WRITES },
+	{ { SCSI_START_STOP_UNIT, 0, 0, 0, 0 }, 6, HBA_NO_DATA, WRITES }, /* stop; the next one starts it again */
+	{ { SCSI_START_STOP_UNIT, 0, 0, 0, 1 }, 6, HBA_NO_DATA, ALWAYS },
+	{ { SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1 }, 6, HBA_NO_DATA, WRITES },
+	{ { SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0 }, 6, HBA_NO_DATA, ALWAYS },
+	{ { SCSI_RESERVE_6 }, .kind = OWN },
+	{ { SCSI_RESERVE_10 }, .kind = OWN },
+	{ { SCSI_RELEASE_6 }, .kind = OWN },
+	{ { SCSI_RELEASE_10 }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, REGISTER }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, RESERVE }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, RELEASE }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, CLEAR }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, PREEMPT }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, PREEMPT_AND_ABORT }, .kind = OWN },
+	{ { SCSI_PERSISTENT_RESERVE_OUT, REGISTER_AND_IGNORE }, .kind = OWN },
 };
+
+static bool has_probe(uint8_t opcode, const struct row *action)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].cdb[0] == opcode && (!action || (probes[i].cdb[1] & ACTION_MASK) == action->action))
+			return true;
+	return false;
+}
+
+static void every_command_is_probed(void **state)
+{
+	(void)state;
+	for (unsigned opcode = 0; opcode <= UINT8_MAX; opcode++) {
+		const struct row *row = target_row((uint8_t)opcode);
+
+		if (row->run && !has_probe((uint8_t)opcode, NULL))
+			fail_msg("%s (%02x) has no probe", row->name, opcode);
+		for (const struct row *action = row->actions; action && action->name; action++)
+			if (!has_probe((uint8_t)opcode, action))
+				fail_msg("%s (%02x/%02x) has no probe", action->name, opcode, action->action);
+	}
+}
+
+/* All data are zeros, as the blocks are: so COMPARE AND WRITE finds what it expects. */
+static enum hba_outcome send_probe(struct rig *rig, const struct probe *p)
+{
+	struct scsi_cdb cdb = rig_cdb(p->cdb, p->length);
+	enum hba_outcome outcome;
+
+	memset(rig->data, 0, 1024);
+	outcome = rig_run(rig, &cdb, (enum hba_direction)p->direction, p->direction ? 1024 : 0);
+	return outcome == HBA_CONDITION_MET ? HBA_GOOD : outcome; /* PRE-FETCH's word for it */
+}
 
 static void probe_all(struct rig *rig, unsigned nexus, bool reads, bool writes)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-		const struct probe *p = &probes[i];
-		struct scsi_cdb cdb = rig_cdb(p->cdb, p->length);
+	rig->nexus = (uint8_t)nexus;
+	for (const struct probe *p = probes; p < probes + ARRAY_SIZE(probes); p++) {
 		bool allowed = p->kind == ALWAYS || (p->kind == READS && reads) || (p->kind == WRITES && writes);
 
-		rig->nexus = (uint8_t)nexus;
-		rig_run(rig, &cdb, (enum hba_direction)p->direction, p->direction ? 512 : 0);
-		if (rig->last.command.outcome != (allowed ? HBA_GOOD : HBA_RESERVATION_CONFLICT))
-			fail_msg("opcode %02x, nexus %u: outcome %x", p->cdb[0], nexus, (unsigned)rig->last.command.outcome);
+		if (p->kind != OWN && send_probe(rig, p) != (allowed ? HBA_GOOD : HBA_RESERVATION_CONFLICT))
+			fail_msg("opcode %02x/%02x, nexus %u: outcome %x", p->cdb[0], p->cdb[1], nexus,
+				 (unsigned)rig->last.command.outcome);
 	}
 }
 
@@ -541,6 +614,7 @@ static void damaged_files_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_command_is_probed),
 		WITH_BENCH(the_table_holds_for_every_type_and_standing),
 		WITH_BENCH(legacy_reservation_keeps_others_out),
 		WITH_BENCH(legacy_commands_beside_persistent_ones),
