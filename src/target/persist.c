@@ -322,7 +322,8 @@ static int take_over(struct change *h)
 	if (check_scope_and_type(h))
 		return 1;
 	remove_named(h, true);
-	if (type >= RESERVE_WRITE_REGISTRANTS && type != h->type)
+	/* Whoever is left holds to another table now, whatever the old one was (SPC-4 5.12.11). */
+	if (type != h->type)
 		tell_others(h, TARGET_RESERVATIONS_RELEASED);
 	h->next.type = h->type;
 	h->next.holder = (int8_t)h->c->nexus;

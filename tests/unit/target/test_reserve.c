@@ -441,10 +441,35 @@ static void preempting_takes_over(void **state)
 		assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 1), HBA_RESERVATION_CONFLICT); /* it is a stranger now */
 		/* Oneself: only the type changes. */
 		assert_int_equal(out(rig, B, action, WE, key_of[B], key_of[B]), HBA_GOOD);
+		assert_told(rig, C, SCSI_ASC_RESERVATIONS_RELEASED);
 		assert_int_equal(held(rig, &key), WE);
 		assert_int_equal(key, key_of[B]);
 		forget_all(rig);
 	}
+}
+
+/* From any type to any other: whoever stays registered hears of it, unless nothing has changed for him. */
+static void a_preempted_type_is_told_to_those_who_stay(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+
+	for (size_t before = 0; before < ARRAY_SIZE(types); before++)
+		for (size_t after = 0; after < ARRAY_SIZE(types); after++) {
+			bool all = types[before] == WEAR || types[before] == EAAR;
+
+			hold(rig, A, types[before]);
+			enroll(rig, B);
+			enroll(rig, C);
+			assert_int_equal(out(rig, B, PREEMPT, types[after], key_of[B], all ? 0 : key_of[A]), HBA_GOOD);
+			assert_told(rig, A, SCSI_ASC_REGISTRATIONS_PREEMPTED);
+			assert_told(rig, B, 0);
+			/* Where all held it, all but the new holder have gone. */
+			assert_told(rig, C,
+				    all               ? SCSI_ASC_REGISTRATIONS_PREEMPTED
+				    : before == after ? 0
+						      : SCSI_ASC_RESERVATIONS_RELEASED);
+			forget_all(rig);
+		}
 }
 
 static void preempting_a_registration_leaves_the_reservation(void **state)
@@ -624,6 +649,7 @@ int main(void)
 		WITH_BENCH(a_holder_that_leaves_lets_go),
 		WITH_BENCH(clearing_tells_the_others),
 		WITH_BENCH(preempting_takes_over),
+		WITH_BENCH(a_preempted_type_is_told_to_those_who_stay),
 		WITH_BENCH(preempting_a_registration_leaves_the_reservation),
 		WITH_BENCH(bad_parameters_are_pointed_at),
 		WITH_BENCH(capabilities_and_full_status),
