@@ -454,6 +454,7 @@ int target_pr_preempt_and_abort(struct target_command *c)
 	if (run_change(c, do_preempt, &removed))
 		return 0;
 	s = target_lock(c->unit);
+	s->prevented &= (uint8_t)~removed; /* as if each had allowed it: it may never come back to do so (SBC-3 5.11) */
 	aca = s->aca != TARGET_NO_NEXUS && (removed & 1U << s->aca);
 	if (aca)
 		s->aca = TARGET_NO_NEXUS;

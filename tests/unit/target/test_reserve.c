@@ -472,6 +472,30 @@ static void a_preempted_type_is_told_to_those_who_stay(void **state)
 		}
 }
 
+/* PREVENT of one who has gone for good would keep the medium in for ever; PREEMPT AND ABORT is how to be rid of him. */
+static void preempt_and_abort_ends_what_victims_prevented(void **state)
+{
+	struct rig *rig = &((struct bench *)*state)->rig;
+	struct scsi_cdb prevent = RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1, 0);
+	struct scsi_cdb eject = RIG_CDB(SCSI_START_STOP_UNIT, 0, 0, 0, 2, 0);
+
+	rig->device.units[0].removable = true;
+	for (uint8_t action = PREEMPT; action <= PREEMPT_AND_ABORT; action++) {
+		enroll(rig, A);
+		if (action == PREEMPT)
+			enroll(rig, B);
+		assert_int_equal(plain(rig, A, prevent), HBA_GOOD);
+		assert_int_equal(plain(rig, C, prevent), HBA_GOOD);
+		assert_int_equal(out(rig, B, action, 0, key_of[B], key_of[A]), HBA_GOOD);
+		rig_forget_attention(rig);
+		assert_int_equal(plain(rig, B, eject), HBA_CHECK_CONDITION); /* C is no victim */
+		prevent.bytes[4] = 0;
+		assert_int_equal(plain(rig, C, prevent), HBA_GOOD);
+		prevent.bytes[4] = 1;
+		assert_int_equal(plain(rig, B, eject), action == PREEMPT ? HBA_CHECK_CONDITION : HBA_GOOD);
+	}
+}
+
 static void preempting_a_registration_leaves_the_reservation(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
@@ -650,6 +674,7 @@ int main(void)
 		WITH_BENCH(clearing_tells_the_others),
 		WITH_BENCH(preempting_takes_over),
 		WITH_BENCH(a_preempted_type_is_told_to_those_who_stay),
+		WITH_BENCH(preempt_and_abort_ends_what_victims_prevented),
 		WITH_BENCH(preempting_a_registration_leaves_the_reservation),
 		WITH_BENCH(bad_parameters_are_pointed_at),
 		WITH_BENCH(capabilities_and_full_status),
