@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """server.py: what the NBD tests share: `hbakit serve` as a child, foreign clients, and an end with 77 where something is missing."""
 import json
+import math
 import os
 import random
 import select
@@ -9,10 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 SKIPPED = 77
 TIMEOUT_S = 100
+GIVING_BACK_S = 30
 MIB = 1 << 20
+WARM = 8  # clients at once, after which the C library keeps about as many stacks as it ever does: 40 MiB
+MOST_KIB = 512  # for each client that has been there: for a hundred more than those stacks, and half of a leak of 1 MiB
 os.environ['PATH'] += ':/usr/sbin:/sbin'
 
 
@@ -43,6 +48,13 @@ def image(name, mib, seed=None):
 def children(pid):
     with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
         return list(map(int, f.read().split()))
+
+
+class Holds(NamedTuple):
+    """What nbdkit has taken. Memory is what it may write to, whether it has or not."""
+    descriptors: int
+    threads: int
+    kib: int
 
 
 class Server:
@@ -77,15 +89,27 @@ class Server:
             return f.read()
 
     def holds(self):
-        """Descriptors and threads of nbdkit."""
-        return len(os.listdir(f'/proc/{self.nbdkit}/fd')), len(os.listdir(f'/proc/{self.nbdkit}/task'))
+        with open(f'/proc/{self.nbdkit}/status', encoding='ascii') as f:
+            status = dict(line.split(':', 1) for line in f)
+        return Holds(len(os.listdir(f'/proc/{self.nbdkit}/fd')), int(status['Threads']), int(status['VmData'].split()[0]))
 
-    def settles_at(self, holds):
-        """It gives back what it took, sooner or later."""
-        until = time.monotonic() + TIMEOUT_S
-        while self.holds() > holds and time.monotonic() < until:
+    def has_given_back(self, before, clients, kib_each=MOST_KIB):
+        """What they took, sooner or later: each of the numbers."""
+        most, now = before._replace(kib=before.kib + clients * kib_each), self.holds()
+        until = time.monotonic() + GIVING_BACK_S
+        while any(n > m for n, m in zip(now, most)) and time.monotonic() < until:
             time.sleep(0.02)
-        return self.holds()
+            now = self.holds()
+        for name, was, is_now, limit in zip(now._fields, before, now, most):
+            assert is_now <= limit, f'{clients} clients left {name} behind: {was} before, {is_now} now'
+        return now
+
+    def idle(self, connect):
+        """Asked before any client: what it holds without one, when the first ones have been there."""
+        start = self.holds()
+        for c in [connect() for _ in range(WARM)]:
+            c.close()
+        return self.has_given_back(start, WARM, kib_each=math.inf)
 
     def __enter__(self):
         return self
