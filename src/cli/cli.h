@@ -245,7 +245,7 @@ struct cli_file {
 
 int cli_open_input(const char *path, struct cli_file *ret_file); /* NULL or "-": stdin. Told */
 /** cli_open_output() - NULL or "-": stdout. What a regular file holds stays there until cli_keep_file(). Told. */
-int cli_open_output(const char *path, struct cli_file *ret_file);
+int cli_open_output(struct cli_session *s, const char *path, struct cli_file *ret_file);
 /** cli_keep_file() - The output is whole: close it, and put it into its place. Told. */
 int cli_keep_file(struct cli_file *f);
 /** cli_close_file() - Output that was not kept is gone; what was there before is as it was. Harmless twice. */
@@ -268,6 +268,6 @@ struct histogram;
 /** cli_plot_check() - Is there gnuplot? 0, or CLI_FAILED, told. */
 int cli_plot_check(void);
 /** cli_plot() - Draw into `fd`. 0, or CLI_FAILED, told. */
-int cli_plot(const struct histogram *h, const char *title, int fd);
+int cli_plot(struct cli_session *s, const struct histogram *h, const char *title, int fd);
 
 #endif

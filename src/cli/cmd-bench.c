@@ -158,7 +158,7 @@ static int print_text(const struct arguments *a, const struct bench_result *resu
 	return cli_finish_output();
 }
 
-static int plot(const struct arguments *a, const struct bench_result *result, struct cli_file *file)
+static int plot(struct cli_session *s, const struct arguments *a, const struct bench_result *result, struct cli_file *file)
 {
 	char title[TITLE], size[16];
 	int r;
@@ -166,16 +166,16 @@ static int plot(const struct arguments *a, const struct bench_result *result, st
 	format_size(a->plan.bytes, size);
 	snprintf(title, sizeof(title), "%s: %s, %s, depth %u: %.0f/s", a->common.uri, a->rw, size, a->plan.depth,
 		 per_second(result));
-	r = cli_plot(&result->latency, title, file->fd);
+	r = cli_plot(s, &result->latency, title, file->fd);
 	return r ? r : cli_keep_file(file);
 }
 
-static int show(const struct arguments *a, const struct bench_result *result, struct cli_file *file)
+static int show(struct cli_session *s, const struct arguments *a, const struct bench_result *result, struct cli_file *file)
 {
 	int r = a->common.json ? print_json(a, result) : print_text(a, result);
 
 	if (r == 0 && a->plot && result->commands)
-		r = plot(a, result, file);
+		r = plot(s, a, result, file);
 	if (r || result->errors == 0)
 		return r;
 	return cli_fail("%s: %" PRIu64 " errors in %" PRIu64 " commands; the first: %s", a->common.uri, result->errors,
@@ -210,11 +210,11 @@ static int measure(const struct arguments *a, struct cli_session *s, struct hba_
 
 	if (!result)
 		return cli_fail("no memory for the result");
-	r = a->plot ? cli_open_output(a->plot, &file) : 0;
+	r = a->plot ? cli_open_output(s, a->plot, &file) : 0;
 	if (r == 0)
 		r = bench_run(s, lun, &a->plan, result);
 	if (r == 0)
-		r = show(a, result, &file);
+		r = show(s, a, result, &file);
 	cli_close_file(&file);
 	return r;
 }

@@ -123,7 +123,7 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 static int run(struct job *j, const struct arguments *a, const struct hba_lun_info *info)
 {
 	uint64_t begun;
-	int r = cli_open_output(a->output, &j->output);
+	int r = cli_open_output(j->session, a->output, &j->output);
 
 	if (r)
 		return r;

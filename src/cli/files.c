@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NEW_FILE_MODE = 0666, TIMEOUT_NONE = -1 };
+enum { NEW_FILE_MODE = 0666, TIMEOUT_NONE = -1, LOOK_MS = 50 };
 
 static bool is_standard(const char *path)
 {
@@ -54,14 +54,24 @@ static int take(struct cli_file f, struct cli_file *ret_file)
 	return r;
 }
 
+/* open() of a FIFO waits for its other end, where no signal is heard. So it is told not to wait: poll() does that, beside the signals. */
+static int open_without_waiting(const char *path, int flags)
+{
+	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC, NEW_FILE_MODE);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
 int cli_open_input(const char *path, struct cli_file *ret_file)
 {
 	struct cli_file f = { .fd = STDIN_FILENO, .name = "standard input" };
 
 	if (!is_standard(path)) {
-		f = (struct cli_file) { .fd = open(path, O_RDONLY | O_CLOEXEC), .name = path, .own = true };
+		f = (struct cli_file) { .fd = open_without_waiting(path, O_RDONLY), .name = path, .own = true };
 		if (f.fd < 0)
-			return cli_fail("%s: %s", path, strerror(errno));
+			return cli_fail("%s: %s", path, strerror(-f.fd));
 	}
 	return take(f, ret_file);
 }
@@ -116,30 +126,49 @@ static int open_temporary(struct cli_file *f, const struct stat *old)
 	return 0;
 }
 
-static int open_output(struct cli_file *f)
+static bool is_fifo(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* A FIFO that nobody reads so far cannot be opened for writing, nor waited for. */
+static int open_in_place(struct cli_session *s, struct cli_file *f)
+{
+	struct pollfd signals = { .fd = s->signal_fd, .events = POLLIN };
+
+	while ((f->fd = open_without_waiting(f->name, O_WRONLY | O_CREAT | O_TRUNC)) == -ENXIO && is_fifo(f->name)) {
+		poll(&signals, 1, LOOK_MS);
+		if (cli_interrupted(s))
+			return -EINTR;
+	}
+	return f->fd < 0 ? f->fd : 0;
+}
+
+static int open_output(struct cli_session *s, struct cli_file *f)
 {
 	struct stat old;
 
 	f->place = find_place(f->name, &old);
-	if (!f->place) {
-		f->fd = open(f->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, NEW_FILE_MODE);
-		return f->fd < 0 ? -errno : 0;
-	}
+	if (!f->place)
+		return open_in_place(s, f);
 	f->temporary = temporary_name(f->place);
 	return f->temporary ? open_temporary(f, &old) : -ENOMEM;
 }
 
-int cli_open_output(const char *path, struct cli_file *ret_file)
+int cli_open_output(struct cli_session *s, const char *path, struct cli_file *ret_file)
 {
 	struct cli_file f = { .fd = STDOUT_FILENO, .name = "standard output" };
 	int r;
 
 	if (!is_standard(path)) {
 		f = (struct cli_file) { .fd = -1, .name = path, .own = true };
-		r = open_output(&f);
+		r = open_output(s, &f);
 		if (r < 0) {
 			forget(&f);
-			return cli_fail("%s: %s", path, strerror(-r));
+			return r == -EINTR ? cli_say_interrupted(s, "waiting for a reader")
+					   : cli_fail("%s: %s", path, strerror(-r));
 		}
 	}
 	return take(f, ret_file);

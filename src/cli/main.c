@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c: the table of subcommands, and nothing else. */
+/* main.c: the table of subcommands, and what holds for all of them. */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NAME_SIZE = 64, NAME_COLUMN = -10 };
 
@@ -43,10 +45,24 @@ static int run(const struct cli_command *command, int argc, char **argv)
 	return command->run(argc, argv);
 }
 
+/*
+ * Who starts us with one of the standard descriptors closed would have the next file that is opened in its place. What is closed reads
+ * as empty, and fails to be written; what would be said on standard error, nobody wants to hear.
+ */
+static bool fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 
+	if (!fill_standard_descriptors())
+		return CLI_FAILED;
 	signal(SIGPIPE, SIG_IGN); /* EPIPE says it too, and lets the controller be stopped first */
 	if (!word)
 		return cli_usage("no command given: see `hbakit --help'");

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #include <unistd.h>
 
 #define NS_PER_US 1e3
+
+enum { LOOK_MS = 50 };
 
 static char *const gnuplot[] = { (char *)(uintptr_t) "gnuplot", NULL };
 
@@ -43,13 +47,20 @@ static int spawn_gnuplot(int out, int *ret_stdin, pid_t *ret_pid)
 	return 0;
 }
 
-static int wait_for(pid_t pid)
+/* What it draws into may be a pipe that nobody empties. */
+static int wait_for(struct cli_session *s, pid_t pid)
 {
+	struct pollfd signals = { .fd = s->signal_fd, .events = POLLIN };
 	int status;
+	pid_t ended;
 
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
+	while ((ended = waitpid(pid, &status, WNOHANG)) <= 0) {
+		if (ended < 0 && errno != EINTR)
 			return -errno;
+		poll(&signals, 1, LOOK_MS);
+		if (cli_interrupted(s))
+			kill(pid, SIGKILL);
+	}
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
@@ -119,7 +130,7 @@ static void feed(FILE *f, const struct histogram *h, const char *title)
 	fclose(f);
 }
 
-int cli_plot(const struct histogram *h, const char *title, int fd)
+int cli_plot(struct cli_session *s, const struct histogram *h, const char *title, int fd)
 {
 	int in = -1, r;
 	pid_t pid;
@@ -133,7 +144,10 @@ int cli_plot(const struct histogram *h, const char *title, int fd)
 		feed(f, h, title);
 	else
 		close(in);
-	if (wait_for(pid) < 0 || !f)
+	r = wait_for(s, pid);
+	if (s->signal)
+		return cli_say_interrupted(s, "drawing");
+	if (r < 0 || !f)
 		return cli_fail("gnuplot could not draw the latencies; the plot is not complete");
 	return 0;
 }

@@ -38,6 +38,12 @@ def has_computed(process):
     return int(user) + int(system) > os.sysconf('SC_CLK_TCK') / 5
 
 
+def blocks(process, which):
+    with open(f'/proc/{process.pid}/status', encoding='ascii') as f:
+        mask = next(line.split()[1] for line in f if line.startswith('SigBlk:'))
+    return int(mask, 16) >> which - 1 & 1
+
+
 def waiting_in(pipe):
     """Bytes that are in a pipe, at either end."""
     return struct.unpack('i', fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
@@ -252,6 +258,62 @@ class Commands(unittest.TestCase):
         self.interrupt('write', RAM, stdin=subprocess.PIPE, which=signal.SIGTERM, begun=has_swallowed)
         self.interrupt('cdb', RAM, '--out', '-', '2a000000000000000100', what='reading the data', stdin=subprocess.PIPE,
                        begun=has_swallowed)
+
+    def stop_at_fifo(self, *arguments):
+        """Nobody is at the other end. A signal that it has blocked so far ends it, wherever it waits by then."""
+        p = subprocess.Popen([HBAKIT, *arguments], stderr=subprocess.PIPE)
+        while not blocks(p, signal.SIGTERM):
+            self.assertIsNone(p.poll(), 'it ended by itself')
+            time.sleep(0.01)
+        time.sleep(0.2)
+        p.send_signal(signal.SIGTERM)
+        try:
+            self.assertEqual(p.wait(TIMEOUT_S / 4), 1)
+        finally:
+            p.kill()
+        self.assertRegex(p.stderr.read(), b'^hbakit: soft:ram.*: stopped by Terminated; the controller was stopped in order\n$')
+        p.stderr.close()
+
+    def test_signals_at_a_fifo(self):
+        os.mkfifo('fifo')
+        self.stop_at_fifo('write', RAM, '-i', 'fifo')
+        self.stop_at_fifo('read', RAM, '-o', 'fifo')
+        self.stop_at_fifo('cdb', RAM, '--out', 'fifo', '2a000000000000000100')
+        if shutil.which('gnuplot'):
+            self.stop_at_fifo('bench', RAM, '--plot', 'fifo')
+        self.assertEqual(os.listdir(), ['fifo'])
+
+    def test_fifo(self):
+        os.mkfifo('fifo')
+        data = os.urandom(MIB)
+        self.make('data', data)
+        with subprocess.Popen([HBAKIT, 'read', 'soft:data', '-o', 'fifo']) as p:
+            with open('fifo', 'rb') as f:
+                self.assertEqual(f.read(), data)
+        self.assertEqual(p.returncode, 0)
+        disk = self.make('disk.img', bytes(MIB))
+        with subprocess.Popen([HBAKIT, 'write', f'soft:{disk}', '-i', 'fifo']) as p:
+            with open('fifo', 'wb') as f:
+                f.write(data)
+        self.assertEqual(p.returncode, 0)
+        with open(disk, 'rb') as f:
+            self.assertEqual(f.read(), data)
+
+    def test_closed_standard_descriptors(self):
+        disk = 'soft:' + self.make('disk.img', b'x' * MIB)
+
+        def said(redirection, *arguments):
+            r = subprocess.run(['sh', '-c', f'exec "$@" {redirection}', 'sh', HBAKIT, *arguments], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, timeout=TIMEOUT_S)
+            return r.returncode, r.stderr.decode()
+        self.assertEqual(said('<&-', 'write', disk), (0, ''))
+        self.assertEqual(said('>&-', 'read', disk), (1, 'hbakit: standard output: Bad file descriptor after 0 bytes; '
+                                                        'the copy is not complete\n'))
+        self.assertEqual(said('>&-', 'scan', disk), (1, 'hbakit: standard output: Bad file descriptor; the output is not complete\n'))
+        self.assertEqual(said('<&- >&- 2>&-', 'scan', disk), (1, ''))
+        self.assertEqual(said('2>&-', 'scan', disk), (0, ''))
+        with open('disk.img', 'rb') as f:
+            self.assertEqual(f.read(), b'x' * MIB)
 
     def test_closed_pipe(self):
         p = subprocess.Popen([HBAKIT, 'read', 'soft:null?size=1T'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
