@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""driver-man: hbakit-driver(7), made of driver.h, so that it says what the header says. `driver-man.py HEADER EXAMPLE`
+"""driver-man: hbakit-driver(7), made of driver.h and what that includes, so that it says what the headers say.
+`driver-man.py EXAMPLE DOCS HEADER MORE...`; DOCS is where guide and examples are installed.
 
-What stands before a declaration is its text; the table's ops become a list; sections are the header's own. Mdoc to standard output."""
+What stands before a declaration is its text; the table's ops become a list; sections are the header's own, and each further header is one
+more. What a header has for others than drivers comes after a section's head that says "for" whom. Mdoc to standard output."""
 import os
 import re
 import sys
 import time
 
 SECTION = re.compile(r'/\* -{3,} (.*?) -* ?\*/')
+FOR_OTHERS = re.compile(r'/\* -{3,} for .*', re.S)
 OP = re.compile(r'\t/\*(?P<comment>(?:(?!\*/).)*)\*/\n\t(?P<code>[^;]*\(\*(?P<name>\w+)\)[^;]*;)', re.S)
 TABLE = 'struct hba_driver {'
 
@@ -96,26 +99,45 @@ def declarations(text):
 
 def body(text):
     """What is between the guard's parts."""
-    text = re.sub(r'^#ifdef __cplusplus\n.*?#endif\n', '', text, flags=re.M | re.S)
+    text = FOR_OTHERS.sub('', text)
+    text = re.sub(r'^(/\*[^*]*\*/\n)?#if(def)? .*?#endif\n', '', text, flags=re.M | re.S)
     text = re.sub(r'^#(ifndef.*|define HBAKIT_\w+_H|include.*|endif)\n', '', text, flags=re.M)
-    return re.sub(r'^struct \w+;\n', '', text, flags=re.M)
+    return re.sub(r'^(struct \w+;|static_assert\(.*)\n', '', text, flags=re.M)
 
 
-def page(header, example):
+def head_and_rest(header):
+    """The comment that says what the header is, without the licence's; all that follows it."""
     head, rest = re.match(r'/\*.*?\*/\s*(/\*.*?\*/)(.*)', header, re.S).groups()
-    out = ['.Dd ' + date(), '.Dt HBAKIT-DRIVER 7', '.Os', '.Sh NAME', '.Nm hbakit-driver', '.Nd the world of a driver for hbakit',
-           '.Sh SYNOPSIS', '.In hbakit/driver.h', '.Sh DESCRIPTION', *prose(words_of(head)[1:]),
-           '.Sh THE REPORT AND THE TABLE']
-    at = 0
-    text = without_bodies(body(rest))
+    return words_of(head), without_bodies(body(rest))
+
+
+def described(text):
+    """Declarations, under the header's own sections."""
+    out, at = [], 0
     for section in [*SECTION.finditer(text), None]:
         for comment, code in declarations(text[at:section.start() if section else len(text)]):
             out += ['.Pp', *block(comment, code)]
         if section:
             at = section.end()
             out.append('.Sh ' + escaped(section[1].upper()))
-    out += ['.Sh EXAMPLES', 'A whole driver; the disk that stands in for its chip is in', '.Pa examples/ram-disk.h .',
-            *literal(example.rstrip().splitlines()), '.Sh SEE ALSO', '.Xr hbakit 1']
+    return out
+
+
+def further(header):
+    """A header that driver.h includes: a section by its name."""
+    head, text = head_and_rest(header)
+    name, head[0] = head[0].split(': ', 1)
+    return ['.Sh ' + name.upper(), *prose([head[0][0].upper() + head[0][1:], *head[1:]]), *described(text)]
+
+
+def page(example, docs, header, *more):
+    head, text = head_and_rest(header)
+    out = ['.Dd ' + date(), '.Dt HBAKIT-DRIVER 7', '.Os', '.Sh NAME', '.Nm hbakit-driver', '.Nd the world of a driver for hbakit',
+           '.Sh SYNOPSIS', '.In hbakit/driver.h', '.Sh DESCRIPTION', *prose(head[1:]), '.Sh THE REPORT AND THE TABLE', *described(text)]
+    for other in more:
+        out += further(other)
+    out += ['.Sh EXAMPLES', 'A whole driver; the disk that stands in for its chip is', '.Pa ram-disk.h', 'in', f'.Pa {docs}/examples ,',
+            'where there is a template to begin with, too.', 'A guide from there to a chip is', f'.Pa {docs}/driver-guide.md .', *literal(example.rstrip().splitlines()), '.Sh SEE ALSO', '.Xr hbakit 1']
     return '\n'.join(after_heads(out)) + '\n'
 
 
@@ -136,9 +158,13 @@ def date():
     return time.strftime('%B %d, %Y', time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH', time.time())))).replace(' 0', ' ')
 
 
-def main(header, example):
-    with open(header, encoding='utf-8') as f, open(example, encoding='utf-8') as g:
-        sys.stdout.write(page(f.read(), g.read()))
+def read(name):
+    with open(name, encoding='utf-8') as f:
+        return f.read()
+
+
+def main(example, docs, *headers):
+    sys.stdout.write(page(read(example), docs, *map(read, headers)))
 
 
 main(*sys.argv[1:])

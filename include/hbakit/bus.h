@@ -137,13 +137,13 @@ void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value,
  */
 int hba_bus_master_on(struct hba_controller *c);
 
-/* ---- for back ends -------------------------------------------------------------------------------------------------- */
-
 /** struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name. Others are refused. */
 struct hba_option {
 	const char *name, *value; /* the default; NULL = unset */
 	const char *help;         /* one line for `hbakit drivers NAME` */
 };
+
+/* ---- for back ends -------------------------------------------------------------------------------------------------- */
 
 struct hba_bus_device; /* a back end's own struct behind one open device */
 

@@ -92,6 +92,8 @@ struct hba_result {
 	uint8_t reserved[4];      /* 0 */
 };
 
+/* ---- for clients ---------------------------------------------------------------------------------------------------- */
+
 /**
  * struct hba_waiter - One who waits for a task. The caller's memory: waiting allocates nothing.
  *

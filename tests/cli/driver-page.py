@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""driver-page.py ROOT PAGE: hbakit-driver(7) has every op, function and struct of driver.h, with its text, and is good mdoc."""
+"""driver-page.py ROOT PAGE: hbakit-driver(7) has every op, function and struct of driver.h, and of what that includes but for what is
+there for others, with its text; and is good mdoc."""
 import os
 import re
 import subprocess
@@ -13,15 +14,33 @@ sys.dont_write_bytecode = True
 import tree  # noqa: E402  the style checks' reader of C
 
 HEADER = 'include/hbakit/driver.h'
+SECTION_FOR_OTHERS = '/* ---- for '
 FORMATTED = subprocess.run(['mandoc', '-Tutf8', '-Owidth=1000', PAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
 TEXT = re.sub(r'.\x08', '', FORMATTED)
 
 
+def included(header, seen=()):
+    """It, and our headers that it includes, each once."""
+    seen = [*seen, header]
+    for name in re.findall('#include <(hbakit/.*)>', tree.read(ROOT, header)):
+        if f'include/{name}' not in seen:
+            seen = included(f'include/{name}', seen)
+    return seen
+
+
+def names(header):
+    """What is declared in it for drivers."""
+    for_drivers = tree.read(ROOT, header).split(SECTION_FOR_OTHERS)[0].count('\n')
+    for tag in tree.tags(ROOT, [header], 'pfsem'):
+        if tag['line'] <= for_drivers and not tag['name'].startswith('__anon'):
+            yield tag['name']
+
+
 def missing(text):
     """Names that the page does not have, and comments of ops that are not there whole."""
-    for tag in tree.tags(ROOT, [HEADER], 'pfsem'):
-        if not tag['name'].startswith('__anon') and not re.search(rf'\b{tag["name"]}\b', text):
-            yield tag['name']
+    words_there = set(re.findall(r'\w+', text))
+    for header in included(HEADER):
+        yield from (name for name in names(header) if name not in words_there)
     words = ' '.join(text.split())
     table = re.search(r'struct hba_driver \{.*?^\};', tree.read(ROOT, HEADER), re.S | re.M).group()
     for comment, name in re.findall(r'/\*((?:(?!\*/).)*)\*/\n\t[^;]*?\(\*(\w+)\)', table, re.S):
@@ -32,10 +51,16 @@ def missing(text):
 class Page(unittest.TestCase):
     def test_all_is_there(self):
         self.assertEqual(list(missing(TEXT)), [])
-        self.assertRegex(TEXT, r"FINDING THINGS(.|\n)*A TASK'S END")
+        self.assertRegex(TEXT, r"FINDING THINGS(.|\n)*A TASK'S END(.|\n)*\nBUS.H\n")
+
+    def test_what_is_for_others_is_not_there(self):
+        self.assertIn('hba_option', TEXT)
+        for name in 'struct hba_waiter', 'hba_manage', 'struct hba_bus_info':
+            self.assertNotIn(name, TEXT)
 
     def test_what_is_missing_is_seen(self):
         self.assertEqual(list(missing(TEXT.replace('hba_requeue', 'hba_r'))), ['hba_requeue', 'the text of process_task'])
+        self.assertEqual(list(missing(TEXT.replace('hba_config_write', 'hba_c'))), ['hba_config_write'])
         self.assertEqual(list(missing(TEXT.replace('The doorbell', 'A bell'))), ['the text of kick'])
 
     def test_good_mdoc(self):

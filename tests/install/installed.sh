@@ -46,6 +46,14 @@ for header in "$source"/include/hbakit/*.h; do
   cmp "$header" "$include/${header##*/}" || fail "a public header is not installed as it is: see include/hbakit/meson.build"
 done
 
+docs=$(pkg-config --variable=docdir hbakit)
+for file in "$source"/examples/*.[ch]; do
+  cmp "$file" "$docs/examples/${file##*/}" || fail "an example is not installed as it is: see docs/meson.build"
+done
+for page in driver-guide.md from-driverkit.md; do
+  cmp "$source/docs/$page" "$docs/$page" || fail "a driver author's page is not installed as it is: see docs/meson.build"
+done
+
 at bash-completion/completions/hbakit.bash >/dev/null
 for page in "$source"/docs/man/*.[1-9] hbakit-driver.7; do
   installed=$(find "$root" -path "*/man/man${page##*.}/${page##*/}*")
@@ -55,6 +63,13 @@ done
 hbakit=$(at bin/hbakit)
 "$hbakit" drivers | grep -q '^soft' || fail "the installed hbakit lists no driver called soft"
 [ "$("$hbakit" --version)" = "hbakit $version" ] || fail "the installed hbakit is not version $version"
+
+# The guide's first minutes, with nothing but what was installed.
+sed s/template/mychip/g "$docs/examples/template-driver.c" >"$tmp/mychip.c"
+cp "$docs/examples/ram-disk.h" "$tmp"
+# shellcheck disable=SC2046 # flags are words
+cc -Wall -g -shared -fPIC $(pkg-config --cflags hbakit) "$tmp/mychip.c" -o "$tmp/mychip.so"
+"$hbakit" scan --plugin "$tmp/mychip.so" mychip: | grep -q 'RAM disk' || fail "the template that is installed is no driver with a disk"
 
 # Where the loader looks anyway nobody says it again; the folder it was built in is nobody's.
 libdir=$(pkg-config --variable=libdir hbakit)
