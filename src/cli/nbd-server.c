@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +131,17 @@ static bool place_descriptors(const int from[ABOVE - LISTEN_AT])
 	return true;
 }
 
+/* Each client is a descriptor. The usual limit is low for programs that call select(); none of those is started here. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* We are the only thread: whatever libc does after a fork, it may do here. */
 static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LISTEN_AT])
 {
@@ -142,6 +154,7 @@ static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LIST
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	setenv("LISTEN_PID", pid, 1);
 	setenv("LISTEN_FDS", "1", 1);
+	raise_descriptor_limit();
 	if (place_descriptors(from))
 		execvp(a->words[0], a->words);
 	dprintf(from[REPORT_AT - LISTEN_AT], "{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}",

@@ -3,6 +3,7 @@
 # trouble.py HBAKIT [long]: clients that ask wrongly, vanish, or are a thousand; servers that cannot be. Words, nothing lost, nothing leaked.
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -16,6 +17,7 @@ from server import MIB, call
 
 HBAKIT = os.path.abspath(sys.argv[1])
 CONNECTIONS = 1000
+LOW_LIMIT = 64
 VANISHING = 500 if 'long' in sys.argv else 100
 del sys.argv[1:2 + ("long" in sys.argv)]
 
@@ -189,6 +191,24 @@ class Trouble(unittest.TestCase):
             for c in clients:
                 c.close()
             s.has_given_back(before, CONNECTIONS)
+
+    def test_more_clients_than_the_soft_limit_of_descriptors(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 4 * LOW_LIMIT:
+            self.skipTest(f'the hard limit is {hard} open files')
+        resource.setrlimit(resource.RLIMIT_NOFILE, (LOW_LIMIT, hard))
+        try:
+            s = server.Server(HBAKIT, 'soft:ram')
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with s:
+            clients = [shake_hands() for _ in range(2 * LOW_LIMIT)]
+            for c in clients:
+                c.sendall(request(READ, 0, 512))
+            for c in clients:
+                self.assertEqual(reply(c), (0, 1))
+                c.close()
+            self.assertNotIn('Too many open files', s.said())
 
     def test_a_client_that_sits_there_does_not_stop_the_end(self):
         with server.Server(HBAKIT, 'soft:ram'):
