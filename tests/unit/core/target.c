@@ -819,6 +819,11 @@ static void controller_reset_during_discovery(void **state)
 	r.d->hold = true;
 	send(hba_lun_find(r.c, 1, 0), &io);
 	until_discovered(&r, 2);
+	/* While the op runs the loop does nothing. */
+	for (unsigned i = 0; i < MANY_TURNS && (!r.d->n_held || !service_idle(r.c)); i++) {
+		test_turns(r.c, 1);
+		usleep(10);
+	}
 	test_turns(r.c, 1);
 	test_advance(r.d, TIMEOUT + 1);
 	test_wait(r.c, &io, 1);
