@@ -275,7 +275,7 @@ struct task {
 	uint32_t generation;
 	uint8_t state; /* enum task_state */
 	uint8_t view;  /* enum head_view */
-	bool urgent;   /* internal: goes before everything, frozen unit or not */
+	bool urgent;   /* internal: goes before everything, frozen unit or not; not past a blocked or held target */
 
 	struct hba_result result __attribute__((aligned(CACHE_LINE))); /* how it ended; its sense is in `sense` */
 	union hba_data given; /* while the head tells something else: what the client wrote */

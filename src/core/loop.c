@@ -357,20 +357,26 @@ int hba_controller_leave_loop(struct hba_controller *c)
 
 /* ---- going to sleep */
 
+/* The end of what holds it, if that comes before `at`. */
+static uint64_t unit_next(const struct hba_lun *lun, uint64_t at)
+{
+	uint64_t now = lun->controller->now, until = lun->target->held_until;
+
+	if (lun->held_until > now && lun->held_until < at)
+		at = lun->held_until;
+	return until > now && until < at ? until : at;
+}
+
 static uint64_t queue_next(const struct hba_queue *q)
 {
 	uint64_t at = q->poll_at;
 
 	if (q->held_until > q->controller->now && q->held_until < at)
 		at = q->held_until;
-	for (const struct list *l = q->held.next; l != &q->held; l = l->next) {
-		const struct hba_lun *lun = container_of(l, struct unit_queue, link)->lun;
-
-		if (lun->held_until > q->controller->now && lun->held_until < at)
-			at = lun->held_until;
-		if (lun->target->held_until > q->controller->now && lun->target->held_until < at)
-			at = lun->target->held_until;
-	}
+	for (const struct list *l = q->held.next; l != &q->held; l = l->next)
+		at = unit_next(container_of(l, struct unit_queue, link)->lun, at);
+	for (const struct task *t = q->urgent.head; t; t = t->next)
+		at = unit_next(t->lun, at);
 	return at;
 }
 

@@ -61,6 +61,20 @@ static void release_held(struct hba_queue *q)
 	}
 }
 
+/* Past its frozen and its full unit, not past a link that is lost, nor past a driver that has handed it back. */
+static bool urgent_may_go(const struct task *t)
+{
+	return !t->lun->target->blocked && !is_held(t->lun);
+}
+
+static bool any_urgent_may_go(const struct hba_queue *q)
+{
+	for (const struct task *t = q->urgent.head; t; t = t->next)
+		if (urgent_may_go(t))
+			return true;
+	return false;
+}
+
 bool queue_can_send(const struct hba_queue *q)
 {
 	const struct list *l;
@@ -69,7 +83,7 @@ bool queue_can_send(const struct hba_queue *q)
 		return true;
 	if (q->held_until > q->controller->now)
 		return false;
-	if (q->urgent.head)
+	if (any_urgent_may_go(q))
 		return true;
 	for (l = q->ready.next; l != &q->ready; l = l->next)
 		if (unit_may_send(container_of(l, struct unit_queue, link)))
@@ -114,11 +128,26 @@ void queue_add_again(struct task *t)
 		task_list_push(l, t);
 }
 
+/* The first that may go; those that may not do not hold it up. NULL: none. */
+__attribute__((cold)) static struct task *take_urgent(struct hba_queue *q)
+{
+	struct task_list others = { 0 };
+	struct task *t, *found = NULL;
+
+	while ((t = task_list_pop(&q->urgent)))
+		if (!found && urgent_may_go(t))
+			found = t;
+		else
+			task_list_append(&others, t);
+	q->urgent = others;
+	return found;
+}
+
 /* What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the end. */
 static struct task *take_next(struct hba_queue *q)
 {
 	struct unit_queue *u;
-	struct task *t = task_list_pop(&q->urgent);
+	struct task *t = q->urgent.head ? take_urgent(q) : NULL;
 
 	if (t)
 		return t;
@@ -493,21 +522,25 @@ static void flush_unit(struct unit_queue *u, enum hba_outcome outcome)
 	list_remove(&u->link);
 }
 
-static void flush_urgent(struct hba_controller *c, enum hba_outcome outcome)
+static void flush_urgent(struct hba_queue *q, const struct hba_lun *lun, enum hba_outcome outcome)
 {
+	struct task_list others = { 0 };
 	struct task *t;
 
-	for (unsigned i = 0; i < c->n_queues; i++)
-		while ((t = task_list_pop(&c->queues[i]->urgent)))
+	while ((t = task_list_pop(&q->urgent)))
+		if (!lun || t->lun == lun)
 			task_end(t, outcome, HBA_SENT_NO);
+		else
+			task_list_append(&others, t);
+	q->urgent = others;
 }
 
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome)
 {
 	struct list *l, *m;
 
-	if (!lun)
-		flush_urgent(c, outcome);
+	for (unsigned i = 0; i < c->n_queues; i++)
+		flush_urgent(c->queues[i], lun, outcome);
 	for (l = c->targets.next; l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 

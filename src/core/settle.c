@@ -200,6 +200,9 @@ static bool ask_sense(struct task *t)
 	asked->head.length = HBA_MAX_SENSE;
 	asked->head.data.buffer = asked->memory;
 	asked->urgent = true;
+	/* The unit is in ACA then, and lets nothing else in. */
+	if (scsi_cdb_naca(t->head.cdb, t->head.cdb_len))
+		asked->head.attribute = HBA_ACA;
 	if (task_submit(asked, sense_came, t) == 0)
 		return true;
 	hba_task_put(&asked->head);

@@ -21,6 +21,8 @@ enum {
 	DPO = 0x10,
 	FUA = 0x08,
 	MAX_GROUP = 0x1f,
+	NACA = 0x04, /* control byte */
+	CONTROL_OF_VARIABLE = 1,
 };
 
 struct scsi_cdb scsi_cdb_test_unit_ready(void)
@@ -254,6 +256,12 @@ unsigned scsi_cdb_length(uint8_t opcode)
 	static const uint8_t lengths[] = { 6, 10, 10, 0, 16, 12, 0, 0 };
 
 	return lengths[opcode >> SCSI_GROUP_SHIFT];
+}
+
+bool scsi_cdb_naca(const uint8_t *cdb, size_t length)
+{
+	/* The last byte; the second one where the length varies (SPC-4 4.3.3). */
+	return length && cdb[cdb[0] == SCSI_VARIABLE_LENGTH ? CONTROL_OF_VARIABLE : length - 1] & NACA;
 }
 
 static bool is_lba_status(const uint8_t *cdb)

@@ -247,6 +247,8 @@ bool scsi_cdb_transfer(const uint8_t *cdb, size_t length, uint32_t block_bytes, 
 
 /** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */
 unsigned scsi_cdb_length(uint8_t opcode);
+/** scsi_cdb_naca() - Does its control byte (SAM-5 5.2) ask for an ACA, should it end in CHECK CONDITION? `length` as it was sent. */
+bool scsi_cdb_naca(const uint8_t *cdb, size_t length);
 
 /* ---- extent.c: commands over runs of blocks that are neither READ nor WRITE (SBC-3 5) --------------------------------- */
 

@@ -416,6 +416,142 @@ static void request_sense_goes_next_with_the_unit_frozen(void **state)
 	rig_down(&r);
 }
 
+static enum hba_attribute attribute_of_request_sense(uint8_t control)
+{
+	struct test_io io = { .put = true };
+	enum hba_attribute attribute;
+	struct hba_task *t;
+	struct rig r;
+
+	up_without_sense(&r);
+	r.d->hold = true;
+	t = send(unit(&r, 0), &io, false);
+	t->cdb[5] = control;
+	test_turns(r.c, 1);
+	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	r.d->n_held = 0;
+	test_turns(r.c, 2);
+	assert_int_equal(r.d->n_held, 1);
+	assert_int_equal(r.d->held[0]->cdb[0], REQUEST_SENSE_OP);
+	attribute = r.d->held[0]->attribute;
+	r.d->release = 1;
+	test_wait(r.c, &io, 1);
+	rig_down(&r);
+	return attribute;
+}
+
+/* With NACA in its control byte the command has left the unit in ACA. */
+static void request_sense_gets_past_an_aca(void **state)
+{
+	(void)state;
+	assert_int_equal(attribute_of_request_sense(0x00), HBA_SIMPLE);
+	assert_int_equal(attribute_of_request_sense(0xfb), HBA_SIMPLE);
+	assert_int_equal(attribute_of_request_sense(0x04), HBA_ACA);
+}
+
+static void two_targets(struct rig *r)
+{
+	rig_init(r);
+	r->report = no_autosense;
+	r->d->targets[0].luns = r->d->targets[1].luns = 1;
+	rig_up(r);
+	r->without_sense = true;
+}
+
+/* Both have a command out that ends in CHECK CONDITION; target 0 is blocked before it does. */
+static void check_conditions_of_a_blocked_target(struct rig *r, struct test_io *io)
+{
+	two_targets(r);
+	r->d->hold = true;
+	send(hba_lun_find(r->c, 0, 0), &io[0], false);
+	send(hba_lun_find(r->c, 1, 0), &io[1], false);
+	test_turns(r->c, 1);
+	assert_int_equal(hba_target_block(r->c, 0, true), 0);
+	test_turns(r->c, 2);
+	for (unsigned i = 0; i < 2; i++)
+		hba_complete(r->d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	r->d->n_held = 0;
+	r->n_log = 0;
+	r->d->hold = false;
+	test_wait(r->c, &io[1], 1); /* is not held up */
+	test_turns(r->c, 5);
+	assert_int_equal(r->n_log, 1);
+	assert_int_equal(r->log[0].target, 1);
+	assert_int_equal(hba_controller_arm(r->c), 0); /* nothing to be done till then */
+	assert_int_equal(io[0].done, 0);
+}
+
+static void no_request_sense_to_a_blocked_target(void **state)
+{
+	struct test_io io[2] = { { .put = true }, { .put = true } };
+	struct rig r;
+
+	(void)state;
+	check_conditions_of_a_blocked_target(&r, io);
+	assert_int_equal(hba_target_block(r.c, 0, false), 0);
+	test_wait(r.c, &io[0], 1);
+	assert_int_equal(r.log[1].opcode, REQUEST_SENSE_OP);
+	assert_int_equal(r.log[1].target, 0);
+	assert_int_equal(io[0].last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->frozen, 0);
+	rig_down(&r);
+}
+
+static void request_sense_ends_with_its_target(void **state)
+{
+	struct test_io io[2] = { { .put = true }, { .put = true } };
+	struct rig r;
+
+	(void)state;
+	check_conditions_of_a_blocked_target(&r, io);
+	assert_int_equal(hba_target_destroy(r.c, 0), 0);
+	test_wait(r.c, &io[0], 1);
+	assert_int_equal(io[0].last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(io[0].last.sense_len, 0);
+	assert_int_equal(r.n_log, 1);
+	rig_down(&r);
+}
+
+/* The driver has no room for it, and says when it has; the loop sleeps till then, or till it tries again by itself. */
+static bool hand_sense_back(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
+{
+	(void)q;
+	if (t->cdb[0] != REQUEST_SENSE_OP)
+		return false;
+	d->n_functions++; /* a count, no function is asked for here */
+	hba_requeue(t, HBA_SCOPE_TARGET);
+	return true;
+}
+
+static void request_sense_handed_back_waits(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up_without_sense(&r);
+	r.d->hold = true;
+	send(unit(&r, 0), &io, false);
+	test_turns(r.c, 1);
+	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	r.d->n_held = 0;
+	r.d->hold = false;
+	r.d->process = hand_sense_back;
+	test_turns(r.c, 20);
+	assert_int_equal(r.d->n_functions, 1);
+	assert_int_equal(hba_controller_arm(r.c), 0);
+	test_advance(r.d, 999);
+	test_turns(r.c, 3);
+	assert_int_equal(r.d->n_functions, 1);
+	test_advance(r.d, 1);
+	test_turns(r.c, 3);
+	assert_int_equal(r.d->n_functions, 2);
+	r.d->process = NULL;
+	test_advance(r.d, 1000);
+	test_wait(r.c, &io, 1);
+	rig_down(&r);
+}
+
 /* Fetched sense counts like sense that came along: rules apply, and again for the next try. */
 static void fetched_sense_is_sense(void **state)
 {
@@ -537,6 +673,10 @@ int main(void)
 		cmocka_unit_test(bad_ends_do_not_grow_the_limit),
 		cmocka_unit_test(attentions_are_heeded),
 		cmocka_unit_test(request_sense_goes_next_with_the_unit_frozen),
+		cmocka_unit_test(request_sense_gets_past_an_aca),
+		cmocka_unit_test(no_request_sense_to_a_blocked_target),
+		cmocka_unit_test(request_sense_ends_with_its_target),
+		cmocka_unit_test(request_sense_handed_back_waits),
 		cmocka_unit_test(fetched_sense_is_sense),
 		cmocka_unit_test(several_at_once),
 		cmocka_unit_test(request_sense_that_fails),

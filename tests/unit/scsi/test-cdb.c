@@ -87,6 +87,24 @@ static void test_lengths_are_those_of_sgutils(void **state)
 	}
 }
 
+static void test_naca_is_in_the_control_byte(void **state)
+{
+	static const struct {
+		uint8_t opcode, length, control;
+	} commands[] = { { 0x00, 6, 5 },  { 0x28, 10, 9 }, { 0xa8, 12, 11 }, { 0x88, 16, 15 },
+			 { 0x7f, 32, 1 }, { 0x7f, 16, 1 }, { 0xc1, 10, 9 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		for (unsigned at = 1; at < commands[i].length; at++)
+			for (unsigned bit = 0; bit < 8; bit++) {
+				uint8_t cdb[HBA_MAX_CDB] = { commands[i].opcode };
+
+				cdb[at] = (uint8_t)(1 << bit);
+				assert_int_equal(scsi_cdb_naca(cdb, commands[i].length), at == commands[i].control && bit == 2);
+			}
+}
+
 /* ---- READ and WRITE ------------------------------------------------------------------------------------------------- */
 
 static const unsigned sizes[] = { 6, 10, 12, 16 };
@@ -263,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_builders_send_what_sgutils_sends),
 		cmocka_unit_test(test_lengths_are_those_of_sgutils),
+		cmocka_unit_test(test_naca_is_in_the_control_byte),
 		cmocka_unit_test(test_rw_there_and_back),
 		cmocka_unit_test(test_limits_of_each_size),
 		cmocka_unit_test(test_what_fits_no_command),
