@@ -108,6 +108,8 @@ int parse_size(const char *text, uint64_t *ret_bytes);
  * 1: *ret_value (up to `size` bytes with the NUL) is the next one's; 0: no more; -ENAMETOOLONG.
  */
 int query_next(const char **at, const char *name, char *ret_value, size_t size);
+/** query_last() - Of an option that can be given once the last counts. 1, 0: there is none, -ENAMETOOLONG: one of them is too long. */
+int query_last(const char *query, const char *name, char *ret_value, size_t size);
 
 /** unescape_percent() - "%2c" becomes the byte of that number; what only begins like one stays. */
 void unescape_percent(char *text);

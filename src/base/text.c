@@ -96,6 +96,15 @@ void unescape_percent(char *text)
 	*to = '\0';
 }
 
+int query_last(const char *query, const char *name, char *ret_value, size_t size)
+{
+	int r, found = 0;
+
+	while ((r = query_next(&query, name, ret_value, size)) > 0)
+		found = 1;
+	return r < 0 ? r : found;
+}
+
 void format_size(uint64_t bytes, char text[16])
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

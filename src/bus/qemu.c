@@ -47,6 +47,7 @@ enum {
 	DOORBELL_IO_WINDOW = 0xd000,
 	BOOT_MS = 15000,  /* an access while QEMU starts on a busy machine */
 	ACCESS_MS = 5000, /* a silence when an answer is needed: nothing comes any more */
+	END_MS = 500,     /* from the end of its socket to that of the process */
 	MOST_DRIVES = 64,
 	PATH_BYTES = 1024,
 	ARGUMENT_BYTES = PATH_BYTES + 256,
@@ -62,6 +63,7 @@ enum {
 #define DOORBELL_WINDOW UINT32_C(0xd0000000)
 #define CONFIG_ENABLE   UINT32_C(0x80000000)
 #define DEFAULT_MEMORY  (UINT64_C(256) << 20)
+#define LEAST_MEMORY    (UINT64_C(20) << 20) /* with the 16 MiB that are for data that are bounced */
 #define MOST_MEMORY     (UINT64_C(2) << 30)
 
 /** struct model - A device model that QEMU calls so, and the chip it is. */
@@ -85,6 +87,7 @@ struct hba_bus_device {
 	int ram_fd;
 	uint64_t ram_bytes;
 	struct iova_space ram; /* what is taken of it */
+	char why[HBA_BUS_WHY_BYTES];
 	struct pci_bar bars[PCI_BARS];
 };
 
@@ -290,8 +293,8 @@ static int add_drives(struct command *c, const char *query, char why[HBA_BUS_WHY
 
 static int add_qmp(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
 {
-	char path[PATH_BYTES], text[2 * PATH_BYTES];
-	int r = query_next(&query, "qmp", path, sizeof(path));
+	char path[PATH_BYTES] = "", text[2 * PATH_BYTES];
+	int r = query_last(query, "qmp", path, sizeof(path));
 
 	if (r <= 0)
 		return r;
@@ -317,8 +320,7 @@ static int build_command(struct command *c, const struct model *m, const char *q
 			 int socket, char why[HBA_BUS_WHY_BYTES])
 {
 	char program[PATH_BYTES] = "qemu-system-x86_64";
-	const char *at = query;
-	int r = query_next(&at, "qemu", program, sizeof(program));
+	int r = query_last(query, "qemu", program, sizeof(program));
 
 	if (r < 0)
 		return r;
@@ -371,7 +373,8 @@ static int make_rom(int *ret_fd)
 	return 0;
 }
 
-static void run_child(struct command *c, const int inherited[], unsigned n, pid_t parent)
+/* `told` closes when QEMU runs; before, it has the errno for which it does not. */
+static void run_child(struct command *c, const int inherited[], unsigned n, pid_t parent, int told)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -390,7 +393,43 @@ static void run_child(struct command *c, const int inherited[], unsigned n, pid_
 	/* Signals of the terminal are the application's to handle. */
 	setsid();
 	execvp(c->words[0], c->words);
+	(void)!write(told, &errno, sizeof(errno));
 	_exit(127);
+}
+
+/* Bounded, for whoever forks meanwhile and does not exec keeps the other end open. */
+static int wait_for_exec(int told)
+{
+	struct pollfd p = { .fd = told, .events = POLLIN };
+	int error;
+
+	return poll(&p, 1, BOOT_MS) > 0 && read(told, &error, sizeof(error)) == (ssize_t)sizeof(error) ? -error : 0;
+}
+
+static int start_process(struct hba_bus_device *d, struct command *c, const int inherited[], unsigned n,
+			 char why[HBA_BUS_WHY_BYTES])
+{
+	autoclose int told = -1, tell = -1;
+	pid_t parent = getpid();
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	told = ends[0];
+	tell = ends[1];
+	d->pid = fork();
+	if (d->pid == 0)
+		run_child(c, inherited, n, parent, tell);
+	if (d->pid < 0)
+		return -errno;
+	cleanup_close(&tell);
+	tell = -1;
+	r = wait_for_exec(told);
+	if (r < 0)
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "%.120s cannot be started (%s): install qemu-system-x86, or give its path by qemu=PATH", c->words[0],
+			 strerror(-r));
+	return r;
 }
 
 static int watch(const struct hba_bus_device *d, int operation, int fd, uint32_t events)
@@ -420,7 +459,6 @@ static int spawn(struct hba_bus_device *d, const struct model *m, const char *qu
 	struct command c = { 0 };
 	autoclose int rom = -1, theirs = -1;
 	int pair[2], r;
-	pid_t parent = getpid();
 
 	r = make_rom(&rom);
 	if (r < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -431,10 +469,7 @@ static int spawn(struct hba_bus_device *d, const struct model *m, const char *qu
 	if (r == 0) {
 		const int inherited[] = { d->ram_fd, rom, theirs, d->doorbell.device };
 
-		d->pid = fork();
-		if (d->pid == 0)
-			run_child(&c, inherited, ARRAY_SIZE(inherited), parent);
-		r = d->pid < 0 ? -errno : 0;
+		r = start_process(d, &c, inherited, ARRAY_SIZE(inherited), why);
 	}
 	command_free(&c);
 	cleanup_close(&d->doorbell.device);
@@ -442,19 +477,29 @@ static int spawn(struct hba_bus_device *d, const struct model *m, const char *qu
 	return r < 0 ? r : watch_process(d);
 }
 
+/* The socket says so a moment before the process can be waited for. */
+static bool has_ended(const struct hba_bus_device *d)
+{
+	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
+
+	return d->pidfd < 0 || poll(&p, 1, END_MS) > 0;
+}
+
 static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
 {
-	int status;
+	int status = 0;
 
-	if (d->pid > 0 && waitpid(d->pid, &status, WNOHANG) == d->pid) {
-		d->pid = 0;
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-			snprintf(why, HBA_BUS_WHY_BYTES,
-				 "qemu-system-x86_64 could not be started: install qemu-system-x86, or give its path by qemu=PATH");
-			return -ENOENT;
-		}
+	if (!has_ended(d)) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU runs, but it does not answer: it was stopped, or the machine is too busy");
+		return -ETIMEDOUT;
 	}
-	snprintf(why, HBA_BUS_WHY_BYTES, "QEMU ended before its device could be reached; what it said stands above");
+	if (waitpid(d->pid, &status, WNOHANG) == d->pid)
+		d->pid = 0;
+	if (WIFSIGNALED(status))
+		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU was ended by signal %d (%s) before its device could be reached",
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU ended before its device could be reached; what it said stands above");
 	return -EIO;
 }
 
@@ -564,11 +609,11 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 {
 	char text[32];
 	uint64_t bytes = DEFAULT_MEMORY;
-	int r = query_next(&query, "memory", text, sizeof(text));
+	int r = query_last(query, "memory", text, sizeof(text));
 
 	if (r < 0 ||
-	    (r > 0 && (parse_size(text, &bytes) < 0 || bytes % (1 << 20) || bytes < 2 * RAM_BEGIN || bytes > MOST_MEMORY))) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "memory= is a number of MiB from 2M to 2G");
+	    (r > 0 && (parse_size(text, &bytes) < 0 || bytes % (1 << 20) || bytes < LEAST_MEMORY || bytes > MOST_MEMORY))) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "memory= is a number of MiB from 20M to 2G");
 		return -EINVAL;
 	}
 	d->ram_bytes = bytes;
@@ -583,7 +628,7 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 static int make_doorbell(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
 {
 	char text[8] = "auto";
-	int r = query_next(&query, "irq", text, sizeof(text));
+	int r = query_last(query, "irq", text, sizeof(text));
 
 	if (r < 0 || (strcmp(text, "auto") != 0 && strcmp(text, "none") != 0)) {
 		snprintf(why, HBA_BUS_WHY_BYTES, "irq= is auto (MSI-X, or else MSI) or none");
@@ -640,7 +685,7 @@ static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char
 		return why_died(d, why);
 	r = set_up_device(d, &id, &subsystem);
 	if (r < 0)
-		return r;
+		return r == -ENODEV ? why_died(d, why) : r;
 	*info = (struct hba_bus_info) {
 		.vendor = (uint16_t)id,
 		.device = (uint16_t)(id >> 16),
@@ -722,10 +767,15 @@ static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_f
 	autoclose int fd = fcntl(d->ram_fd, F_DUPFD_CLOEXEC, 0);
 	int r = fd < 0 ? -errno : iova_take(&d->ram, round_up(length, PAGE), PAGE, 64, ret_offset);
 
-	if (r < 0)
-		return r == -ENOSPC ? -ENOMEM : r;
-	*ret_fd = steal_fd(&fd);
-	return 0;
+	if (r == -ENOSPC) {
+		snprintf(d->why, sizeof(d->why),
+			 "of the machine's %llu MiB there are no %zu bytes left in one piece: memory= gives it more",
+			 (unsigned long long)d->ram_bytes >> 20, length);
+		return -ENOMEM;
+	}
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
 }
 
 /* The next one that gets it finds zeros, and till then nobody pays for it. */
@@ -774,7 +824,13 @@ static int qemu_take_event(struct hba_bus_device *d)
 	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
 	int r = poll(&p, 1, 0) > 0 ? -ENODEV : qtest_catch_up(&d->qtest);
 
+	d->why[0] = '\0'; /* that was of memory */
 	return r < 0 ? r : watch_answers(d);
+}
+
+static const char *qemu_why(const struct hba_bus_device *d)
+{
+	return d->why[0] ? d->why : NULL;
 }
 
 static const struct hba_option qemu_options[] = {
@@ -805,4 +861,5 @@ const struct hba_bus bus_qemu = {
 	.event_fd = qemu_event_fd,
 	.bus_master = qemu_bus_master,
 	.take_event = qemu_take_event,
+	.why = qemu_why,
 };

@@ -94,12 +94,8 @@ static int enable_wanted(struct hba_bus_device *d, const char *wanted)
 int vfio_choose_interrupts(struct hba_bus_device *d, const char *query)
 {
 	char wanted[IRQ_OPTION_BYTES] = "auto";
-	const char *at = query;
-	int r;
+	int r = query_last(query, "irq", wanted, sizeof(wanted));
 
-	/* Of several the last counts, as everywhere. */
-	while ((r = query_next(&at, "irq", wanted, sizeof(wanted))) > 0)
-		;
 	if (r < 0)
 		return no_such_kind(d, "…");
 	return strcmp(wanted, "none") == 0 ? 0 : enable_wanted(d, wanted);

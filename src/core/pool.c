@@ -213,7 +213,8 @@ int pool_create(struct hba_controller *c)
 	if (r == 0)
 		r = data_setup(c);
 	if (r < 0)
-		return fail(r, "%s: no memory for a pool of %u tasks", c->uri, tasks);
+		return fail(r, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks, c->memory.why[0] ? ": " : "",
+			    c->memory.why);
 	before = c->memory.driver_bytes;
 	began = c->clock->now(c->clock);
 	for (unsigned slot = 0; slot < tasks; slot++) {

@@ -2,6 +2,7 @@
 /* test-qemu.c: the qemu bus by itself, where a driver's use of it shows nothing. */
 #include "bus/bus.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 /* cmocka wants some of the above first. */
 #include <cmocka.h>
 
-enum { SKIPPED = 77, EXTENDED = 0x100, CONFIG_BYTES = 4096, ALIASES = 8 };
+enum { SKIPPED = 77, EXTENDED = 0x100, CONFIG_BYTES = 4096, ALIASES = 8, TIMES = 10 };
 
 static struct hba_bus_device *up(const char *model, struct hba_bus_info *info)
 {
@@ -50,9 +51,61 @@ static void extended_config_space_is_not_there(void **state)
 	no_extended_space("virtio-scsi");
 }
 
+/* Not once in so many times is its end taken for another. */
+static void refused(const char *query, int error, const char *sentence)
+{
+	for (unsigned i = 0; i < TIMES; i++) {
+		char why[HBA_BUS_WHY_BYTES] = "";
+		struct hba_bus_info info;
+		struct hba_bus_device *d;
+
+		assert_int_equal(bus_qemu.open("pvscsi", query, &info, why, &d), error);
+		assert_string_equal(why, sentence);
+	}
+}
+
+static void one_that_cannot_be_started_says_why(void **state)
+{
+	(void)state;
+	refused("qemu=/no/such", -ENOENT,
+		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");
+	refused("qemu=/dev/null", -EACCES,
+		"/dev/null cannot be started (Permission denied): install qemu-system-x86, or give its path by qemu=PATH");
+	refused("qemu=/bin/false", -EIO, "QEMU ended before its device could be reached; what it said stands above");
+}
+
+static void of_an_option_given_twice_the_last_counts(void **state)
+{
+	(void)state;
+	refused("irq=none&irq=bogus", -EINVAL, "irq= is auto (MSI-X, or else MSI) or none");
+	refused("memory=64M&memory=2M", -EINVAL, "memory= is a number of MiB from 20M to 2G");
+	refused("qemu=qemu-system-x86_64&qemu=/no/such", -ENOENT,
+		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");
+}
+
+static void a_machine_without_room_asks_for_more(void **state)
+{
+	struct hba_bus_info info;
+	struct hba_bus_device *d = up("pvscsi", &info);
+	uint64_t offset;
+	int fd;
+
+	(void)state;
+	assert_null(bus_qemu.why(d));
+	assert_int_equal(bus_qemu.alloc_memory(d, 1 << 30, &fd, &offset), -ENOMEM);
+	assert_string_equal(bus_qemu.why(d),
+			    "of the machine's 256 MiB there are no 1073741824 bytes left in one piece: memory= gives it more");
+	bus_qemu.close(d);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(extended_config_space_is_not_there) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(extended_config_space_is_not_there),
+		cmocka_unit_test(one_that_cannot_be_started_says_why),
+		cmocka_unit_test(of_an_option_given_twice_the_last_counts),
+		cmocka_unit_test(a_machine_without_room_asks_for_more),
+	};
 
 	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {
 		printf("skipped: there is no qemu-system-x86_64\n");
