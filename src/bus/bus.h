@@ -41,11 +41,11 @@ struct pci_function {
 	uint16_t vendor, device, subvendor, subdevice;
 	uint32_t class_code;           /* 24 bits: class, subclass, interface */
 	char driver[PCI_DRIVER_BYTES]; /* today's; empty: none */
-	int group;                     /* IOMMU group; -1: there is no IOMMU for it */
+	int group;                     /* IOMMU group; -1: there is no IOMMU for it, be it in VFIO's no-IOMMU mode */
 	unsigned n_mates;              /* others in the group, bridges not counted; more than PCI_MATES are counted only */
 	struct pci_mate {
 		char address[PCI_ADDRESS_BYTES], driver[PCI_DRIVER_BYTES];
-	} mates[PCI_MATES];
+	} mates[PCI_MATES], in_the_way; /* the latter: one, of all of them, that the kernel drives; no address: there is none */
 };
 
 /** enum pci_obstacle - In the order in which they have to be removed. */

@@ -103,19 +103,41 @@ int pci_address_parse(const char *text, char ret_address[PCI_ADDRESS_BYTES])
 	return 0;
 }
 
+/* The kernel lets these be: they drive nothing. */
+static bool is_viable(const char *driver)
+{
+	static const char *const harmless[] = { "", "vfio-pci", "pci-stub", "pcieport" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		if (strcmp(driver, harmless[i]) == 0)
+			return true;
+	return false;
+}
+
 static void add_mate(const char *root, const char *address, struct pci_function *f)
 {
 	uint32_t class_code = 0;
-	struct pci_mate *m = f->n_mates < PCI_MATES ? &f->mates[f->n_mates] : NULL;
+	struct pci_mate m = { 0 };
 
 	(void)read_hex(root, address, "class", &class_code);
 	if (strcmp(address, f->address) == 0 || class_code >> 8 == CLASS_BRIDGE)
 		return;
+	snprintf(m.address, sizeof(m.address), "%.*s", ADDRESS_CHARS, address);
+	(void)read_link(root, address, "driver", m.driver, sizeof(m.driver));
+	if (f->n_mates < PCI_MATES)
+		f->mates[f->n_mates] = m;
 	f->n_mates++;
-	if (!m)
-		return;
-	snprintf(m->address, sizeof(m->address), "%.*s", ADDRESS_CHARS, address);
-	(void)read_link(root, address, "driver", m->driver, sizeof(m->driver));
+	if (!f->in_the_way.address[0] && !is_viable(m.driver))
+		f->in_the_way = m;
+}
+
+/* VFIO's no-IOMMU mode makes a group of its own for what it is given; its node is another, too. */
+static bool is_no_iommu_group(const char *root, int group)
+{
+	char path[PATH_BYTES], name[32] = "";
+
+	make_path(path, "%s/sys/kernel/iommu_groups/%d/name", root, group);
+	return read_text(path, name, sizeof(name)) == 0 && strncmp(name, "vfio-noiommu", strlen("vfio-noiommu")) == 0;
 }
 
 static void read_group(const char *root, struct pci_function *f)
@@ -126,6 +148,8 @@ static void read_group(const char *root, struct pci_function *f)
 
 	f->group = -1;
 	if (read_link(root, f->address, "iommu_group", text, sizeof(text)) < 0)
+		return;
+	if (is_no_iommu_group(root, atoi(text)))
 		return;
 	f->group = atoi(text);
 	make_path(path, "%s/sys/kernel/iommu_groups/%d/devices", root, f->group);
@@ -217,44 +241,35 @@ static int why_busy(const char *root, const struct pci_function *f, char why[HBA
 	return 1;
 }
 
-/* The kernel lets these be: they drive nothing. */
-static bool is_viable(const char *driver)
-{
-	static const char *const harmless[] = { "", "vfio-pci", "pci-stub", "pcieport" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
-		if (strcmp(driver, harmless[i]) == 0)
-			return true;
-	return false;
-}
-
 static int why_shared(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES])
 {
-	(void)root;
-	for (unsigned i = 0; i < f->n_mates && i < PCI_MATES; i++) {
-		const struct pci_mate *m = &f->mates[i];
+	const struct pci_mate *m = &f->in_the_way;
 
-		if (is_viable(m->driver))
-			continue;
-		snprintf(
-			why, HBA_BUS_WHY_BYTES,
-			"IOMMU group %d also holds %s, driven by %s: give that to vfio-pci too, or move the adapter to another slot",
-			f->group, m->address, m->driver);
-		return 1;
-	}
-	return 0;
+	(void)root;
+	if (!m->address[0])
+		return 0;
+	snprintf(why, HBA_BUS_WHY_BYTES,
+		 "IOMMU group %d also holds %s, driven by %s: give that to vfio-pci too, or move the adapter to another slot",
+		 f->group, m->address, m->driver);
+	return 1;
 }
 
 static int why_no_permission(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES])
 {
 	char path[PATH_BYTES];
+	int error;
 
 	make_path(path, "%s/dev/vfio/%d", root, f->group);
 	if (f->group < 0 || strcmp(f->driver, "vfio-pci") != 0 || access(path, R_OK | W_OK) == 0)
 		return 0;
-	snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d cannot be opened (%s): run as root, or chown %u /dev/vfio/%d", f->group,
-		 strerror(errno), (unsigned)getuid(), f->group);
-	return 1;
+	error = errno;
+	if (error == ENOENT)
+		snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d is not there: udev makes it; into a container it has to be passed",
+			 f->group);
+	else if (error == EACCES || error == EPERM)
+		snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d cannot be opened (%s): run as root, or chown %u /dev/vfio/%d",
+			 f->group, strerror(error), (unsigned)getuid(), f->group);
+	return error == ENOENT || error == EACCES || error == EPERM;
 }
 
 static bool may_lock_all(const char *root)

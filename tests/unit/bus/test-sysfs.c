@@ -102,6 +102,11 @@ static void no_iommu(void **state)
 	expect_only(PCI_NO_IOMMU, "intel_iommu=on");
 	fake_root_shell(root, "mkdir -p sys/module/vfio/parameters; echo Y >sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
 	expect_only(PCI_NO_IOMMU, "no-IOMMU mode, which is on, is not supported");
+	/* Once it is bound it has a group after all, which is none. */
+	fake_root_shell(root, "ln -sfn ../../../../kernel/iommu_groups/7 sys/bus/pci/devices/" HBA "/iommu_group; "
+			      "echo vfio-noiommu >sys/kernel/iommu_groups/7/name; mv dev/vfio/7 dev/vfio/noiommu-7");
+	expect_only(PCI_NO_IOMMU, "no-IOMMU mode, which is on, is not supported");
+	assert_int_equal(function().group, -1);
 }
 
 static void no_module(void **state)
@@ -145,6 +150,20 @@ static void a_group_of_very_many(void **state)
 	}
 	assert_int_equal(function().n_mates, PCI_MATES + 3);
 	expect_only(PCI_OBSTACLES, "");
+	/* Whichever it is, in whatever order they come. */
+	for (unsigned i = 0; i < PCI_MATES + 3; i++) {
+		snprintf(address, sizeof(address), "0000:04:%02x.0", i);
+		add_function(address, 0x020000, "e1000e");
+		expect_only(PCI_SHARED, address);
+		add_function(address, 0x020000, "vfio-pci");
+	}
+}
+
+static void no_node(void **state)
+{
+	(void)state;
+	fake_root_shell(root, "rm dev/vfio/7");
+	expect_only(PCI_NO_PERMISSION, "/dev/vfio/7 is not there: udev makes it");
 }
 
 static void no_permission(void **state)
@@ -222,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_driver, healthy, sweep),
 		cmocka_unit_test_setup_teardown(a_shared_group, healthy, sweep),
 		cmocka_unit_test_setup_teardown(a_group_of_very_many, healthy, sweep),
+		cmocka_unit_test_setup_teardown(no_node, healthy, sweep),
 		cmocka_unit_test_setup_teardown(no_permission, healthy, sweep),
 		cmocka_unit_test_setup_teardown(little_memory_may_be_locked, healthy, sweep),
 		cmocka_unit_test_setup_teardown(addresses, healthy, sweep),
