@@ -5,7 +5,9 @@
 
 size_t target_vpd_extended(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX])
 {
-	struct scsi_extended_inquiry extended = { .simple = true, .volatile_cache = unit->store->ops->flush };
+	struct scsi_extended_inquiry extended = {
+		.simple = true, .ordered = true, .head_of_queue = true, .volatile_cache = unit->store->ops->flush
+	};
 
 	return scsi_vpd_write_extended(&extended, bytes);
 }

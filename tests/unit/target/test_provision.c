@@ -282,7 +282,7 @@ static void pages_say_what_there_is(void **state)
 		assert_int_equal(get_be16(rig->data + 4), 1);
 		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_EXTENDED_INQUIRY, 255), 255);
 		assert_int_equal(rig->last.command.bytes, 64);
-		assert_int_equal(rig->data[5] & 1, 1);                             /* SIMPSUP */
+		assert_int_equal(rig->data[5], 0x07);                              /* HEADSUP, ORDSUP, SIMPSUP */
 		assert_int_equal(rig->data[6], lun == FILE_512 || lun == FILE_4K); /* V_SUP: a file has the page cache before it */
 		blocks_run_in(rig, scsi_cdb_read_capacity_16(32), 32);
 		assert_int_equal(scsi_capacity_read_16(rig->data, 32, &c), 0);
@@ -308,7 +308,7 @@ static void sg_vpd_reads_the_pages(void **state)
 		{ SCSI_VPD_BLOCK_CHARACTERISTICS, "Non-rotating medium" },
 		{ SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, "Unmap command supported (LBPU): 1" },
 		{ SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, "thin provisioned" },
-		{ SCSI_VPD_EXTENDED_INQUIRY, "SIMPSUP=1" },
+		{ SCSI_VPD_EXTENDED_INQUIRY, "HEADSUP=1 ORDSUP=1 SIMPSUP=1" },
 	};
 	struct rig *rig = &((struct bench *)*state)->rig;
 	char path[32], command[128], text[8192];
