@@ -13,6 +13,7 @@ enum row_flags {
 	WITHOUT_UNIT = 1,      /* answered whether or not there is a unit */
 	DESPITE_ATTENTION = 2, /* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
 	WITHOUT_MEDIUM = 4,    /* answered while the medium is out, or stopped */
+	THIN_ONLY = 8,         /* there is none of it on a unit that cannot give room back */
 };
 
 /* What a reservation of another nexus does to a command (SPC-4 table 65, SBC-3 table 14). A row that does not say is a writer. */
@@ -31,15 +32,16 @@ struct row {
 	uint8_t flags;
 	uint8_t access;
 	uint8_t action;
+	uint8_t thin_bits; /* of byte 1, beside `usage`: units that can give room back understand them, too */
 	uint8_t usage[TARGET_CDB_BYTES];
 };
 
 enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7, NACA = 0x04 };
 
-/* The row of an opcode; its `run` and `actions` are NULL if there is no such command. */
-const struct row *target_row(uint8_t opcode);
-/* The bits of byte `i` that a row's command understands, NACA of its control byte included. */
-uint8_t target_row_usage(const struct row *row, unsigned i);
+/* The row of an opcode, which runs it and is told of it; its `run` and `actions` are NULL if this unit has no such command. */
+const struct row *target_row(const struct target_unit *unit, uint8_t opcode);
+/* The bits of byte `i` that a row's command understands on this unit, NACA of its control byte included. */
+uint8_t target_row_usage(const struct target_unit *unit, const struct row *row, unsigned i);
 
 /* ---- handlers --------------------------------------------------------------------------------------------------------- */
 

@@ -71,16 +71,22 @@ int target_take_list(struct target_command *c, uint8_t *list, size_t length, siz
 
 /* ---- the row ------------------------------------------------------------------------------------------------------------ */
 
-uint8_t target_row_usage(const struct row *row, unsigned i)
+enum { FLAGS_AT = 1 };
+
+uint8_t target_row_usage(const struct target_unit *unit, const struct row *row, unsigned i)
 {
-	return row->usage[i] | (i == row->length - 1U ? NACA : 0);
+	unsigned usage = row->usage[i] | (i == row->length - 1U ? NACA : 0);
+
+	if (i == FLAGS_AT && row->thin_bits && unit->store->thin)
+		usage |= row->thin_bits;
+	return (uint8_t)usage;
 }
 
-/* 0: what looked unused is NACA. 1: refused. */
+/* 0: what looked unused is NACA, or a bit of thin units. 1: refused. */
 static int refuse_unused_bits(struct target_command *c, const struct row *row)
 {
 	for (unsigned i = 0; i < TARGET_CDB_BYTES; i++) {
-		unsigned bad = c->cdb[i] & ~target_row_usage(row, i) & 0xffU;
+		unsigned bad = c->cdb[i] & ~target_row_usage(c->unit, row, i) & 0xffU;
 
 		if (bad) {
 			target_refuse_field(c, (uint16_t)i, (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
@@ -135,14 +141,17 @@ static int run_row(struct target_command *c)
 
 static const struct row rows[256];
 
-const struct row *target_row(uint8_t opcode)
+const struct row *target_row(const struct target_unit *unit, uint8_t opcode)
 {
-	return &rows[opcode];
+	static const struct row none;
+	const struct row *row = &rows[opcode];
+
+	return row->flags & THIN_ONLY && !unit->store->thin ? &none : row;
 }
 
 static const struct row *row_of(const struct target_command *c)
 {
-	const struct row *row = &rows[c->cdb[0]], *action;
+	const struct row *row = c->unit ? target_row(c->unit, c->cdb[0]) : &rows[c->cdb[0]], *action;
 
 	if (!row->actions)
 		return row;
@@ -530,11 +539,13 @@ static const struct row rows[256] = {
 					.usage = { OPCODE, SCSI_IMMED, X4, 0, X2 },
 					.run = target_synchronize_cache },
 	[SCSI_WRITE_SAME_10] = { .name = "WRITE SAME(10)",
+				 .thin_bits = SCSI_WRITE_SAME_UNMAP,
 				 .length = 10,
 				 .direction = HBA_TO_TARGET,
-				 .usage = EXTENT_10(SCSI_WRITE_SAME_UNMAP),
+				 .usage = EXTENT_10(0),
 				 .run = target_write_same },
 	[SCSI_UNMAP] = { .name = "UNMAP",
+			 .flags = THIN_ONLY,
 			 .length = 10,
 			 .direction = HBA_TO_TARGET,
 			 .usage = { OPCODE, 0, 0, 0, 0, 0, 0, X2 },
@@ -584,9 +595,10 @@ static const struct row rows[256] = {
 				.usage = EXTENT_16(SCSI_IMMED),
 				.run = target_pre_fetch },
 	[SCSI_WRITE_SAME_16] = { .name = "WRITE SAME(16)",
+				 .thin_bits = SCSI_WRITE_SAME_UNMAP,
 				 .length = 16,
 				 .direction = HBA_TO_TARGET,
-				 .usage = EXTENT_16(SCSI_WRITE_SAME_UNMAP | SCSI_NDOB),
+				 .usage = EXTENT_16(SCSI_NDOB),
 				 .run = target_write_same },
 	[SCSI_SYNCHRONIZE_CACHE_16] = { .name = "SYNCHRONIZE CACHE(16)",
 					.length = 16,

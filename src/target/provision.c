@@ -58,8 +58,6 @@ int target_unmap(struct target_command *c)
 	uint16_t length = get_be16(c->cdb + scsi_cdb_count_at(SCSI_UNMAP));
 	struct target_work work = { .steps = STEP_UNMAP };
 
-	if (!c->unit->store->thin)
-		return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
 	if (!target_check_writable(c) || length == 0)
 		return 0;
 	if (length < SCSI_UNMAP_HEADER_BYTES)
@@ -112,13 +110,10 @@ static bool check_blocks(struct target_command *c, uint64_t blocks)
 
 int target_write_same(struct target_command *c)
 {
-	enum { UNMAP_BIT = 3 };
 	uint64_t block = c->unit->block_bytes;
 	struct target_work work = { 0 };
 	struct scsi_extent extent;
 
-	if (c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP && !c->unit->store->thin)
-		return target_refuse_field(c, FLAGS_AT, UNMAP_BIT);
 	if (!target_read_extent(c, &extent) || !check_blocks(c, blocks_of(c, &extent)) || !target_check_writable(c))
 		return 0;
 	work.zeros = has_no_data(c);

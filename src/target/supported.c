@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * supported.c: which commands and functions there are: REPORT SUPPORTED OPERATION CODES (SPC-4 6.34), REPORT SUPPORTED TASK
- * MANAGEMENT FUNCTIONS (6.35). The table that runs the commands is the one that is told, so neither can promise what is not there.
+ * MANAGEMENT FUNCTIONS (6.35). What is told is what the unit's commands are found by (target_row), bit by bit, so neither can promise
+ * what is not there.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -59,12 +60,12 @@ static void append_command(struct answer *a, uint8_t opcode, const struct row *r
 		append_timeouts(a);
 }
 
-static unsigned count_commands(void)
+static unsigned count_commands(const struct target_unit *unit)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < OPCODES; i++) {
-		const struct row *row = target_row((uint8_t)i), *action = row->actions;
+		const struct row *row = target_row(unit, (uint8_t)i), *action = row->actions;
 
 		n += row->run != NULL;
 		for (; action && action->name; action++)
@@ -78,10 +79,10 @@ static int report_all(struct target_command *c, uint64_t allocation, bool timeou
 	struct answer a = begin(c, allocation);
 	uint8_t header[LIST_HEADER];
 
-	put_be32(header, count_commands() * (DESCRIPTOR_BYTES + (timeouts ? TIMEOUTS_BYTES : 0U)));
+	put_be32(header, count_commands(c->unit) * (DESCRIPTOR_BYTES + (timeouts ? TIMEOUTS_BYTES : 0U)));
 	append(&a, header, sizeof(header));
 	for (unsigned i = 0; i < OPCODES; i++) {
-		const struct row *row = target_row((uint8_t)i), *action = row->actions;
+		const struct row *row = target_row(c->unit, (uint8_t)i), *action = row->actions;
 
 		if (row->run)
 			append_command(&a, (uint8_t)i, row, false, timeouts);
@@ -101,7 +102,7 @@ static int report_one(struct target_command *c, uint64_t allocation, const struc
 	bytes[1] |= row && timeouts ? CTDP_IN_ONE : 0;
 	put_be16(bytes + 2, (uint16_t)size);
 	for (unsigned i = 0; i < size; i++)
-		bytes[ONE_HEADER + i] = target_row_usage(row, i);
+		bytes[ONE_HEADER + i] = target_row_usage(c->unit, row, i);
 	if (row) {
 		bytes[ONE_HEADER] = c->cdb[3];
 		if (action)
@@ -123,7 +124,7 @@ static const struct row *find(const struct row *row, uint16_t number)
 
 int target_report_opcodes(struct target_command *c)
 {
-	const struct row *row = target_row(c->cdb[3]);
+	const struct row *row = target_row(c->unit, c->cdb[3]);
 	uint16_t number = get_be16(c->cdb + 4);
 	uint32_t allocation = get_be32(c->cdb + 6);
 	bool timeouts = c->cdb[2] & RCTD;

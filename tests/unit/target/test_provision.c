@@ -295,6 +295,49 @@ static void pages_say_what_there_is(void **state)
 	}
 }
 
+/* ---- which commands there are ------------------------------------------------------------------------------------------- */
+
+static bool understands(struct rig *rig, uint8_t opcode)
+{
+	struct scsi_cdb cdb = { .length = (uint8_t)(scsi_cdb_length(opcode) ? scsi_cdb_length(opcode) : 16) };
+	struct scsi_sense sense;
+
+	cdb.bytes[0] = opcode;
+	rig_run(rig, &cdb, HBA_NO_DATA, 0);
+	return rig->last.command.outcome != HBA_CHECK_CONDITION ||
+	       scsi_sense_read(rig->last.command.sense, rig->last.command.sense_len, &sense) < 0 ||
+	       sense.asc != SCSI_ASC_INVALID_OPCODE;
+}
+
+static struct scsi_cdb supported(uint8_t options, uint8_t opcode)
+{
+	return RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, options, opcode, 0, 0, 0, 0, 0x40, 0, 0, 0);
+}
+
+static void units_list_what_they_understand(void **state)
+{
+	enum { ALL, ONE, BYTES_OF_EACH = 8 };
+	struct rig *rig = &((struct bench *)*state)->rig;
+
+	for (unsigned lun = 0; lun < UNITS; lun++) {
+		bool listed[UINT8_MAX + 1] = { false };
+
+		blocks_to_lun(rig, lun);
+		assert_int_equal(blocks_run_in(rig, supported(ALL, 0), RIG_DATA_BYTES), HBA_GOOD);
+		assert_int_equal(get_be32(rig->data) + 4, rig->last.command.bytes);
+		for (uint32_t at = 4; at < rig->last.command.bytes; at += BYTES_OF_EACH)
+			listed[rig->data[at]] = true;
+		for (unsigned opcode = 0; opcode <= UINT8_MAX; opcode++)
+			if (understands(rig, (uint8_t)opcode) != listed[opcode])
+				fail_msg("LUN %u: opcode %02x is %slisted", lun, opcode, listed[opcode] ? "" : "not ");
+		assert_int_equal(listed[SCSI_UNMAP], lun != NOTHING);
+		assert_int_equal(blocks_run_in(rig, supported(ONE, SCSI_UNMAP), 64), HBA_GOOD);
+		assert_int_equal(rig->data[1], lun != NOTHING ? 3 : 1);
+		assert_int_equal(blocks_run_in(rig, supported(ONE, SCSI_WRITE_SAME_16), 64), HBA_GOOD);
+		assert_int_equal(rig->data[4 + 1], SCSI_NDOB | (lun != NOTHING ? SCSI_WRITE_SAME_UNMAP : 0));
+	}
+}
+
 /* Written by somebody else: sg_vpd names the page's fields. Skipped where there is no sg_vpd. */
 static void sg_vpd_reads_the_pages(void **state)
 {
@@ -352,6 +395,7 @@ int main(void)
 		WITH_BENCH(unmap_of_nothing_and_of_parts),
 		WITH_BENCH(lba_status_is_cut_and_refused),
 		WITH_BENCH(pages_say_what_there_is),
+		WITH_BENCH(units_list_what_they_understand),
 		WITH_BENCH(sg_vpd_reads_the_pages),
 	};
 

@@ -222,9 +222,10 @@ static bool has_probe(uint8_t opcode, const struct row *action)
 
 static void every_command_is_probed(void **state)
 {
-	(void)state;
+	const struct target_unit *unit = &((struct bench *)*state)->rig.device.units[0];
+
 	for (unsigned opcode = 0; opcode <= UINT8_MAX; opcode++) {
-		const struct row *row = target_row((uint8_t)opcode);
+		const struct row *row = target_row(unit, (uint8_t)opcode);
 
 		if (row->run && !has_probe((uint8_t)opcode, NULL))
 			fail_msg("%s (%02x) has no probe", row->name, opcode);
@@ -663,7 +664,7 @@ static void damaged_files_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_command_is_probed),
+		WITH_BENCH(every_command_is_probed),
 		WITH_BENCH(the_table_holds_for_every_type_and_standing),
 		WITH_BENCH(legacy_reservation_keeps_others_out),
 		WITH_BENCH(legacy_commands_beside_persistent_ones),
