@@ -130,6 +130,7 @@ static int make_target(struct hba_controller *c, const struct soft_wishes *w, st
 		return hba_fail(c, r, "no memory for %" PRIu64 " units", w->luns);
 	t->n++;
 	m.device->autosense = w->autosense;
+	m.device->functions = (uint8_t)w->tmfs;
 	m.device->nexuses = 1; /* a controller is one initiator */
 	m.device->one_thread = w->queues == 1;
 	r = add_units(&m);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { ALL_FUNCTIONS = (HBA_TMF_BIT(HBA_TARGET_RESET) << 1) - 1 };
 enum { BLOCK_512 = 512, BLOCK_4K = 4096 };
 
 int target_device_init(struct target_device *d, unsigned capacity)
@@ -20,9 +21,12 @@ int target_device_init(struct target_device *d, unsigned capacity)
 		free(test_block);
 		return -ENOMEM;
 	}
-	*d = (struct target_device) {
-		.test_block = test_block, .units = units, .capacity = capacity, .autosense = true, .nexuses = TARGET_NEXUSES
-	};
+	*d = (struct target_device) { .test_block = test_block,
+				      .units = units,
+				      .capacity = capacity,
+				      .autosense = true,
+				      .functions = ALL_FUNCTIONS,
+				      .nexuses = TARGET_NEXUSES };
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * supported.c: which commands and functions there are: REPORT SUPPORTED OPERATION CODES (SPC-4 6.34), REPORT SUPPORTED TASK
  * MANAGEMENT FUNCTIONS (6.35). What is told is what the unit's commands are found by (target_row), bit by bit, so neither can promise
- * what is not there.
+ * what is not there. Functions are their transport's business, which tells the device.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -144,14 +144,21 @@ int target_report_opcodes(struct target_command *c)
 	return report_one(c, allocation, row->run && number == 0 ? row : NULL, false, timeouts);
 }
 
+/* By enum hba_tmf: ATS, ATSS, CTSS, CACAS, LURS, TRS. */
+static const uint8_t function_bits[] = {
+	[HBA_ABORT_TASK] = 0x80,     [HBA_ABORT_TASK_SET] = 0x40,     [HBA_CLEAR_ACA] = 0x20,
+	[HBA_CLEAR_TASK_SET] = 0x10, [HBA_LOGICAL_UNIT_RESET] = 0x08, [HBA_TARGET_RESET] = 0x02,
+};
+
 int target_report_functions(struct target_command *c)
 {
 	enum { REPD = 0x80, SHORT_BYTES = 4, LONG_BYTES = 16 };
-	/* Abort task, abort task set, clear ACA, clear task set, logical unit reset; target reset. */
-	enum { ATS = 0x80, ATSS = 0x40, CACAS = 0x20, CTSS = 0x10, LURS = 0x08, TRS = 0x02 };
-	uint8_t bytes[LONG_BYTES] = { ATS | ATSS | CACAS | CTSS | LURS | TRS };
+	uint8_t bytes[LONG_BYTES] = { 0 };
 	size_t n = c->cdb[2] & REPD ? LONG_BYTES : SHORT_BYTES;
 
+	for (unsigned f = 0; f < ARRAY_SIZE(function_bits); f++)
+		if (c->device->functions & HBA_TMF_BIT(f))
+			bytes[0] |= function_bits[f];
 	bytes[3] = (uint8_t)(n - SHORT_BYTES);
 	return target_answer(c, bytes, n, get_be32(c->cdb + 6));
 }

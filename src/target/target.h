@@ -276,6 +276,7 @@ struct target_device {
 	uint8_t *test_block;     /* where self-tests read to */
 	bool testing;            /* atomic: one does now */
 	bool autosense;          /* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
+	uint8_t functions;       /* that its transport knows, all at first: HBA_TMF_BIT()s */
 	uint8_t nexuses; /* initiators there are, TARGET_NEXUSES at first: nobody else has to be told anything. For units added later */
 	bool one_thread; /* all commands come from one thread: a promise of the owner, which spares some stores a lock */
 };

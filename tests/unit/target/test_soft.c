@@ -293,6 +293,26 @@ static void hba_data_is_mapped_for_every_task(void **state)
 	assert_int_equal(counts.io_path_mappings, 0);
 }
 
+/* What `manage` would reject, no unit claims. */
+static void units_tell_the_functions_that_there_are(void **state)
+{
+	static const struct {
+		const char *uri;
+		uint8_t told;
+	} cases[] = { { "soft:ram?size=1M", 0xfa }, { "soft:ram?size=1M&tmfs=0", 0 }, { "soft:ram?size=1M&tmfs=33", 0x82 } };
+	struct scsi_cdb ask = RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0);
+	struct bench *b = *state;
+	struct io io;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		start(b, cases[i].uri);
+		assert_int_equal(run(b, unit(b, 0), &io, ask, HBA_FROM_TARGET, 4), HBA_GOOD);
+		assert_int_equal(io.data[0], cases[i].told);
+		hba_controller_close(b->c);
+		b->c = NULL;
+	}
+}
+
 static void stop_with_io_out_gives_all_back(void **state)
 {
 	struct bench *b = *state;
@@ -319,7 +339,7 @@ int main(void)
 		WITH_BENCH(file_with_scratch_beside_it),       WITH_BENCH(two_controllers_one_file),
 		WITH_BENCH(reservations_lie_beside_the_image), WITH_BENCH(ram_keeps_what_is_written),
 		WITH_BENCH(file_keeps_what_is_written),        WITH_BENCH(hba_data_is_mapped_for_every_task),
-		WITH_BENCH(stop_with_io_out_gives_all_back),
+		WITH_BENCH(stop_with_io_out_gives_all_back),   WITH_BENCH(units_tell_the_functions_that_there_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
