@@ -44,6 +44,7 @@ def measure(hbakit, args, uri, depth):
     raise common.Failed(f"{result['errors']} commands failed in `hbakit bench {uri} --depth {depth}`")
   if common.member(result, "iops") <= 0:
     raise common.Failed(f"no command came back in `hbakit bench {uri} --depth {depth}`")
+  common.check_conduct(result)
   return result
 
 

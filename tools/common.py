@@ -53,6 +53,15 @@ def member(values, path):
   return values
 
 
+def check_conduct(done):
+  """Of a command that did I/O: its driver mapped nothing meanwhile, and kept to its contract."""
+  mappings, violations = member(done, "io_path_mappings"), member(done, "violations")
+  if mappings:
+    raise Failed(f"{mappings} mappings on the I/O path")
+  if violations:
+    raise Failed(f"the driver broke its contract {violations} times; `hbakit check` says where")
+
+
 def mib(n):
   return f"{n / MIB:,.1f} MiB"
 

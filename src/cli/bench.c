@@ -208,6 +208,7 @@ static void look_around(struct bench *b)
 	if (b->now - b->looked < (uint64_t)LOOK_MS * NS_PER_MS)
 		return;
 	b->looked = b->now;
+	cli_note_troubles(b->session);
 	if (!cli_interrupted(b->session))
 		return;
 	b->phase = PHASE_DRAIN;
@@ -233,6 +234,7 @@ static void run_phase(struct bench *b, enum phase phase)
 	b->now = clock_monotonic.now(&clock_monotonic);
 	b->now_is_fresh = true;
 	b->looked = b->now;
+	cli_note_troubles(b->session);
 	for (uint32_t i = 0; i < b->n_workers && b->phase == phase; i++)
 		send_next(&b->workers[i]);
 	run_until_all_back(b);

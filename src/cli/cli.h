@@ -85,6 +85,14 @@ error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes)
 
 /* ---- session.c: a controller for as long as a command lasts ---------------------------------------------------------- */
 
+enum { CLI_VIOLATIONS, CLI_REFUSED_TARGETS, CLI_RECOVERIES, CLI_TROUBLES };
+
+/** struct cli_trouble - Of one kind: how many, and the first. */
+struct cli_trouble {
+	unsigned n;
+	struct hba_event first;
+};
+
 /** struct cli_session - Zeroed it is closed. One thread. */
 struct cli_session {
 	struct hba_controller *controller;
@@ -93,6 +101,7 @@ struct cli_session {
 	int signal;    /* the one that came, or 0 */
 	bool own_fd;   /* signal_fd is open */
 	bool over;     /* run() says that nothing will come any more */
+	struct cli_trouble troubles[CLI_TROUBLES];
 };
 
 /**
@@ -125,6 +134,14 @@ enum { CLI_UNIT_NAME = 48 }; /* twenty digits, a colon, sixteen hex digits, and 
 void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME]);
 /** cli_unit_max_transfer() - Bytes that surely fit one command, at most `wish`; whole blocks, at least one. */
 uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info, uint64_t wish);
+
+/* ---- troubles.c: what no command's outcome tells --------------------------------------------------------------------- */
+
+/** cli_note_troubles() - The library keeps a bounded number of events: to be called now and then. */
+void cli_note_troubles(struct cli_session *s);
+void cli_tell_troubles(struct cli_session *s);
+/** cli_json_conduct() - "io_path_mappings" and "violations": so far, of this very controller. */
+void cli_json_conduct(struct json_object *o, struct cli_session *s);
 
 /* ---- exchange.c: one CDB, there and back ----------------------------------------------------------------------------- */
 

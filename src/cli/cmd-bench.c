@@ -118,7 +118,7 @@ static struct json_object *latency_json(const struct histogram *h)
 	return o;
 }
 
-static int print_json(const struct arguments *a, const struct bench_result *result)
+static int print_json(struct cli_session *s, const struct arguments *a, const struct bench_result *result)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -133,6 +133,7 @@ static int print_json(const struct arguments *a, const struct bench_result *resu
 	json_object_object_add(o, "latency_us", latency_json(&result->latency));
 	cli_json_number(o, "errors", result->errors);
 	cli_json_number(o, "verified", result->verified);
+	cli_json_conduct(o, s);
 	return cli_json_print(o);
 }
 
@@ -172,7 +173,7 @@ static int plot(struct cli_session *s, const struct arguments *a, const struct b
 
 static int show(struct cli_session *s, const struct arguments *a, const struct bench_result *result, struct cli_file *file)
 {
-	int r = a->common.json ? print_json(a, result) : print_text(a, result);
+	int r = a->common.json ? print_json(s, a, result) : print_text(a, result);
 
 	if (r == 0 && a->plot && result->commands)
 		r = plot(s, a, result, file);

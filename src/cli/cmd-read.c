@@ -117,6 +117,7 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 	cli_json_number(o, "commands", j->stream.commands);
 	cli_json_double(o, "seconds", (double)ns / (double)NS_PER_S);
 	cli_json_double(o, "bytes_per_s", ns ? (double)j->written * (double)NS_PER_S / (double)ns : 0);
+	cli_json_conduct(o, j->session);
 	return cli_json_print(o);
 }
 

@@ -196,6 +196,7 @@ static int print_json(const struct job *j, uint64_t ns)
 	cli_json_number(o, "verified_bytes", j->verified);
 	cli_json_double(o, "seconds", (double)ns / (double)NS_PER_S);
 	cli_json_double(o, "bytes_per_s", ns ? (double)j->done * (double)NS_PER_S / (double)ns : 0);
+	cli_json_conduct(o, j->session);
 	return cli_json_print(o);
 }
 

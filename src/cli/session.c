@@ -99,36 +99,6 @@ static int close_session(struct cli_session *s)
 	return r;
 }
 
-/* What no command's outcome tells: one line for each kind, the first of it. */
-static const enum hba_event_kind troubles[] = { HBA_EVENT_VIOLATION, HBA_EVENT_TARGET_REFUSED, HBA_EVENT_RECOVERY };
-
-struct trouble {
-	unsigned n;
-	struct hba_event first;
-};
-
-static void note_trouble(struct trouble *notes, const struct hba_event *e)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(troubles); i++)
-		if (troubles[i] == e->kind && notes[i].n++ == 0)
-			notes[i].first = *e;
-}
-
-static void tell_troubles(const struct cli_session *s)
-{
-	struct trouble notes[ARRAY_SIZE(troubles)] = { { .n = 0 } };
-	struct hba_event e;
-
-	while (hba_event_next(s->controller, &e) > 0)
-		note_trouble(notes, &e);
-	for (size_t i = 0; i < ARRAY_SIZE(notes); i++) {
-		if (notes[i].n > 1)
-			cli_fail("%s: %s (the first of %u such)", s->uri, notes[i].first.text, notes[i].n);
-		else if (notes[i].n)
-			cli_fail("%s: %s", s->uri, notes[i].first.text);
-	}
-}
-
 static int with_session(const struct cli_common *common, bool start, int (*work)(void *arguments, struct cli_session *s),
 			void *arguments)
 {
@@ -141,7 +111,7 @@ static int with_session(const struct cli_common *common, bool start, int (*work)
 	if (r == 0)
 		r = work(arguments, &s);
 	if (s.controller && !r)
-		tell_troubles(&s);
+		cli_tell_troubles(&s);
 	closed = close_session(&s);
 	return r ? r : closed;
 }
@@ -205,6 +175,7 @@ void cli_wait(struct cli_session *s, int fd, short events)
 		cli_interrupted(s);
 	if (hba_controller_run(s->controller, RUN_BUDGET) < 0)
 		s->over = true;
+	cli_note_troubles(s);
 }
 
 int cli_say_interrupted(const struct cli_session *s, const char *what)

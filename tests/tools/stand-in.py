@@ -21,14 +21,17 @@ def option(words, name):
   return words[words.index(name) + 1]
 
 
+def conduct(fault):
+  return {"io_path_mappings": int(fault == "late"), "violations": 2 * (fault == "broken")}
+
+
 def scan(image, fault):
   made = {"client": 64, "internal": 2, "tmf": 1}
   mapped = sum(made.values()) - (fault == "unmapped")
   blocks = os.path.getsize(image) // BLOCK - (fault == "short")
   unit = {"lun": 0, "block_size": BLOCK, "blocks": blocks}
   return {
-    "controller": {"tasks": made, "hba_data": {"mapped": mapped, "bytes": 64 * mapped, "us": 1},
-                   "io_path_mappings": int(fault == "late")},
+    "controller": {"tasks": made, "hba_data": {"mapped": mapped, "bytes": 64 * mapped, "us": 1}},
     "targets": [] if fault == "empty" else [{"id": 0, "luns": [unit]}],
   }
 
@@ -38,7 +41,7 @@ def read(image, words, fault):
   shutil.copyfile(image, copy)
   if fault == "read":
     flip_a_byte(copy, os.path.getsize(copy) // 2)
-  return {"bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0), "commands": 1}
+  return {"bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0), "commands": 1, **conduct(fault)}
 
 
 def write(image, words, fault):
@@ -51,12 +54,14 @@ def write(image, words, fault):
     print("planted: verify failed", file=sys.stderr)
     sys.exit(1)
   size = os.path.getsize(source)
-  return {"bytes": size, "verified_bytes": 0 if fault == "unverified" else size, "commands": 1}
+  return {"bytes": size, "verified_bytes": 0 if fault == "unverified" else size, "commands": 1,
+          **conduct(fault.removeprefix("write-"))}
 
 
 def bench(fault):
   latency = {name: 1.0 for name in ("mean", "p50", "p99", "p999", "max")}
-  return {"iops": 0 if fault == "idle" else 1e6, "bytes_per_s": 4e9, "latency_us": latency, "errors": int(fault == "errors")}
+  return {"iops": 0 if fault == "idle" else 1e6, "bytes_per_s": 4e9, "latency_us": latency, "errors": int(fault == "errors"),
+          **conduct(fault.removeprefix("bench-"))}
 
 
 def main(words):

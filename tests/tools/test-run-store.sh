@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # test-run-store.sh HBAKIT: `make run` with the real command. One byte flipped in the store behind the controller turns it red, at any
-# place of the image: the bytes that are checked came through the controller, all of them.
+# place of the image: all bytes are checked. That they went through the HBA, test-run-hba.sh knows.
 . "$(dirname "$0")/../lib/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 hbakit=$(realpath "$1")

@@ -24,7 +24,10 @@ FAULT='' run >"$tmp/out" || fail "red without a fault: $(cat "$tmp/out")"
 grep -q "All checks passed" "$tmp/out" || fail "it does not say that all is well: $(cat "$tmp/out")"
 
 red unmapped "67 tasks were made, but 66 have HBA data"
-red late "1 mappings on the I/O path"
+for command in "" write- bench-; do
+  red ${command}late "1 mappings on the I/O path"
+  red ${command}broken "the driver broke its contract 2 times"
+done
 red empty "the scan found no logical unit"
 red short "the first unit has 25165312 bytes, the image 25165824"
 red counted "READ commands brought 25165312 bytes"
