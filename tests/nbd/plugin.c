@@ -136,6 +136,7 @@ static struct nbdkit_plugin *up(const char *uri)
 
 	assert_int_equal(p->config("uri", uri), 0);
 	assert_int_equal(p->config_complete(), 0);
+	assert_int_equal(p->get_ready(), 0);
 	assert_int_equal(p->after_fork(), 0);
 	return p;
 }
@@ -293,6 +294,9 @@ static void what_cannot_be_served_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(p->config("uri", "soft:null?fill=none"), 0);
+	assert_int_equal(p->get_ready(), -1);
+	assert_non_null(strstr(said, "for measuring, not for serving"));
+	said[0] = '\0';
 	assert_int_equal(p->after_fork(), -1);
 	assert_non_null(strstr(said, "for measuring, not for serving"));
 	assert_int_equal(p->config("uri", "soft:none.img"), 0);

@@ -16,6 +16,7 @@ import server
 from server import MIB, call
 
 HBAKIT = os.path.abspath(sys.argv[1])
+PLUGIN = f'{os.path.dirname(HBAKIT)}/../frontends/nbd/nbdkit-hbakit-plugin.so'
 CONNECTIONS = 1000
 LOW_LIMIT = 64
 VANISHING = 500 if 'long' in sys.argv else 100
@@ -58,6 +59,22 @@ def reply(s):
     magic, error, handle = struct.unpack('>IIQ', pull(s, 16))
     assert magic == 0x67446698, hex(magic)
     return error, handle
+
+
+def eventually(condition):
+    until = time.monotonic() + server.TIMEOUT_S
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    return condition()
+
+
+def has_ended(pid):
+    """Gone, or dead and nobody's to wait for."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            return f.read().rsplit(') ', 1)[1][0] == 'Z'
+    except FileNotFoundError:
+        return True
 
 
 class Trouble(unittest.TestCase):
@@ -210,6 +227,31 @@ class Trouble(unittest.TestCase):
                 c.close()
             self.assertNotIn('Too many open files', s.said())
 
+    def in_the_background(self, uri, **named):
+        return call('nbdkit', '-U', 'nbd.sock', '-P', 'nbdkit.pid', PLUGIN, f'uri={uri}', **named)
+
+    def test_nbdkit_alone_goes_into_the_background(self):
+        server.image('disk.img', 1)
+        server.image('data', 1, seed=7)
+        self.in_the_background('soft:disk.img')
+        self.assertTrue(eventually(lambda: os.path.exists('nbdkit.pid') and os.path.getsize('nbdkit.pid')))
+        with open('nbdkit.pid', encoding='ascii') as f:
+            pid = int(f.read())
+        try:
+            call('nbdcopy', '--flush', 'data', 'nbd+unix:///?socket=nbd.sock')
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            self.assertTrue(eventually(lambda: has_ended(pid)))
+        with open('disk.img', 'rb') as f, open('data', 'rb') as g:
+            self.assertEqual(f.read(), g.read())
+
+    def test_nbdkit_alone_says_why_not(self):
+        for uri, said in (('soft:none.img', 'cannot open none.img: No such file or directory'),
+                          ('floppy:a', "no driver knows 'floppy:'"),
+                          ('soft:null?fill=none', 'it is for measuring, not for serving')):
+            self.assertIn(said, self.in_the_background(uri, status=1).stderr)
+            self.assertFalse(os.path.exists('nbdkit.pid'))
+
     def test_a_client_that_sits_there_does_not_stop_the_end(self):
         with server.Server(HBAKIT, 'soft:ram'):
             c = shake_hands()
@@ -219,10 +261,7 @@ class Trouble(unittest.TestCase):
         s = server.Server(HBAKIT, 'soft:ram')
         s.process.kill()
         s.process.wait()
-        until = time.monotonic() + server.TIMEOUT_S
-        while os.path.exists(f'/proc/{s.nbdkit}') and time.monotonic() < until:
-            time.sleep(0.02)
-        self.assertFalse(os.path.exists(f'/proc/{s.nbdkit}'))
+        self.assertTrue(eventually(lambda: not os.path.exists(f'/proc/{s.nbdkit}')))
         s.process.stdout.close()
         s.stderr.close()
         # What it left behind is nobody's, and no obstacle.

@@ -4,6 +4,9 @@
  *
  *	nbdkit hbakit uri=soft:disk.img     or, with words for people, hbakit serve soft:disk.img --nbd unix:/run/disk.sock
  *
+ * nbdkit alone goes into the background, from where only syslog hears it: so the controller is brought up once before that, and what is
+ * wrong with it is said to whoever started nbdkit. That it stays (-f), as with `hbakit serve`, it does not tell us.
+ *
  * nbdkit checks ranges against the size, and flags against what the connection was offered. The rest of what a client says goes
  * through hba_disk_submit(), which believes nothing.
  */
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -30,6 +34,7 @@ static struct {
 	struct hba_options options;
 	char *uri, *driver; /* options.plugin points at `driver` */
 	int report;         /* a descriptor; -1: nobody listens */
+	int folder;         /* the one of whoever started us; -1: not known */
 	struct leash leash;
 	struct hba_controller *controller;
 	struct turns turns;
@@ -38,7 +43,7 @@ static struct {
 	pthread_mutex_t keeper_lock; /* what follows */
 	pthread_cond_t keeper_changed;
 	bool keeper_up, keeper_quit;
-} nbd = { .report = -1, .leash.fd = -1 };
+} nbd = { .report = -1, .folder = -1, .leash.fd = -1 };
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------- */
 
@@ -271,6 +276,12 @@ static void stop_keeper(void)
 	nbd.keeper_up = false;
 }
 
+static void close_controller(void)
+{
+	hba_controller_close(nbd.controller);
+	nbd.controller = NULL;
+}
+
 static void take_down(void)
 {
 	stop_keeper();
@@ -279,17 +290,42 @@ static void take_down(void)
 	hba_controller_take_loop(nbd.controller);
 	if (hba_controller_stop(nbd.controller) < 0)
 		nbdkit_error("%s", hba_error());
-	hba_controller_close(nbd.controller);
-	nbd.controller = NULL;
+	close_controller();
+}
+
+/* The last time that anybody sees what we say. Who reads a report hears it later, too: then once is enough. */
+static int nbd_get_ready(void)
+{
+	int r;
+
+	nbd.folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (nbd.report >= 0)
+		return 0;
+	units_init(&nbd.units);
+	r = bring_up();
+	close_controller();
+	units_fini(&nbd.units);
+	return r;
+}
+
+/* nbdkit in the background is in the root. Paths in a URI are relative to where it was given, also when a driver opens them anew. */
+static void go_back(void)
+{
+	if (nbd.folder < 0)
+		return;
+	if (fchdir(nbd.folder) < 0)
+		nbdkit_debug("relative paths are the root's: %s", strerror(errno));
+	close(nbd.folder);
+	nbd.folder = -1;
 }
 
 /* Threads do not live through a fork: not before this one. */
 static int nbd_after_fork(void)
 {
+	go_back();
 	units_init(&nbd.units);
 	if (bring_up() < 0) {
-		hba_controller_close(nbd.controller);
-		nbd.controller = NULL;
+		close_controller();
 		return -1;
 	}
 	turns_init(&nbd.turns, nbd.controller);
@@ -580,6 +616,7 @@ static struct nbdkit_plugin plugin = {
 		       "read-only=BOOL     nothing that changes a medium is sent\n"
 		       "verbose=BOOL       show what library and driver log",
 	.magic_config_key = "uri",
+	.get_ready = nbd_get_ready,
 	.after_fork = nbd_after_fork,
 	.cleanup = nbd_cleanup,
 	.unload = nbd_unload,
