@@ -289,6 +289,7 @@ struct task {
 	bool cancelled;                 /* by hba_cancel, not by its timeout */
 
 	uint64_t first_refusal __attribute__((aligned(CACHE_LINE)));
+	uint64_t victim;   /* generation + 1, when a task management function began that was to end it; 0: none has */
 	void *memory;      /* internal: INTERNAL_BYTES that the device can reach */
 	union item *items; /* max_items of them: the data in the driver's mode, where one item will not do */
 	struct iovec *cpu; /* the same for the driver's CPU, if it asked for that in DMA mode; NULL */

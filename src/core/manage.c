@@ -51,24 +51,36 @@ static bool concerns(const struct hba_management *m, const struct task *t)
 	return task_state(t) == TASK_WITH_DRIVER && is_about(m, t);
 }
 
-/* Whatever they end as, or have ended as just now, rules do not send them again: somebody wants them gone. */
+/* Whatever it ends as, or has ended as just now, rules do not send it again: somebody wants it gone. */
+static void mark(struct task *t)
+{
+	t->final = true;
+	t->victim = t->generation + UINT64_C(1);
+}
+
+/* And has not been sent anew since. */
+static bool is_victim(const struct task *t)
+{
+	return t->victim == t->generation + UINT64_C(1);
+}
+
 static void mark_victims(struct hba_controller *c, const struct hba_management *m)
 {
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
 		if (concerns(m, t) || (task_state(t) == TASK_ENDED && is_about(m, t)))
-			t->final = true;
+			mark(t);
 	}
 }
 
-/* How many of those that were out when it began are out still: same generation, so not sent anew. */
+/* How many of those that were out when it began are out still. One that was sent later is none, whatever has become of it. */
 static unsigned count_left(const struct hba_controller *c, const struct hba_management *m)
 {
 	unsigned n = 0;
 
 	for (unsigned slot = 0; slot < c->pool.n; slot++)
-		n += concerns(m, &c->pool.tasks[slot]) && c->pool.tasks[slot].final;
+		n += concerns(m, &c->pool.tasks[slot]) && is_victim(&c->pool.tasks[slot]);
 	return n;
 }
 
@@ -78,7 +90,7 @@ static bool owes_victims(const struct hba_controller *c, const struct hba_manage
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		const struct task *t = &c->pool.tasks[slot];
 
-		if (task_state(t) == TASK_ENDED && t->final && is_about(m, t))
+		if (task_state(t) == TASK_ENDED && is_victim(t) && is_about(m, t))
 			return true;
 	}
 	return false;
@@ -353,13 +365,14 @@ int hba_manage(struct hba_management *m)
 	set_deadline(c, m);
 	if (m->victim && task_of(m->victim)->state == TASK_QUEUED) {
 		/* The target has never heard of it. */
+		mark(task_of(m->victim));
 		hba_cancel(m->victim);
 		decide(c, m, HBA_FUNCTION_COMPLETE);
 	} else if (!manage_possible(c, m->function)) {
 		decide(c, m, HBA_FUNCTION_REJECTED);
 	} else {
 		if (m->victim)
-			task_of(m->victim)->final = true;
+			mark(task_of(m->victim));
 		manage_post(c, m, false);
 	}
 	return 0;

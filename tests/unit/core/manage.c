@@ -409,6 +409,49 @@ static void victims_left_over_are_a_violation(void **state)
 	rig_down(&b.r);
 }
 
+/* A reset is out; then a command is sent, and somebody wants it gone while the driver has both. */
+static void sent_after_the_reset(struct bench *b, struct request *q, struct client *client, uint32_t timeout_ms)
+{
+	struct hba_task *t;
+
+	up(b);
+	b->r.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
+	ask(b, q, HBA_LOGICAL_UNIT_RESET, NULL);
+	test_turns(b->r.c, 2);
+	assert_non_null(b->r.d->silent_tmf);
+	t = send(b, client, b->lun);
+	t->timeout_ms = timeout_ms;
+	test_turns(b->r.c, 2);
+	assert_int_equal(b->r.d->n_held, 1);
+	if (timeout_ms)
+		test_advance(b->r.d, timeout_ms + 1);
+	else
+		hba_cancel(t);
+	test_turns(b->r.c, 2);
+}
+
+/* That is no reason to accuse the driver: it is none of those that the reset was to end. */
+static void who_came_later_is_no_victim(void **state)
+{
+	static const uint32_t timeouts[] = { 0, 100 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(timeouts); i++) {
+		struct client client = { 0 };
+		struct request q;
+		struct bench b;
+
+		sent_after_the_reset(&b, &q, &client, timeouts[i]);
+		AS_DRIVER(b.r.c, hba_tmf_complete(b.r.d->silent_tmf, HBA_FUNCTION_COMPLETE));
+		test_turns(b.r.c, 3);
+		assert_int_equal(q.done, 1);
+		assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
+		test_no_violation(b.r.c);
+		test_wait(b.r.c, &client.io, 1); /* by the abort, which has waited for the frame */
+		rig_down(&b.r);
+	}
+}
+
 static void an_answer_that_is_none(void **state)
 {
 	struct request q;
@@ -623,6 +666,7 @@ int main(void)
 		cmocka_unit_test(what_the_driver_lacks_is_rejected),
 		cmocka_unit_test(rejected_by_the_target),
 		cmocka_unit_test(victims_left_over_are_a_violation),
+		cmocka_unit_test(who_came_later_is_no_victim),
 		cmocka_unit_test(an_answer_that_is_none),
 		cmocka_unit_test(an_unsent_victim_never_goes),
 		cmocka_unit_test(a_victim_that_comes_back_first),
