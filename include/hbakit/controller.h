@@ -39,7 +39,7 @@ struct hba_options {
 	const char *plugin; /* path of a driver's .so, which then comes first: hba_driver_load() says what may be wrong with it */
 	bool in_process;    /* no process of its own for a driver of real hardware */
 	bool threads;       /* the library runs the loop, in a thread of its own. Default: the caller's own loop */
-	bool read_only;     /* commands that change a medium end in DATA PROTECT, never sent */
+	bool read_only;     /* only commands that are known to leave a medium alone are sent; others end in DATA PROTECT */
 	unsigned start_ms;  /* deadline of start, scan included. 0 = 60,000 */
 	hba_log_fn log;     /* takes log lines up to log_level; NULL = nobody does */
 	void *log_arg;

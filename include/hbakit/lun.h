@@ -23,10 +23,10 @@ struct hba_lun;
 struct hba_lun_info {
 	uint64_t target;
 	struct hba_lun_id lun;
-	uint64_t number;      /* the same as a plain number, where it has one; else UINT64_MAX */
-	uint32_t generation;  /* +1 whenever VPD 83/80 or capacity show another disk here */
-	uint32_t block_bytes; /* 0 = no medium, or not a disk */
-	uint64_t blocks;
+	uint64_t number;         /* the same as a plain number, where it has one; else UINT64_MAX */
+	uint32_t generation;     /* +1 whenever VPD 83/80 or capacity show another disk here */
+	uint32_t block_bytes;    /* 0 = no medium, or not a disk */
+	uint64_t blocks;         /* × block_bytes is INT64_MAX or less */
 	uint32_t physical_bytes; /* of the blocks it is made of inside; what is smaller or lies across, is slow. 0 = not told */
 	bool present, read_only, removable;
 	bool thin;       /* blocks may be unmapped, and then have no room of their own */

@@ -201,10 +201,22 @@ static struct scsi_cdb build_capacity_16(const struct probe *p)
 	return scsi_cdb_read_capacity_16(CAPACITY_16_BYTES);
 }
 
+/* Whoever multiplies the two later, or takes an offset for signed, may do so. */
+static bool fits_an_offset(const struct scsi_capacity *capacity)
+{
+	return capacity->blocks <= INT64_MAX / capacity->block_bytes;
+}
+
 static enum step_id take_capacity(struct probe *p, const struct scsi_capacity *capacity)
 {
 	uint64_t physical = (uint64_t)capacity->block_bytes << capacity->physical_exponent;
 
+	if (!fits_an_offset(capacity)) {
+		hba_log(p->target->controller, HBA_LOG_WARNING,
+			"target %llu: a unit with %llu blocks of %u bytes is taken for one without a medium: no disk is so large",
+			(unsigned long long)p->target->id, (unsigned long long)capacity->blocks, capacity->block_bytes);
+		return UNIT_PROTECTED;
+	}
 	p->info.block_bytes = capacity->block_bytes;
 	p->info.blocks = capacity->blocks;
 	p->info.physical_bytes = physical <= UINT32_MAX ? (uint32_t)physical : 0;

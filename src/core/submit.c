@@ -45,7 +45,7 @@ __attribute__((cold)) static void dispatch_with_care(struct hba_controller *c, s
 {
 	if (!t->lun->present && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
-	else if (c->given.read_only && scsi_cdb_changes_medium(t->head.cdb))
+	else if (c->given.read_only && scsi_cdb_may_change_medium(t->head.cdb))
 		end_protected(t);
 	else if (!c->accepting && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);

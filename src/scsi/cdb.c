@@ -291,32 +291,66 @@ bool scsi_cdb_is_block_command(const uint8_t *cdb)
 	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others)) || is_lba_status(cdb);
 }
 
-bool scsi_cdb_changes_medium(const uint8_t *cdb)
+bool scsi_cdb_may_change_medium(const uint8_t *cdb)
 {
-	/* SBC-3 table 13 and SPC-4 annex E. The variable length ones are taken for writes: those that are not are rare. */
-	static const uint8_t changing[] = {
-		0x04 /* FORMAT UNIT */,
-		0x07 /* REASSIGN BLOCKS */,
-		SCSI_WRITE_6,
-		SCSI_WRITE_10,
-		SCSI_WRITE_AND_VERIFY_10,
-		0x3b /* WRITE BUFFER */,
-		0x3f /* WRITE LONG(10) */,
-		SCSI_WRITE_SAME_10,
-		SCSI_UNMAP,
-		0x48 /* SANITIZE */,
-		0x51 /* XPWRITE(10) */,
-		SCSI_VARIABLE_LENGTH,
-		0x83 /* EXTENDED COPY */,
-		SCSI_COMPARE_AND_WRITE,
-		SCSI_WRITE_16,
-		SCSI_ORWRITE_16,
-		SCSI_WRITE_AND_VERIFY_16,
-		SCSI_WRITE_SAME_16,
-		0x9f /* WRITE LONG(16) */,
-		SCSI_WRITE_12,
-		SCSI_WRITE_AND_VERIFY_12,
+	/*
+	 * Those of SPC-4 annex E, SBC-3 table 13 and MMC-6 that leave it alone. All else may change it: vendors' own, other protocols'
+	 * passed through, and those of variable length, few of which only read.
+	 */
+	static const uint8_t leave_it_alone[] = {
+		SCSI_TEST_UNIT_READY,
+		0x01 /* REZERO UNIT */,
+		SCSI_REQUEST_SENSE,
+		0x05 /* READ BLOCK LIMITS */,
+		SCSI_READ_6,
+		0x0b /* SEEK(6) */,
+		SCSI_INQUIRY,
+		SCSI_MODE_SELECT_6,
+		SCSI_RESERVE_6,
+		SCSI_RELEASE_6,
+		SCSI_MODE_SENSE_6,
+		SCSI_START_STOP_UNIT,
+		SCSI_RECEIVE_DIAGNOSTIC_RESULTS,
+		SCSI_SEND_DIAGNOSTIC,
+		SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL,
+		0x23 /* READ FORMAT CAPACITIES */,
+		SCSI_READ_CAPACITY_10,
+		SCSI_READ_10,
+		0x2b /* SEEK(10) */,
+		SCSI_VERIFY_10,
+		SCSI_PRE_FETCH_10,
+		SCSI_SYNCHRONIZE_CACHE_10,
+		0x37 /* READ DEFECT DATA(10) */,
+		0x3c /* READ BUFFER(10) */,
+		0x3e /* READ LONG(10) */,
+		0x43 /* READ TOC/PMA/ATIP */,
+		0x46 /* GET CONFIGURATION */,
+		0x4a /* GET EVENT STATUS NOTIFICATION */,
+		0x4c /* LOG SELECT */,
+		SCSI_LOG_SENSE,
+		SCSI_MODE_SELECT_10,
+		SCSI_RESERVE_10,
+		SCSI_RELEASE_10,
+		SCSI_MODE_SENSE_10,
+		SCSI_PERSISTENT_RESERVE_IN,
+		SCSI_PERSISTENT_RESERVE_OUT,
+		0x84 /* RECEIVE COPY RESULTS */,
+		SCSI_READ_16,
+		0x8c /* READ ATTRIBUTE */,
+		SCSI_VERIFY_16,
+		SCSI_PRE_FETCH_16,
+		SCSI_SYNCHRONIZE_CACHE_16,
+		0x95 /* ZBC IN */,
+		0x9b /* READ BUFFER(16) */,
+		SCSI_SERVICE_ACTION_IN_16,
+		SCSI_REPORT_LUNS,
+		0xa2 /* SECURITY PROTOCOL IN */,
+		SCSI_MAINTENANCE_IN,
+		SCSI_READ_12,
+		0xab /* SERVICE ACTION IN(12) */,
+		SCSI_VERIFY_12,
+		0xb7 /* READ DEFECT DATA(12) */,
 	};
 
-	return memchr(changing, cdb[0], sizeof(changing)) != NULL;
+	return !memchr(leave_it_alone, cdb[0], sizeof(leave_it_alone));
 }

@@ -236,8 +236,8 @@ static inline bool scsi_cdb_rw_count(const uint8_t *cdb, size_t length, uint32_t
  */
 bool scsi_cdb_is_block_command(const uint8_t *cdb);
 
-/** scsi_cdb_changes_medium() - May it change what is on the medium, or how it is protected? For units opened read-only. */
-bool scsi_cdb_changes_medium(const uint8_t *cdb);
+/** scsi_cdb_may_change_medium() - May it change what is on the medium, or how it is protected? For units opened read-only. */
+bool scsi_cdb_may_change_medium(const uint8_t *cdb);
 
 /**
  * scsi_cdb_transfer() - transfer.c: the most bytes that a command moves, by its own word: its allocation or parameter list length, or so

@@ -181,7 +181,7 @@ static int pass_medium(struct target_command *c, struct target_state *s)
 		target_refuse(c, SCSI_NOT_READY, asc);
 		return 1;
 	}
-	if (!s->software_protected || !scsi_cdb_changes_medium(c->cdb))
+	if (!s->software_protected || !scsi_cdb_may_change_medium(c->cdb))
 		return 0;
 	target_refuse(c, SCSI_DATA_PROTECT, SCSI_ASC_SOFTWARE_WRITE_PROTECTED);
 	return 1;

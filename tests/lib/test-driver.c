@@ -214,10 +214,15 @@ static size_t report_luns(const struct test_target *tgt, uint8_t *data)
 	return 8 + tgt->luns * (size_t)8;
 }
 
+static uint32_t block_bytes(const struct test_target *tgt)
+{
+	return tgt->block_bytes ? tgt->block_bytes : TEST_BLOCK;
+}
+
 static size_t capacity_10(const struct test_target *tgt, uint8_t *data)
 {
 	put_be32(data, tgt->blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)(tgt->blocks - 1));
-	put_be32(data + 4, TEST_BLOCK);
+	put_be32(data + 4, block_bytes(tgt));
 	return 8;
 }
 
@@ -229,7 +234,7 @@ static size_t capacity_16(const struct test_target *tgt, uint8_t *data, uint8_t 
 	}
 	put_be32(data, (uint32_t)((tgt->blocks - 1) >> 32));
 	put_be32(data + 4, (uint32_t)(tgt->blocks - 1));
-	put_be32(data + 8, TEST_BLOCK);
+	put_be32(data + 8, block_bytes(tgt));
 	return 32;
 }
 

@@ -61,8 +61,9 @@ enum {
 struct test_target {
 	unsigned luns; /* 0 = nobody is there */
 	uint64_t blocks;
-	uint8_t version;     /* of SPC, in INQUIRY */
-	unsigned attentions; /* unit attentions still to come */
+	uint32_t block_bytes; /* as READ CAPACITY has it; 0 = TEST_BLOCK, which it is */
+	uint8_t version;      /* of SPC, in INQUIRY */
+	unsigned attentions;  /* unit attentions still to come */
 	bool no_report_luns, no_capacity_16, write_protected;
 	const char *serial;
 	uint8_t medium[TEST_BLOCKS * TEST_BLOCK];

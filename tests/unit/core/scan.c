@@ -342,6 +342,29 @@ static void capacities(void **state)
 	test_down(d, c);
 }
 
+/* A number of bytes that wraps would pass for a small disk. */
+static void capacities_that_cannot_be(void **state)
+{
+	static const uint64_t blocks[TEST_TARGETS] = { UINT64_C(1) << 55, UINT64_MAX, UINT64_C(1) << 54, (UINT64_C(1) << 54) - 1 };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+
+	(void)state;
+	for (unsigned i = 0; i < TEST_TARGETS; i++) {
+		d->targets[i].luns = 1;
+		d->targets[i].blocks = blocks[i];
+	}
+	d->targets[1].block_bytes = UINT32_MAX;
+	c = test_up(d);
+	for (unsigned i = 0; i < TEST_TARGETS; i++) {
+		struct hba_lun_info info = info_of(c, i, 0);
+
+		assert_int_equal(info.blocks, i == 3 ? blocks[i] : 0);
+		assert_int_equal(info.block_bytes, i == 3 ? TEST_BLOCK : 0);
+	}
+	test_down(d, c);
+}
+
 /* ---- changes */
 
 static void leaves_and_comes_back(void **state)
@@ -513,6 +536,7 @@ int main(void)
 		cmocka_unit_test(units_one_by_one_up_to_the_highest),
 		cmocka_unit_test(hierarchical_luns_only_where_supported),
 		cmocka_unit_test(capacities),
+		cmocka_unit_test(capacities_that_cannot_be),
 		cmocka_unit_test(leaves_and_comes_back),
 		cmocka_unit_test(another_disk_counts_up),
 		cmocka_unit_test(changed_medium_is_read_again),

@@ -276,6 +276,56 @@ static void test_block_commands(void **state)
 	assert_false(scsi_cdb_is_block_command(scsi_cdb_read_capacity_16(32).bytes));
 }
 
+/* By what sgutils calls it: whatever has such a word in its name may change something, and so may what it has no name for. */
+static bool sounds_like_a_change(uint8_t opcode)
+{
+	static const char *const words[] = { "write",
+					     "format unit",
+					     "erase",
+					     "unmap",
+					     "sanitize",
+					     "copy and",
+					     "reassign",
+					     "update",
+					     "repair",
+					     "track",
+					     "regenerate",
+					     "party copy out",
+					     "ZBC out",
+					     "pass-through",
+					     "out(",
+					     "rebuild",
+					     "Security protocol out",
+					     "bidirectional",
+					     "Opcode=",
+					     "Vendor",
+					     "Variable" };
+	char name[80];
+
+	sg_get_opcode_name(opcode, 0, sizeof(name), name);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasestr(name, words[i]))
+			return true;
+	return false;
+}
+
+static void test_what_may_change_a_medium(void **state)
+{
+	static const uint8_t harmless[] = { 0x00, 0x03, 0x08, 0x12, 0x15, 0x1a, 0x1b, 0x1d, 0x25, 0x28, 0x2f, 0x34, 0x35,
+					    0x4d, 0x5a, 0x5e, 0x5f, 0x88, 0x8f, 0x91, 0x9e, 0xa0, 0xa3, 0xa8, 0xaf };
+	unsigned changes = 0;
+
+	(void)state;
+	for (unsigned opcode = 0; opcode < 256; opcode++)
+		if (sounds_like_a_change((uint8_t)opcode)) {
+			assert_true(scsi_cdb_may_change_medium((uint8_t[]) { (uint8_t)opcode }));
+			changes++;
+		}
+	assert_true(changes > 64 + 40); /* the vendors', and theirs */
+	for (size_t i = 0; i < sizeof(harmless); i++)
+		assert_false(scsi_cdb_may_change_medium(&harmless[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_smallest_size_that_holds_it),
 		cmocka_unit_test(test_other_commands_are_no_rw),
 		cmocka_unit_test(test_block_commands),
+		cmocka_unit_test(test_what_may_change_a_medium),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
