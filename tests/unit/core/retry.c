@@ -428,7 +428,7 @@ static enum hba_attribute attribute_of_request_sense(uint8_t control)
 	t = send(unit(&r, 0), &io, false);
 	t->cdb[5] = control;
 	test_turns(r.c, 1);
-	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	test_turns(r.c, 2);
 	assert_int_equal(r.d->n_held, 1);
@@ -469,7 +469,7 @@ static void check_conditions_of_a_blocked_target(struct rig *r, struct test_io *
 	assert_int_equal(hba_target_block(r->c, 0, true), 0);
 	test_turns(r->c, 2);
 	for (unsigned i = 0; i < 2; i++)
-		hba_complete(r->d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+		AS_DRIVER(r->c, hba_complete(r->d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r->d->n_held = 0;
 	r->n_log = 0;
 	r->d->hold = false;
@@ -533,7 +533,7 @@ static void request_sense_handed_back_waits(void **state)
 	r.d->hold = true;
 	send(unit(&r, 0), &io, false);
 	test_turns(r.c, 1);
-	hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION });
+	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.d->hold = false;
 	r.d->process = hand_sense_back;
