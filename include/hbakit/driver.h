@@ -86,6 +86,8 @@ struct hba_report {
 
 	/* The driver's own structs, bytes; from the table, may be refined here */
 	uint64_t queue_priv_size, task_priv_size, target_priv_size, lun_priv_size;
+
+	uint64_t depth; /* tasks out at a time per unit, 1..; the core's own among them. Default: as many as there are */
 };
 
 /**
@@ -95,7 +97,7 @@ struct hba_report {
  */
 struct hba_target_report {
 	uint64_t size;         /* of this struct; leave it */
-	uint64_t depth;        /* tasks out at a time per unit, 1.. */
+	uint64_t depth;        /* tasks out at a time per unit, 1..; the core's own among them */
 	uint64_t max_transfer; /* bytes */
 	uint64_t highest_lun;
 	uint64_t performs_autosense;

@@ -59,6 +59,7 @@ static const struct {
 	FIELD(task_priv_size),
 	FIELD(target_priv_size),
 	FIELD(lun_priv_size),
+	FIELD(depth),
 };
 
 static uint64_t field_value(const struct hba_report *r, size_t i)

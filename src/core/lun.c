@@ -43,13 +43,15 @@ static void insert(struct hba_target *tgt, struct hba_lun *lun)
 	pthread_mutex_unlock(&tgt->controller->info_lock);
 }
 
-/* Untagged, a unit has one task out; with few tags, some are kept for the core's own. */
+/* Untagged, a unit has one task out; with few tags, some are kept for the core's own. What a target takes is for all together. */
 static void set_limits(struct hba_lun *lun)
 {
 	const struct hba_controller *c = lun->controller;
 	uint64_t tags = tags_of(c), depth = lun->target->report.depth;
 
 	lun->limit = tags == 0 ? 1 : tags < c->pool.n ? (unsigned)tags : c->pool.n;
+	if (depth < c->pool.n_clients && depth < lun->limit)
+		lun->limit = (unsigned)depth;
 	if (tags && tags < c->pool.n)
 		depth = tags > c->report.internal_tasks && tags - c->report.internal_tasks < depth ? tags - c->report.internal_tasks
 												   : 1;

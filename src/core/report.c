@@ -62,6 +62,7 @@ static const struct report_field {
 	{ FIELD(task_priv_size), 0, 0, 1 << 24 },
 	{ FIELD(target_priv_size), 0, 0, 1 << 24 },
 	{ FIELD(lun_priv_size), 0, 0, 1 << 24 },
+	{ FIELD(depth), UINT64_MAX, 1, UINT64_MAX },
 };
 
 static uint64_t *value_of(struct hba_report *r, const struct report_field *f)

@@ -29,7 +29,7 @@ static void preset_report(const struct hba_controller *c, struct hba_target_repo
 {
 	*r = (struct hba_target_report) {
 		.size = sizeof(*r),
-		.depth = c->pool.n_clients,
+		.depth = c->report.depth < c->pool.n_clients ? c->report.depth : c->pool.n_clients,
 		.max_transfer = c->report.constraints.max_transfer,
 		.highest_lun = c->report.highest_lun,
 		.performs_autosense = c->report.performs_autosense,

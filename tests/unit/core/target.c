@@ -323,6 +323,39 @@ static struct hba_task *send(struct hba_lun *lun, struct test_io *io)
 	return t;
 }
 
+static void shallow(struct hba_report *r)
+{
+	r->depth = 3;
+}
+
+/* The scan's own commands count: a device that takes three does not ask whose they are. */
+static void depth_is_for_all_together(void **state)
+{
+	(void)state;
+	for (unsigned of_target = 0; of_target < 2; of_target++) {
+		struct test_io io = { .put = true };
+		struct rig r;
+
+		init(&r);
+		r.report = of_target ? NULL : shallow;
+		r.d->table.initialize_target = of_target ? widen : NULL;
+		bus.how = 5;
+		rig_up(&r);
+		assert_int_equal(hba_lun_find(r.c, 0, 0)->depth, 3);
+		r.d->hold = true;
+		for (unsigned i = 0; i < 3; i++)
+			send(hba_lun_find(r.c, 0, 0), &io);
+		hba_luns_changed(r.c, 0);
+		test_turns(r.c, 50);
+		assert_int_equal(r.d->n_held, 3);
+		r.d->hold = false;
+		r.d->release = 3;
+		test_wait(r.c, &io, 3);
+		rig_until_scanned(&r);
+		rig_down(&r);
+	}
+}
+
 static void up_with_one_out(struct rig *r, struct test_io *io)
 {
 	up(r);
@@ -862,6 +895,7 @@ int main(void)
 		cmocka_unit_test(initialize_target_comes_before_any_command),
 		cmocka_unit_test(present_is_found),
 		cmocka_unit_test(target_report_only_narrows),
+		cmocka_unit_test(depth_is_for_all_together),
 		cmocka_unit_test(destroy_ends_unsent_tasks_at_once),
 		cmocka_unit_test(what_is_handed_back_ends_too),
 		cmocka_unit_test(created_again_while_leaving),
