@@ -37,6 +37,9 @@ enum {
 	NO_VECTOR = 0xffff,
 	NO_ANSWER = 0xff, /* in the answer's place until the device writes it: no response is that */
 	TARGET_BYTE = 1,  /* of a LUN in virtio's way of writing it */
+	/* As far as that way goes: a byte, and 14 bits. */
+	HIGHEST_TARGET = 255,
+	HIGHEST_LUN = 16383,
 };
 
 #define WANTED \
@@ -122,13 +125,18 @@ static uint16_t smallest_queue(struct vscsi *v)
 	return least;
 }
 
+static uint32_t at_most(uint32_t value, uint32_t most)
+{
+	return value < most ? value : most;
+}
+
 static int read_abilities(struct vscsi *v)
 {
 	uint32_t queues = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_NUM_QUEUES, 4);
 
 	if (queues == 0 || queues == UINT32_MAX)
 		return -EIO;
-	v->n_queues = queues < MOST_QUEUES ? queues : MOST_QUEUES;
+	v->n_queues = at_most(queues, MOST_QUEUES);
 	v->queue_size = smallest_queue(v);
 	return v->queue_size * v->n_queues > INTERNAL + TMFS ? 0 : -EIO;
 }
@@ -137,13 +145,15 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 {
 	uint32_t segments = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_SEG_MAX, 4);
 	uint32_t sectors = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_SECTORS, 4);
-	uint64_t most = segments && segments < SEGMENTS ? segments : SEGMENTS;
+	uint32_t per_lun = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_CMD_PER_LUN, 4);
+	uint64_t most = segments ? at_most(segments, SEGMENTS) : SEGMENTS;
 
-	r->highest_target_id = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_TARGET, 2) & 0xff;
+	r->highest_target_id = at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_TARGET, 2), HIGHEST_TARGET);
 	r->initiator_id = r->highest_target_id + 1; /* no id of its own on this bus */
-	r->highest_lun = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_LUN, 4) & 0x3fff;
+	r->highest_lun = at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_LUN, 4), HIGHEST_LUN);
 	r->max_tasks = (uint64_t)v->queue_size * v->n_queues - INTERNAL - TMFS;
 	r->internal_tasks = INTERNAL;
+	r->depth = per_lun ? per_lun : 1; /* none at all cannot be meant */
 	r->queues = v->n_queues;
 	r->manages_devices = false;
 	r->performs_autosense = true;

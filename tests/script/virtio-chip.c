@@ -140,7 +140,16 @@ static void device_read(struct script *s, const struct script_step *step, uint64
 	case VIRTIO_SCSI_MAX_SECTORS:
 		*value = v->max_sectors;
 		break;
-	default: /* one target with one unit */
+	case VIRTIO_SCSI_CMD_PER_LUN:
+		*value = v->cmd_per_lun;
+		break;
+	case VIRTIO_SCSI_MAX_TARGET:
+		*value = v->max_target;
+		break;
+	case VIRTIO_SCSI_MAX_LUN:
+		*value = v->max_lun;
+		break;
+	default:
 		*value = 0;
 		break;
 	}
@@ -362,6 +371,7 @@ struct chip *chip_new(void)
 		v->sizes[i] = QUEUE_SIZE;
 	v->num_queues = 1;
 	v->seg_max = 62;
+	v->cmd_per_lun = 128;
 	v->tmf_ends_victims = true;
 	return v;
 }

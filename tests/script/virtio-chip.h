@@ -30,7 +30,7 @@ struct chip {
 	uint8_t tmf_response;
 	bool tmf_ends_victims;
 	uint16_t sizes[CHIP_QUEUES], restart_size; /* restart_size: of queue 2 after the first reset that follows DRIVER_OK */
-	uint32_t seg_max, max_sectors, num_queues;
+	uint32_t seg_max, max_sectors, num_queues, cmd_per_lun, max_target, max_lun;
 
 	/* What happened. */
 	uint8_t status;

@@ -160,6 +160,60 @@ static void the_smallest_request_queue_counts(void **state)
 	chip_free(v);
 }
 
+/* 5.6.4, cmd_per_lun: of clients, and with the scan's own. */
+static void a_unit_gets_no_more_than_it_takes(void **state)
+{
+	static const struct {
+		uint32_t said;
+		unsigned most;
+	} rows[] = { { 3, 3 }, { 1, 1 }, { 0, 1 }, { UINT32_MAX, 64 - 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct chip *v = chip_new();
+		struct hba_task *t[64] = { 0 };
+		struct test_io io = { .put = true };
+		struct hba_lun *lun;
+		unsigned n = 0;
+
+		v->cmd_per_lun = rows[i].said;
+		lun = chip_up(v);
+		while (n < 64 && hba_task_get(lun, 0, NULL, &t[n]) == 0)
+			n++;
+		assert_int_equal(n, rows[i].most);
+		v->hold = true;
+		for (unsigned k = 0; k < n; k++) {
+			test_fill_ready(t[k]);
+			assert_int_equal(hba_submit(t[k], test_done, &io), 0);
+		}
+		hba_luns_changed(v->rig->c, 0);
+		test_turns(v->rig->c, 50);
+		assert_int_equal(v->n_held, n + (rows[i].said == UINT32_MAX)); /* the scan's has room of its own there */
+		chip_free(v);
+	}
+}
+
+/* Numbers beyond what an address can say leave those that it can. */
+static void more_targets_and_units_than_can_be_named(void **state)
+{
+	static const struct {
+		uint32_t max_target, max_lun;
+		uint64_t target, lun;
+	} rows[] = { { 256, 16384, 255, 16383 }, { 0xffff, UINT32_MAX, 255, 16383 }, { 255, 16383, 255, 16383 }, { 5, 7, 5, 7 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct chip *v = chip_new();
+
+		v->max_target = rows[i].max_target;
+		v->max_lun = rows[i].max_lun;
+		chip_up(v);
+		assert_int_equal(hba_controller_report(v->rig->c)->highest_target_id, rows[i].target);
+		assert_int_equal(hba_controller_report(v->rig->c)->highest_lun, rows[i].lun);
+		chip_free(v);
+	}
+}
+
 static void no_queues_or_all_ones_are_refused(void **state)
 {
 	static const uint32_t wrong[] = { 0, UINT32_MAX };
@@ -616,6 +670,8 @@ int main(void)
 		cmocka_unit_test(queue_sizes_that_cannot_be_are_refused),
 		cmocka_unit_test(huge_and_small_queues_work),
 		cmocka_unit_test(the_smallest_request_queue_counts),
+		cmocka_unit_test(a_unit_gets_no_more_than_it_takes),
+		cmocka_unit_test(more_targets_and_units_than_can_be_named),
 		cmocka_unit_test(no_queues_or_all_ones_are_refused),
 		cmocka_unit_test(doorbells_outside_their_structure_are_refused),
 		cmocka_unit_test(an_odd_doorbell_is_refused),
