@@ -15,8 +15,8 @@
  * other stores a turnstile per unit is enough, and a single thread needs none: a command is over when target_work() returns, or it is a
  * walk that has left the turnstile between two of its turns.
  *
- * Turns: a store that ends each request at once would keep its thread for as long as a walk is, which may be hours. After a megabyte a
- * walk makes room for others. Those that must be alone do not; they are no longer than their data.
+ * Turns: a store that ends each request at once would keep its thread for as long as a walk is, which may be hours. After a megabyte, or 32
+ * that are only deallocated, a walk makes room for others. Those that must be alone do not; they are no longer than their data.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -26,7 +26,8 @@
 #include <string.h>
 
 enum { STEP_ENDED = 0, STEP_OUT = 1, COMMAND_ENDED = 2 };
-enum { TURN_CHUNKS = 16 }; /* some hundred microseconds */
+/* Some hundred microseconds; milliseconds, where memory is taken for the first time, or given back. */
+enum { TURN_BYTES = 1 << 20, DEALLOCATION_TURN_BYTES = TARGET_MOST_WRITE_SAME_BYTES };
 
 struct step {
 	int (*begin)(struct target_command *c);
@@ -217,6 +218,18 @@ static int end_turn(struct target_command *c)
 	return STEP_OUT;
 }
 
+/* After so many bytes that the store has ended at once. */
+static int take_turns(struct target_command *c, uint64_t bytes, uint64_t most)
+{
+	struct target_walk *w = &c->walk;
+
+	w->in_turn += bytes;
+	if (w->in_turn < most || c->exclusive || !c->engine)
+		return STEP_ENDED;
+	w->in_turn = 0;
+	return end_turn(c);
+}
+
 static int start_chunk(struct target_command *c, bool writing)
 {
 	struct target_walk *w = &c->walk;
@@ -226,9 +239,7 @@ static int start_chunk(struct target_command *c, bool writing)
 	w->piece = (struct iovec) { w->scratch->bytes, chunk_of(w) };
 	c->io.data = (struct cursor) { .iov = &w->piece, .n = 1 };
 	r = start_io(c, w->at, w->piece.iov_len, writing);
-	if (r != STEP_ENDED || c->exclusive || !c->engine || ++w->chunks % TURN_CHUNKS)
-		return r;
-	return end_turn(c);
+	return r == STEP_ENDED ? take_turns(c, w->piece.iov_len, TURN_BYTES) : r;
 }
 
 /* false: that was the last one. */
@@ -247,7 +258,7 @@ static int begin_walk(struct target_command *c)
 
 	w->at = c->at;
 	w->left = c->span;
-	w->chunks = 0;
+	w->in_turn = 0;
 	w->data = (struct cursor) { .iov = c->iov, .n = c->n_iov };
 	if (!w->scratch)
 		w->scratch = scratch_borrow(&c->unit->scratch);
@@ -396,18 +407,40 @@ static int deallocate_begin(struct target_command *c)
 	return start_deallocation(c, c->at, c->span);
 }
 
-/* The list in the scratch buffer was checked when it was copied there, and nobody else can change it. */
+/* The list in the scratch buffer was checked when it was copied there, and nobody else can change it. false: that was the last one. */
+static bool next_extent(struct target_command *c)
+{
+	struct target_walk *w = &c->walk;
+	struct scsi_extent extent = { 0 };
+
+	while (w->next < w->n && extent.count == 0)
+		extent = scsi_unmap_descriptor(w->scratch->bytes + (size_t)SCSI_UNMAP_DESCRIPTOR_BYTES * w->next++);
+	w->at = extent.block * c->unit->block_bytes;
+	w->left = (uint64_t)extent.count * c->unit->block_bytes;
+	return w->left > 0;
+}
+
+/* Cut where a granule ends, of which a part would keep its room. A store that ends later takes all at once. */
+static uint64_t deallocation_of(const struct target_command *c)
+{
+	uint64_t most = DEALLOCATION_TURN_BYTES - c->walk.at % DEALLOCATION_TURN_BYTES;
+
+	return c->unit->store->needs_engine || c->walk.left < most ? c->walk.left : most;
+}
+
 static int unmap_resume(struct target_command *c)
 {
 	struct target_walk *w = &c->walk;
-	uint64_t block = c->unit->block_bytes;
-	struct scsi_extent extent;
 	int r = STEP_ENDED;
 
-	while (r == STEP_ENDED && w->next < w->n) {
-		extent = scsi_unmap_descriptor(w->scratch->bytes + (size_t)SCSI_UNMAP_DESCRIPTOR_BYTES * w->next++);
-		if (extent.count > 0)
-			r = start_deallocation(c, extent.block * block, extent.count * block);
+	while (r == STEP_ENDED && (w->left > 0 || next_extent(c))) {
+		uint64_t piece = deallocation_of(c), at = w->at;
+
+		w->at += piece;
+		w->left -= piece;
+		r = start_deallocation(c, at, piece);
+		if (r == STEP_ENDED)
+			r = take_turns(c, piece, DEALLOCATION_TURN_BYTES);
 	}
 	return r;
 }
@@ -450,6 +483,8 @@ int target_work(struct target_command *c, const struct target_work *work)
 	c->walk.zeros = work->zeros;
 	c->walk.n = work->n_descriptors;
 	c->walk.next = 0;
+	c->walk.left = 0;
+	c->walk.in_turn = 0;
 	c->io.engine = c->engine;
 	c->io.cancelled = false;
 	c->io.done = step_done;

@@ -337,7 +337,7 @@ struct target_walk {
 	struct cursor data;      /* of the client */
 	uint64_t at, left;       /* bytes */
 	struct engine_op turn;   /* the next one, if the store ends all at once */
-	unsigned chunks;         /* that it ended at once */
+	uint64_t in_turn;        /* bytes that it ended at once */
 	unsigned n, next;        /* UNMAP's descriptors in the scratch buffer */
 	uint8_t compare;         /* enum target_compare */
 	bool zeros;              /* REPEAT's block is zeros, and no data */

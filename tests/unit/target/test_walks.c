@@ -129,6 +129,55 @@ static void walks_do_what_they_would_without_pause(void **state)
 	assert_int_equal(sense.information, (uint64_t)LAST * 512);
 }
 
+static unsigned deallocations;
+
+static int count_deallocation(struct store *s, struct store_io *io)
+{
+	assert_true(io->length <= 32 << 20);
+	deallocations++;
+	return plain->deallocate(s, io);
+}
+
+/* Extents that begin and end anywhere: what lies between is given back whole, in turns, and nothing else is touched. */
+static void unmap_takes_turns(void **state)
+{
+	enum { BIG_BYTES = 112 << 20, FIRST = 5, BLOCKS_OF_BIG = BIG_BYTES / 512, END = BLOCKS_OF_BIG - 3 };
+	struct rig *rig = &((struct bench *)*state)->rig;
+	struct scsi_extent extents[] = { { FIRST, 0 }, { FIRST, 80 << 11 }, { FIRST + (80 << 11), END - FIRST - (80 << 11) } };
+	static struct store_ops ops;
+	static struct rig_command unmap;
+	struct scsi_cdb cdb;
+	struct iovec iov;
+	size_t length;
+	uint64_t end;
+	unsigned turns;
+
+	rig_add_ram(rig, BIG_BYTES, 512);
+	blocks_to_lun(rig, VAST + 1);
+	for (unsigned block = 32 << 11; block < BLOCKS_OF_BIG; block += 32 << 11)
+		blocks_write(rig, block - 16, 32, 0x77); /* across each turn's end */
+	blocks_write(rig, 0, 8, 0x77);
+	blocks_write(rig, END - 5, 8, 0x77);
+	plain = rig->device.units[VAST + 1].store->ops;
+	ops = *plain;
+	ops.deallocate = count_deallocation;
+	rig->device.units[VAST + 1].store->ops = &ops;
+	deallocations = 0;
+	length = scsi_unmap_write(extents, ARRAY_SIZE(extents), rig->data);
+	cdb = scsi_cdb_unmap_list((uint16_t)length);
+	iov = (struct iovec) { rig->data, length };
+	assert_int_equal(rig_start(rig, &unmap, &cdb, HBA_TO_TARGET, &iov, 1, length), 1);
+	for (turns = 1; !unmap.ended; turns++)
+		engine_reap(rig->engine, BUDGET);
+	assert_int_equal(unmap.command.outcome, HBA_GOOD);
+	assert_in_range(turns, 3, 5);
+	assert_in_range(deallocations, 4, 6);
+	blocks_assert(rig, 0, FIRST, 0x77);
+	blocks_assert(rig, END, 3, 0x77);
+	assert_false(plain->allocated(rig->device.units[VAST + 1].store, 4096, &end));
+	assert_int_equal(end, BIG_BYTES - 4096);
+}
+
 /* Whoever must be alone does not leave the unit half-way: the data, 4 MiB, are the same block many times. */
 static void exclusive_commands_do_not_pause(void **state)
 {
@@ -325,6 +374,7 @@ int main(void)
 		WITH_BENCH(a_turn_is_a_megabyte),
 		WITHOUT_RING(a_turn_is_a_megabyte),
 		WITH_BENCH(walks_do_what_they_would_without_pause),
+		WITHOUT_RING(unmap_takes_turns),
 		WITH_BENCH(exclusive_commands_do_not_pause),
 		WITHOUT_RING(ordered_commands_wait_for_a_walk),
 		WITH_BENCH(a_reset_forgets_a_walk),
