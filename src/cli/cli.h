@@ -93,6 +93,8 @@ struct cli_trouble {
 	struct hba_event first;
 };
 
+enum { CLI_STOP_FAILURE = 512 };
+
 /** struct cli_session - Zeroed it is closed. One thread. */
 struct cli_session {
 	struct hba_controller *controller;
@@ -102,6 +104,8 @@ struct cli_session {
 	bool own_fd;   /* signal_fd is open */
 	bool over;     /* run() says that nothing will come any more */
 	struct cli_trouble troubles[CLI_TROUBLES];
+	const char *interrupted;             /* what was, by that signal */
+	char stop_failure[CLI_STOP_FAILURE]; /* a sentence; empty: there is none */
 };
 
 /**
@@ -119,14 +123,14 @@ int cli_run_view(const struct cli_command *command, int argc, char **argv, struc
 int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c);
 /** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */
 int cli_library_failed(const struct cli_session *s, const char *what);
-/** cli_stop() - Every task comes back through its done, now. Harmless twice. 0, or CLI_FAILED, told. */
-int cli_stop(struct cli_session *s);
+/** cli_stop() - Every task comes back through its done, now. Harmless twice. Whether it went well is told at the end. */
+void cli_stop(struct cli_session *s);
 /** cli_interrupted() - Has a signal come? Looks for one (a system call). */
 bool cli_interrupted(struct cli_session *s);
 /** cli_wait() - One turn of the loop, sleeping until there is something: a completion, a signal, or `fd` (-1: none). */
 void cli_wait(struct cli_session *s, int fd, short events);
-/** cli_say_interrupted() - The one line for it. Returns CLI_FAILED. */
-int cli_say_interrupted(const struct cli_session *s, const char *what);
+/** cli_say_interrupted() - The one line for it, said when the controller has been stopped. `what` lives on. Returns CLI_FAILED. */
+int cli_say_interrupted(struct cli_session *s, const char *what);
 /** cli_find_unit() - 0 and the unit with its info; or CLI_FAILED, told. */
 int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun, struct hba_lun_info *ret_info);
 enum { CLI_UNIT_NAME = 48 }; /* twenty digits, a colon, sixteen hex digits, and room */

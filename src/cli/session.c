@@ -69,51 +69,73 @@ static int open_and_start(struct cli_session *s, const struct cli_common *common
 	return 0;
 }
 
-/* Most sentences begin with the URI already. */
-int cli_library_failed(const struct cli_session *s, const char *what)
+/* Most sentences begin with the URI. */
+static const char *after_uri(const struct cli_session *s, const char *sentence)
 {
-	const char *sentence = hba_error();
-	bool named = strncmp(sentence, s->uri, strlen(s->uri)) == 0;
+	size_t n = strlen(s->uri);
 
-	return cli_fail("%s%s%s%s%s", named ? "" : s->uri, named ? "" : ": ", what ? what : "", what ? ": " : "", sentence);
+	return strncmp(sentence, s->uri, n) == 0 && strncmp(sentence + n, ": ", 2) == 0 ? sentence + n + 2 : sentence;
 }
 
-int cli_stop(struct cli_session *s)
+int cli_library_failed(const struct cli_session *s, const char *what)
+{
+	return cli_fail("%s: %s%s%s", s->uri, what ? what : "", what ? ": " : "", after_uri(s, hba_error()));
+}
+
+/* The library's sentence is of its last call: it is kept until the end is told. */
+static void keep_sentence(struct cli_session *s)
+{
+	snprintf(s->stop_failure, sizeof(s->stop_failure), "%s", after_uri(s, hba_error()));
+}
+
+void cli_stop(struct cli_session *s)
 {
 	if (!s->controller || s->over)
-		return 0;
+		return;
 	s->over = true;
-	return hba_controller_stop(s->controller) < 0 ? cli_library_failed(s, "stop") : 0;
+	if (hba_controller_stop(s->controller) < 0)
+		keep_sentence(s);
 }
 
 /* Harmless on a session that is half open. */
-static int close_session(struct cli_session *s)
+static void close_session(struct cli_session *s)
 {
-	int r = cli_stop(s);
-
+	cli_stop(s);
 	hba_controller_close(s->controller);
 	s->controller = NULL;
 	if (s->own_fd)
 		close(s->signal_fd);
 	s->own_fd = false;
-	return r;
+}
+
+/* One line, when it is known how it went: what a signal ended, or that the controller did not stop. */
+static int tell_end(const struct cli_session *s)
+{
+	if (s->interrupted)
+		return cli_fail("%s: %s: stopped by %s; %s", s->uri, s->interrupted, strsignal(s->signal),
+				s->stop_failure[0] ? s->stop_failure : "the controller was stopped in order");
+	return s->stop_failure[0] ? cli_fail("%s: stop: %s", s->uri, s->stop_failure) : 0;
 }
 
 static int with_session(const struct cli_common *common, bool start, int (*work)(void *arguments, struct cli_session *s),
 			void *arguments)
 {
 	struct cli_session s = { .uri = common->uri };
-	int r = catch_signals(&s), closed;
+	int r = catch_signals(&s), ended;
+	bool begun;
 
 	if (r < 0)
 		return cli_fail("signals cannot be caught: %s", strerror(-r));
 	r = start ? open_and_start(&s, common) : 0;
-	if (r == 0)
+	begun = r == 0;
+	if (begun)
 		r = work(arguments, &s);
 	if (s.controller && !r)
 		cli_tell_troubles(&s);
-	closed = close_session(&s);
-	return r ? r : closed;
+	close_session(&s);
+	/* What did not start need not stop either, and has said why. */
+	ended = begun || s.interrupted ? tell_end(&s) : 0;
+	return r ? r : ended;
 }
 
 int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
@@ -178,9 +200,10 @@ void cli_wait(struct cli_session *s, int fd, short events)
 	cli_note_troubles(s);
 }
 
-int cli_say_interrupted(const struct cli_session *s, const char *what)
+int cli_say_interrupted(struct cli_session *s, const char *what)
 {
-	return cli_fail("%s: %s: stopped by %s; the controller was stopped in order", s->uri, what, strsignal(s->signal));
+	s->interrupted = what;
+	return CLI_FAILED;
 }
 
 static bool fits(const struct cli_where *where, const struct hba_lun_info *info)
