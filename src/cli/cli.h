@@ -60,6 +60,8 @@ const struct cli_command *const *cli_commands(void);
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** cli_usage() - The same for a command line that cannot be understood. Returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** cli_begin_output() - From here on it is known why a write to stdout failed. False: no memory. */
+bool cli_begin_output(void);
 /** cli_finish_output() - Flush stdout; a reader that went away is no news, a full disk is. Returns enum cli_exit. */
 int cli_finish_output(void);
 
@@ -82,6 +84,8 @@ void cli_each_option(const struct cli_command *command, void (*each)(const struc
 /* For parsers: text to number, or a sentence that names the option and CLI_TOLD. */
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number);
 error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes);
+/** cli_take_count() - From 1 to `most` of `what`, as "seconds". */
+error_t cli_take_count(const char *option, const char *text, uint64_t most, const char *what, uint64_t *ret_count);
 
 /* ---- session.c: a controller for as long as a command lasts ---------------------------------------------------------- */
 

@@ -42,16 +42,6 @@ static error_t take_load(struct arguments *a, const char *arg)
 	return CLI_TOLD;
 }
 
-static error_t take_within(const char *option, const char *arg, uint64_t most, uint64_t *ret)
-{
-	error_t r = cli_take_size(option, arg, ret);
-
-	if (r || (*ret > 0 && *ret <= most))
-		return r;
-	cli_usage("%s %s: from 1 to %" PRIu64, option, arg, most);
-	return CLI_TOLD;
-}
-
 static error_t take_value(struct arguments *a, int key, const char *arg)
 {
 	uint64_t n = 0;
@@ -59,15 +49,15 @@ static error_t take_value(struct arguments *a, int key, const char *arg)
 
 	switch (key) {
 	case KEY_BS:
-		r = take_within("--bs", arg, MAX_BS, &n);
+		r = cli_take_count("--bs", arg, MAX_BS, "bytes", &n);
 		a->plan.bytes = (uint32_t)n;
 		return r;
 	case KEY_DEPTH:
-		r = take_within("--depth", arg, MAX_DEPTH, &n);
+		r = cli_take_count("--depth", arg, MAX_DEPTH, "commands", &n);
 		a->plan.depth = (uint32_t)n;
 		return r;
 	default:
-		r = take_within("--time", arg, MAX_SECONDS, &n);
+		r = cli_take_count("--time", arg, MAX_SECONDS, "seconds", &n);
 		a->plan.ns = n * NS_PER_S;
 		return r;
 	}

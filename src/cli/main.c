@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 
-	if (!fill_standard_descriptors())
+	if (!fill_standard_descriptors() || !cli_begin_output())
 		return CLI_FAILED;
 	signal(SIGPIPE, SIG_IGN); /* EPIPE says it too, and lets the controller be stopped first */
 	if (!word)

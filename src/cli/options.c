@@ -33,6 +33,14 @@ error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes)
 	return CLI_TOLD;
 }
 
+error_t cli_take_count(const char *option, const char *text, uint64_t most, const char *what, uint64_t *ret_count)
+{
+	if (parse_size(text, ret_count) == 0 && *ret_count > 0 && *ret_count <= most)
+		return 0;
+	cli_usage("%s %s: a whole number of %s is needed, from 1 to %ju", option, text, what, (uintmax_t)most);
+	return CLI_TOLD;
+}
+
 static error_t take_common(struct cli_common *common, int key, char *arg)
 {
 	switch (key) {

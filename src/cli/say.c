@@ -52,16 +52,43 @@ int cli_usage(const char *format, ...)
 	return CLI_USAGE;
 }
 
+/* Of the process's one standard output: stdio remembers that a write failed, and not why. */
+static int output_error;
+
+static ssize_t write_output(void *cookie, const char *bytes, size_t n)
+{
+	size_t at = 0;
+
+	(void)cookie;
+	while (at < n && !output_error) {
+		ssize_t written = write(STDOUT_FILENO, bytes + at, n - at);
+
+		if (written < 0 && errno != EINTR)
+			output_error = errno;
+		at += written > 0 ? (size_t)written : 0;
+	}
+	return at == n ? (ssize_t)n : 0;
+}
+
+bool cli_begin_output(void)
+{
+	FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t) { .write = write_output });
+
+	if (!f)
+		return false;
+	if (isatty(STDOUT_FILENO))
+		setvbuf(f, NULL, _IOLBF, 0);
+	stdout = f;
+	return true;
+}
+
 int cli_finish_output(void)
 {
-	bool bad = ferror(stdout);
-
-	errno = 0;
-	if (fflush(stdout) == 0 && !bad)
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return CLI_OK;
-	if (errno == EPIPE)
+	if (output_error == EPIPE)
 		return CLI_FAILED;
-	return cli_fail("standard output: %s; the output is not complete", errno ? strerror(errno) : "a write failed");
+	return cli_fail("standard output: %s; the output is not complete", strerror(output_error));
 }
 
 char *cli_printable(const char *text)

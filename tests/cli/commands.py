@@ -324,11 +324,24 @@ class Commands(unittest.TestCase):
         self.assertRegex(stderr, r'^hbakit: standard output: Broken pipe after \d+ bytes; the copy is not complete\n$')
         p.stderr.close()
 
+    # More than a pipe holds and stdio buffers: the write that fails is not the last one.
+    LONG = ('scan', 'soft:ram?size=1M&luns=1000'), ('scan', 'soft:ram?size=1M&luns=1000', '--json')
+
     def test_full_output(self):
-        with open('/dev/full', 'wb') as full:
-            r = subprocess.run([HBAKIT, 'scan', RAM], stdout=full, stderr=subprocess.PIPE)
-        self.assertEqual(r.returncode, 1)
-        self.assertEqual(r.stderr, b'hbakit: standard output: No space left on device; the output is not complete\n')
+        for arguments in ('scan', RAM), *self.LONG:
+            with open('/dev/full', 'wb') as full:
+                r = subprocess.run([HBAKIT, *arguments], stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual(r.returncode, 1)
+            self.assertEqual(r.stderr, b'hbakit: standard output: No space left on device; the output is not complete\n')
+
+    def test_closed_pipe_is_no_news(self):
+        for arguments in self.LONG:
+            self.assertGreater(len(run(*arguments).stdout), 1 << 16)
+            with subprocess.Popen([HBAKIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+                p.stdout.read(1)
+                p.stdout.close()
+                self.assertEqual(p.stderr.read(), b'')
+            self.assertEqual(p.returncode, 1)
 
     def on_terminal(self, *arguments):
         master, slave = pty.openpty()

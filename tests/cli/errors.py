@@ -105,7 +105,10 @@ CASES = [
      'soft:null: byte 0 does not read back as it was written; the unit or its path is broken'),
     # measuring
     ('bench soft:ram --rw foo', USAGE, '--rw foo: give randread, randwrite, randrw, read or write'),
-    ('bench soft:ram --depth 0', USAGE, '--depth 0: from 1 to 65533'),
+    ('bench soft:ram --depth 0', USAGE, '--depth 0: a whole number of commands is needed, from 1 to 65533'),
+    ('bench soft:ram --depth x', USAGE, '--depth x: a whole number of commands is needed, from 1 to 65533'),
+    ('bench soft:ram --time 0.5', USAGE, '--time 0.5: a whole number of seconds is needed, from 1 to 86400'),
+    ('bench soft:ram --bs 65M', USAGE, '--bs 65M: a whole number of bytes is needed, from 1 to 67108864'),
     ('bench soft:ram?tasks=16 --depth 17', FAILED,
      'soft:ram?tasks=16: the unit takes 16 commands at a time; give --depth 16 or less'),
     ('bench soft:ram --bs 1000', FAILED, 'soft:ram: unit 0:0 has blocks of 512 bytes; --bs must be a multiple of that'),
