@@ -34,6 +34,7 @@ struct check_options {
 	void *arg;
 	bool write; /* blocks may be overwritten; they are put back */
 	bool has_target, has_lun;
+	bool lun_is_bytes;    /* `lun` is all eight of them, the first one on top */
 	uint64_t target, lun; /* the unit that most tests use; default: the first disk */
 	uint64_t seed;        /* of everything random: the same again with the same seed */
 };

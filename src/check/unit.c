@@ -2,6 +2,8 @@
 /* unit.c: the controller under test, the unit that most tests use, and memory for data. */
 #include "check/suite.h"
 
+#include "base/endian.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +11,16 @@
 
 enum { ATTENTIONS = 8 };
 
+static bool has_lun(const struct check_options *o, const struct hba_lun_info *info)
+{
+	if (o->lun_is_bytes)
+		return get_be64(info->lun.bytes) == o->lun;
+	return info->number != UINT64_MAX && info->number == o->lun;
+}
+
 static bool is_chosen(const struct check_options *o, const struct hba_lun_info *info)
 {
-	return (!o->has_target || info->target == o->target) && (!o->has_lun || info->number == o->lun);
+	return (!o->has_target || info->target == o->target) && (!o->has_lun || has_lun(o, info));
 }
 
 /* A disk, if there is one; else whatever is there. */

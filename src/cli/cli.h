@@ -17,6 +17,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 /** struct cli_where - Which unit. */
 struct cli_where {
 	bool has_target, has_lun;
+	bool lun_is_bytes; /* `lun` is all eight of them, the first one on top: how a unit without a plain number is named */
 	uint64_t target, lun;
 };
 
@@ -193,6 +194,8 @@ void cli_json_text(struct json_object *o, const char *key, const char *text);
 void cli_json_number(struct json_object *o, const char *key, uint64_t n);
 void cli_json_double(struct json_object *o, const char *key, double d);
 void cli_json_hex(struct json_object *o, const char *key, const uint8_t *bytes, size_t length);
+/** cli_json_lun() - "lun": the unit's number; if it has none, its eight bytes as hex. */
+void cli_json_lun(struct json_object *o, const struct hba_lun_info *info);
 /** cli_json_print() - The one object of --json, to stdout; takes it. Returns enum cli_exit. */
 int cli_json_print(struct json_object *o);
 

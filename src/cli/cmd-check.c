@@ -171,6 +171,7 @@ static int check(void *arguments, struct cli_session *s)
 		.write = a->write,
 		.has_target = a->common.where.has_target,
 		.has_lun = a->common.where.has_lun,
+		.lun_is_bytes = a->common.where.lun_is_bytes,
 		.target = a->common.where.target,
 		.lun = a->common.where.lun,
 		.seed = a->seed,

@@ -111,7 +111,7 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 	struct json_object *o = json_object_new_object();
 
 	cli_json_number(o, "target", info->target);
-	cli_json_number(o, "lun", info->number);
+	cli_json_lun(o, info);
 	cli_json_number(o, "offset", j->begin);
 	cli_json_number(o, "bytes", j->written);
 	cli_json_number(o, "commands", j->stream.commands);

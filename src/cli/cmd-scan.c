@@ -14,13 +14,8 @@ enum { LUN_TEXT = 24 };
 static struct json_object *lun_json(const struct hba_lun_info *info)
 {
 	struct json_object *o = json_object_new_object();
-	char text[LUN_TEXT];
 
-	scsi_lun_text(&info->lun, text);
-	if (info->number != UINT64_MAX)
-		cli_json_number(o, "lun", info->number);
-	else
-		cli_json_text(o, "lun", text);
+	cli_json_lun(o, info);
 	cli_json_text(o, "type", cli_type_name(info->type));
 	cli_json_text(o, "vendor", info->vendor);
 	cli_json_text(o, "product", info->product);

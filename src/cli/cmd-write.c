@@ -189,7 +189,7 @@ static int print_json(const struct job *j, uint64_t ns)
 	struct json_object *o = json_object_new_object();
 
 	cli_json_number(o, "target", j->info.target);
-	cli_json_number(o, "lun", j->info.number);
+	cli_json_lun(o, &j->info);
 	cli_json_number(o, "offset", j->begin);
 	cli_json_number(o, "bytes", j->done);
 	cli_json_number(o, "commands", j->stream.commands);

@@ -3,11 +3,13 @@
 #include "cli/cli.h"
 
 #include "base/base.h"
+#include "scsi/scsi.h"
 
 #include <stdlib.h>
 
 /* Of a measured number: more would be noise. */
 enum { DIGITS = 9 };
+enum { LUN_TEXT = 24 };
 
 void cli_json_text(struct json_object *o, const char *key, const char *text)
 {
@@ -39,6 +41,17 @@ void cli_json_hex(struct json_object *o, const char *key, const uint8_t *bytes, 
 	for (size_t i = 0; i < length; i++)
 		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 	json_object_object_add(o, key, json_object_new_string(text));
+}
+
+void cli_json_lun(struct json_object *o, const struct hba_lun_info *info)
+{
+	char text[LUN_TEXT];
+
+	scsi_lun_text(&info->lun, text);
+	if (info->number != UINT64_MAX)
+		cli_json_number(o, "lun", info->number);
+	else
+		cli_json_text(o, "lun", text);
 }
 
 int cli_json_print(struct json_object *o)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { KEY_JSON = 0x100, KEY_PLUGIN };
+enum { LUN_DIGITS = 16, HEX = 16 };
 
 /** struct parse - One command line on its way through argp. */
 struct parse {
@@ -41,6 +42,20 @@ error_t cli_take_count(const char *option, const char *text, uint64_t most, cons
 	return CLI_TOLD;
 }
 
+/* A number; or, as units are printed that have none, their eight bytes. A plain number never has so many digits. */
+static error_t take_lun(struct cli_where *where, const char *text)
+{
+	const char *digits = strncmp(text, "0x", 2) == 0 ? text + 2 : text;
+	size_t n = strspn(digits, "0123456789abcdefABCDEF");
+
+	where->has_lun = true;
+	where->lun_is_bytes = n == LUN_DIGITS && !digits[n];
+	if (!where->lun_is_bytes)
+		return cli_take_number("--lun", text, &where->lun);
+	where->lun = strtoull(digits, NULL, HEX);
+	return 0;
+}
+
 static error_t take_common(struct cli_common *common, int key, char *arg)
 {
 	switch (key) {
@@ -57,8 +72,7 @@ static error_t take_common(struct cli_common *common, int key, char *arg)
 		common->where.has_target = true;
 		return cli_take_number("--target", arg, &common->where.target);
 	case 'l':
-		common->where.has_lun = true;
-		return cli_take_number("--lun", arg, &common->where.lun);
+		return take_lun(&common->where, arg);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -162,7 +176,7 @@ static const struct argp_option uri_options[] = {
 
 static const struct argp_option unit_options[] = {
 	{ "target", 't', "TARGET", 0, "Target's number (default: the first found)", 1 },
-	{ "lun", 'l', "LUN", 0, "Logical unit's number (default: the first found)", 1 },
+	{ "lun", 'l', "LUN", 0, "Logical unit's number, as `scan' shows it (default: the first found)", 1 },
 	{ 0 },
 };
 

@@ -8,6 +8,8 @@
 #include "cli/cli.h"
 
 #include "base/base.h"
+#include "base/endian.h"
+#include "scsi/scsi.h"
 
 #include <errno.h>
 #include <hbakit/driver.h>
@@ -17,7 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { RUN_BUDGET = 32 };
+enum { RUN_BUDGET = 32, LUN_TEXT = 24 };
 
 static void print_log(enum hba_log_level level, const char *line, void *arg)
 {
@@ -206,9 +208,16 @@ int cli_say_interrupted(struct cli_session *s, const char *what)
 	return CLI_FAILED;
 }
 
+static bool has_lun(const struct cli_where *where, const struct hba_lun_info *info)
+{
+	if (where->lun_is_bytes)
+		return get_be64(info->lun.bytes) == where->lun;
+	return info->number != UINT64_MAX && info->number == where->lun;
+}
+
 static bool fits(const struct cli_where *where, const struct hba_lun_info *info)
 {
-	return (!where->has_target || info->target == where->target) && (!where->has_lun || info->number == where->lun);
+	return (!where->has_target || info->target == where->target) && (!where->has_lun || has_lun(where, info));
 }
 
 static int no_such_unit(const struct cli_session *s, const struct cli_where *where)
@@ -218,7 +227,7 @@ static int no_such_unit(const struct cli_session *s, const struct cli_where *whe
 	if (where->has_target)
 		snprintf(target, sizeof(target), " at target %ju", (uintmax_t)where->target);
 	if (where->has_lun)
-		snprintf(lun, sizeof(lun), " with LUN %ju", (uintmax_t)where->lun);
+		snprintf(lun, sizeof(lun), where->lun_is_bytes ? " with LUN %016jx" : " with LUN %ju", (uintmax_t)where->lun);
 	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists those there are", s->uri, target, lun, s->uri);
 }
 
@@ -239,13 +248,10 @@ int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct h
 
 void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME])
 {
-	if (info->number != UINT64_MAX) {
-		snprintf(text, CLI_UNIT_NAME, "%ju:%ju", (uintmax_t)info->target, (uintmax_t)info->number);
-		return;
-	}
-	snprintf(text, CLI_UNIT_NAME, "%ju:", (uintmax_t)info->target);
-	for (size_t i = 0, at = strlen(text); i < sizeof(info->lun.bytes); i++, at += 2)
-		snprintf(text + at, CLI_UNIT_NAME - at, "%02x", info->lun.bytes[i]);
+	char lun[LUN_TEXT];
+
+	scsi_lun_text(&info->lun, lun);
+	snprintf(text, CLI_UNIT_NAME, "%ju:%s", (uintmax_t)info->target, lun);
 }
 
 uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info, uint64_t wish)
