@@ -11,7 +11,8 @@
  * The first argument of an op says what kind it is:
  *
  *	struct hba_controller *  *waiting op*: on the controller's service thread, all queues fenced (no hot op runs).
- *	                         It may wait, but only by hba_wait_*(), which end at the op's deadline or when cancelled.
+ *	                         It may wait, but only by hba_wait_*(), which end at the op's deadline or when cancelled. One that
+ *	                         has not returned 5 s after its deadline (10 s in general) costs the controller: it is dead.
  *	struct hba_queue *       *hot op*: never waits; one at a time per queue, on the thread that runs the queue.
  *
  * Ops never nest, and a driver takes no lock: per-queue state belongs to hot ops of that queue, all else to waiting ops.

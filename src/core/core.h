@@ -654,7 +654,7 @@ struct job {
 	int (*run)(struct hba_controller *c, struct job *job);   /* service thread, loop fenced */
 	void (*done)(struct hba_controller *c, struct job *job); /* loop; NULL: none */
 	int error;
-	uint64_t ns; /* it took */
+	uint64_t began, ns; /* by the controller's clock; it took */
 };
 
 struct service {
@@ -664,6 +664,8 @@ struct service {
 	struct list todo, over;
 	struct job *running;
 	struct job called; /* by service_call(): here, for an op that never comes back never lets go of it */
+	uint64_t until,
+		until_real; /* when the running op is given up, by the controller's clock (atomic) and really; 0: not begun */
 	bool up, quit;
 
 	/* The fence. The service raises it and waits till no turn runs; a turn that finds it raised ends at once. */
@@ -678,14 +680,18 @@ int service_start(struct hba_controller *c);
 int service_stop(struct hba_controller *c);
 void service_post(struct hba_controller *c, struct job *job);
 /**
- * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back.
- * One at a time: the loop's thread, not from a callback.
+ * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back, or the one
+ * before it: the controller is given up, see life_stuck(). One at a time: the loop's thread, not from a callback.
  */
 int service_call(struct hba_controller *c, const struct job *wanted);
 /** service_reap() - Run the `done`s of the jobs that are over. Loop. */
 void service_reap(struct hba_controller *c);
 bool service_idle(struct hba_controller *c);
-/** turn_begin() - false: fenced, do nothing. */
+/** service_fenced() - Loop, refused its turn. -ETIMEDOUT: the op has not come back, the controller is given up, see life_stuck(). */
+int service_fenced(struct hba_controller *c);
+/** service_next() - Loop, refused its turn: when it wants to be called at the latest. */
+uint64_t service_next(struct hba_controller *c);
+/** turn_begin() - false: fenced, do nothing but service_fenced(). */
 bool turn_begin(struct hba_controller *c);
 void turn_end(struct hba_controller *c);
 
@@ -851,7 +857,7 @@ struct hba_controller {
 	enum hba_state state;
 	bool accepting;       /* submissions */
 	uint64_t cdb_lengths; /* a bit for each that a CDB may have here */
-	bool stuck;           /* a waiting op never came back: its thread still owns what it uses */
+	bool stuck;           /* atomic: a waiting op never came back: its thread still owns what it uses */
 	bool silent;          /* the driver has stopped for good: none of its ops is called again */
 	struct letting_go letting_go;
 	bool lost;          /* not even the bus could confirm that DMA has ended */
@@ -928,6 +934,12 @@ static inline struct task *task_named(struct hba_task *head, const char *call)
 	return NULL;
 }
 
+/** controller_is_stuck() - Any thread; final. */
+static inline bool controller_is_stuck(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->stuck, __ATOMIC_ACQUIRE);
+}
+
 /** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
 struct controller_plan {
 	const struct hba_driver *driver;
@@ -952,6 +964,8 @@ int life_quiet(struct hba_controller *c);
 void life_dead(struct hba_controller *c, bool lost);
 /** life_lost() - life_quiet() has failed: life_dead(), with a sentence that says so, as an event and as hba_error(). -EIO. */
 int life_lost(struct hba_controller *c);
+/** life_stuck() - No turn ever begins again: life_dead(), and every done is run here and now. Again, for who comes late. Loop. */
+void life_stuck(struct hba_controller *c);
 /** life_gone() - The bus has lost its device: everything ends, HBA_NOT_PRESENT. Loop. */
 void life_gone(struct hba_controller *c);
 /** life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus is closed; then it is gone. Loop. */

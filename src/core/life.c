@@ -234,7 +234,7 @@ static int take_step(struct hba_controller *c, const char *name, int (*run)(stru
 	int r = service_call(c, &job);
 
 	/* The sentence was the service thread's; now it is the caller's. A stuck op has its own. */
-	return r < 0 && !c->stuck ? fail(r, "%s", c->sentence) : r;
+	return r < 0 && !controller_is_stuck(c) ? fail(r, "%s", c->sentence) : r;
 }
 
 static int scan_wait(struct hba_controller *c, unsigned ms)
@@ -296,6 +296,18 @@ static void deliver_all(struct hba_controller *c)
 			queue_deliver(c->queues[i], HBA_MAX_BATCH);
 }
 
+/* No task is the driver's any more: all that is owed is told. */
+static void answer_all(struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		queue_take_back(c->queues[i]);
+	deliver_all(c);
+	guests_turn(c);
+	deliver_all(c);
+	manage_cancel_all(c);
+	guests_end(c);
+}
+
 static int does_not_stop(const struct hba_controller *c)
 {
 	return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
@@ -315,16 +327,10 @@ static int take_down(struct hba_controller *c)
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
 		loop_until(c, nothing_out, DRAIN_MS);
-	r = c->stuck ? -ETIMEDOUT : service_call(c, &job);
+	r = controller_is_stuck(c) ? -ETIMEDOUT : service_call(c, &job);
 	c->lost = r < 0;
 	queue_end_lost(c, c->lost);
-	for (unsigned i = 0; i < c->n_queues; i++)
-		queue_take_back(c->queues[i]);
-	deliver_all(c);
-	guests_turn(c);
-	deliver_all(c);
-	manage_cancel_all(c);
-	guests_end(c);
+	answer_all(c);
 	if (c->lost) {
 		controller_move(c, HBA_DEAD);
 		service_stop(c);
@@ -354,6 +360,16 @@ int life_lost(struct hba_controller *c)
 	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, HBA_DEAD, "%s", hba_error());
 	life_dead(c, true);
 	return does_not_stop(c);
+}
+
+void life_stuck(struct hba_controller *c)
+{
+	bool in_turn = c->in_turn;
+
+	c->in_turn = true;
+	life_dead(c, true);
+	answer_all(c);
+	c->in_turn = in_turn;
 }
 
 /* The device was pulled out, or its process died: it reaches no memory any more, and answers nothing. */
@@ -442,7 +458,7 @@ int hba_controller_start(struct hba_controller *c)
 
 	if (!c)
 		return wrong_use("the controller is NULL");
-	if (c->state != HBA_CREATED || c->stuck)
+	if (c->state != HBA_CREATED || controller_is_stuck(c))
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
 	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
@@ -470,8 +486,10 @@ int hba_controller_stop(struct hba_controller *c)
 		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
 	if (c->state == HBA_CREATED || c->state == HBA_STOPPED)
 		return 0;
-	if (!c->service.up || c->stuck)
+	if (!c->service.up || controller_is_stuck(c)) {
+		runner_stop(c);
 		return fail(-EIO, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+	}
 	r = take_down(c);
 	if (r == 0 && c->state != HBA_DEAD && c->state != HBA_GONE)
 		controller_move(c, HBA_STOPPED);
@@ -487,7 +505,7 @@ void hba_controller_close(struct hba_controller *c)
 		return;
 	}
 	hba_controller_stop(c);
-	if (c->stuck)
+	if (controller_is_stuck(c))
 		return; /* the op that never came back may still use all of it: leaked on purpose */
 	forget(c);
 	if (c->loaded)

@@ -273,9 +273,23 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 /* They asked while it still took tasks, and their words arrive when it does not: nobody else would tell them. */
 static void answer_late_guests(struct hba_controller *c)
 {
+	if (controller_is_stuck(c)) {
+		life_stuck(c);
+		return;
+	}
 	c->in_turn = true;
 	guests_turn(c);
 	c->in_turn = false;
+}
+
+/* An op that waits has the driver; its end wakes us, or the time at which it is given up. */
+static int fenced_turn(struct hba_controller *c)
+{
+	if (c->sleeper.armed) {
+		drain(c->sleeper.wake);
+		drain(c->sleeper.timer);
+	}
+	return service_fenced(c) < 0 ? -ENODEV : 0;
 }
 
 int loop_run(struct hba_controller *c, unsigned budget)
@@ -287,12 +301,8 @@ int loop_run(struct hba_controller *c, unsigned budget)
 		if (!loop_owes(c))
 			return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
 	}
-	if (!turn_begin(c)) {
-		/* An op that waits has the driver; its end wakes us. */
-		if (c->sleeper.armed)
-			drain(c->sleeper.wake);
-		return 0;
-	}
+	if (!turn_begin(c))
+		return fenced_turn(c);
 	c->in_turn = true;
 	n = turn(c, budget ? budget : 1);
 	c->in_turn = false;
@@ -397,9 +407,9 @@ static uint64_t next_deadline(const struct hba_controller *c)
 	return at;
 }
 
-static void set_timer(struct hba_controller *c, uint64_t at)
+static void set_timer(const struct hba_controller *c, uint64_t now, uint64_t at)
 {
-	uint64_t ns = at <= c->now ? 1 : at - c->now;
+	uint64_t ns = at <= now ? 1 : at - now;
 	struct itimerspec t = { 0 };
 
 	if (at != NEVER)
@@ -436,13 +446,15 @@ int loop_arm(struct hba_controller *c)
 	/* "Asleep", then a last look: the order of the handshake. */
 	c->sleeper.armed = true;
 	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
-	if (fenced)
+	if (fenced) {
+		set_timer(c, c->clock->now(c->clock), service_next(c));
 		/* The op under way ends in loop_wake(); if it has ended already, that was before we slept. */
-		return __atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) ? 0 : 1;
+		return !__atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) || controller_is_stuck(c);
+	}
 	read_clock(c);
 	work = (is_over(c) && !loop_owes(c)) || has_work(c);
 	if (!work)
-		set_timer(c, next_deadline(c));
+		set_timer(c, c->now, next_deadline(c));
 	turn_end(c);
 	return work;
 }

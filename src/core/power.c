@@ -49,7 +49,7 @@ static int call(struct hba_controller *c, enum hba_power state, int (*run)(struc
 
 	c->power = state;
 	r = service_call(c, &job);
-	return r < 0 && !c->stuck ? driver_error(c, job.name, r) : r;
+	return r < 0 && !controller_is_stuck(c) ? driver_error(c, job.name, r) : r;
 }
 
 /* Without the op off is a stop: what the bus does not confirm then is not paused, it is over. */
@@ -60,7 +60,7 @@ static int tell_down(struct hba_controller *c, enum hba_power state)
 	if (c->driver->set_power_state || state != HBA_POWER_OFF)
 		return call(c, state, run_down);
 	r = call(c, state, run_off);
-	return r < 0 && !c->stuck ? life_lost(c) : r;
+	return r < 0 && !controller_is_stuck(c) ? life_lost(c) : r;
 }
 
 static int go_down(struct hba_controller *c, enum hba_power state)

@@ -7,11 +7,15 @@
  * sequentially consistent, so that at least one of the two sees the other.
  *
  *	job:   fence = up;    wait until not turning     turn:  turning = yes;  is the fence up? then no turn
+ *
+ * An op that does not come back has the driver for ever: no turn begins any more. Whoever waits for it, the loop that is refused its turn
+ * or service_call(), gives the controller up once its deadline and a grace are over.
  */
 #include "core/core.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -63,17 +67,46 @@ static void fence_raise(struct service *s)
 		pthread_cond_wait(&s->changed, &s->lock);
 }
 
+static unsigned job_ms(const struct job *job)
+{
+	return job->ms ? job->ms : DEFAULT_OP_MS;
+}
+
+/* No turn is under way any more: only now does its time run. */
+static void job_begin(struct hba_controller *c, struct job *job)
+{
+	struct service *s = &c->service;
+	uint64_t ns = ((uint64_t)job_ms(job) + GRACE_MS) * NS_PER_MS;
+
+	job->began = c->clock->now(c->clock);
+	s->until_real = clock_monotonic.now(&clock_monotonic) + ns;
+	__atomic_store_n(&s->until, job->began + ns, __ATOMIC_RELEASE);
+}
+
+static void job_end(struct hba_controller *c, struct job *job)
+{
+	struct service *s = &c->service;
+
+	__atomic_store_n(&s->until, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->fence, false, __ATOMIC_SEQ_CST);
+	list_append(&s->over, &job->link);
+	s->running = NULL;
+	atomic_say(&s->has_over, true);
+	pthread_cond_broadcast(&s->changed);
+	loop_wake(c);
+}
+
+/* Without the lock. */
 static void run_job(struct hba_controller *c, struct job *job)
 {
 	struct op op = { .controller = c, .name = job->name, .may_map = job->may_map };
-	uint64_t began = c->clock->now(c->clock);
 
-	op.deadline = began + (job->ms ? job->ms : DEFAULT_OP_MS) * (uint64_t)NS_PER_MS;
+	op.deadline = job->began + job_ms(job) * (uint64_t)NS_PER_MS;
 	c->op_sentence[0] = '\0';
 	op_enter(&op);
 	job->error = job->run(c, job);
 	op_leave(&op);
-	job->ns = c->clock->now(c->clock) - began;
+	job->ns = c->clock->now(c->clock) - job->began;
 }
 
 static void *service_main(void *arg)
@@ -82,7 +115,7 @@ static void *service_main(void *arg)
 	struct service *s = &c->service;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->quit) {
+	while (!s->quit && !controller_is_stuck(c)) {
 		if (list_is_empty(&s->todo)) {
 			pthread_cond_wait(&s->changed, &s->lock);
 			continue;
@@ -90,15 +123,13 @@ static void *service_main(void *arg)
 		s->running = container_of(s->todo.next, struct job, link);
 		list_remove(&s->running->link);
 		fence_raise(s);
+		job_begin(c, s->running);
 		pthread_mutex_unlock(&s->lock);
 		run_job(c, s->running);
 		pthread_mutex_lock(&s->lock);
-		__atomic_store_n(&s->fence, false, __ATOMIC_SEQ_CST);
-		list_append(&s->over, &s->running->link);
-		s->running = NULL;
-		atomic_say(&s->has_over, true);
-		pthread_cond_broadcast(&s->changed);
-		loop_wake(c);
+		/* Given up in between: nobody waits for its end, and the fence stays up for ever. */
+		if (!controller_is_stuck(c))
+			job_end(c, s->running);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -114,6 +145,7 @@ int service_start(struct hba_controller *c)
 	list_init(&s->todo);
 	list_init(&s->over);
 	s->quit = s->fence = s->turning = s->has_over = s->cancel = false;
+	s->until = 0;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -134,7 +166,7 @@ int service_stop(struct hba_controller *c)
 
 	if (!s->up)
 		return 0;
-	if (c->stuck)
+	if (controller_is_stuck(c))
 		return -ETIMEDOUT;
 	pthread_mutex_lock(&s->lock);
 	s->quit = true;
@@ -159,20 +191,6 @@ void service_post(struct hba_controller *c, struct job *job)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static struct timespec from_now(uint64_t ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(ms / MS_PER_S);
-	t.tv_nsec += (long)(ms % MS_PER_S) * NS_PER_MS;
-	if (t.tv_nsec >= (long)NS_PER_S) {
-		t.tv_sec++;
-		t.tv_nsec -= (long)NS_PER_S;
-	}
-	return t;
-}
-
 static bool is_in(const struct list *l, const struct list *item)
 {
 	for (const struct list *i = l->next; i != l; i = i->next)
@@ -181,11 +199,47 @@ static bool is_in(const struct list *l, const struct list *item)
 	return false;
 }
 
+/* Under the lock, so that an op is either over or given up. Its thread ends by itself, should it ever come back. */
+static int give_up(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+
+	__atomic_store_n(&c->stuck, true, __ATOMIC_RELEASE);
+	atomic_say(&s->cancel, true);
+	pthread_detach(s->thread);
+	return fail(-ETIMEDOUT, "driver %s, %s: has not returned after %u ms; the controller is given up", c->driver->name,
+		    s->running->name, job_ms(s->running) + GRACE_MS);
+}
+
+/* Without the lock: clients hear of it. */
+static int given_up(struct hba_controller *c)
+{
+	char sentence[SENTENCE_BYTES];
+
+	snprintf(sentence, sizeof(sentence), "%s", hba_error());
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, HBA_DEAD, "%s", sentence);
+	life_stuck(c);
+	return fail(-ETIMEDOUT, "%s", sentence);
+}
+
+/* Under the lock. In real time, for it is slept in: until the running op is given up; or for a while, if none has begun. */
+static int wait_for_change(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	uint64_t now = clock_monotonic.now(&clock_monotonic),
+		 until = s->until ? s->until_real : now + GRACE_MS * (uint64_t)NS_PER_MS;
+	struct timespec t = { (time_t)(until / NS_PER_S), (long)(until % NS_PER_S) };
+
+	if (now >= until)
+		return give_up(c);
+	pthread_cond_timedwait(&s->changed, &s->lock, &t);
+	return 0;
+}
+
 int service_call(struct hba_controller *c, const struct job *wanted)
 {
 	struct service *s = &c->service;
 	struct job *job = &s->called;
-	struct timespec until = from_now((wanted->ms ? wanted->ms : DEFAULT_OP_MS) + GRACE_MS);
 	int r = 0;
 
 	*job = *wanted;
@@ -193,18 +247,44 @@ int service_call(struct hba_controller *c, const struct job *wanted)
 	service_post(c, job);
 	pthread_mutex_lock(&s->lock);
 	while (!is_in(&s->over, &job->link) && r == 0)
-		r = -pthread_cond_timedwait(&s->changed, &s->lock, &until);
-	if (r < 0 && !is_in(&s->over, &job->link)) {
-		pthread_mutex_unlock(&s->lock);
-		c->stuck = true;
-		return fail(-ETIMEDOUT, "driver %s, %s: has not returned after %u ms; the controller is given up", c->driver->name,
-			    wanted->name, (wanted->ms ? wanted->ms : DEFAULT_OP_MS) + GRACE_MS);
-	}
-	list_remove(&job->link);
+		r = wait_for_change(c);
+	if (r == 0)
+		list_remove(&job->link);
 	pthread_mutex_unlock(&s->lock);
+	if (r < 0)
+		return given_up(c);
 	if (job->step)
 		step_record(c, job->name, job->ns, job->error);
 	return job->error;
+}
+
+static bool is_overdue(struct hba_controller *c)
+{
+	uint64_t until = __atomic_load_n(&c->service.until, __ATOMIC_ACQUIRE);
+
+	return until && c->clock->now(c->clock) >= until;
+}
+
+int service_fenced(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	int r;
+
+	if (!is_overdue(c))
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	/* The one that was looked at may have ended, and another begun. */
+	r = is_overdue(c) ? give_up(c) : 0;
+	pthread_mutex_unlock(&s->lock);
+	return r < 0 ? given_up(c) : 0;
+}
+
+uint64_t service_next(struct hba_controller *c)
+{
+	uint64_t until = __atomic_load_n(&c->service.until, __ATOMIC_ACQUIRE);
+
+	/* It is about to begin: its end is not known yet. */
+	return until ? until : c->clock->now(c->clock) + GRACE_MS * (uint64_t)NS_PER_MS;
 }
 
 void service_reap(struct hba_controller *c)
