@@ -5,7 +5,7 @@
  *	open ──> start ──> run, run, run … ──> stop ──> close
  *
  * Two ways to run it. *Own loop*: one thread calls hba_controller_run(), and every callback comes from in there; that thread
- * is "the loop" in these headers. *Threads*: the library starts one per queue, and each is the loop for its tasks.
+ * is "the loop" in these headers. *Threads*: the library starts one for the controller, and that is the loop.
  * Either way one service thread belongs to the controller: it does what may wait (bring-up, scan, recovery).
  *
  * Functions return 0 or a negative errno, unless they say otherwise; hba_error() has the sentence for a person.
@@ -150,7 +150,8 @@ struct hba_counts {
 enum hba_state hba_controller_state(const struct hba_controller *c);
 const char *hba_state_name(enum hba_state s);
 const char *hba_controller_driver(const struct hba_controller *c);
-const struct hba_report *hba_controller_report(const struct hba_controller *c); /* as checked; NULL before initialised */
+/* What driver.h describes, as checked; NULL before initialised. */
+const struct hba_report *hba_controller_report(const struct hba_controller *c);
 void hba_controller_counts(const struct hba_controller *c, struct hba_counts *ret_counts);
 
 /** struct hba_step - One step of the life cycle, as it went: initialize, map_hba_data, start, scan, stop … */

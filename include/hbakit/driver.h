@@ -140,7 +140,8 @@ struct hba_driver {
 	/*
 	 * Prepare one task's own memory for the device and name it: *ret_id is unique in the pool and not 0. Once per task of any
 	 * kind, right after it is made, before start, never again. t->slot, t->queue, t->kind and t->hba_data are set.
-	 * First task failing, or any error but -ENOMEM: start fails, all undone. -ENOMEM on task k: a pool of k - 1, and an event.
+	 * First task failing, or any error but -ENOMEM: start fails, all undone. -ENOMEM once there are tasks enough
+	 * to work with (tmf, two internal, one client): the pool is those before, and an event.
 	 * UserMapHBAData. Default: slot + 1.
 	 */
 	int (*map_hba_data)(struct hba_controller *c, struct hba_task *t, uint32_t *ret_id);

@@ -25,7 +25,7 @@ enum hba_event_kind {
 	HBA_EVENT_LUN_LEFT,
 	HBA_EVENT_PROPERTY, /* text: the key */
 	HBA_EVENT_BUS_RESET,
-	HBA_EVENT_PORT,           /* value: enum hba_port_status */
+	HBA_EVENT_PORT,           /* value: enum hba_port_status, of driver.h */
 	HBA_EVENT_RECOVERY,       /* text: which rung, its outcome, how long; value: the rung, 1 = abort */
 	HBA_EVENT_QUARANTINE,     /* value: bytes now waiting for a confirmation */
 	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule */

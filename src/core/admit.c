@@ -135,7 +135,7 @@ int hba_waiter_cancel(struct hba_waiter *w)
 	if (waiting->lun && !loop_is_here(waiting->lun->controller))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	if (!waiting->lun || list_is_empty(&waiting->link))
-		return -ENOENT;
+		return fail(-ENOENT, "the waiter does not wait: its `ready` has run, or it was never given");
 	/* It may still be in the list that other threads add to. */
 	pthread_mutex_lock(&waiting->lun->controller->guests.lock);
 	list_remove(&waiting->link);

@@ -252,7 +252,7 @@ const struct hba_option soft_options[] = {
 	{ "autosense", "1", "0: sense stays in the unit until REQUEST SENSE fetches it" },
 	{ "features", "0", "mask of parallel SCSI features that negotiation agrees to, 0 to 31" },
 	{ "tasks", "128", "commands that are out at once" },
-	{ "queues", "1", "queues, each with a thread of its own" },
+	{ "queues", "1", "queues, each with an io_uring of its own if there is a file" },
 	{ "depth", NULL, "commands that are out at once in a unit" },
 	{ "tag_bits", NULL, "bits of a tag, 0 for untagged; 64 if not said" },
 	{ "max_cdb", "16", "bytes of the longest CDB: 6, 10, 12, 16 or 32" },

@@ -258,6 +258,7 @@ static void waiters(void **state)
 	assert_null(none);
 	assert_int_equal(hba_waiter_cancel(&w[1].w), 0);
 	assert_int_equal(hba_waiter_cancel(&w[1].w), -ENOENT);
+	assert_string_equal(hba_error(), "the waiter does not wait: its `ready` has run, or it was never given");
 	test_turns(c, 2);
 	assert_int_equal(n, 0);
 	hba_task_put(t[0]);
