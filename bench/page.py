@@ -65,6 +65,11 @@ def machine_line(found):
 
 # ---- pieces of a section
 
+def verdict(met):
+  """Of a goal: one that is missed stands out."""
+  return "met" if met else "**missed**"
+
+
 def table(rows):
   """Markdown; the first row is the head, the first column to the left and the others to the right."""
   head, *body = rows
