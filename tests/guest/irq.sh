@@ -5,7 +5,11 @@
 
 # A disk that answers after milliseconds: so the loop sleeps for every command.
 kind() { # name, address, kind
-  try "$1, irq=$3: verified, and $3 wakes it" guest-io verify "pci:$2?irq=$3" "$3" "$2"
+  woken "$1, irq=$3" "pci:$2?irq=$3" "$2" "$3"
+}
+
+woken() { # name, URI, address, kind
+  try "$1: verified, and $4 wakes it" guest-io verify "$2" "$4" "$3"
   tail -n 1 log
 }
 
@@ -18,6 +22,8 @@ kind pvscsi 0000:00:02.0 none
 kind virtio-scsi 0000:00:03.0 intx
 kind virtio-scsi 0000:00:03.0 msix
 kind virtio-scsi 0000:00:03.0 none
+woken "pvscsi, unasked" pci:0000:00:02.0 0000:00:02.0 msi
+woken "virtio-scsi, unasked" pci:0000:00:03.0 0000:00:03.0 msix
 refuses "pvscsi has no MSI-X: says so" "irq=msix: 0000:00:02.0 offers none" hbakit scan 'pci:0000:00:02.0?irq=msix'
 refuses "virtio-scsi has no MSI: says so" "irq=msi: 0000:00:03.0 offers none" hbakit scan 'pci:0000:00:03.0?irq=msi'
 refuses "an unknown kind: says which there are" "it is auto, msix, msi, intx or none" hbakit scan 'pci:0000:00:03.0?irq=edge'

@@ -54,7 +54,7 @@ SCENARIOS = (
            (Disk("a", "bus=pv.0,scsi-id=0"), Disk("b", "bus=pv.0,scsi-id=5"), Disk("c", "bus=vi.0,scsi-id=0,lun=0"),
             Disk("d", "bus=vi.0,scsi-id=0,lun=3"), Disk("e", "bus=vi.0,scsi-id=7,lun=0")), least=30, seconds=400),
   Scenario("irq", (PVSCSI + ",addr=2", VIRTIO + ",addr=3"),
-           (Disk("a", "bus=pv.0,scsi-id=0", SLOW), Disk("b", "bus=vi.0,scsi-id=0", SLOW)), least=11),
+           (Disk("a", "bus=pv.0,scsi-id=0", SLOW), Disk("b", "bus=vi.0,scsi-id=0", SLOW)), least=13),
   Scenario("device", (port(8, 1), port(9, 2), VIRTIO + ",bus=port1", PVSCSI + ",bus=port2", "lsi53c895a,addr=4",
                       "am53c974,addr=5", "megasas,id=me,addr=6", "pvscsi,id=pw,addr=7"),
            (Disk("a", "bus=vi.0,scsi-id=0"), Disk("b", "bus=pv.0,scsi-id=0")), least=10),
