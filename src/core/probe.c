@@ -11,7 +11,8 @@ enum {
 	ALL_PAGES = 0x3f,
 	WRITE_PROTECT_BIT = 0x80,
 	CAPACITY_16_BYTES = 32,
-	MOST_UNLISTED = 256, /* units of a target that has no REPORT LUNS */
+	MOST_ABSENT = 256, /* numbers in a row that are nobody's: then no more are tried */
+	LUN_BYTES = 8,
 };
 
 uint32_t probe_limit(const struct hba_target *tgt)
@@ -49,22 +50,6 @@ static struct scsi_cdb build_luns(const struct probe *p)
 	return scsi_cdb_report_luns(probe_limit(p->target));
 }
 
-/* Without a list every number up to the highest is tried; so old a target has few. */
-static enum step_id try_one_by_one(struct probe *p)
-{
-	uint64_t n = p->target->report.highest_lun + 1;
-
-	if (n > MOST_UNLISTED)
-		n = MOST_UNLISTED;
-	p->units = calloc(n, sizeof(*p->units));
-	if (!p->units)
-		return TARGET_DONE;
-	for (p->n_units = 0; p->n_units < n; p->n_units++)
-		if (scsi_lun_from_number(p->n_units, &p->units[p->n_units]) < 0)
-			break;
-	return UNIT_INQUIRY;
-}
-
 /* A unit beyond what the controller can address is not offered; nor is one of several levels, unless it says it can. */
 static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
 {
@@ -73,12 +58,12 @@ static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *i
 	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns : number <= tgt->report.highest_lun;
 }
 
-static void note_units_left_out(const struct probe *p, uint32_t needed, uint64_t got)
+/* Numbers first and in order, so that one walk up the list meets each of them. */
+static int by_number(const void *a, const void *b)
 {
-	if (needed <= got || needed <= probe_limit(p->target))
-		return;
-	hba_log(p->target->controller, HBA_LOG_WARNING, "target %llu has more units than the %u that fit one answer",
-		(unsigned long long)p->target->id, p->n_units);
+	uint64_t left = scsi_lun_number(a), right = scsi_lun_number(b);
+
+	return left < right ? -1 : left > right;
 }
 
 static enum step_id take_luns(struct probe *p, const struct hba_result *r, const uint8_t *data)
@@ -86,8 +71,10 @@ static enum step_id take_luns(struct probe *p, const struct hba_result *r, const
 	uint32_t needed;
 	unsigned n;
 
-	if (r->outcome != HBA_GOOD || scsi_report_luns_read(data, r->bytes, &n, &needed) < 0)
-		return try_one_by_one(p);
+	if (r->outcome != HBA_GOOD || scsi_report_luns_read(data, r->bytes, &n, &needed) < 0) {
+		p->left_out = PROBE_NO_LIST;
+		return UNIT_INQUIRY;
+	}
 	p->units = calloc(n ? n : 1, sizeof(*p->units));
 	if (!p->units)
 		return TARGET_DONE;
@@ -95,8 +82,80 @@ static enum step_id take_luns(struct probe *p, const struct hba_result *r, const
 		p->units[p->n_units] = scsi_report_luns_entry(data, i);
 		p->n_units += can_address(p->target, &p->units[p->n_units]);
 	}
-	note_units_left_out(p, needed, r->bytes);
+	/* The header is as long as an entry. */
+	p->left_out = needed / LUN_BYTES - 1 - n;
+	if (p->left_out)
+		qsort(p->units, p->n_units, sizeof(*p->units), by_number);
 	return UNIT_INQUIRY;
+}
+
+/* ---- which unit is next */
+
+static bool is_listed(struct probe *p, uint64_t number)
+{
+	while (p->passed < p->n_units && scsi_lun_number(&p->units[p->passed]) < number)
+		p->passed++;
+	return p->passed < p->n_units && scsi_lun_number(&p->units[p->passed]) == number;
+}
+
+static bool next_number(struct probe *p, struct hba_lun_id *ret_id)
+{
+	while (p->left_out && p->absent < MOST_ABSENT && p->number <= p->target->report.highest_lun) {
+		uint64_t number = p->number++;
+
+		/* Till take_unit() has seen it. */
+		p->absent = is_listed(p, number) ? 0 : p->absent + 1;
+		if (p->absent)
+			return scsi_lun_from_number(number, ret_id) == 0;
+	}
+	return false;
+}
+
+static void tell_left_out(const struct probe *p)
+{
+	struct hba_controller *c = p->target->controller;
+	unsigned long long id = p->target->id;
+
+	if (p->left_out != PROBE_NO_LIST)
+		event_put(
+			c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, p->left_out,
+			"target %llu: %u of its units were not found: its list has only the first %u, for one answer holds no more",
+			id, p->left_out, p->n_units);
+	else if (p->number <= p->target->report.highest_lun)
+		event_put(
+			c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, 0,
+			"target %llu: units from number %llu on were not looked for: it has no list of them, and %d numbers in a row "
+			"were nobody's",
+			id, (unsigned long long)p->number, MOST_ABSENT);
+}
+
+bool probe_next(struct probe *p, struct hba_lun_id *ret_id)
+{
+	if (p->unit < p->n_units) {
+		*ret_id = p->units[p->unit++];
+		return true;
+	}
+	if (next_number(p, ret_id))
+		return true;
+	if (p->left_out)
+		tell_left_out(p);
+	return false;
+}
+
+void probe_end(struct probe *p)
+{
+	free(p->units);
+	p->units = NULL;
+	p->n_units = p->unit = p->passed = p->absent = 0;
+	p->left_out = 0;
+	p->number = 0;
+}
+
+static void found_by_number(struct probe *p)
+{
+	p->absent = 0;
+	if (p->left_out != PROBE_NO_LIST)
+		p->left_out--;
 }
 
 /* ---- steps of a unit */
@@ -108,6 +167,8 @@ static enum step_id take_unit(struct probe *p, const struct hba_result *r, const
 	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 || inquiry.qualifier != 0 ||
 	    inquiry.type == SCSI_TYPE_NONE)
 		return UNIT_DONE;
+	if (p->number)
+		found_by_number(p);
 	p->version = inquiry.version;
 	p->info = (struct hba_lun_info) {
 		.target = p->target->id,

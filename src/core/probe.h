@@ -13,6 +13,8 @@
 
 enum { PROBE_PAGE_BYTES = 255 };
 
+#define PROBE_NO_LIST UINT32_MAX
+
 enum step_id {
 	TARGET_INQUIRY,
 	TARGET_LUNS,
@@ -34,8 +36,12 @@ struct probe {
 	struct hba_lun *lun;
 	bool answered;             /* somebody is there */
 	uint8_t version, features; /* the last INQUIRY's */
-	struct hba_lun_id *units;  /* what REPORT LUNS said, or what is to be tried one by one */
-	unsigned n_units;
+	struct hba_lun_id *units;  /* what REPORT LUNS said; */
+	unsigned n_units, unit;    /* the next of them */
+	uint32_t left_out; /* units that are there and not in the list; PROBE_NO_LIST: there is none. They are looked for: */
+	uint64_t number;   /* the next that is tried */
+	unsigned absent;   /* so many in a row were nobody's */
+	unsigned passed;   /* of the list, in order then: those below `number` */
 	uint8_t pages[PROBE_PAGE_BYTES]; /* VPD page 00 of this unit */
 	int n_pages;
 	struct hba_lun_info info; /* of this unit, being filled */
@@ -50,6 +56,14 @@ struct probe_step {
 
 /** probe_step() - Not for UNIT_DONE and TARGET_DONE, which have no command. */
 const struct probe_step *probe_step(enum step_id id);
+
+/**
+ * probe_next() - The next unit of the target to be asked: those that it has listed, then, if that cannot be all, by number. false: none;
+ * those that are left out all the same have been told.
+ */
+bool probe_next(struct probe *p, struct hba_lun_id *ret_id);
+/** probe_end() - Of the walk through the units. */
+void probe_end(struct probe *p);
 
 /** probe_limit() - Bytes of an answer that this target can give at once. */
 uint32_t probe_limit(const struct hba_target *tgt);

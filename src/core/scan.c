@@ -40,7 +40,6 @@ struct scan {
 	enum step_id step;
 	unsigned attentions, tries;
 	uint64_t retry_at; /* 0 = at once */
-	unsigned unit;     /* of probe.units, the next */
 };
 
 /* ---- the walk */
@@ -79,9 +78,7 @@ static void finish_target(struct scan *s)
 	struct hba_target *tgt = s->probe.target;
 	bool whole = !s->units_only;
 
-	free(s->probe.units);
-	s->probe.units = NULL;
-	s->probe.n_units = s->unit = 0;
+	probe_end(&s->probe);
 	s->retry_at = 0;
 	s->probe.target = NULL;
 	s->probe.lun = NULL;
@@ -109,19 +106,20 @@ static struct hba_lun *next_changed(struct hba_target *tgt)
 	return NULL;
 }
 
-static struct hba_lun *next_listed(struct scan *s)
+static struct hba_lun *next_of_target(struct scan *s)
 {
 	struct hba_lun *lun = NULL;
+	struct hba_lun_id id;
 
-	while (!lun && s->unit < s->probe.n_units)
-		lun = lun_add(s->probe.target, &s->probe.units[s->unit++]);
+	while (!lun && probe_next(&s->probe, &id))
+		lun = lun_add(s->probe.target, &id);
 	return lun;
 }
 
 /* The unit that is next, or the target's end. */
 static void next_unit(struct scan *s)
 {
-	s->probe.lun = s->units_only ? next_changed(s->probe.target) : next_listed(s);
+	s->probe.lun = s->units_only ? next_changed(s->probe.target) : next_of_target(s);
 	if (!s->probe.lun) {
 		finish_target(s);
 		return;
@@ -490,7 +488,7 @@ uint64_t scan_next(const struct hba_controller *c)
 void scan_free(struct hba_controller *c)
 {
 	if (c->scan)
-		free(c->scan->probe.units);
+		probe_end(&c->scan->probe);
 	free(c->scan);
 	c->scan = NULL;
 }

@@ -273,6 +273,146 @@ static void units_one_by_one_up_to_the_highest(void **state)
 	test_down(d, c);
 }
 
+static struct hba_event left_out(struct hba_controller *c)
+{
+	struct hba_event e;
+
+	if (!test_event(c, HBA_EVENT_LUNS_LEFT_OUT, &e))
+		fail_msg("nothing was said of units that were left out");
+	return e;
+}
+
+static void none_left_out(struct hba_controller *c)
+{
+	struct hba_event e;
+
+	if (test_event(c, HBA_EVENT_LUNS_LEFT_OUT, &e))
+		fail_msg("left out: %s", e.text);
+}
+
+/* The target has no list, and so many units. */
+static struct hba_controller *without_list(struct test_driver *d, unsigned units)
+{
+	struct hba_controller *c;
+
+	d->targets[0].luns = units;
+	d->targets[0].no_report_luns = true;
+	c = test_up(d);
+	assert_int_equal(count_units(c), units);
+	return c;
+}
+
+static void units_one_by_one_however_many(void **state)
+{
+	static const unsigned units[] = { 256, 300, TEST_HIGHEST_LUN + 1 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		struct test_driver *d = test_driver_new();
+		struct hba_controller *c = without_list(d, units[i]);
+
+		none_left_out(c);
+		test_down(d, c);
+	}
+}
+
+static void units_one_by_one_until_nobody_is_there(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = without_list(d, 5);
+
+	(void)state;
+	assert_string_equal(left_out(c).text,
+			    "target 0: units from number 261 on were not looked for: it has no list of them, and 256 "
+			    "numbers in a row were nobody's");
+	none_left_out(c);
+	d->targets[0].luns = TEST_HIGHEST_LUN + 1 - 256;
+	rescan(c);
+	none_left_out(c); /* the last of them was the highest */
+	test_down(d, c);
+}
+
+/* 512 bytes of an answer: a list of 63. */
+static void short_answers(struct hba_report *r)
+{
+	r->constraints.max_transfer = 512;
+}
+
+static void a_list_longer_than_one_answer(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+
+	(void)state;
+	d->report = short_answers;
+	d->targets[0].luns = 200;
+	c = test_up(d);
+	assert_int_equal(count_units(c), 200);
+	none_left_out(c);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 199)), HBA_GOOD);
+	test_down(d, c);
+}
+
+/* As a bridge might number them: what is listed comes last first, the others lie behind a gap. */
+static void sparse(struct test_driver *d, const struct hba_task *t, size_t *n)
+{
+	const unsigned *behind = d->of_test;
+	unsigned number = (unsigned)t->lun.bytes[1] + ((t->lun.bytes[0] & 0x3fU) << 8);
+
+	if (t->target == 0 && t->cdb[0] == INQUIRY && !t->cdb[1] && number >= 63 && number < *behind)
+		d->data[0] = 0x7f;
+	if (t->target != 0 || t->cdb[0] != REPORT_LUNS)
+		return;
+	for (unsigned i = 0; i < 63; i++)
+		d->data[9 + 8 * i] = (uint8_t)(62 - i);
+	d->data[2] = 0;
+	d->data[3] = 70 * 8 & 0xff;
+	d->data[2] = 70 * 8 >> 8;
+	*n = 512;
+}
+
+static void units_behind_a_gap(struct test_driver *d, unsigned *behind)
+{
+	d->report = short_answers;
+	d->answer = sparse;
+	d->of_test = behind;
+	d->targets[0].luns = *behind + 7;
+}
+
+static void a_cut_list_in_any_order(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+	unsigned behind = 300;
+
+	(void)state;
+	units_behind_a_gap(d, &behind);
+	c = test_up(d);
+	assert_int_equal(count_units(c), 70);
+	assert_true(info_of(c, 0, 306).present);
+	none_left_out(c);
+	test_down(d, c);
+}
+
+static void units_that_are_not_found_are_told(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+	unsigned behind = 63 + 256;
+	struct hba_event e;
+
+	(void)state;
+	units_behind_a_gap(d, &behind);
+	c = test_up(d);
+	assert_int_equal(count_units(c), 63);
+	e = left_out(c);
+	assert_int_equal(e.target, 0);
+	assert_int_equal(e.value, 7);
+	assert_string_equal(
+		e.text, "target 0: 7 of its units were not found: its list has only the first 63, for one answer holds no more");
+	test_down(d, c);
+}
+
 static void two_levels(struct test_driver *d, const struct hba_task *t, size_t *n)
 {
 	static const uint8_t list[] = { 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0 };
@@ -534,6 +674,11 @@ int main(void)
 		cmocka_unit_test(a_target_that_never_answers),
 		cmocka_unit_test(many_units),
 		cmocka_unit_test(units_one_by_one_up_to_the_highest),
+		cmocka_unit_test(units_one_by_one_however_many),
+		cmocka_unit_test(units_one_by_one_until_nobody_is_there),
+		cmocka_unit_test(a_list_longer_than_one_answer),
+		cmocka_unit_test(a_cut_list_in_any_order),
+		cmocka_unit_test(units_that_are_not_found_are_told),
 		cmocka_unit_test(hierarchical_luns_only_where_supported),
 		cmocka_unit_test(capacities),
 		cmocka_unit_test(capacities_that_cannot_be),
