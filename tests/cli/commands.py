@@ -259,6 +259,12 @@ class Commands(unittest.TestCase):
         self.interrupt('cdb', RAM, '--out', '-', '2a000000000000000100', what='reading the data', stdin=subprocess.PIPE,
                        begun=has_swallowed)
 
+    def test_signal_during_a_long_command(self):
+        """Four terabytes, compared with one block: the disk sees to them bit by bit, or nobody would hear the signal for minutes."""
+        self.make('zeros', bytes(512))
+        self.interrupt('cdb', 'soft:null?size=4T', '--out', 'zeros', '8f060000000000000000ffffffff0000', what='command',
+                       stdout=subprocess.DEVNULL, begun=has_computed)
+
     def stop_at_fifo(self, *arguments):
         """Nobody is at the other end. A signal that it has blocked so far ends it, wherever it waits by then."""
         p = subprocess.Popen([HBAKIT, *arguments], stderr=subprocess.PIPE)
