@@ -258,7 +258,7 @@ static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
  * behind, or is ahead of what was sent, does not say where there is room: the task is kept until its time is over, and the reset that
  * recovery comes to puts the index right.
  */
-static void no_room(struct hba_queue *q, struct pvscsi *p, struct hba_task *t, uint32_t cons)
+__attribute__((cold, noinline)) static void no_room(struct hba_queue *q, struct pvscsi *p, struct hba_task *t, uint32_t cons)
 {
 	struct hba_controller *c = hba_queue_controller(q);
 
