@@ -139,7 +139,8 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg);
 
 /**
  * hba_cancel() - Ask that a submitted task end soon: unsent at once, sent by ABORT TASK and the ladder.
- * Loop thread; never waits. A wish: `done` comes once, later, and still is the only hand-back of memory.
+ * Loop thread; never waits. A wish: `done` comes once, later, and still is the only hand-back of memory. Before hba_submit(), and once
+ * `done` has run, it is wrong use: the task may be somebody else's by then.
  */
 void hba_cancel(struct hba_task *t);
 

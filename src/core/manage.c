@@ -406,6 +406,10 @@ void hba_cancel(struct hba_task *head)
 		return;
 	}
 	guests_arrive(t->queue->controller); /* it may have been submitted by another thread just now */
+	if (t->state == TASK_OWNED || t->state == TASK_FREE || t->state == TASK_RETURNED) {
+		misuse("the task is not out: it was not submitted, or its done has run");
+		return;
+	}
 	t->final = true;
 	if (t->state == TASK_QUEUED) {
 		unqueue(t);

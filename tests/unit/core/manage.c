@@ -563,7 +563,7 @@ static void wrong_requests_are_refused(void **state)
 static void cancel(void **state)
 {
 	struct client sent = { 0 }, unsent = { 0 };
-	struct hba_task *t, *u, *owned;
+	struct hba_task *t, *u;
 	struct bench b;
 
 	(void)state;
@@ -583,14 +583,6 @@ static void cancel(void **state)
 	assert_int_equal(b.r.d->n_functions, 1);
 	assert_int_equal(b.r.d->functions[0], HBA_ABORT_TASK);
 	assert_int_equal(sent.io.last.outcome, HBA_TASK_ABORTED);
-	/* One that was never sent, or has ended: nothing. */
-	owned = test_get(b.lun);
-	hba_cancel(owned);
-	b.r.d->hold = false;
-	test_fill_ready(owned);
-	assert_int_equal(hba_submit(owned, task_done, &sent), 0);
-	test_wait(b.r.c, &sent.io, 2);
-	assert_int_equal(sent.io.last.outcome, HBA_GOOD);
 	rig_down(&b.r);
 }
 

@@ -102,6 +102,25 @@ static int cancel_nothing(void)
 	return strstr(hba_error(), "hba_cancel") ? 77 : 0;
 }
 
+static int cancel_before_submit(void)
+{
+	struct hba_controller *c = test_up(test_driver_new());
+
+	hba_cancel(test_get(hba_lun_find(c, 0, 0)));
+	return strstr(hba_error(), "hba_cancel") ? 77 : 0;
+}
+
+/* The next one who gets the task would be cancelled. */
+static int cancel_after_put(void)
+{
+	struct hba_controller *c = test_up(test_driver_new());
+	struct hba_task *t = test_get(hba_lun_find(c, 0, 0));
+
+	hba_task_put(t);
+	hba_cancel(t);
+	return strstr(hba_error(), "hba_cancel") ? 77 : 0;
+}
+
 static int state_of_nothing(void)
 {
 	return hba_controller_state(NULL) == HBA_STARTED;
@@ -155,6 +174,8 @@ static void caught(void **state)
 	is_caught(put_twice);
 	is_caught(put_while_out);
 	is_caught(cancel_nothing);
+	is_caught(cancel_before_submit);
+	is_caught(cancel_after_put);
 }
 
 static void twice(void **state)
