@@ -5,47 +5,49 @@
 #include <errno.h>
 #include <semaphore.h>
 
-static sem_t entered, let_go;
-static enum test_op hanging;
+/* One for each test, for a stuck thread has what it uses for ever: leaked on purpose, and kept where a leak checker finds it. */
+static struct place {
+	enum test_op op;
+	sem_t entered, let_go;
+	struct test_driver *d;
+	struct hba_controller *c;
+} places[3];
 
 static void hang(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
 {
-	(void)d;
+	struct place *p = d->of_test;
+
 	(void)c;
 	(void)t;
-	if (op != hanging)
+	if (op != p->op)
 		return;
-	sem_post(&entered);
-	sem_wait(&let_go);
+	sem_post(&p->entered);
+	sem_wait(&p->let_go);
 }
 
 static int hang_in_power(struct hba_controller *c, enum hba_power state)
 {
-	(void)c;
 	(void)state;
-	sem_wait(&let_go);
+	hang((struct test_driver *)(uintptr_t)hba_controller_variant(c), TEST_OPS, c, NULL);
 	return 0;
 }
 
-/* Kept where a leak checker finds them: what a stuck op may still use is leaked on purpose. */
-static struct hba_controller *given_up[3];
-static struct test_driver *still_used[3];
-
-static struct hba_controller *open_over(unsigned n, enum test_op op)
+static struct hba_controller *open_over(struct place *p, enum test_op op)
 {
-	sem_init(&entered, 0, 0);
-	sem_init(&let_go, 0, 0);
-	hanging = op;
-	still_used[n] = test_driver_new();
-	still_used[n]->inside = hang;
-	still_used[n]->table.set_power_state = hang_in_power;
-	given_up[n] = test_open(still_used[n], NULL);
-	return given_up[n];
+	sem_init(&p->entered, 0, 0);
+	sem_init(&p->let_go, 0, 0);
+	p->op = op;
+	p->d = test_driver_new();
+	p->d->of_test = p;
+	p->d->inside = hang;
+	p->d->table.set_power_state = hang_in_power;
+	p->c = test_open(p->d, NULL);
+	return p->c;
 }
 
 static void start_never_returns(void **state)
 {
-	struct hba_controller *c = open_over(0, TEST_START);
+	struct hba_controller *c = open_over(&places[0], TEST_START);
 
 	(void)state;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
@@ -56,9 +58,9 @@ static void start_never_returns(void **state)
 	assert_int_equal(hba_controller_stop(c), -EIO);
 	assert_string_equal(hba_error(), "test:: the controller is dead");
 	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
-	assert_int_equal(still_used[0]->calls[TEST_STOP], 0);
+	assert_int_equal(places[0].d->calls[TEST_STOP], 0);
 	hba_controller_close(c);
-	sem_post(&let_go);
+	sem_post(&places[0].let_go);
 }
 
 static void submit(struct hba_controller *c, struct test_io *io, uint32_t timeout_ms)
@@ -73,7 +75,7 @@ static void submit(struct hba_controller *c, struct test_io *io, uint32_t timeou
 
 static void power_never_goes(void **state)
 {
-	struct hba_controller *c = open_over(1, TEST_OPS);
+	struct hba_controller *c = open_over(&places[1], TEST_OPS);
 
 	(void)state;
 	assert_int_equal(hba_controller_start(c), 0);
@@ -83,7 +85,7 @@ static void power_never_goes(void **state)
 	assert_int_equal(hba_controller_state(c), HBA_DEAD);
 	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
 	hba_controller_close(c);
-	sem_post(&let_go);
+	sem_post(&places[1].let_go);
 }
 
 static bool hold(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
@@ -97,8 +99,8 @@ static bool hold(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 static void stop_behind_a_reset(void **state)
 {
 	enum { TIMEOUT = 1000, AFTER = TIMEOUT + 1 };
-	struct hba_controller *c = open_over(2, TEST_RESET);
-	struct test_driver *d = still_used[2];
+	struct hba_controller *c = open_over(&places[2], TEST_RESET);
+	struct test_driver *d = places[2].d;
 	struct test_io io = { 0 };
 	struct hba_event e;
 
@@ -110,7 +112,7 @@ static void stop_behind_a_reset(void **state)
 	submit(c, &io, TIMEOUT);
 	test_turns(c, 2);
 	test_advance(d, AFTER);
-	while (sem_trywait(&entered) < 0)
+	while (sem_trywait(&places[2].entered) < 0)
 		test_turns(c, 1);
 	__atomic_store_n(&d->tick, 100 * TEST_MS, __ATOMIC_RELAXED);
 	assert_int_equal(hba_controller_stop(c), -EIO);
@@ -122,7 +124,7 @@ static void stop_behind_a_reset(void **state)
 	assert_string_equal(e.text, "driver test, reset: has not returned after 15000 ms; the controller is given up");
 	assert_int_equal(d->calls[TEST_STOP], 0);
 	hba_controller_close(c);
-	sem_post(&let_go);
+	sem_post(&places[2].let_go);
 }
 
 int main(void)
