@@ -47,14 +47,13 @@ static void insert(struct hba_target *tgt, struct hba_lun *lun)
 static void set_limits(struct hba_lun *lun)
 {
 	const struct hba_controller *c = lun->controller;
-	uint64_t tags = tags_of(c), depth = lun->target->report.depth;
+	uint64_t tags = tags_of(c), depth = lun->target->report.depth, own = c->report.internal_tasks;
 
 	lun->limit = tags == 0 ? 1 : tags < c->pool.n ? (unsigned)tags : c->pool.n;
 	if (depth < c->pool.n_clients && depth < lun->limit)
 		lun->limit = (unsigned)depth;
-	if (tags && tags < c->pool.n)
-		depth = tags > c->report.internal_tasks && tags - c->report.internal_tasks < depth ? tags - c->report.internal_tasks
-												   : 1;
+	if (tags && tags < c->pool.n && tags <= depth + own)
+		depth = tags > own ? tags - own : 1;
 	lun->most = lun->limit;
 	lun->depth = (unsigned)depth;
 	lun->timeout_ms = DEFAULT_TIMEOUT_MS;

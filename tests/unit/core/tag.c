@@ -8,7 +8,7 @@
 enum { CLIENTS = 24, QUEUES = 4, TASKS = 22, ROUNDS = 2000, MANY = 64 };
 
 static struct {
-	uint64_t tag_bits, queues, lower_to; /* what the report says, and the second start */
+	uint64_t tag_bits, queues, depth, lower_to; /* what the report says, and the second start */
 	int lowered;
 } want;
 
@@ -19,9 +19,11 @@ static void report(struct hba_report *r)
 	r->tag_bits = want.tag_bits;
 	if (want.queues)
 		r->queues = want.queues;
+	if (want.depth)
+		r->depth = want.depth;
 }
 
-static void up(struct rig *r, uint64_t tag_bits, uint64_t queues)
+static void begin(struct rig *r, uint64_t tag_bits, uint64_t queues)
 {
 	memset(&want, 0, sizeof(want));
 	want.tag_bits = tag_bits;
@@ -29,6 +31,11 @@ static void up(struct rig *r, uint64_t tag_bits, uint64_t queues)
 	rig_init(r);
 	r->report = report;
 	r->d->targets[0].luns = 2;
+}
+
+static void up(struct rig *r, uint64_t tag_bits, uint64_t queues)
+{
+	begin(r, tag_bits, queues);
 	rig_up(r);
 }
 
@@ -151,6 +158,26 @@ static void some_tags_are_kept(void **state)
 	test_wait(r.c, &io, n);
 	rig_until_scanned(&r);
 	rig_down(&r);
+}
+
+/* The smaller of the two counts. */
+static void few_tags_and_a_depth(void **state)
+{
+	static const struct {
+		uint64_t tag_bits, depth;
+		unsigned most;
+	} rows[] = { { 3, 4, 4 }, { 3, 5, 5 }, { 3, 6, 5 }, { 3, 1, 1 }, { 1, 4, 1 }, { 0, 4, 4 }, { 64, 4, 4 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig r;
+
+		begin(&r, rows[i].tag_bits, 0);
+		want.depth = rows[i].depth;
+		rig_up(&r);
+		assert_int_equal(unit(&r, 0)->depth, rows[i].most);
+		rig_down(&r);
+	}
 }
 
 /* ---- a pool that gets smaller */
@@ -297,6 +324,7 @@ int main(void)
 		cmocka_unit_test(tags_are_unique_in_a_unit),
 		cmocka_unit_test(untagged_is_one_at_a_time),
 		cmocka_unit_test(some_tags_are_kept),
+		cmocka_unit_test(few_tags_and_a_depth),
 		cmocka_unit_test(a_later_start_may_lower_the_pool),
 		cmocka_unit_test(tasks_are_spread_over_queues),
 		cmocka_unit_test(order_within_a_queue),
