@@ -860,7 +860,7 @@ struct hba_controller {
 	bool stuck;           /* atomic: a waiting op never came back: its thread still owns what it uses */
 	bool silent;          /* the driver has stopped for good: none of its ops is called again */
 	struct letting_go letting_go;
-	bool lost;          /* not even the bus could confirm that DMA has ended */
+	bool lost;          /* atomic: not even the bus could confirm that DMA has ended */
 	uint64_t now;       /* once per turn, and before the loop sleeps */
 	bool deadlines_set; /* since it was read, and counted from it */
 	struct hba_report report;

@@ -328,7 +328,7 @@ static int take_down(struct hba_controller *c)
 	if (c->state == HBA_STARTED)
 		loop_until(c, nothing_out, DRAIN_MS);
 	r = controller_is_stuck(c) ? -ETIMEDOUT : service_call(c, &job);
-	c->lost = r < 0;
+	__atomic_store_n(&c->lost, r < 0, __ATOMIC_RELEASE);
 	queue_end_lost(c, c->lost);
 	answer_all(c);
 	if (c->lost) {
@@ -346,7 +346,7 @@ static int take_down(struct hba_controller *c)
 void life_dead(struct hba_controller *c, bool lost)
 {
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	c->lost = lost;
+	__atomic_store_n(&c->lost, lost, __ATOMIC_RELEASE);
 	controller_move(c, HBA_DEAD);
 	queue_end_lost(c, lost);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);

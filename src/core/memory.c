@@ -283,7 +283,8 @@ static void buffer_free(struct hba_buffer *b)
 
 	list_remove(&b->link);
 	free(b);
-	if (--s->buffers == 0 && !s->driver)
+	/* What a device may still write is never anybody else's, and stays mapped for it. */
+	if (--s->buffers == 0 && !s->driver && !__atomic_load_n(&c->lost, __ATOMIC_ACQUIRE))
 		slab_free(c, s);
 }
 

@@ -341,8 +341,8 @@ static void every_rung(void **state)
 	up_to(STOP, "0123456");
 }
 
-/* No rung works, and the driver's stop is no more than its word. Ends when the victim is back. */
-static struct hba_bus_device *up_to_the_bus(struct bench *b, int master_off, int reset)
+/* No rung works, and the driver's stop is no more than its word. */
+static struct hba_bus_device *bench_up_to_the_bus(struct bench *b, int master_off, int reset)
 {
 	struct hba_bus_device *bus;
 
@@ -353,12 +353,16 @@ static struct hba_bus_device *up_to_the_bus(struct bench *b, int master_off, int
 		b->d->tmf[i] = TEST_REJECTS;
 	b->d->bus_reset = TEST_REJECTS;
 	b->d->controller_reset = -EIO;
+	return bus;
+}
+
+static void die(struct bench *b)
+{
 	expire(b);
 	until_done(b);
 	assert_int_equal(hba_controller_state(b->c), HBA_DEAD);
 	assert_int_equal(b->d->calls[TEST_STOP], 1);
-	assert_int_equal(bus->offs, 1);
-	return bus;
+	assert_int_equal(b->c->bus.device->offs, 1);
 }
 
 static void the_bus_has_the_last_word(void **state)
@@ -367,14 +371,16 @@ static void the_bus_has_the_last_word(void **state)
 	struct bench b;
 
 	(void)state;
-	bus = up_to_the_bus(&b, 0, -EIO);
+	bus = bench_up_to_the_bus(&b, 0, -EIO);
+	die(&b);
 	assert_false(bus->master);
 	assert_int_equal(bus->resets, 0);
 	rungs_were(&b, "0123456");
 	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
 	assert_int_equal(b.io.last.memory_lost, 0);
 	test_down(b.d, b.c);
-	bus = up_to_the_bus(&b, -EIO, 0);
+	bus = bench_up_to_the_bus(&b, -EIO, 0);
+	die(&b);
 	assert_false(bus->master);
 	assert_int_equal(bus->resets, 1);
 	assert_int_equal(b.io.last.outcome, HBA_TASK_TIMEOUT);
@@ -385,11 +391,16 @@ static void the_bus_has_the_last_word(void **state)
 static void memory_that_nobody_gives_back_is_lost(void **state)
 {
 	struct hba_bus_device *bus;
+	struct hba_mapping *m;
 	struct hba_event e;
 	struct bench b;
+	uint8_t *memory;
 
 	(void)state;
-	bus = up_to_the_bus(&b, -EIO, -EIO);
+	bus = bench_up_to_the_bus(&b, -EIO, -EIO);
+	assert_int_equal(hba_mapping_create(b.c, HBA_DEVICE_BOTH, DEAF_PAGE, 0, &m), 0);
+	memory = hba_mapping_address(m);
+	die(&b);
 	assert_true(bus->master);
 	assert_int_equal(b.io.last.outcome, HBA_NO_STATUS);
 	assert_int_equal(b.io.last.memory_lost, 1);
@@ -399,6 +410,9 @@ static void memory_that_nobody_gives_back_is_lost(void **state)
 	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still write is never used again");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
 	assert_string_equal(e.text, "stop: the task with unique id 4 was given up with its memory after 0 ms");
+	/* It is as if the device still wrote: what its client lets go of is nobody else's. */
+	assert_int_equal(hba_mapping_release(m), 0);
+	memset(memory, 0x5a, DEAF_PAGE);
 	bus->master_off = 0; /* by the time of close it does: all may be freed */
 	test_down(b.d, b.c);
 }
