@@ -169,7 +169,7 @@ struct hba_bus_info {
  *
  * All of it runs on the service thread and may wait up to `ms` (bar_read, and bar_write if it must: the bus's own deadline), but for
  * the two fds, take_event and vector_served: these never wait.
- * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`.
+ * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`. Memory is handed back after it.
  */
 struct hba_bus {
 	size_t size;
@@ -186,7 +186,7 @@ struct hba_bus {
 	/* Open it. Bus master is off when it returns. Arguments as above. Required. */
 	int (*open)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
 		    struct hba_bus_device **ret_device);
-	/* Also for a device half open, gone or hung. Required. */
+	/* Also for a device half open, gone or hung. When it has returned the device reaches no memory. Required. */
 	void (*close)(struct hba_bus_device *d);
 
 	int (*config_read)(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value);

@@ -3,7 +3,7 @@
  * bus.c: between a driver's registers and the back end that reaches them.
  *
  * Whatever the back end says first of a lost device is final: from then on registers read as all ones, writes are dropped, and the
- * loop ends what is out. Bus master is the one switch that a driver cannot leave on: after stop it goes off, and with that memory is
+ * loop has it closed, then ends what is out. Bus master is the one switch that a driver cannot leave on: after stop it goes off, and with that memory is
  * certainly ours again.
  */
 #include "core/core.h"
@@ -74,31 +74,44 @@ int bus_open(struct hba_controller *c)
 	return b->event_fd < 0 ? 0 : sleeper_watch(&c->sleeper, b->event_fd);
 }
 
+void bus_cut(struct hba_controller *c)
+{
+	struct bus_link *b = &c->bus;
+
+	if (!b->device)
+		return;
+	/* Its registers and descriptors go with it. */
+	c->silent = true;
+	for (unsigned i = 0; i < c->n_queues; i++)
+		queue_unwatch(c->queues[i]);
+	/* An application may be letting go of a mapping at this moment, from a thread of its own. */
+	pthread_mutex_lock(&c->memory.lock);
+	b->table->close(b->device);
+	b->device = NULL;
+	b->event_fd = -1;
+	pthread_mutex_unlock(&c->memory.lock);
+}
+
 int bus_quiet(struct hba_controller *c)
 {
 	struct bus_link *b = &c->bus;
-	int r;
+	int r = 0;
 
-	/* A device that is gone reaches nothing. */
-	if (!is_reachable(c))
-		return 0;
-	r = b->table->bus_master ? heed(c, b->table->bus_master(b->device, false, BUS_MS)) : 0;
-	if (r < 0 && r != -ENODEV && b->table->reset)
+	if (is_reachable(c) && b->table->bus_master)
+		r = heed(c, b->table->bus_master(b->device, false, BUS_MS));
+	if (r < 0 && is_reachable(c) && b->table->reset)
 		r = heed(c, b->table->reset(b->device, BUS_MS));
-	return r == -ENODEV ? 0 : r;
+	if (!bus_is_gone(c))
+		return r;
+	/* Out of our reach is not out of its own: it may have reported an error, or be stopped. Once it is closed it reaches nothing. */
+	bus_cut(c);
+	return 0;
 }
 
 void bus_close(struct hba_controller *c)
 {
-	struct bus_link *b = &c->bus;
-
-	/* An application may be letting go of a mapping at this moment, from a thread of its own. */
-	pthread_mutex_lock(&c->memory.lock);
-	if (b->device)
-		b->table->close(b->device);
-	b->device = NULL;
-	b->gone = false;
-	pthread_mutex_unlock(&c->memory.lock);
+	bus_cut(c);
+	c->bus.gone = false;
 }
 
 /* ---- what the device itself has to say */

@@ -142,8 +142,10 @@ struct bus_link {
 };
 
 int bus_open(struct hba_controller *c);
-/** bus_quiet() - Bus master off, or a function reset: 0 says that the device reaches no memory. Service thread. */
+/** bus_quiet() - Bus master off, or a function reset, or, if it is gone, bus_cut(): 0: the device reaches no memory. Service thread. */
 int bus_quiet(struct hba_controller *c);
+/** bus_cut() - The device is closed, and reaches no memory; no op of the driver is called again. Service thread. */
+void bus_cut(struct hba_controller *c);
 void bus_close(struct hba_controller *c);
 bool bus_is_gone(const struct hba_controller *c);
 /** bus_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on. Service thread. */
@@ -837,9 +839,10 @@ uint64_t recovery_next(const struct hba_controller *c);
 
 enum { MAX_STEPS = 32 };
 
-/** struct letting_go - The loop's; see life_let_go(). */
+/** struct letting_go - The loop's; see life_let_go() and life_gone(). */
 struct letting_go {
-	bool wanted, job_out;
+	bool wanted, gone, job_out;
+	bool stopped;   /* the driver, by the job */
 	uint64_t until; /* tasks that the driver has are awaited till then */
 	struct job job;
 };
@@ -966,7 +969,7 @@ void life_dead(struct hba_controller *c, bool lost);
 int life_lost(struct hba_controller *c);
 /** life_stuck() - No turn ever begins again: life_dead(), and every done is run here and now. Again, for who comes late. Loop. */
 void life_stuck(struct hba_controller *c);
-/** life_gone() - The bus has lost its device: everything ends, HBA_NOT_PRESENT. Loop. */
+/** life_gone() - The bus has lost its device: it is closed, then everything ends, HBA_NOT_PRESENT, and it is gone. Loop. */
 void life_gone(struct hba_controller *c);
 /** life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus is closed; then it is gone. Loop. */
 void life_let_go(struct hba_controller *c);

@@ -216,8 +216,8 @@ int life_quiet(struct hba_controller *c)
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	/* Silent: it has stopped before, and its registers are no longer there. */
-	return c->silent ? bus_quiet(c) : life_quiet(c);
+	/* It may have stopped before, and its registers be no longer there. */
+	return c->letting_go.stopped ? bus_quiet(c) : life_quiet(c);
 }
 
 static int run_close(struct hba_controller *c, struct job *job)
@@ -372,19 +372,32 @@ void life_stuck(struct hba_controller *c)
 	c->in_turn = in_turn;
 }
 
-/* The device was pulled out, or its process died: it reaches no memory any more, and answers nothing. */
-void life_gone(struct hba_controller *c)
+/* ---- let go: the device is wanted back while it still works, or it is lost, and may work on all the same */
+
+static void take_no_more(struct hba_controller *c)
 {
-	if (c->state == HBA_GONE || controller_move(c, HBA_GONE) < 0)
-		return;
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	queue_end_gone(c);
 	queue_flush(c, NULL, HBA_NOT_PRESENT);
 	admit_none(c, NULL);
-	manage_cancel_all(c);
 }
 
-/* ---- let go: the device is wanted back while it still works */
+static bool is_final(const struct hba_controller *c)
+{
+	return c->state == HBA_GONE || c->state == HBA_DEAD;
+}
+
+void life_gone(struct hba_controller *c)
+{
+	struct letting_go *l = &c->letting_go;
+
+	if (l->gone || is_final(c))
+		return;
+	l->gone = l->wanted = true;
+	l->until = c->now;
+	/* What it says from now on is not believed. */
+	c->silent = true;
+	take_no_more(c);
+}
 
 void life_let_go(struct hba_controller *c)
 {
@@ -395,35 +408,35 @@ void life_let_go(struct hba_controller *c)
 	l->wanted = true;
 	l->until = c->now + LET_GO_MS * (uint64_t)NS_PER_MS;
 	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "the device is wanted back: the controller is let go");
-	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	queue_flush(c, NULL, HBA_NOT_PRESENT);
-	admit_none(c, NULL);
+	take_no_more(c);
 }
 
 /* Closing the device ends its DMA even where life_quiet() could not: the system resets it, and nothing is mapped for it any more. */
 static int run_let_go(struct hba_controller *c, struct job *job)
 {
 	(void)job;
+	c->letting_go.stopped = true;
 	(void)life_quiet(c);
-	bus_close(c);
+	bus_cut(c);
 	return 0;
 }
 
+/* It reaches no memory any more: what was out goes home. */
 static void let_go_done(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	c->letting_go.wanted = c->letting_go.job_out = false;
-	life_gone(c);
+	if (is_final(c) || controller_move(c, HBA_GONE) < 0)
+		return;
+	queue_end_gone(c);
+	take_no_more(c);
+	manage_cancel_all(c);
 }
 
-void life_turn(struct hba_controller *c)
+static void let_go(struct hba_controller *c)
 {
 	struct letting_go *l = &c->letting_go;
 
-	if (!l->wanted || l->job_out || !service_idle(c) || c->recovery.job_out)
-		return;
-	if (!nothing_out(c) && c->now < l->until)
-		return;
 	c->silent = true;
 	l->job_out = true;
 	l->job = (struct job) { .name = "let go", .step = true, .run = run_let_go, .done = let_go_done };
@@ -431,9 +444,20 @@ void life_turn(struct hba_controller *c)
 	service_post(c, &l->job);
 }
 
+void life_turn(struct hba_controller *c)
+{
+	struct letting_go *l = &c->letting_go;
+
+	if (l->wanted && !l->job_out && service_idle(c) && !c->recovery.job_out && (nothing_out(c) || c->now >= l->until))
+		let_go(c);
+}
+
+/* Whatever the service does then, its end wakes the loop. */
 uint64_t life_next(const struct hba_controller *c)
 {
-	return c->letting_go.wanted && !c->letting_go.job_out ? c->letting_go.until : NEVER;
+	const struct letting_go *l = &c->letting_go;
+
+	return l->wanted && !l->job_out && l->until > c->now ? l->until : NEVER;
 }
 
 static void forget(struct hba_controller *c)
@@ -446,6 +470,8 @@ static void forget(struct hba_controller *c)
 	properties_clear(&c->properties);
 	/* A start that failed may have got as far as I/O; the next one begins with none of it. */
 	c->recovery = (struct recovery) { 0 };
+	c->letting_go = (struct letting_go) { 0 };
+	c->silent = false;
 	c->next_queue = 0;
 	c->device_errors = 0;
 	c->rescan_wanted = false;

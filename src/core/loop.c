@@ -426,7 +426,7 @@ static bool wakes_by_itself(const struct hba_queue *q)
 static bool has_work(struct hba_controller *c)
 {
 	bool work = c->chores_owed || __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) ||
-		    loop_owes(c) || guests_knock(c) || (bus_is_gone(c) && c->state != HBA_GONE) ||
+		    loop_owes(c) || guests_knock(c) || (bus_is_gone(c) && !c->silent) ||
 		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {

@@ -47,6 +47,8 @@ static int call(struct hba_controller *c, enum hba_power state, int (*run)(struc
 	struct job job = { .name = "set_power_state", .step = true, .run = run };
 	int r;
 
+	if (c->silent)
+		return fail(-ENODEV, "%s: the device is leaving", c->uri);
 	c->power = state;
 	r = service_call(c, &job);
 	return r < 0 && !controller_is_stuck(c) ? driver_error(c, job.name, r) : r;
@@ -60,7 +62,7 @@ static int tell_down(struct hba_controller *c, enum hba_power state)
 	if (c->driver->set_power_state || state != HBA_POWER_OFF)
 		return call(c, state, run_down);
 	r = call(c, state, run_off);
-	return r < 0 && !controller_is_stuck(c) ? life_lost(c) : r;
+	return r < 0 && !controller_is_stuck(c) && !c->silent ? life_lost(c) : r;
 }
 
 static int go_down(struct hba_controller *c, enum hba_power state)

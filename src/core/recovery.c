@@ -44,7 +44,9 @@ static int run_controller_reset(struct hba_controller *c, struct job *job)
 	if (!bus_answers(c))
 		return r;
 	r = c->driver->reset ? c->driver->reset(c, HBA_RESET_CONTROLLER) : -EOPNOTSUPP;
-	return r == 0 && c->driver->start ? c->driver->start(c) : r;
+	r = r == 0 && c->driver->start ? c->driver->start(c) : r;
+	/* One that is lost reads as all ones, which may have looked like success. */
+	return bus_is_gone(c) ? -ENODEV : r;
 }
 
 static int run_stop(struct hba_controller *c, struct job *job)
@@ -136,6 +138,9 @@ static void reset_done(struct hba_controller *c, struct job *job)
 static void stop_done(struct hba_controller *c, struct job *job)
 {
 	c->recovery.job_out = false;
+	/* The device was lost before it could begin: life.c has it closed. */
+	if (c->silent && job->error == -ENODEV)
+		return;
 	if (job->error < 0)
 		(void)life_lost(c);
 	else

@@ -6,6 +6,8 @@
  *	guest-io unplug URI WORDS           many reads out, WORDS are said, and the device is to be let go: all must end, nothing remain
  *	guest-io error URI WORDS            the same of a device that reports an error: it is lost at once
  *
+ * Data are read in place, and what is handed back of them nobody writes any more.
+ *
  * KIND is how the system names that interrupt of ADDRESS, or "none".
  */
 #include <dirent.h>
@@ -28,13 +30,15 @@ enum {
 	BUDGET = 64,
 	MOST_PER_SLEEP = 3,
 	PATIENCE_MS = 30000,
+	LATE_S = 5, /* the disk's slowest command takes less */
+	FILL = 0xee,
 	LINE_BYTES = 512,
 };
 
 struct client {
 	struct hba_controller *c;
 	struct hba_lun *lun;
-	uint8_t data[OUT][BLOCK];
+	uint8_t (*data)[BLOCK]; /* OUT of them, in a mapping */
 	unsigned sent, done, good, not_present, other, slept;
 	bool keep_on; /* each command is sent again from its done */
 };
@@ -166,9 +170,12 @@ static unsigned count_mappings(void)
 static struct client *client_up(const char *uri)
 {
 	struct client *k = calloc(1, sizeof(*k));
+	struct hba_mapping *map;
 
-	if (!k || hba_controller_open(uri, NULL, &k->c) < 0 || hba_controller_start(k->c) < 0)
+	if (!k || hba_controller_open(uri, NULL, &k->c) < 0 || hba_controller_start(k->c) < 0 ||
+	    hba_mapping_create(k->c, HBA_DEVICE_BOTH, sizeof(*k->data) * OUT, 0, &map) < 0)
 		give_up("%s", hba_error());
+	k->data = hba_mapping_address(map);
 	k->lun = hba_lun_find(k->c, 0, 0);
 	if (!k->lun)
 		give_up("there is no unit 0 at target 0");
@@ -241,6 +248,21 @@ static void load_until_gone(struct client *k, const char *words)
 	}
 }
 
+static bool nobody_writes(struct client *k)
+{
+	uint8_t expected[BLOCK];
+	unsigned written = 0;
+
+	memset(expected, FILL, sizeof(expected));
+	memset(k->data, FILL, sizeof(expected) * OUT);
+	sleep(LATE_S);
+	for (unsigned i = 0; i < OUT; i++)
+		written += memcmp(k->data[i], expected, sizeof(expected)) != 0;
+	if (written)
+		printf("%u of %u buffers were written after they had been handed back\n", written, OUT);
+	return !written;
+}
+
 static int lose(const char *uri, const char *words, bool asked)
 {
 	unsigned descriptors = count_descriptors(), mappings = count_mappings();
@@ -251,7 +273,7 @@ static int lose(const char *uri, const char *words, bool asked)
 	printf("%u sent, %u done: %u good, %u not present, %u other; the controller is %s\n", k->sent, k->done, k->good,
 	       k->not_present, k->other, hba_state_name(hba_controller_state(k->c)));
 	ok = k->sent == k->done && k->good && k->not_present && !k->other && hba_controller_state(k->c) == HBA_GONE &&
-	     was_told(k->c, asked ? "wanted back" : "cannot be corrected");
+	     was_told(k->c, asked ? "wanted back" : "cannot be corrected") && nobody_writes(k);
 	hba_controller_close(k->c);
 	free(k);
 	printf("%u descriptors and %u mappings before, %u and %u after\n", descriptors, mappings, count_descriptors(),

@@ -26,6 +26,7 @@
 enum {
 	SKIPPED = 77,
 	BLOCK = 512,
+	PAGE = 4096,
 	IMAGE_BYTES = 1 << 20,
 	URI_BYTES = 1024,
 	LINE_BYTES = 4096,
@@ -270,11 +271,11 @@ static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uin
 	assert_int_equal(hba_submit(t, ended, io), 0);
 }
 
+static const uint8_t read_10[10] = { 0x28, [5] = PLACE, [8] = 1 };
+
 static void send_read(struct machine *m, struct hba_lun *lun, struct io *io, unsigned i, unsigned timeout_ms)
 {
-	static const uint8_t cdb[10] = { 0x28, [5] = PLACE, [8] = 1 };
-
-	send_cdb(lun, io, cdb, sizeof(cdb), m->buffers[i % OUT], timeout_ms);
+	send_cdb(lun, io, read_10, sizeof(read_10), m->buffers[i % OUT], timeout_ms);
 }
 
 static void wait_done(struct machine *m, const struct io *io, unsigned done)
@@ -370,7 +371,9 @@ static void killed_idle_is_told_at_once(void **state)
 	kill(m->pid, SIGKILL);
 	began = now_ms();
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
-	hba_controller_run(m->c, 1);
+	while (hba_controller_run(m->c, 1) >= 0)
+		if (hba_controller_arm(m->c) == 0)
+			assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	assert_int_equal(hba_controller_state(m->c), HBA_GONE);
 	print_message("%s: %llu ms from the kill of an idle machine to its end here\n", model,
 		      (unsigned long long)(now_ms() - began));
@@ -472,6 +475,30 @@ static void stopped_for_good_is_gone(void **state)
 	wait_done(m, &io, OUT);
 	assert_ended(&io, OUT, "stopped-for-good");
 	wait_state(m, HBA_GONE);
+	machine_down(m);
+}
+
+/* What has been handed back is ours, whoever goes on: the machine is given up, and it is no more. */
+static void one_that_is_given_up_writes_nothing(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img");
+	struct hba_mapping *map;
+	struct io io = { 0 };
+	uint8_t *data, before[OUT * PAGE];
+
+	(void)state;
+	assert_int_equal(hba_mapping_create(m->c, HBA_DEVICE_BOTH, sizeof(before), 0, &map), 0);
+	data = hba_mapping_address(map);
+	kill(m->pid, SIGSTOP);
+	for (unsigned i = 0; i < OUT; i++)
+		send_cdb(unit(m, 0), &io, read_10, sizeof(read_10), data + (size_t)i * PAGE, 300);
+	wait_done(m, &io, OUT);
+	assert_ended(&io, OUT, "stopped-for-good");
+	memset(before, UINT8_MAX, sizeof(before));
+	memcpy(data, before, sizeof(before));
+	kill(m->pid, SIGCONT);
+	usleep(SOON_MS * 1000);
+	assert_memory_equal(data, before, sizeof(before));
 	machine_down(m);
 }
 
@@ -698,6 +725,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest long_tests[] = {
 		cmocka_unit_test(suspended_under_pvscsi_is_gone),
 		cmocka_unit_test(stopped_for_good_is_gone),
+		cmocka_unit_test(one_that_is_given_up_writes_nothing),
 	};
 
 	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {

@@ -6,6 +6,7 @@
 #include "lib/test-driver.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,20 +299,26 @@ static void submit_read(struct at_stop *s, struct test_io *io)
 	assert_int_equal(hba_submit(t, test_done, io), 0);
 }
 
-/* One task is with a device that neither of the bus's two ways may stop, one is not sent yet. Returns what stop does. */
-static int stop_deaf(struct at_stop *s, int master_off, int reset)
+/* One task is with the device, one is not sent yet. */
+static void up_with_two(struct at_stop *s, const struct hba_bus *bus)
 {
 	*s = (struct at_stop) { .d = test_driver_new() };
-	s->d->bus = &deaf_bus;
+	s->d->bus = bus;
 	s->c = test_up(s->d);
-	s->c->bus.device->master_off = master_off;
-	s->c->bus.device->reset = reset;
 	assert_int_equal(hba_mapping_create(s->c, HBA_DEVICE_BOTH, DEAF_PAGE, 0, &s->m), 0);
 	s->d->hold = true;
 	submit_read(s, &s->out);
 	test_turns(s->c, 1);
 	assert_int_equal(s->d->n_held, 1);
 	submit_read(s, &s->queued);
+}
+
+/* Neither of the bus's two ways may stop the device. Returns what stop does. */
+static int stop_deaf(struct at_stop *s, int master_off, int reset)
+{
+	up_with_two(s, &deaf_bus);
+	s->c->bus.device->master_off = master_off;
+	s->c->bus.device->reset = reset;
 	s->d->tick = 100 * TEST_MS;
 	return hba_controller_stop(s->c);
 }
@@ -361,6 +368,69 @@ static void a_reset_confirms_as_well(void **state)
 	assert_ended(&s.queued, HBA_NOT_DELIVERED, HBA_SENT_NO, 0);
 	assert_int_equal(hba_controller_state(s.c), HBA_STOPPED);
 	test_down(s.d, s.c);
+}
+
+/* ---- a device that the bus has lost, which may write on until it is closed */
+
+static sem_t may_close;
+
+static void close_when_told(struct hba_bus_device *b)
+{
+	sem_wait(&may_close);
+	deaf_bus.close(b);
+}
+
+/* Turns and turns, and what is out stays out. */
+static void lose(struct at_stop *s)
+{
+	static struct hba_bus bus;
+
+	bus = deaf_bus;
+	bus.close = close_when_told;
+	sem_init(&may_close, 0, 0);
+	up_with_two(s, &bus);
+	__atomic_store_n(&s->c->bus.gone, true, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&s->d->calls[TEST_STOP], __ATOMIC_SEQ_CST))
+		test_turns(s->c, 1);
+	test_turns(s->c, 100);
+	assert_int_equal(s->out.done + s->queued.done, 0);
+	assert_int_equal(s->d->calls[TEST_STOP], 1);
+}
+
+static void what_is_lost_goes_home_when_it_is_closed(void **state)
+{
+	struct at_stop s;
+
+	(void)state;
+	lose(&s);
+	sem_post(&may_close);
+	while (hba_controller_run(s.c, 1) >= 0)
+		usleep(10);
+	assert_ended(&s.out, HBA_NOT_PRESENT, HBA_SENT_MAYBE, 0);
+	assert_ended(&s.queued, HBA_NOT_PRESENT, HBA_SENT_MAYBE, 0);
+	assert_int_equal(hba_controller_state(s.c), HBA_GONE);
+	assert_int_equal(s.d->calls[TEST_STOP], 1);
+	assert_int_equal(hba_mapping_release(s.m), 0);
+	test_down(s.d, s.c);
+	sem_destroy(&may_close);
+}
+
+static void one_that_is_not_closed_keeps_its_memory(void **state)
+{
+	static struct at_stop s; /* what an op that never came back may still use is leaked on purpose */
+
+	(void)state;
+	lose(&s);
+	s.d->tick = 1000 * TEST_MS;
+	while (hba_controller_run(s.c, 1) >= 0)
+		;
+	assert_ended(&s.out, HBA_NO_STATUS, HBA_SENT_MAYBE, 1);
+	assert_ended(&s.queued, HBA_NO_STATUS, HBA_SENT_MAYBE, 1);
+	assert_int_equal(hba_controller_state(s.c), HBA_DEAD);
+	assert_int_equal(hba_controller_stop(s.c), -EIO);
+	hba_controller_close(s.c);
+	memset(hba_mapping_address(s.m), 0x5a, DEAF_PAGE);
+	sem_post(&may_close);
 }
 
 /* ---- an initialize that takes too long */
@@ -577,6 +647,8 @@ int main(void)
 		cmocka_unit_test(lost_events_are_counted),
 		cmocka_unit_test(memory_that_is_lost_is_told),
 		cmocka_unit_test(a_reset_confirms_as_well),
+		cmocka_unit_test(what_is_lost_goes_home_when_it_is_closed),
+		cmocka_unit_test(one_that_is_not_closed_keeps_its_memory),
 		cmocka_unit_test(initialize_too_long),
 		cmocka_unit_test(scan_never_ends),
 		cmocka_unit_test(start_after_half_a_recovery),
