@@ -58,9 +58,16 @@ int hba_controller_open(const char *uri, const struct hba_options *options, stru
  * hba_controller_start() - initialize, the pool (map_hba_data for every task), start, first scan. Waits, until all is done.
  *
  * Runs the loop itself. On an error the controller is unwound to opened, and may be started again.
- * -EPROTO: the driver broke its contract; -ETIMEDOUT: start_ms; else the driver's error. The loop's thread.
+ * -EPROTO: the driver broke its contract; -ETIMEDOUT: start_ms; -ECANCELED;
+ * else the driver's error. The loop's thread.
  */
 int hba_controller_start(struct hba_controller *c);
+
+/**
+ * hba_controller_cancel() - The start that is under way, or else the next one, ends soon with -ECANCELED: waits of the driver's ops end,
+ * and nothing more is begun. Any thread, and signal handlers. NULL is fine.
+ */
+void hba_controller_cancel(struct hba_controller *c);
 
 /**
  * hba_controller_stop() - End all tasks, each through its done, and the driver. Waits; bounded. The loop's thread, not a done.

@@ -646,13 +646,15 @@ int task_submit(struct task *t, hba_done_fn done, void *arg);
 
 /* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
 
+enum { DEFAULT_OP_MS = 10 * MS_PER_S };
+
 /** struct job - Something that may wait. The caller's memory until `done` has run. */
 struct job {
 	struct list link;
 	const char *name; /* the op; also the step's name if `step` */
 	bool step;        /* time it as a step of the life cycle */
 	bool may_map;
-	unsigned ms;                                             /* deadline of the op; 0 = 10,000 */
+	unsigned ms;                                             /* deadline of the op; 0 = DEFAULT_OP_MS */
 	int (*run)(struct hba_controller *c, struct job *job);   /* service thread, loop fenced */
 	void (*done)(struct hba_controller *c, struct job *job); /* loop; NULL: none */
 	int error;
@@ -861,6 +863,9 @@ struct hba_controller {
 	bool accepting;       /* submissions */
 	uint64_t cdb_lengths; /* a bit for each that a CDB may have here */
 	bool stuck;           /* atomic: a waiting op never came back: its thread still owns what it uses */
+	bool starting;        /* atomic: on its way up */
+	bool start_cancelled; /* atomic: by hba_controller_cancel() */
+	uint64_t start_until; /* by the clock, while it is starting */
 	bool silent;          /* the driver has stopped for good: none of its ops is called again */
 	struct letting_go letting_go;
 	bool lost;          /* atomic: not even the bus could confirm that DMA has ended */
@@ -941,6 +946,12 @@ static inline struct task *task_named(struct hba_task *head, const char *call)
 static inline bool controller_is_stuck(const struct hba_controller *c)
 {
 	return __atomic_load_n(&c->stuck, __ATOMIC_ACQUIRE);
+}
+
+/** start_is_cancelled() - Is it on its way up, and shall not go on? Any thread. */
+static inline bool start_is_cancelled(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->starting, __ATOMIC_ACQUIRE) && __atomic_load_n(&c->start_cancelled, __ATOMIC_ACQUIRE);
 }
 
 /** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */

@@ -237,14 +237,56 @@ static int take_step(struct hba_controller *c, const char *name, int (*run)(stru
 	return r < 0 && !controller_is_stuck(c) ? fail(r, "%s", c->sentence) : r;
 }
 
-static int scan_wait(struct hba_controller *c, unsigned ms)
+/* ---- a start is bounded, and may be called off */
+
+static int call_off(const struct hba_controller *c)
+{
+	return fail(-ECANCELED, "%s: the start was cancelled", c->uri);
+}
+
+static unsigned start_ms(const struct hba_controller *c)
+{
+	return c->given.start_ms ? c->given.start_ms : DEFAULT_START_MS;
+}
+
+/* Of the time for the start; 0: it is over. */
+static unsigned start_ms_left(const struct hba_controller *c)
+{
+	uint64_t now = c->clock->now(c->clock);
+
+	return now < c->start_until ? (unsigned)((c->start_until - now + NS_PER_MS - 1) / NS_PER_MS) : 0;
+}
+
+static int climb(struct hba_controller *c, const char *name, int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
+{
+	unsigned left = start_ms_left(c);
+	int r = 0;
+
+	if (!left)
+		return fail(-ETIMEDOUT, "%s: the start has not ended after %u ms, and there is %s still to do", c->uri, start_ms(c),
+			    name);
+	if (!start_is_cancelled(c))
+		r = take_step(c, name, run, ms < left ? ms : left);
+	return start_is_cancelled(c) && !controller_is_stuck(c) ? call_off(c) : r;
+}
+
+static bool scan_over_or_called_off(struct hba_controller *c)
+{
+	return start_is_cancelled(c) || scan_over(c);
+}
+
+static int scan_wait(struct hba_controller *c)
 {
 	int r = scan_begin(c);
 
 	if (r == 0)
-		r = loop_until(c, scan_over, ms);
-	return r == -ETIMEDOUT ? fail(r, "%s: the scan has not ended after %u ms", c->uri, ms) : r;
+		r = loop_until(c, scan_over_or_called_off, start_ms_left(c));
+	if (start_is_cancelled(c))
+		return call_off(c);
+	return r == -ETIMEDOUT ? fail(r, "%s: the start has not ended after %u ms, it scans still", c->uri, start_ms(c)) : r;
 }
+
+/* ---- all of them */
 
 static int bring_up(struct hba_controller *c)
 {
@@ -256,25 +298,25 @@ static int bring_up(struct hba_controller *c)
 	if (c->driver->priv_size && !c->priv)
 		return fail(-ENOMEM, "%s: no memory for the driver", c->uri);
 	if (c->bus.table) {
-		r = take_step(c, "open", run_open, OPEN_MS);
+		r = climb(c, "open", run_open, OPEN_MS);
 		if (r < 0)
 			return r;
 	}
-	r = take_step(c, "initialize", run_initialize, 0);
+	r = climb(c, "initialize", run_initialize, DEFAULT_OP_MS);
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_INITIALISED);
-	r = take_step(c, "map_hba_data", run_map, MAP_MS);
+	r = climb(c, "map_hba_data", run_map, MAP_MS);
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_MAPPED);
-	r = take_step(c, "start", run_start, 0);
+	r = climb(c, "start", run_start, DEFAULT_OP_MS);
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_STARTED);
 	c->guests.over = false;
 	__atomic_store_n(&c->accepting, true, __ATOMIC_RELAXED);
-	return scan_wait(c, c->given.start_ms ? c->given.start_ms : DEFAULT_START_MS);
+	return scan_wait(c);
 }
 
 /* ---- the steps down */
@@ -477,6 +519,27 @@ static void forget(struct hba_controller *c)
 	c->rescan_wanted = false;
 }
 
+/* Only the way up is cut short: what unwinds it, and what stops the chip later, has its time. */
+static int start_bounded(struct hba_controller *c)
+{
+	int r;
+
+	c->start_until = c->clock->now(c->clock) + start_ms(c) * (uint64_t)NS_PER_MS;
+	__atomic_store_n(&c->starting, true, __ATOMIC_RELEASE);
+	r = bring_up(c);
+	__atomic_store_n(&c->starting, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->start_cancelled, false, __ATOMIC_RELEASE);
+	return r;
+}
+
+void hba_controller_cancel(struct hba_controller *c)
+{
+	if (!c)
+		return;
+	__atomic_store_n(&c->start_cancelled, true, __ATOMIC_RELEASE);
+	loop_wake(c);
+}
+
 int hba_controller_start(struct hba_controller *c)
 {
 	char sentence[SENTENCE_BYTES];
@@ -488,7 +551,7 @@ int hba_controller_start(struct hba_controller *c)
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
 	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
-	r = bring_up(c);
+	r = start_bounded(c);
 	if (r == 0 && c->given.threads)
 		r = runner_start(c);
 	if (r == 0)

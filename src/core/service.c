@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_OP_MS = 10 * MS_PER_S, GRACE_MS = 5 * MS_PER_S, POLL_FIRST_US = 5, POLL_LONGEST_US = 10000 };
+enum { GRACE_MS = 5 * MS_PER_S, POLL_FIRST_US = 5, POLL_LONGEST_US = 10000 };
 
 static bool atomic_is(const bool *flag)
 {
@@ -337,8 +337,10 @@ static int wait_us(struct hba_controller *c, uint64_t us, uint64_t until)
 
 	if (!op || op->hot)
 		return violation(c, "a wait; only waiting ops may wait");
-	if (atomic_is(&c->service.cancel))
+	if (atomic_is(&c->service.cancel) || start_is_cancelled(c))
 		return -ECANCELED;
+	if (bus_is_gone(c))
+		return -ENODEV;
 	if (now >= last)
 		return -ETIMEDOUT;
 	if (us * 1000 > last - now)

@@ -6,11 +6,13 @@
 #include "lib/test-driver.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the table of transitions */
@@ -499,7 +501,7 @@ static void start_after_half_a_recovery(void **state)
 	d->tick = 50 * TEST_MS;
 	d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
-	assert_string_equal(hba_error(), "test:: the scan has not ended after 12000 ms");
+	assert_string_equal(hba_error(), "test:: the start has not ended after 12000 ms, it scans still");
 	assert_int_equal(d->n_functions, 1);
 	assert_int_equal(hba_controller_state(c), HBA_CREATED);
 	d->hold = false;
@@ -507,6 +509,139 @@ static void start_after_half_a_recovery(void **state)
 	assert_int_equal(hba_controller_start(c), 0);
 	test_turns(c, 10);
 	assert_int_equal(d->n_functions, 1);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	test_down(d, c);
+}
+
+/* ---- a start that takes too long, or is called off */
+
+enum { DRIVER_WAITS_MS = 8000 };
+
+/* Which op waits, and what it is told. */
+struct waiting {
+	enum test_op op;
+	bool waits;
+	int told, told_in_stop;
+};
+
+static void wait_inside(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	struct waiting *w = d->of_test;
+
+	(void)t;
+	if (op == TEST_STOP)
+		w->told_in_stop = hba_wait(c, 0);
+	if (op == w->op)
+		d->fail[op].error = w->told = w->waits ? hba_wait(c, DRIVER_WAITS_MS) : 0;
+}
+
+static struct hba_controller *waits_in(struct test_driver *d, struct waiting *w, const struct hba_options *options)
+{
+	d->of_test = w;
+	d->inside = wait_inside;
+	d->fail[w->op].call = TEST_EVERY_CALL;
+	return test_open(d, options);
+}
+
+static void ops_have_what_is_left_of_the_start(void **state)
+{
+	static const enum test_op ops[] = { TEST_INITIALIZE, TEST_MAP, TEST_START };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		struct waiting w = { .op = ops[i], .waits = true };
+		struct test_driver *d = test_driver_new();
+		struct hba_options options = { .start_ms = 300 };
+		struct hba_controller *c = waits_in(d, &w, &options);
+		uint64_t began = d->now;
+
+		d->tick = TEST_MS;
+		assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
+		assert_int_equal(w.told, -ETIMEDOUT);
+		assert_int_equal(w.told_in_stop, 0);
+		assert_true(d->now - began < 400 * TEST_MS);
+		hba_controller_close(c);
+		test_driver_free(d);
+	}
+}
+
+static void *cancel_soon(void *c)
+{
+	nanosleep(&(struct timespec) { .tv_nsec = 20 * TEST_MS }, NULL);
+	hba_controller_cancel(c);
+	return NULL;
+}
+
+static void called_off(struct hba_controller *c)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, c), 0);
+	assert_int_equal(hba_controller_start(c), -ECANCELED);
+	pthread_join(thread, NULL);
+	assert_string_equal(hba_error(), "test:: the start was cancelled");
+	assert_int_equal(hba_controller_state(c), HBA_CREATED);
+}
+
+/* Time stands still: nothing else could end these waits. */
+static void cancelled_in_an_op(void **state)
+{
+	static const enum test_op ops[] = { TEST_INITIALIZE, TEST_START };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		struct waiting w = { .op = ops[i], .waits = true };
+		struct test_driver *d = test_driver_new();
+		struct hba_controller *c = waits_in(d, &w, NULL);
+
+		called_off(c);
+		assert_int_equal(w.told, -ECANCELED);
+		assert_int_equal(w.told_in_stop, 0);
+		w.waits = false;
+		assert_int_equal(hba_controller_start(c), 0);
+		assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+		test_down(d, c);
+	}
+}
+
+/* On the way down, where what is held is waited for. */
+static void time_goes_on(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)t;
+	if (op == TEST_POLL && !c->starting)
+		d->tick = 50 * TEST_MS;
+}
+
+static void cancelled_in_the_scan(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_open(d, NULL);
+
+	(void)state;
+	d->hold = true;
+	d->inside = time_goes_on;
+	called_off(c);
+	d->hold = false;
+	d->inside = NULL;
+	d->tick = 0;
+	assert_int_equal(hba_controller_start(c), 0);
+	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
+	test_down(d, c);
+}
+
+/* Once; and one that is up is not touched by it. */
+static void cancelled_before(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_open(d, NULL);
+
+	(void)state;
+	hba_controller_cancel(c);
+	assert_int_equal(hba_controller_start(c), -ECANCELED);
+	assert_int_equal(d->calls[TEST_INITIALIZE], 0);
+	assert_int_equal(hba_controller_start(c), 0);
+	hba_controller_cancel(c);
+	test_turns(c, 3);
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
 	test_down(d, c);
 }
@@ -652,6 +787,10 @@ int main(void)
 		cmocka_unit_test(initialize_too_long),
 		cmocka_unit_test(scan_never_ends),
 		cmocka_unit_test(start_after_half_a_recovery),
+		cmocka_unit_test(ops_have_what_is_left_of_the_start),
+		cmocka_unit_test(cancelled_in_an_op),
+		cmocka_unit_test(cancelled_in_the_scan),
+		cmocka_unit_test(cancelled_before),
 		cmocka_unit_test(watch_again),
 		cmocka_unit_test(fence_holds),
 	};

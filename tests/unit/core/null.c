@@ -38,6 +38,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_config_write, (NULL, 0, 0, 4)) \
 	X(NAMED, hba_controller_arm, (NULL)) \
 	X(FINE, hba_controller_close, (NULL)) \
+	X(FINE, hba_controller_cancel, (NULL)) \
 	X(ENDS, hba_controller_counts, (NULL, NULL)) \
 	X(ENDS, hba_controller_driver, (NULL)) \
 	X(ENDS, hba_controller_fd, (NULL)) \
