@@ -130,6 +130,8 @@ int cli_open_controller(const struct cli_session *s, const struct cli_common *co
 int cli_library_failed(const struct cli_session *s, const char *what);
 /** cli_stop() - Every task comes back through its done, now. Harmless twice. Whether it went well is told at the end. */
 void cli_stop(struct cli_session *s);
+/** cli_start() - hba_controller_start(), which a signal ends. CLI_FAILED: said why, or it is said at the end. */
+int cli_start(struct cli_session *s);
 /** cli_interrupted() - Has a signal come? Looks for one (a system call). */
 bool cli_interrupted(struct cli_session *s);
 /** cli_wait() - One turn of the loop, sleeping until there is something: a completion, a signal, or `fd` (-1: none). */

@@ -62,13 +62,7 @@ static int open_and_start(struct cli_session *s, const struct cli_common *common
 {
 	int r = cli_open_controller(s, common, &s->controller);
 
-	if (r)
-		return r;
-	if (hba_controller_start(s->controller) < 0)
-		return cli_library_failed(s, NULL);
-	if (cli_interrupted(s))
-		return cli_say_interrupted(s, "start");
-	return 0;
+	return r ? r : cli_start(s);
 }
 
 /* Most sentences begin with the URI. */
