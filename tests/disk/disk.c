@@ -584,7 +584,7 @@ static void a_buffer_goes_in_pieces_where_a_cdb_counts_no_further(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(lun.sent[1 + i].length, 32768 * BLOCK);
 		assert_ptr_equal(lun.sent[1 + i].buffer, buffer + (size_t)i * 32768 * BLOCK);
-		assert_int_equal(extent_of(lun.sent[1 + i].cdb, NULL).block, 7 + i * 32768);
+		assert_int_equal(extent_of(lun.sent[1 + i].cdb, lun.sent[1 + i].buffer).block, 7 + i * 32768);
 	}
 	assert_int_equal(lun.puts, 2);
 	lun.refuse_fua = true;
