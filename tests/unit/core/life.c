@@ -374,10 +374,11 @@ static void a_reset_confirms_as_well(void **state)
 
 /* ---- a device that the bus has lost, which may write on until it is closed */
 
-static sem_t may_close;
+static sem_t closes, may_close;
 
 static void close_when_told(struct hba_bus_device *b)
 {
+	sem_post(&closes);
 	sem_wait(&may_close);
 	deaf_bus.close(b);
 }
@@ -389,10 +390,11 @@ static void lose(struct at_stop *s)
 
 	bus = deaf_bus;
 	bus.close = close_when_told;
+	sem_init(&closes, 0, 0);
 	sem_init(&may_close, 0, 0);
 	up_with_two(s, &bus);
 	__atomic_store_n(&s->c->bus.gone, true, __ATOMIC_SEQ_CST);
-	while (!__atomic_load_n(&s->d->calls[TEST_STOP], __ATOMIC_SEQ_CST))
+	while (sem_trywait(&closes) < 0)
 		test_turns(s->c, 1);
 	test_turns(s->c, 100);
 	assert_int_equal(s->out.done + s->queued.done, 0);
@@ -414,6 +416,7 @@ static void what_is_lost_goes_home_when_it_is_closed(void **state)
 	assert_int_equal(s.d->calls[TEST_STOP], 1);
 	assert_int_equal(hba_mapping_release(s.m), 0);
 	test_down(s.d, s.c);
+	sem_destroy(&closes);
 	sem_destroy(&may_close);
 }
 
