@@ -166,7 +166,7 @@ def growth_of(values):
 
 
 def flatness(by_pool, by_units, turns):
-  """What design 13 asks of growth, as lines of a list."""
+  """How far the figures grow with pool and units, against the goals of docs/benchmarks.md, as lines of a list."""
   grown = {
     "instructions over the pool, depth 1": (growth_of([counts["one"].framework() for counts in by_pool.values()]), FLAT),
     "instructions over the pool, depth 128": (growth_of([c["many"].framework() for c in by_pool.values() if "many" in c]), FLAT),

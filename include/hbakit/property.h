@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * property.h: what a controller or a target says of itself in words and numbers: the contract's "Controller Characteristics"
- * and "Protocol Characteristics" (contract 6.2, 6.3). The keys are the contract's; docs/from-driverkit.md lists them.
+ * and "Protocol Characteristics" (docs/from-driverkit.md 6.2, 6.3). The keys are the contract's; docs/from-driverkit.md lists them.
  */
 #ifndef HBAKIT_PROPERTY_H
 #define HBAKIT_PROPERTY_H

@@ -2,7 +2,7 @@
 /*
  * core.h: the core's own room: a controller and everything it owns. One block per file, callees first.
  *
- * Who runs what (design 7):
+ * Who runs what (docs/architecture.md):
  *
  *	the loop      hba_controller_run() and all it calls: queues, hot ops, a client's callbacks, scan, recovery. No locks.
  *	the service   one thread per controller: waiting ops, with the loop fenced off. See service.c.
@@ -452,7 +452,7 @@ struct hba_lun {
 	struct unit_queue queues[];
 };
 
-/** struct negotiation - Features of parallel SCSI (contract 9.9), HBA_FEATURE_BIT()s. */
+/** struct negotiation - Features of parallel SCSI (docs/contract.md 9.9), HBA_FEATURE_BIT()s. */
 struct negotiation {
 	uint8_t claimed;   /* both sides have them */
 	uint8_t agreed;    /* an attempt has succeeded; no longer claimed, they are reverted */

@@ -253,7 +253,7 @@ static int may_take(struct hba_controller *c, const char *what, bool *ret_driver
 	return 0;
 }
 
-/* The constraint's mask: zero bits below are the alignment (contract 6.1). */
+/* The constraint's mask: zero bits below are the alignment (docs/from-driverkit.md 6.1). */
 static size_t default_alignment(const struct hba_controller *c)
 {
 	uint64_t mask = c->report.constraints.hba_data_mask;

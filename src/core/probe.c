@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* probe.c: a step builds one command and, with the answer, names the next step (contract 9.5). Their order: probe.h. */
+/* probe.c: a step builds one command and, with the answer, names the next step (docs/contract.md 9.5). Their order: probe.h. */
 #include "core/probe.h"
 
 #include <stdlib.h>

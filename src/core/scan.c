@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scan.c: which targets and units are there (contract 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
+ * scan.c: which targets and units are there (docs/contract.md 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
  *
  * One walk at a time: targets by number, or as the driver names them, or those that are wanted; of each, initialize_target and then the
  * commands of probe.h, one after another, with what it takes to get an answer: attentions are seen off, a busy target gets time.
@@ -17,7 +17,7 @@ enum {
 	ATTENTIONS = 8, /* unit attentions to see off before one command */
 	BUSY_TRIES = 50,
 	BUSY_MS = 100,
-	COMMAND_MS = 10 * MS_PER_S, /* contract 5.9 */
+	COMMAND_MS = 10 * MS_PER_S, /* docs/contract.md 9.5 */
 	READY_TRIES = 450,          /* × BUSY_MS: what a disk may need to spin up */
 	DISCOVER_MS = 30 * MS_PER_S,
 };

@@ -7,8 +7,8 @@
  *	not now (the rules below)         it is sent again, at the head of its unit
  *
  * Rules send again what the target has refused to begin, and what it has never got. Commands of a pass-through client are told as
- * they ended; block commands, which every client of a disk sends, are repeated. All that is certain in it is that nothing is sent
- * twice that may have had an effect (design 2, rule 5).
+ * they ended; block commands, which every client of a disk sends, are repeated (docs/decisions/0044-retries-are-for-blocks.md).
+ * Invariant: a command that may have taken effect is never sent twice.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"

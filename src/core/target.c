@@ -138,7 +138,7 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 	return 0;
 }
 
-/* ---- features of parallel SCSI (contract 9.9) */
+/* ---- features of parallel SCSI (docs/contract.md 9.9) */
 
 void target_claim(struct hba_target *tgt, uint8_t features)
 {

@@ -346,7 +346,7 @@ struct scsi_inquiry {
 	uint8_t type;      /* enum scsi_device_type */
 	bool removable, normal_aca, hierarchical, command_queuing, third_party_copy, protect;
 	uint8_t version;  /* 3 SPC, 4 SPC-2, 5 SPC-3, 6 SPC-4 */
-	uint8_t features; /* HBA_FEATURE_BIT()s the device claims (contract 9.9) */
+	uint8_t features; /* HBA_FEATURE_BIT()s the device claims (docs/contract.md 9.9) */
 	char vendor[9], product[17], revision[5];
 	unsigned length; /* bytes the device has, by its additional length */
 };

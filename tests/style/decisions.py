@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""decisions: docs/decisions/ decides each of the contract's 35 open points (its section 10.1) on exactly one page, and each page has
+"""decisions: docs/decisions/ decides each open point of docs/contract.md (section 10.1) on exactly one page, and each page has
 its parts, names files that exist, and is shown by tests that exist. `decisions.py ROOT`"""
 import collections
 import os
@@ -11,7 +11,7 @@ import proof
 import tree
 
 FOLDER = "docs/decisions"
-POINTS = range(1, 36)
+CONTRACT = "docs/contract.md"
 PARTS = ("Decides:", "## Context", "## Decision", "## Consequences", "Where:")
 MOST_LINES = 60
 PLACE = re.compile(r"`((?:src|include|tests|docs)/[\w./-]+)`")
@@ -27,8 +27,13 @@ def paragraph(text, begin):
   return found.group(1) if found else ""
 
 
-def points_wrong(decided_by):
-  for point in POINTS:
+def open_points(root):
+  """The numbers in the table of section 10.1."""
+  return [int(n) for n in re.findall(r"^\| (\d+) \|", tree.read(root, CONTRACT), re.M)]
+
+
+def points_wrong(points, decided_by):
+  for point in points:
     where = decided_by.pop(point, [])
     if not where:
       yield f"10.1/{point} is decided nowhere"
@@ -60,7 +65,7 @@ def numbers_wrong(paths):
   yield from (f"{FOLDER}: {n} pages have the number {number}" for number, n in numbers.items() if n > 1)
 
 
-def violations(root, paths):
+def violations(root, paths, points):
   decided_by = collections.defaultdict(list)
   for path in paths:
     text = tree.read(root, path)
@@ -68,13 +73,12 @@ def violations(root, paths):
       decided_by[int(point)].append(path)
     yield from (f"{path}: {complaint}" for complaint in page_wrong(root, path, text))
   yield from numbers_wrong(paths)
-  yield from points_wrong(decided_by)
+  yield from points_wrong(points, decided_by)
 
 
 def main(root):
-  paths = pages(root)
-  tree.finish("decisions", list(violations(root, paths)),
-              f"{len(paths)} pages decide each of the {len(POINTS)} points once")
+  paths, points = pages(root), open_points(root)
+  tree.finish("decisions", list(violations(root, paths, points)), f"{len(paths)} pages decide each of the {len(points)} points once")
 
 
 main(*sys.argv[1:])

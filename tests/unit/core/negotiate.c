@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* negotiate.c: features of parallel SCSI (contract 9.9): what both sides have is attempted on clients' commands until it is agreed. */
+/* negotiate.c: features of parallel SCSI (docs/contract.md 9.9): what both sides have is attempted on clients' commands until it is agreed. */
 #include "rig.h"
 
 #include <errno.h>
