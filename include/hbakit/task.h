@@ -141,6 +141,9 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg);
  * hba_cancel() - Ask that a submitted task end soon: unsent at once, sent by ABORT TASK and the ladder.
  * Loop thread; never waits. A wish: `done` comes once, later, and still is the only hand-back of memory. Before hba_submit(), and once
  * `done` has run, it is wrong use: the task may be somebody else's by then.
+ *
+ * Unsent, the task ends HBA_NOT_DELIVERED, HBA_SENT_NO. Sent, it ends as the driver says: HBA_TASK_ABORTED as a rule, HBA_GOOD if it was
+ * faster; after a reset of the controller HBA_NOT_DELIVERED, HBA_SENT_MAYBE. Never HBA_TASK_TIMEOUT.
  */
 void hba_cancel(struct hba_task *t);
 

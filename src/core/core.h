@@ -824,6 +824,7 @@ void manage_cancel_all(struct hba_controller *c);
 struct recovery {
 	struct task *victim; /* NULL: none is under way */
 	struct hba_lun *lun; /* its unit; once it is back it may go to another */
+	bool cancelled;      /* by its client; else its time was over */
 	unsigned rung;
 	uint64_t since;
 	struct hba_management management;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recovery.c: a task's time is over: up the ladder until it is certain that the device has let go of it.
+ * recovery.c: a task's time is over, or its client has cancelled it: up the ladder until it is certain that the device has let go of it.
  *
  *	abort task ─> logical unit reset ─> target reset ─> bus reset ─> controller reset ─> stop
  *
@@ -181,14 +181,20 @@ static bool victim_is_out(const struct recovery *r)
 	return r->victim->state == TASK_WITH_DRIVER && r->victim->expired;
 }
 
+/* How the victim is called in the events of its ladder. */
+static const char *victim_name(const struct recovery *r)
+{
+	return r->cancelled ? "the cancelled task" : "the task";
+}
+
 static void conclude(struct hba_controller *c)
 {
 	struct recovery *r = &c->recovery;
 	struct hba_lun *lun = r->lun;
 
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: the task with unique id %u %s after %llu ms",
-		  rungs[r->rung].name, r->victim->head.unique_id, c->lost ? "was given up with its memory" : "came back",
-		  (unsigned long long)((c->now - r->since) / NS_PER_MS));
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s with unique id %u %s after %llu ms",
+		  rungs[r->rung].name, victim_name(r), r->victim->head.unique_id,
+		  c->lost ? "was given up with its memory" : "came back", (unsigned long long)((c->now - r->since) / NS_PER_MS));
 	lun->frozen--;
 	r->victim = NULL;
 }
@@ -198,11 +204,21 @@ static void next_rung(struct hba_controller *c)
 	struct recovery *r = &c->recovery;
 	struct hba_lun *lun = r->victim->lun;
 
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: the task with unique id %u did not come back",
-		  rungs[r->rung].name, r->victim->head.unique_id);
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s with unique id %u did not come back",
+		  rungs[r->rung].name, victim_name(r), r->victim->head.unique_id);
 	while (r->rung + 1 < ARRAY_SIZE(rungs) && !rung_possible(c, &rungs[++r->rung]))
 		;
 	rung_start(c);
+}
+
+static void tell_begin(struct hba_controller *c, const struct task *victim)
+{
+	if (victim->cancelled)
+		event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
+			  "the task with unique id %u was cancelled while it was with the driver", victim->head.unique_id);
+	else
+		event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
+			  "the task with unique id %u timed out after %u ms", victim->head.unique_id, victim->head.timeout_ms);
 }
 
 static void begin(struct hba_controller *c, struct task *victim)
@@ -215,8 +231,8 @@ static void begin(struct hba_controller *c, struct task *victim)
 	r->victim = victim;
 	r->lun = victim->lun;
 	r->since = c->now;
-	event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
-		  "the task with unique id %u timed out after %u ms", victim->head.unique_id, victim->head.timeout_ms);
+	r->cancelled = victim->cancelled;
+	tell_begin(c, victim);
 	for (r->rung = 0; !rung_possible(c, &rungs[r->rung]); r->rung++)
 		;
 	rung_start(c);

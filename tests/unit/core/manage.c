@@ -586,6 +586,46 @@ static void cancel(void **state)
 	rig_down(&b.r);
 }
 
+static void cancel_one_that_is_out(struct bench *b, struct client *client, struct hba_event *e)
+{
+	struct hba_task *t = send(b, client, b->lun);
+
+	t->timeout_ms = 10000;
+	test_turns(b->r.c, 1);
+	hba_cancel(t);
+	test_wait(b->r.c, &client->io, 1);
+	test_turns(b->r.c, 2);
+	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
+	assert_string_equal(e->text, "the task with unique id 4 was cancelled while it was with the driver");
+	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
+}
+
+/* Its time was not over, so no event says so. */
+static void a_cancel_is_told_as_one(void **state)
+{
+	struct client client = { 0 };
+	struct hba_event e;
+	struct bench b;
+
+	(void)state;
+	up(&b);
+	cancel_one_that_is_out(&b, &client, &e);
+	assert_string_equal(e.text, "abort task: the cancelled task with unique id 4 came back after 0 ms");
+	assert_int_equal(client.io.last.outcome, HBA_TASK_ABORTED);
+	rig_down(&b.r);
+	/* Up the whole ladder, to where the core ends it itself. */
+	memset(&client, 0, sizeof(client));
+	up(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(b.r.d->tmf); i++)
+		b.r.d->tmf[i] = TEST_REJECTS;
+	b.r.d->bus_reset = TEST_REJECTS;
+	cancel_one_that_is_out(&b, &client, &e);
+	assert_string_equal(e.text, "abort task: the cancelled task with unique id 4 did not come back");
+	assert_int_equal(client.io.last.outcome, HBA_NOT_DELIVERED);
+	assert_int_equal(client.io.last.sent, HBA_SENT_MAYBE);
+	rig_down(&b.r);
+}
+
 /* Whoever of the unsent is taken out, the others go in their order. */
 static void cancel_any_of_the_unsent(void **state)
 {
@@ -664,6 +704,7 @@ int main(void)
 		cmocka_unit_test(a_victim_that_comes_back_first),
 		cmocka_unit_test(wrong_requests_are_refused),
 		cmocka_unit_test(cancel),
+		cmocka_unit_test(a_cancel_is_told_as_one),
 		cmocka_unit_test(cancel_any_of_the_unsent),
 		cmocka_unit_test(stop_with_requests_waiting),
 	};
