@@ -12,53 +12,34 @@
  * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd of ours (doorbell.c). The lines on
  * the qtest socket that tell of pins would wake a sleeper with each answer to a posted write, so pins are not used.
  */
-#include "bus/bus.h"
+#include "bus/qemu.h"
 
 #include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	PAGE = 4096,
-	ROM_BYTES = 64 * 1024,
-	RESET_VECTOR = 0xfff0, /* where the CPU begins, in the last 64 KiB below 4 GiB */
-	RAM_BEGIN = 1 << 20,   /* below lies what a PC keeps for itself */
-	HBA_DEVFN = 1 << 3,    /* 00:01.0 */
+	RAM_BEGIN = 1 << 20, /* below lies what a PC keeps for itself */
+	HBA_DEVFN = 1 << 3,  /* 00:01.0 */
 	DOORBELL_DEVFN = 2 << 3,
 	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
 	CONFIG_DATA = 0xcfc,
 	PORT_CONFIG_BYTES = 256,
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
-	BOOT_MS = 15000,  /* an access while QEMU starts on a busy machine */
 	ACCESS_MS = 5000, /* a silence when an answer is needed: nothing comes any more */
-	END_MS = 500,     /* from the end of its socket to that of the process */
-	MOST_DRIVES = 64,
-	PATH_BYTES = 1024,
-	ARGUMENT_BYTES = PATH_BYTES + 256,
-	MOST_TARGET = 255,
-	MOST_LUN = 16383,
-	SECTOR = 512,
-	LARGE_SECTOR = 4096,
-	THROTTLE_BYTES = 64,
-	MOST_ARGUMENTS = 32 + 4 * MOST_DRIVES,
+	DEVICE_BYTES = 256,
 };
-#define JSON            "json:"
 #define MEMORY_WINDOW   UINT32_C(0xc0000000)
 #define DOORBELL_WINDOW UINT32_C(0xd0000000)
 #define CONFIG_ENABLE   UINT32_C(0x80000000)
@@ -77,8 +58,8 @@ static const struct model {
 };
 
 struct hba_bus_device {
-	pid_t pid;
-	int pidfd, events; /* the latter: the process has ended, or, while `behind`, answers have come */
+	struct qemu_process process;
+	int events; /* the process has ended, or, while `behind`, answers have come */
 	bool behind;
 	struct qtest qtest;
 	struct doorbell doorbell;
@@ -121,316 +102,7 @@ static int qemu_identify(const char *path, const char *query, struct hba_bus_inf
 	return 0;
 }
 
-/* ---- the command line */
-
-struct command {
-	char *words[MOST_ARGUMENTS + 1];
-	unsigned n;
-	bool failed; /* no memory, or too many */
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct command *c, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (c->n == MOST_ARGUMENTS || vasprintf(&c->words[c->n], format, args) < 0)
-		c->failed = true;
-	else
-		c->n++;
-	va_end(args);
-}
-
-static void command_free(struct command *c)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		free(c->words[i]);
-}
-
-/* A comma ends a value for QEMU; doubled it is one. */
-static void escape(const char *path, char text[2 * PATH_BYTES])
-{
-	size_t n = 0;
-
-	for (; *path; path++) {
-		text[n++] = *path;
-		if (*path == ',')
-			text[n++] = ',';
-	}
-	text[n] = '\0';
-}
-
-/* ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,block=N ,rerror=stop ,werror=stop */
-
-enum drive_word { TARGET, LUN, IOPS, BLOCK, RERROR, WERROR, DRIVE_WORDS };
-
-static const char *const drive_words[DRIVE_WORDS] = {
-	[TARGET] = "target", [LUN] = "lun", [IOPS] = "iops", [BLOCK] = "block", [RERROR] = "rerror", [WERROR] = "werror"
-};
-
-/** struct drive - One of them. The words point into `file`, cut off there. */
-struct drive {
-	char file[PATH_BYTES];
-	const char *words[DRIVE_WORDS]; /* NULL: nothing was said */
-	uint64_t target, lun, iops, block;
-};
-
-/* The last ",word=value" off the end; false: there is none that we know, so the rest is the file's name. */
-static bool cut_word(struct drive *d)
-{
-	char *comma = strrchr(d->file, ',');
-
-	for (size_t i = 0; comma && i < DRIVE_WORDS; i++) {
-		size_t n = strlen(drive_words[i]);
-
-		if (strncmp(comma + 1, drive_words[i], n) == 0 && comma[1 + n] == '=' && !d->words[i]) {
-			*comma = '\0';
-			d->words[i] = comma + n + 2;
-			return true;
-		}
-	}
-	return false;
-}
-
-static int refuse_drive(const struct drive *d, const char *reason, int error, char why[HBA_BUS_WHY_BYTES])
-{
-	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.120s': %s", d->file, reason);
-	return error;
-}
-
-/* "json:" begins a node of QEMU's block layer, in QEMU's own words (blockdev-add). */
-static bool is_node(const char *name)
-{
-	return strncmp(name, JSON, strlen(JSON)) == 0;
-}
-
-/* Not everything that QEMU opens is a file of ours to look at. */
-static bool is_file(const char *name)
-{
-	return strncmp(name, "null-co://", strlen("null-co://")) != 0 && !is_node(name);
-}
-
-static bool is_policy(const char *word)
-{
-	return !word || strcmp(word, "stop") == 0 || strcmp(word, "report") == 0 || strcmp(word, "ignore") == 0;
-}
-
-/* `next`: the target it has if nothing else is said. */
-static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTES])
-{
-	d->target = next;
-	d->block = SECTOR;
-	while (cut_word(d))
-		;
-	unescape_percent(d->file); /* a name may hold what ends an option, or looks like one */
-	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_TARGET)) ||
-	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_LUN)))
-		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
-	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
-		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
-	if (d->words[BLOCK] && (parse_size(d->words[BLOCK], &d->block) < 0 || (d->block != SECTOR && d->block != LARGE_SECTOR)))
-		return refuse_drive(d, "block= is 512 or 4096 bytes", -EINVAL, why);
-	if (d->iops && is_node(d->file))
-		return refuse_drive(d, "iops= does not go with json:, which has a throttle of its own", -EINVAL, why);
-	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
-		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL, why);
-	if (is_file(d->file) && access(d->file, R_OK) < 0)
-		return refuse_drive(d, strerror(errno), -errno, why);
-	return 0;
-}
-
-static void add_backend(struct command *c, unsigned n, const struct drive *d)
-{
-	char text[2 * PATH_BYTES], throttle[THROTTLE_BYTES] = "";
-
-	if (is_node(d->file)) {
-		add(c, "-blockdev");
-		add(c, "{\"driver\":\"raw\",\"node-name\":\"d%u\",\"file\":%s}", n, d->file + strlen(JSON));
-		return;
-	}
-	escape(d->file, text);
-	if (d->iops)
-		snprintf(throttle, sizeof(throttle), ",throttling.iops-total=%llu", (unsigned long long)d->iops);
-	add(c, "-drive");
-	add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s%s", n, text,
-	    !is_file(d->file) || access(d->file, W_OK) == 0 ? "off" : "on", throttle);
-}
-
-/* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
-static void add_drive(struct command *c, unsigned n, const struct drive *d)
-{
-	add_backend(c, n, d);
-	add(c, "-device");
-	add(c,
-	    "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,logical_block_size=%llu,"
-	    "physical_block_size=%llu,rerror=%s,werror=%s",
-	    n, n, (unsigned long long)d->target, (unsigned long long)d->lun, n, (unsigned long long)d->block,
-	    (unsigned long long)d->block, d->words[RERROR] ? d->words[RERROR] : "report",
-	    d->words[WERROR] ? d->words[WERROR] : "report");
-}
-
-static int add_drives(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
-{
-	struct drive d = { 0 };
-	uint64_t next = 0;
-	unsigned n = 0;
-	int r, found;
-
-	while ((found = query_next(&query, "drive", d.file, sizeof(d.file))) > 0) {
-		if (n == MOST_DRIVES) {
-			snprintf(why, HBA_BUS_WHY_BYTES, "more than %d drives", MOST_DRIVES);
-			return -E2BIG;
-		}
-		r = parse_drive(&d, next, why);
-		if (r < 0)
-			return r;
-		add_drive(c, n++, &d);
-		next = d.target + 1;
-		d = (struct drive) { 0 };
-	}
-	return found;
-}
-
-static int add_qmp(struct command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
-{
-	char path[PATH_BYTES] = "", text[2 * PATH_BYTES];
-	int r = query_last(query, "qmp", path, sizeof(path));
-
-	if (r <= 0)
-		return r;
-	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "qmp=: the path of a socket has at most 107 bytes");
-		return -ENAMETOOLONG;
-	}
-	escape(path, text);
-	add(c, "-qmp");
-	add(c, "unix:%s,server=on,wait=off", text);
-	return 0;
-}
-
-static void add_doorbell(struct command *c, int socket)
-{
-	add(c, "-chardev");
-	add(c, "socket,id=doorbell,fd=%d", socket);
-	add(c, "-device");
-	add(c, "ivshmem-doorbell,id=bell0,addr=2,chardev=doorbell,vectors=%d,ioeventfd=off", DOORBELL_VECTORS);
-}
-
-static int build_command(struct command *c, const struct model *m, const char *query, const struct hba_bus_device *d, int rom,
-			 int socket, char why[HBA_BUS_WHY_BYTES])
-{
-	char program[PATH_BYTES] = "qemu-system-x86_64";
-	int r = query_last(query, "qemu", program, sizeof(program));
-
-	if (r < 0)
-		return r;
-	add(c, "%s", program);
-	add(c, "-machine");
-	add(c, "q35,memory-backend=ram0");
-	add(c, "-m");
-	add(c, "%lluM", (unsigned long long)(d->ram_bytes >> 20));
-	add(c, "-object");
-	add(c, "memory-backend-file,id=ram0,size=%lluM,mem-path=/proc/self/fd/%d,share=on",
-	    (unsigned long long)(d->ram_bytes >> 20), d->ram_fd);
-	add(c, "-accel");
-	add(c, "tcg");
-	add(c, "-bios");
-	add(c, "/proc/self/fd/%d", rom);
-	add(c, "-chardev");
-	add(c, "socket,id=qtest,fd=%d", socket);
-	add(c, "-object");
-	add(c, "qtest,id=qt0,chardev=qtest,log=none");
-	add(c, "-nodefaults");
-	add(c, "-no-user-config");
-	add(c, "-display");
-	add(c, "none");
-	add(c, "-device");
-	add(c, "%s,id=h0,addr=1%s", m->device, m->properties);
-	if (d->interrupts)
-		add_doorbell(c, d->doorbell.device);
-	r = add_drives(c, query, why);
-	if (r == 0)
-		r = add_qmp(c, query, why);
-	if (r == 0 && c->failed)
-		r = -ENOMEM;
-	return r;
-}
-
 /* ---- the process */
-
-/* A ROM in which the CPU halts at once, for ever: no firmware is to touch the device before us. */
-static int make_rom(int *ret_fd)
-{
-	static const uint8_t begin[] = { 0xfa /* cli */, 0xf4 /* hlt */, 0xeb, 0xfd /* jmp to the hlt */ };
-	uint8_t rom[ROM_BYTES];
-	autoclose int fd = memfd_create("hbakit-rom", 0);
-
-	memset(rom, 0xf4, sizeof(rom));
-	memcpy(rom + RESET_VECTOR, begin, sizeof(begin));
-	if (fd < 0 || write(fd, rom, sizeof(rom)) != (ssize_t)sizeof(rom))
-		return -errno;
-	*ret_fd = steal_fd(&fd);
-	return 0;
-}
-
-/* `told` closes when QEMU runs; before, it has the errno for which it does not. */
-static void run_child(struct command *c, const int inherited[], unsigned n, pid_t parent, int told)
-{
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
-
-	/* It dies with the thread that made it, which is the controller's service: it lives as long as the device. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(nothing, STDIN_FILENO);
-	dup2(nothing, STDOUT_FILENO);
-	for (unsigned i = 0; i < n; i++)
-		if (inherited[i] >= 0)
-			fcntl(inherited[i], F_SETFD, 0);
-	/* Signals of the terminal are the application's to handle. */
-	setsid();
-	execvp(c->words[0], c->words);
-	(void)!write(told, &errno, sizeof(errno));
-	_exit(127);
-}
-
-/* Bounded, for whoever forks meanwhile and does not exec keeps the other end open. */
-static int wait_for_exec(int told)
-{
-	struct pollfd p = { .fd = told, .events = POLLIN };
-	int error;
-
-	return poll(&p, 1, BOOT_MS) > 0 && read(told, &error, sizeof(error)) == (ssize_t)sizeof(error) ? -error : 0;
-}
-
-static int start_process(struct hba_bus_device *d, struct command *c, const int inherited[], unsigned n,
-			 char why[HBA_BUS_WHY_BYTES])
-{
-	autoclose int told = -1, tell = -1;
-	pid_t parent = getpid();
-	int ends[2], r;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	told = ends[0];
-	tell = ends[1];
-	d->pid = fork();
-	if (d->pid == 0)
-		run_child(c, inherited, n, parent, tell);
-	if (d->pid < 0)
-		return -errno;
-	cleanup_close(&tell);
-	tell = -1;
-	r = wait_for_exec(told);
-	if (r < 0)
-		snprintf(why, HBA_BUS_WHY_BYTES,
-			 "%.120s cannot be started (%s): install qemu-system-x86, or give its path by qemu=PATH", c->words[0],
-			 strerror(-r));
-	return r;
-}
 
 static int watch(const struct hba_bus_device *d, int operation, int fd, uint32_t events)
 {
@@ -444,63 +116,32 @@ static int watch_process(struct hba_bus_device *d)
 {
 	int r;
 
-	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
-	if (d->pidfd < 0 && errno != ENOSYS)
-		return -errno;
 	d->events = epoll_create1(EPOLL_CLOEXEC);
 	if (d->events < 0)
 		return -errno;
 	r = watch(d, EPOLL_CTL_ADD, d->qtest.fd, 0);
-	return r < 0 || d->pidfd < 0 ? r : watch(d, EPOLL_CTL_ADD, d->pidfd, EPOLLIN);
+	return r < 0 || d->process.pidfd < 0 ? r : watch(d, EPOLL_CTL_ADD, d->process.pidfd, EPOLLIN);
 }
 
 static int spawn(struct hba_bus_device *d, const struct model *m, const char *query, char why[HBA_BUS_WHY_BYTES])
 {
-	struct command c = { 0 };
-	autoclose int rom = -1, theirs = -1;
+	struct qemu_machine machine = {
+		.query = query, .ram_bytes = d->ram_bytes, .ram = d->ram_fd, .doorbell = d->doorbell.device
+	};
+	char device[DEVICE_BYTES];
+	autoclose int theirs = -1;
 	int pair[2], r;
 
-	r = make_rom(&rom);
-	if (r < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return r < 0 ? r : -errno;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
 	d->qtest.fd = pair[0];
-	theirs = pair[1];
-	r = build_command(&c, m, query, d, rom, theirs, why);
-	if (r == 0) {
-		const int inherited[] = { d->ram_fd, rom, theirs, d->doorbell.device };
-
-		r = start_process(d, &c, inherited, ARRAY_SIZE(inherited), why);
-	}
-	command_free(&c);
+	machine.qtest = theirs = pair[1];
+	snprintf(device, sizeof(device), "%s%s", m->device, m->properties);
+	machine.device = device;
+	r = qemu_process_start(&d->process, &machine, why);
 	cleanup_close(&d->doorbell.device);
 	d->doorbell.device = -1;
 	return r < 0 ? r : watch_process(d);
-}
-
-/* The socket says so a moment before the process can be waited for. */
-static bool has_ended(const struct hba_bus_device *d)
-{
-	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
-
-	return d->pidfd < 0 || poll(&p, 1, END_MS) > 0;
-}
-
-static int why_died(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
-{
-	int status = 0;
-
-	if (!has_ended(d)) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU runs, but it does not answer: it was stopped, or the machine is too busy");
-		return -ETIMEDOUT;
-	}
-	if (waitpid(d->pid, &status, WNOHANG) == d->pid)
-		d->pid = 0;
-	if (WIFSIGNALED(status))
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU was ended by signal %d (%s) before its device could be reached",
-			 WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU ended before its device could be reached; what it said stands above");
-	return -EIO;
 }
 
 /* ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the loop, which sends the rest */
@@ -679,13 +320,13 @@ static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char
 {
 	uint32_t id = 0, subsystem = 0;
 	uint64_t ignored;
-	int r = qtest_read(&d->qtest, "inb", 0x80, BOOT_MS, &ignored);
+	int r = qtest_read(&d->qtest, "inb", 0x80, QEMU_BOOT_MS, &ignored);
 
 	if (r < 0)
-		return why_died(d, why);
+		return qemu_process_why_silent(&d->process, why);
 	r = set_up_device(d, &id, &subsystem);
 	if (r < 0)
-		return r == -ENODEV ? why_died(d, why) : r;
+		return r == -ENODEV ? qemu_process_why_silent(&d->process, why) : r;
 	*info = (struct hba_bus_info) {
 		.vendor = (uint16_t)id,
 		.device = (uint16_t)(id >> 16),
@@ -702,11 +343,7 @@ static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char
 
 static void qemu_close(struct hba_bus_device *d)
 {
-	if (d->pid > 0) {
-		kill(d->pid, SIGKILL);
-		waitpid(d->pid, NULL, 0);
-	}
-	cleanup_close(&d->pidfd);
+	qemu_process_end(&d->process);
 	cleanup_close(&d->events);
 	doorbell_close(&d->doorbell);
 	cleanup_close(&d->qtest.fd);
@@ -727,7 +364,7 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->ram_fd = d->qtest.fd = d->pidfd = d->events = -1;
+	d->ram_fd = d->qtest.fd = d->process.pidfd = d->events = -1;
 	doorbell_init(&d->doorbell);
 	r = make_ram(d, query, why);
 	if (r == 0)
@@ -821,7 +458,7 @@ static int qemu_event_fd(struct hba_bus_device *d)
 /* A pidfd is readable when its process has ended. */
 static int qemu_take_event(struct hba_bus_device *d)
 {
-	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
+	struct pollfd p = { .fd = d->process.pidfd, .events = POLLIN };
 	int r = poll(&p, 1, 0) > 0 ? -ENODEV : qtest_catch_up(&d->qtest);
 
 	d->why[0] = '\0'; /* that was of memory */
