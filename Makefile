@@ -13,7 +13,7 @@ TIME ?= 3
 
 help:
 	@echo 'make run        build, then show the main job with real I/O (under 2 minutes)'
-	@echo '                MODEL=pvscsi or MODEL=virtio-scsi: on the adapter that QEMU models'
+	@echo '                MODEL=pvscsi: on an adapter that QEMU models, by its name there'
 	@echo 'make test       build and test with gcc'
 	@echo 'make test-all   also: optimised, clang with ASan and UBSan, clang with TSan; warnings are errors'
 	@echo 'make test-busy  make test on one core, with four busy loops beside it'

@@ -179,7 +179,8 @@ struct hba_bus {
 	const struct hba_option *options; /* what a URI of this bus may say after its `?`. Default: none */
 
 	/*
-	 * Which chip would it be? Touches nothing; fills vendor and device only. On an error `why` gets one sentence. Required.
+	 * Which chip would it be? Fills the ids only, changes nothing, and may wait as long as `open`. On an error `why` gets one
+	 * sentence. Required.
 	 * `path` is the URI between colon and `?`, `query` what follows, or NULL.
 	 */
 	int (*identify)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES]);

@@ -14,8 +14,7 @@
 
 enum {
 	PATH_BYTES = 1024,
-	MOST_TARGET = 255,
-	MOST_LUN = 16383,
+	MOST_PLACE = 65535, /* of SCSI's numbers QEMU knows no larger one */
 	SECTOR = 512,
 	LARGE_SECTOR = 4096,
 	THROTTLE_BYTES = 64,
@@ -34,10 +33,28 @@ __attribute__((format(printf, 2, 3))) static void add(struct qemu_command *c, co
 	va_end(args);
 }
 
+/* The last word, and what of the URI it stands for: QEMU names the word when it refuses it. */
+__attribute__((format(printf, 2, 3))) static void means(struct qemu_command *c, const char *format, ...)
+{
+	va_list args;
+
+	if (c->failed)
+		return;
+	va_start(args, format);
+	if (vasprintf(&c->meant[c->n - 1], format, args) < 0) {
+		c->meant[c->n - 1] = NULL;
+		c->failed = true;
+	}
+	va_end(args);
+}
+
 void qemu_command_free(struct qemu_command *c)
 {
-	for (unsigned i = 0; i < c->n; i++)
+	for (unsigned i = 0; i < c->n; i++) {
 		free(c->words[i]);
+		free(c->meant[i]);
+	}
+	*c = (struct qemu_command) { 0 };
 }
 
 /* A comma ends a value for QEMU; doubled it is one. */
@@ -116,9 +133,10 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 	while (cut_word(d))
 		;
 	unescape_percent(d->file); /* a name may hold what ends an option, or looks like one */
-	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_TARGET)) ||
-	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_LUN)))
-		return refuse_drive(d, "target= goes up to 255, lun= up to 16383", -EINVAL, why);
+	/* Which of them there are is the model's to say: QEMU refuses the others. */
+	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_PLACE)) ||
+	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_PLACE)))
+		return refuse_drive(d, "target= and lun= are numbers up to 65535", -EINVAL, why);
 	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
 		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
 	if (d->words[BLOCK] && (parse_size(d->words[BLOCK], &d->block) < 0 || (d->block != SECTOR && d->block != LARGE_SECTOR)))
@@ -139,6 +157,7 @@ static void add_backend(struct qemu_command *c, unsigned n, const struct drive *
 	if (is_node(d->file)) {
 		add(c, "-blockdev");
 		add(c, "{\"driver\":\"raw\",\"node-name\":\"d%u\",\"file\":%s}", n, d->file + strlen(JSON));
+		means(c, "drive '%s'", d->file);
 		return;
 	}
 	escape(d->file, text);
@@ -147,6 +166,7 @@ static void add_backend(struct qemu_command *c, unsigned n, const struct drive *
 	add(c, "-drive");
 	add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s%s", n, text,
 	    !is_file(d->file) || access(d->file, W_OK) == 0 ? "off" : "on", throttle);
+	means(c, "drive '%s'", d->file);
 }
 
 /* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
@@ -160,6 +180,7 @@ static void add_drive(struct qemu_command *c, unsigned n, const struct drive *d)
 	    n, n, (unsigned long long)d->target, (unsigned long long)d->lun, n, (unsigned long long)d->block,
 	    (unsigned long long)d->block, d->words[RERROR] ? d->words[RERROR] : "report",
 	    d->words[WERROR] ? d->words[WERROR] : "report");
+	means(c, "drive '%s' as target %llu, lun %llu", d->file, (unsigned long long)d->target, (unsigned long long)d->lun);
 }
 
 static int add_drives(struct qemu_command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
@@ -198,6 +219,7 @@ static int add_qmp(struct qemu_command *c, const char *query, char why[HBA_BUS_W
 	escape(path, text);
 	add(c, "-qmp");
 	add(c, "unix:%s,server=on,wait=off", text);
+	means(c, "qmp=%s", path);
 	return 0;
 }
 
@@ -209,6 +231,33 @@ static void add_doorbell(struct qemu_command *c, int socket)
 	add(c, "ivshmem-doorbell,id=bell0,addr=2,chardev=doorbell,vectors=%d,ioeventfd=off", DOORBELL_VECTORS);
 }
 
+/* Everything else about a model is asked of QEMU: it creates whatever device has the name, and each names its SCSI bus h0.0. */
+static const struct quirk {
+	const char *model, *properties;
+} quirks[] = {
+	/* On the root bus these would be transitional devices, with the registers of virtio 0.9. */
+	{ "virtio-scsi", ",disable-legacy=on" },
+	{ "virtio-scsi-pci", ",disable-legacy=on" },
+};
+
+static const char *quirk_of(const char *model, size_t length)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(quirks); i++)
+		if (strlen(quirks[i].model) == length && memcmp(quirks[i].model, model, length) == 0)
+			return quirks[i].properties;
+	return "";
+}
+
+/* Of a property that stands there twice QEMU takes the last: the URI's come behind the quirk's, ours behind all. */
+static void add_model(struct qemu_command *c, const char *model)
+{
+	size_t name = strcspn(model, ",");
+
+	add(c, "-device");
+	add(c, "%.*s%s%s,id=h0,addr=1", (int)name, model, quirk_of(model, name), model + name);
+	means(c, "model '%s'", model);
+}
+
 int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, char why[HBA_BUS_WHY_BYTES])
 {
 	char program[PATH_BYTES] = "qemu-system-x86_64";
@@ -218,7 +267,8 @@ int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, cha
 		return r;
 	add(c, "%s", program);
 	add(c, "-machine");
-	add(c, "q35,memory-backend=ram0");
+	/* No timer ticks: its interrupts would be told on the qtest socket. */
+	add(c, "q35,memory-backend=ram0,pit=off,hpet=off");
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)(m->ram_bytes >> 20));
 	add(c, "-object");
@@ -236,14 +286,65 @@ int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, cha
 	add(c, "-no-user-config");
 	add(c, "-display");
 	add(c, "none");
-	add(c, "-device");
-	add(c, "%s,id=h0,addr=1", m->device);
+	add_model(c, m->model);
 	if (m->doorbell >= 0)
 		add_doorbell(c, m->doorbell);
-	r = add_drives(c, m->query, why);
-	if (r == 0)
+	r = m->bare ? 0 : add_drives(c, m->query, why);
+	if (r == 0 && !m->bare)
 		r = add_qmp(c, m->query, why);
 	if (r == 0 && c->failed)
 		r = -ENOMEM;
 	return r;
+}
+
+/* ---- what QEMU says of it */
+
+/* A message begins with the program's name, and that of a word of the command line with both: "NAME: -OPTION VALUE: MESSAGE". */
+static const char *after_word(const struct qemu_command *c, const char *line, unsigned i)
+{
+	size_t option = strlen(c->words[i - 1]), value = strlen(c->words[i]);
+
+	if (strncmp(line, c->words[i - 1], option) != 0 || line[option] != ' ' ||
+	    strncmp(line + option + 1, c->words[i], value) != 0 || strncmp(line + option + 1 + value, ": ", 2) != 0)
+		return NULL;
+	return line + option + 1 + value + 2;
+}
+
+static bool explain_line(const struct qemu_command *c, const char *line, char why[HBA_BUS_WHY_BYTES])
+{
+	static const char no_model[] = "is not a valid device model name";
+
+	for (unsigned i = 1; i < c->n; i++) {
+		const char *message = after_word(c, line, i);
+
+		if (!message || strncmp(message, "warning: ", strlen("warning: ")) == 0)
+			continue;
+		if (strstr(message, no_model))
+			snprintf(why, HBA_BUS_WHY_BYTES,
+				 "%.100s: there is none in this QEMU; `%.60s -device help' lists what there is",
+				 c->meant[i] ? c->meant[i] : "a device", c->words[0]);
+		else
+			snprintf(why, HBA_BUS_WHY_BYTES, "%.120s: QEMU refuses it: %.100s", c->meant[i] ? c->meant[i] : c->words[i],
+				 message);
+		return true;
+	}
+	return false;
+}
+
+bool qemu_command_explain(const struct qemu_command *c, const char *said, char why[HBA_BUS_WHY_BYTES])
+{
+	why[0] = '\0';
+	while (*said) {
+		size_t length = strcspn(said, "\n");
+		autofree char *line = strndup(said, length);
+		const char *colon = line ? strstr(line, ": ") : NULL;
+
+		if (colon && explain_line(c, colon + 2, why))
+			return true;
+		/* A second line belongs to the first, but only of the first is there room. */
+		if (colon && !why[0])
+			snprintf(why, HBA_BUS_WHY_BYTES, "%.200s", colon + 2);
+		said += length + (said[length] == '\n');
+	}
+	return false;
 }

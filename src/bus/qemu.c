@@ -2,6 +2,8 @@
 /*
  * qemu.c: one of QEMU's device models as a real device, without a guest: qemu:MODEL?drive=FILE&drive=FILE…
  *
+ * MODEL is what QEMU calls a PCI device, with properties if need be: qemu:megasas,msi=off. No list of models is kept here.
+ *
  *	our process                                   qemu-system-x86_64
  *	  memfd, mapped ───────────────────────────── the machine's RAM: what the device reads and writes
  *	  qtest over a socketpair ─────────────────── registers, config space
@@ -38,7 +40,6 @@ enum {
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
 	ACCESS_MS = 5000, /* a silence when an answer is needed: nothing comes any more */
-	DEVICE_BYTES = 256,
 };
 #define MEMORY_WINDOW   UINT32_C(0xc0000000)
 #define DOORBELL_WINDOW UINT32_C(0xd0000000)
@@ -46,16 +47,6 @@ enum {
 #define DEFAULT_MEMORY  (UINT64_C(256) << 20)
 #define LEAST_MEMORY    (UINT64_C(20) << 20) /* with the 16 MiB that are for data that are bounced */
 #define MOST_MEMORY     (UINT64_C(2) << 30)
-
-/** struct model - A device model that QEMU calls so, and the chip it is. */
-static const struct model {
-	const char *name, *device; /* ours, QEMU's */
-	uint16_t vendor, chip;
-	const char *properties;
-} models[] = {
-	{ "pvscsi", "pvscsi", 0x15ad, 0x07c0, "" },
-	{ "virtio-scsi", "virtio-scsi-pci", 0x1af4, 0x1048, ",disable-legacy=on" },
-};
 
 struct hba_bus_device {
 	struct qemu_process process;
@@ -71,36 +62,6 @@ struct hba_bus_device {
 	char why[HBA_BUS_WHY_BYTES];
 	struct pci_bar bars[PCI_BARS];
 };
-
-/* ---- which model */
-
-static const struct model *find_model(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(models); i++)
-		if (strcmp(models[i].name, name) == 0)
-			return &models[i];
-	return NULL;
-}
-
-static int refuse_model(const char *name, char why[HBA_BUS_WHY_BYTES])
-{
-	int n = snprintf(why, HBA_BUS_WHY_BYTES, "there is no model '%s'; there are", name);
-
-	for (size_t i = 0; i < ARRAY_SIZE(models) && n < HBA_BUS_WHY_BYTES; i++)
-		n += snprintf(why + n, HBA_BUS_WHY_BYTES - (size_t)n, "%s %s", i ? "," : "", models[i].name);
-	return -ENOENT;
-}
-
-static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
-{
-	const struct model *m = find_model(path);
-
-	(void)query;
-	if (!m)
-		return refuse_model(path, why);
-	*ret_info = (struct hba_bus_info) { .vendor = m->vendor, .device = m->chip };
-	return 0;
-}
 
 /* ---- the process */
 
@@ -123,12 +84,14 @@ static int watch_process(struct hba_bus_device *d)
 	return r < 0 || d->process.pidfd < 0 ? r : watch(d, EPOLL_CTL_ADD, d->process.pidfd, EPOLLIN);
 }
 
-static int spawn(struct hba_bus_device *d, const struct model *m, const char *query, char why[HBA_BUS_WHY_BYTES])
+static int spawn(struct hba_bus_device *d, const char *model, const char *query, bool bare, char why[HBA_BUS_WHY_BYTES])
 {
-	struct qemu_machine machine = {
-		.query = query, .ram_bytes = d->ram_bytes, .ram = d->ram_fd, .doorbell = d->doorbell.device
-	};
-	char device[DEVICE_BYTES];
+	struct qemu_machine machine = { .model = model,
+					.query = query,
+					.bare = bare,
+					.ram_bytes = d->ram_bytes,
+					.ram = d->ram_fd,
+					.doorbell = d->doorbell.device };
 	autoclose int theirs = -1;
 	int pair[2], r;
 
@@ -136,8 +99,6 @@ static int spawn(struct hba_bus_device *d, const struct model *m, const char *qu
 		return -errno;
 	d->qtest.fd = pair[0];
 	machine.qtest = theirs = pair[1];
-	snprintf(device, sizeof(device), "%s%s", m->device, m->properties);
-	machine.device = device;
 	r = qemu_process_start(&d->process, &machine, why);
 	cleanup_close(&d->doorbell.device);
 	d->doorbell.device = -1;
@@ -301,41 +262,55 @@ static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *
 	return r < 0 ? r : 0;
 }
 
-static int set_up_device(struct hba_bus_device *d, uint32_t *ret_id, uint32_t *ret_subsystem)
+static int set_up_device(struct hba_bus_device *d)
 {
 	struct function f = { d, HBA_DEVFN, d->bars };
 	struct pci_access hba = access_to(&f);
-	int r = qemu_config_read(d, PCI_ID, 4, ret_id);
+	int r = pci_place_bars(&hba, MEMORY_WINDOW, IO_WINDOW, d->bars);
 
-	if (r == 0)
-		r = qemu_config_read(d, PCI_SUBSYSTEM, 4, ret_subsystem);
-	if (r == 0)
-		r = pci_place_bars(&hba, MEMORY_WINDOW, IO_WINDOW, d->bars);
 	if (r == 0)
 		r = qemu_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	return r == 0 && d->interrupts ? enable_interrupts(d, &hba) : r;
 }
 
-static int find_device(struct hba_bus_device *d, struct hba_bus_info *info, char why[HBA_BUS_WHY_BYTES])
+static int read_ids(struct hba_bus_device *d, struct hba_bus_info *ret_info)
 {
 	uint32_t id = 0, subsystem = 0;
-	uint64_t ignored;
-	int r = qtest_read(&d->qtest, "inb", 0x80, QEMU_BOOT_MS, &ignored);
+	int r = qemu_config_read(d, PCI_ID, 4, &id);
 
+	if (r == 0)
+		r = qemu_config_read(d, PCI_SUBSYSTEM, 4, &subsystem);
+	if (r == 0)
+		*ret_info = (struct hba_bus_info) {
+			.vendor = (uint16_t)id,
+			.device = (uint16_t)(id >> 16),
+			.subvendor = (uint16_t)subsystem,
+			.subdevice = (uint16_t)(subsystem >> 16),
+		};
+	return r;
+}
+
+/* QEMU's first answer takes as long as its start. */
+static int wait_for_machine(struct hba_bus_device *d)
+{
+	uint64_t ignored;
+
+	return qtest_read(&d->qtest, "inb", 0x80, QEMU_BOOT_MS, &ignored);
+}
+
+static int bring_up(struct hba_bus_device *d, struct hba_bus_info *info)
+{
+	int r = wait_for_machine(d);
+
+	if (r == 0)
+		r = read_ids(d, info);
+	if (r == 0)
+		r = set_up_device(d);
 	if (r < 0)
-		return qemu_process_why_silent(&d->process, why);
-	r = set_up_device(d, &id, &subsystem);
-	if (r < 0)
-		return r == -ENODEV ? qemu_process_why_silent(&d->process, why) : r;
-	*info = (struct hba_bus_info) {
-		.vendor = (uint16_t)id,
-		.device = (uint16_t)(id >> 16),
-		.subvendor = (uint16_t)subsystem,
-		.subdevice = (uint16_t)(subsystem >> 16),
-		.page_bytes = PAGE,
-		.facts = HBA_BUS_IOVA_IS_PHYSICAL | (d->vectors ? HBA_BUS_MSI : 0),
-		.vectors = d->vectors,
-	};
+		return r;
+	info->page_bytes = PAGE;
+	info->facts = HBA_BUS_IOVA_IS_PHYSICAL | (d->vectors ? HBA_BUS_MSI : 0);
+	info->vectors = d->vectors;
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		info->bar_length[i] = d->bars[i].length;
 	return 0;
@@ -352,28 +327,64 @@ static void qemu_close(struct hba_bus_device *d)
 	free(d);
 }
 
+static int new_device(const char *query, struct hba_bus_device **ret_device, char why[HBA_BUS_WHY_BYTES])
+{
+	struct hba_bus_device *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->ram_fd = d->qtest.fd = d->events = -1;
+	qemu_process_init(&d->process);
+	doorbell_init(&d->doorbell);
+	r = make_ram(d, query, why);
+	if (r < 0) {
+		qemu_close(d);
+		return r;
+	}
+	*ret_device = d;
+	return 0;
+}
+
+/* Why a start came to nothing: the end of QEMU has reasons of its own. */
+static int why_not(struct hba_bus_device *d, int r, char why[HBA_BUS_WHY_BYTES])
+{
+	return r == -ENODEV ? qemu_process_why_silent(&d->process, QEMU_END_MS, why) : r;
+}
+
+/* There is no list of models here: which chip a name stands for is asked of a QEMU that has nothing but it. */
+static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
+{
+	struct hba_bus_device *d;
+	int r = new_device(query, &d, why);
+
+	if (r < 0)
+		return r;
+	r = spawn(d, path, query, true, why);
+	if (r == 0)
+		r = wait_for_machine(d);
+	if (r == 0)
+		r = read_ids(d, ret_info);
+	r = why_not(d, r, why);
+	qemu_close(d);
+	return r;
+}
+
 static int qemu_open(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
 		     struct hba_bus_device **ret_device)
 {
-	const struct model *m = find_model(path);
 	struct hba_bus_device *d;
-	int r;
+	int r = new_device(query, &d, why);
 
-	if (!m)
-		return refuse_model(path, why);
-	d = calloc(1, sizeof(*d));
-	if (!d)
-		return -ENOMEM;
-	d->ram_fd = d->qtest.fd = d->process.pidfd = d->events = -1;
-	doorbell_init(&d->doorbell);
-	r = make_ram(d, query, why);
+	if (r < 0)
+		return r;
+	r = make_doorbell(d, query, why);
 	if (r == 0)
-		r = make_doorbell(d, query, why);
+		r = spawn(d, path, query, false, why);
 	if (r == 0)
-		r = spawn(d, m, query, why);
-	if (r == 0)
-		r = find_device(d, ret_info, why);
+		r = bring_up(d, ret_info);
 	if (r < 0) {
+		r = why_not(d, r, why);
 		qemu_close(d);
 		return r;
 	}

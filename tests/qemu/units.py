@@ -83,8 +83,8 @@ class Units(unittest.TestCase):
 
     def test_drives_that_cannot_be(self):
         self.rig.image('disk.img', 1)
-        for said, words in (('none.img', 'No such file'), ('disk.img,target=256', 'target= goes up to 255'),
-                            ('disk.img,lun=x', 'lun= up to 16383'), ('disk.img,iops=0', 'iops= is a number'),
+        for said, words in (('none.img', 'No such file'), ('disk.img,target=300', 'target 300, lun 0: QEMU refuses it: bad scsi device id: 300'),
+                            ('disk.img,lun=x', 'target= and lun= are numbers'), ('disk.img,iops=0', 'iops= is a number'),
                             ('disk.img,rerror=perhaps', 'rerror= and werror=')):
             r = self.rig.call('scan', self.rig.uri(said), status=1)
             self.assertIn(words, r.stderr)

@@ -71,7 +71,61 @@ static void one_that_cannot_be_started_says_why(void **state)
 		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");
 	refused("qemu=/dev/null", -EACCES,
 		"/dev/null cannot be started (Permission denied): install qemu-system-x86, or give its path by qemu=PATH");
-	refused("qemu=/bin/false", -EIO, "QEMU ended before its device could be reached; what it said stands above");
+	refused("qemu=/bin/false", -EIO, "QEMU has ended, with status 1");
+}
+
+/* Which chip it is, is asked of QEMU, by whatever name it has there. */
+static void any_model_is_identified(void **state)
+{
+	static const struct {
+		const char *model;
+		uint16_t vendor, device;
+	} chips[] = {
+		{ "pvscsi", 0x15ad, 0x07c0 },          { "virtio-scsi", 0x1af4, 0x1048 },
+		{ "virtio-scsi-pci", 0x1af4, 0x1048 }, { "megasas", 0x1000, 0x0060 },
+		{ "megasas-gen2", 0x1000, 0x0079 },    { "mptsas1068", 0x1000, 0x0054 },
+		{ "lsi53c895a", 0x1000, 0x0012 },      { "lsi53c810", 0x1000, 0x0001 },
+		{ "am53c974", 0x1022, 0x2020 },        { "megasas,msi=off", 0x1000, 0x0060 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(chips) / sizeof(chips[0]); i++) {
+		char why[HBA_BUS_WHY_BYTES] = "";
+		struct hba_bus_info info = { 0 };
+
+		if (bus_qemu.identify(chips[i].model, "drive=no/such/file", &info, why) < 0)
+			fail_msg("%s: %s", chips[i].model, why);
+		assert_int_equal(info.vendor, chips[i].vendor);
+		assert_int_equal(info.device, chips[i].device);
+	}
+}
+
+static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
+{
+	static const struct {
+		const char *model, *query, *sentence;
+	} refusals[] = {
+		{ "pvscsi", "drive=null-co://,target=99",
+		  "drive 'null-co://' as target 99, lun 0: QEMU refuses it: bad scsi device id: 99" },
+		{ "pvscsi", "drive=null-co://,lun=1",
+		  "drive 'null-co://' as target 0, lun 1: QEMU refuses it: bad scsi device lun: 1" },
+		{ "pvscsi", "drive=json:{\"driver\":\"nonsense\"}",
+		  "drive 'json:{\"driver\":\"nonsense\"}': QEMU refuses it: Parameter 'driver' does not accept value 'nonsense'" },
+		{ "e1000", "drive=null-co://", "drive 'null-co://' as target 0, lun 0: QEMU refuses it: Bus 'h0.0' not found" },
+		{ "nonsense", NULL,
+		  "model 'nonsense': there is none in this QEMU; `qemu-system-x86_64 -device help' lists what there is" },
+		{ "pvscsi,nonsense=1", NULL, "model 'pvscsi,nonsense=1': QEMU refuses it: Property 'pvscsi.nonsense' not found" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		char why[HBA_BUS_WHY_BYTES] = "";
+		struct hba_bus_info info;
+		struct hba_bus_device *d;
+
+		assert_int_equal(bus_qemu.open(refusals[i].model, refusals[i].query, &info, why, &d), -EINVAL);
+		assert_string_equal(why, refusals[i].sentence);
+	}
 }
 
 static void of_an_option_given_twice_the_last_counts(void **state)
@@ -103,6 +157,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(extended_config_space_is_not_there),
 		cmocka_unit_test(one_that_cannot_be_started_says_why),
+		cmocka_unit_test(any_model_is_identified),
+		cmocka_unit_test(what_qemu_refuses_is_told_in_the_words_of_the_uri),
 		cmocka_unit_test(of_an_option_given_twice_the_last_counts),
 		cmocka_unit_test(a_machine_without_room_asks_for_more),
 	};
