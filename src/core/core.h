@@ -437,7 +437,7 @@ struct hba_lun {
 	bool present;             /* of info, atomic: other threads look at it */
 	uint32_t block_bytes;     /* likewise */
 	bool seen;                /* by the scan that is under way */
-	bool look_wanted;         /* at this unit alone: what is in it has changed */
+	struct list look;         /* hba_controller::looks, while it waits for one */
 	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched */
 	uint64_t held_until;      /* handed back by the driver; 0 = not */
 	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
@@ -476,7 +476,6 @@ struct hba_target {
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
 	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
-	bool look_wanted; /* at some of its units */
 	struct negotiation negotiation;
 	void *priv;
 };
@@ -912,6 +911,7 @@ struct hba_controller {
 	struct scan *scan;
 	bool rescan_wanted; /* atomic */
 	bool scan_wanted;   /* of some target */
+	struct list looks;  /* units that are to be read anew, one after another */
 
 	char op_sentence[SENTENCE_BYTES]; /* hba_fail()'s: the running op's, the service thread's */
 	char sentence[SENTENCE_BYTES];    /* a failed step's, on its way to the caller's thread */

@@ -116,6 +116,7 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 	c->sleeper = (struct sleeper) { .epoll = -1, .wake = -1, .timer = -1 };
 	list_init(&c->targets);
 	list_init(&c->starving);
+	list_init(&c->looks);
 	list_init(&c->tmf.waiting);
 	list_init(&c->notices.list);
 	guests_init(&c->guests);

@@ -94,6 +94,7 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 	list_init(&lun->link);
 	list_init(&lun->waiters);
 	list_init(&lun->starving);
+	list_init(&lun->look);
 	for (unsigned i = 0; i < c->n_queues; i++) {
 		lun->queues[i].lun = lun;
 		list_init(&lun->queues[i].link);
@@ -115,6 +116,7 @@ void lun_free(struct hba_lun *lun)
 		HASH_DEL(lun->target->by_id, lun);
 	pthread_mutex_lock(&lun->controller->info_lock);
 	list_remove(&lun->link);
+	list_remove(&lun->look);
 	pthread_mutex_unlock(&lun->controller->info_lock);
 	free(lun->tags);
 	free(lun->priv);
@@ -184,6 +186,7 @@ void lun_set_absent(struct hba_lun *lun)
 	struct hba_lun_info info = lun->info;
 	char text[24];
 
+	list_remove(&lun->look);
 	if (!info.present)
 		return;
 	info.present = false;

@@ -2,8 +2,9 @@
 /*
  * scan.c: which targets and units are there (docs/contract.md 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
  *
- * One walk at a time: targets by number, or as the driver names them, or those that are wanted; of each, initialize_target and then the
- * commands of probe.h, one after another, with what it takes to get an answer: attentions are seen off, a busy target gets time.
+ * The whole walk goes through targets by number, or as the driver names them, or those that are wanted; of each, initialize_target and
+ * then the commands of probe.h, one after another, with what it takes to get an answer: attentions are seen off, a busy target gets time.
+ * A look reads one unit alone. It begins between two commands of the whole walk, which goes on afterwards: one command is out at a time.
  *
  * What was there and no longer is, is swept at the end. A target answers or it does not: any delivery failure means that it is absent.
  */
@@ -22,6 +23,15 @@ enum {
 	DISCOVER_MS = 30 * MS_PER_S,
 };
 
+/** struct walk - Through a target and its units, or to one unit alone. */
+struct walk {
+	struct probe probe; /* target NULL: idle */
+	struct task *task;  /* the command that is out; NULL */
+	enum step_id step;
+	unsigned attentions, tries;
+	uint64_t retry_at; /* 0 = at once */
+};
+
 struct scan {
 	bool full;            /* all targets are looked for, not only those that are wanted */
 	bool again;           /* and then once more */
@@ -31,16 +41,14 @@ struct scan {
 	struct job discover;
 	uint64_t next_id;
 	uint64_t began;
-
-	/* The walk through one target. */
-	struct probe probe;
-	bool units_only; /* those whose look_wanted says so; who is there is not asked */
-	struct task *task;
-	bool job_out, command_out;
-	enum step_id step;
-	unsigned attentions, tries;
-	uint64_t retry_at; /* 0 = at once */
+	bool job_out; /* the whole walk's target is being initialised */
+	struct walk whole, look;
 };
+
+static bool is_look(const struct walk *w)
+{
+	return w == &w->probe.target->controller->scan->look;
+}
 
 /* ---- the walk */
 
@@ -73,168 +81,167 @@ static void came_or_left(struct hba_target *tgt, bool present)
 		  (unsigned long long)tgt->id, present ? "is here" : "has left");
 }
 
-static void finish_target(struct scan *s)
+static void finish_target(struct walk *w)
 {
-	struct hba_target *tgt = s->probe.target;
-	bool whole = !s->units_only;
+	struct hba_target *tgt = w->probe.target;
 
-	probe_end(&s->probe);
-	s->retry_at = 0;
-	s->probe.target = NULL;
-	s->probe.lun = NULL;
-	s->units_only = false;
-	if (!whole)
-		return;
+	probe_end(&w->probe);
+	w->retry_at = 0;
+	w->probe.target = NULL;
+	w->probe.lun = NULL;
 	sweep_units(tgt);
 	if (target_is_going(tgt))
 		return;
-	came_or_left(tgt, s->probe.answered);
-	if (s->probe.answered)
-		target_claim(tgt, (uint8_t)(s->probe.features & tgt->report.features));
+	came_or_left(tgt, w->probe.answered);
+	if (w->probe.answered)
+		target_claim(tgt, (uint8_t)(w->probe.features & tgt->report.features));
 	else if (!was_ever_there(tgt) && !tgt->controller->report.manages_devices)
 		target_forget(tgt);
 }
 
-static struct hba_lun *next_changed(struct hba_target *tgt)
+static void begin_unit(struct walk *w, struct hba_lun *lun)
 {
-	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, link);
-
-		if (lun->look_wanted)
-			return lun;
-	}
-	return NULL;
+	w->probe.lun = lun;
+	w->probe.info = (struct hba_lun_info) { 0 };
+	w->probe.n_pages = 0;
+	w->step = UNIT_INQUIRY;
 }
 
-static struct hba_lun *next_of_target(struct scan *s)
+/* The unit that is next, or the target's end. */
+static void next_unit(struct walk *w)
 {
 	struct hba_lun *lun = NULL;
 	struct hba_lun_id id;
 
-	while (!lun && probe_next(&s->probe, &id))
-		lun = lun_add(s->probe.target, &id);
-	return lun;
+	while (!lun && probe_next(&w->probe, &id))
+		lun = lun_add(w->probe.target, &id);
+	if (lun)
+		begin_unit(w, lun);
+	else
+		finish_target(w);
 }
 
-/* The unit that is next, or the target's end. */
-static void next_unit(struct scan *s)
+static void finish_unit(struct walk *w)
 {
-	s->probe.lun = s->units_only ? next_changed(s->probe.target) : next_of_target(s);
-	if (!s->probe.lun) {
-		finish_target(s);
-		return;
-	}
-	s->probe.lun->look_wanted = false;
-	s->probe.info = (struct hba_lun_info) { 0 };
-	s->probe.n_pages = 0;
-	s->step = UNIT_INQUIRY;
+	w->probe.lun->seen = w->probe.info.present;
+	if (w->probe.info.present)
+		lun_set_info(w->probe.lun, &w->probe.info);
+	next_unit(w);
 }
 
-static void finish_unit(struct scan *s)
+static void end_look(struct walk *w)
 {
-	s->probe.lun->seen = s->probe.info.present && !s->units_only;
-	if (s->probe.info.present)
-		lun_set_info(s->probe.lun, &s->probe.info);
-	else if (s->units_only)
-		lun_set_absent(s->probe.lun);
-	next_unit(s);
+	w->retry_at = 0;
+	w->probe.target = NULL;
+	w->probe.lun = NULL;
 }
 
-static void go_to(struct scan *s, enum step_id next)
+static void finish_look(struct walk *w)
 {
-	s->attentions = s->tries = 0;
-	s->retry_at = 0;
-	s->step = next;
-	if (next == TARGET_DONE) {
-		finish_target(s);
+	if (w->probe.info.present)
+		lun_set_info(w->probe.lun, &w->probe.info);
+	else
+		lun_set_absent(w->probe.lun);
+	end_look(w);
+}
+
+static void go_to(struct walk *w, enum step_id next)
+{
+	w->attentions = w->tries = 0;
+	w->retry_at = 0;
+	w->step = next;
+	if (is_look(w) && next == UNIT_DONE) {
+		finish_look(w);
+	} else if (is_look(w) && next == TARGET_DONE) {
+		end_look(w);
+	} else if (next == TARGET_DONE) {
+		finish_target(w);
 	} else if (next == UNIT_DONE) {
-		finish_unit(s);
+		finish_unit(w);
 	} else if (next == UNIT_INQUIRY) {
-		next_unit(s);
+		next_unit(w);
 	}
 }
 
-static bool becoming_ready(const struct scan *s, const struct scsi_sense *sense)
+static bool becoming_ready(const struct walk *w, const struct scsi_sense *sense)
 {
-	return s->step == UNIT_READY && sense->key == SCSI_NOT_READY && sense->asc == SCSI_ASC_BECOMING_READY;
+	return w->step == UNIT_READY && sense->key == SCSI_NOT_READY && sense->asc == SCSI_ASC_BECOMING_READY;
 }
 
 /* Not an answer yet: a unit attention comes off, a busy target gets time. */
-static bool is_to_be_repeated(struct scan *s, const struct hba_result *r)
+static bool is_to_be_repeated(struct walk *w, const struct hba_result *r)
 {
-	struct hba_controller *c = s->probe.target->controller;
+	struct hba_controller *c = w->probe.target->controller;
 	struct scsi_sense sense;
 	bool later = r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
 	unsigned tries = BUSY_TRIES;
 
 	if (r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0) {
 		if (sense.key == SCSI_UNIT_ATTENTION && sense.asc == SCSI_ASC_POWER_ON_OR_RESET)
-			target_renegotiate(s->probe.target);
+			target_renegotiate(w->probe.target);
 		if (sense.key == SCSI_UNIT_ATTENTION)
-			return s->attentions++ < ATTENTIONS;
-		later = becoming_ready(s, &sense);
+			return w->attentions++ < ATTENTIONS;
+		later = becoming_ready(w, &sense);
 		tries = READY_TRIES;
 	}
-	if (!later || s->tries++ >= tries)
+	if (!later || w->tries++ >= tries)
 		return false;
-	s->retry_at = c->now + BUSY_MS * (uint64_t)NS_PER_MS;
+	w->retry_at = c->now + BUSY_MS * (uint64_t)NS_PER_MS;
 	return true;
 }
 
 /* The task goes back before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
-static void put_command(struct scan *s)
+static void put_command(struct walk *w)
 {
-	struct hba_task *head = &s->task->head;
+	struct hba_task *head = &w->task->head;
 
-	s->command_out = false;
-	s->task = NULL;
+	w->task = NULL;
 	hba_task_put(head);
 }
 
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
-	struct scan *s = arg;
-	bool going = target_is_going(s->probe.target), again = !going && is_to_be_repeated(s, r);
-	enum step_id next = going ? TARGET_DONE : again ? s->step : probe_step(s->step)->take(&s->probe, r, s->task->memory);
+	struct walk *w = arg;
+	bool going = target_is_going(w->probe.target), again = !going && is_to_be_repeated(w, r);
+	enum step_id next = going ? TARGET_DONE : again ? w->step : probe_step(w->step)->take(&w->probe, r, w->task->memory);
 
 	(void)head;
-	put_command(s);
+	put_command(w);
 	if (!again)
-		go_to(s, next);
+		go_to(w, next);
 }
 
 /* A command that this controller cannot carry is as good as one that the unit does not know. */
-static void not_sent(struct scan *s)
+static void not_sent(struct walk *w)
 {
 	static const struct hba_result refused = { .outcome = HBA_CHECK_CONDITION };
-	enum step_id next = probe_step(s->step)->take(&s->probe, &refused, s->task->memory);
+	enum step_id next = probe_step(w->step)->take(&w->probe, &refused, w->task->memory);
 
-	put_command(s);
-	go_to(s, next);
+	put_command(w);
+	go_to(w, next);
 }
 
-static void send_step(struct scan *s)
+static void send_step(struct walk *w)
 {
-	const struct probe_step *step = probe_step(s->step);
-	struct scsi_cdb cdb = step->build(&s->probe);
-	uint32_t most = probe_limit(s->probe.target), length = step->allocation < most ? step->allocation : most;
+	const struct probe_step *step = probe_step(w->step);
+	struct scsi_cdb cdb = step->build(&w->probe);
+	uint32_t most = probe_limit(w->probe.target), length = step->allocation < most ? step->allocation : most;
 
-	s->task = internal_get(s->probe.lun);
-	if (!s->task)
+	w->task = internal_get(w->probe.lun);
+	if (!w->task)
 		return; /* recovery has them all; next turn */
-	memcpy(s->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
-	s->task->head.cdb_len = cdb.length;
-	s->task->head.timeout_ms = COMMAND_MS;
+	memcpy(w->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
+	w->task->head.cdb_len = cdb.length;
+	w->task->head.timeout_ms = COMMAND_MS;
 	if (length) {
 		/* Not every chip says how much has come: what has not is zero. */
-		memset(s->task->memory, 0, length);
-		s->task->head.direction = HBA_FROM_TARGET;
-		s->task->head.length = length;
-		s->task->head.data.buffer = s->task->memory;
+		memset(w->task->memory, 0, length);
+		w->task->head.direction = HBA_FROM_TARGET;
+		w->task->head.length = length;
+		w->task->head.data.buffer = w->task->memory;
 	}
-	s->command_out = true;
-	if (task_submit(s->task, answered, s) < 0)
-		not_sent(s);
+	if (task_submit(w->task, answered, w) < 0)
+		not_sent(w);
 }
 
 static void target_ready(struct hba_target *tgt, int error)
@@ -243,41 +250,42 @@ static void target_ready(struct hba_target *tgt, int error)
 	struct scan *s = tgt->controller->scan;
 
 	s->job_out = false;
-	s->probe.lun = error < 0 || target_is_going(tgt) ? NULL : lun_add(tgt, &lun_0);
-	if (!s->probe.lun)
-		finish_target(s);
+	s->whole.probe.lun = error < 0 || target_is_going(tgt) ? NULL : lun_add(tgt, &lun_0);
+	if (!s->whole.probe.lun)
+		finish_target(&s->whole);
 }
 
 static void begin_target(struct scan *s, struct hba_target *tgt)
 {
-	tgt->scan_wanted = tgt->look_wanted = false;
-	s->probe.target = tgt;
-	s->probe.answered = false;
-	s->step = TARGET_INQUIRY;
-	s->attentions = s->tries = 0;
-	s->retry_at = 0;
+	tgt->scan_wanted = false;
+	s->whole.probe.target = tgt;
+	s->whole.probe.answered = false;
+	s->whole.step = TARGET_INQUIRY;
+	s->whole.attentions = s->whole.tries = 0;
+	s->whole.retry_at = 0;
 	s->job_out = true;
 	if (target_initialize(tgt, target_ready) < 0) {
 		s->job_out = false;
-		finish_target(s);
+		finish_target(&s->whole);
 	}
 }
 
-static void begin_units(struct scan *s, struct hba_target *tgt)
+static void begin_look(struct walk *w, struct hba_lun *lun)
 {
-	tgt->look_wanted = false;
-	s->probe.target = tgt;
-	s->units_only = true;
-	s->attentions = s->tries = 0;
-	s->retry_at = 0;
-	next_unit(s);
+	list_remove(&lun->look);
+	w->probe.target = lun->target;
+	w->attentions = w->tries = 0;
+	w->retry_at = 0;
+	begin_unit(w, lun);
 }
 
 /* ---- which target is next */
 
 bool scan_is_at(const struct hba_target *tgt)
 {
-	return tgt->controller->scan && tgt->controller->scan->probe.target == tgt;
+	const struct scan *s = tgt->controller->scan;
+
+	return s && (s->whole.probe.target == tgt || s->look.probe.target == tgt);
 }
 
 void scan_want(struct hba_target *tgt)
@@ -288,9 +296,8 @@ void scan_want(struct hba_target *tgt)
 
 void scan_want_unit(struct hba_lun *lun)
 {
-	lun->look_wanted = true;
-	lun->target->look_wanted = !lun->target->leaving;
-	lun->target->controller->scan_wanted = true;
+	if (list_is_empty(&lun->look))
+		list_append(&lun->controller->looks, &lun->look);
 }
 
 static struct hba_target *next_wanted(struct hba_controller *c)
@@ -299,7 +306,7 @@ static struct hba_target *next_wanted(struct hba_controller *c)
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
 		/* One that is going says so again when it has gone. */
-		if ((tgt->scan_wanted || tgt->look_wanted) && !target_is_going(tgt))
+		if (tgt->scan_wanted && !target_is_going(tgt))
 			return tgt;
 	}
 	c->scan_wanted = false;
@@ -399,7 +406,9 @@ bool scan_after_reset(struct hba_controller *c)
 
 bool scan_over(struct hba_controller *c)
 {
-	return !c->scan || (!c->scan->full && !c->scan->probe.target && !c->scan_wanted);
+	const struct scan *s = c->scan;
+
+	return !s || (!s->full && !s->whole.probe.target && !s->look.probe.target && !c->scan_wanted && list_is_empty(&c->looks));
 }
 
 static void tell_scanned(struct hba_controller *c)
@@ -441,54 +450,95 @@ static void take_wish(struct hba_controller *c)
 		scan_begin(c);
 }
 
-void scan_turn(struct hba_controller *c)
+/* true: it has the turn. */
+static bool turn_look(struct hba_controller *c)
+{
+	struct walk *w = &c->scan->look;
+
+	if (w->probe.target && target_is_going(w->probe.target))
+		end_look(w);
+	if (!w->probe.target && c->accepting && !list_is_empty(&c->looks))
+		begin_look(w, container_of(c->looks.next, struct hba_lun, look));
+	if (!w->probe.target || w->retry_at > c->now)
+		return false;
+	send_step(w);
+	return true;
+}
+
+static void turn_whole(struct hba_controller *c)
 {
 	struct scan *s = c->scan;
+	struct walk *w = &s->whole;
 	struct hba_target *tgt;
-	bool is_whole;
 
-	/* Quiet: it goes on when power is on again. */
-	if (!s || c->paused)
+	if (s->job_out)
 		return;
-	if (c->accepting)
-		take_wish(c);
-	if (s->job_out || s->command_out)
+	if (w->probe.target && target_is_going(w->probe.target))
+		finish_target(w);
+	if (w->retry_at > c->now)
 		return;
-	if (s->probe.target && target_is_going(s->probe.target))
-		finish_target(s);
-	if (s->retry_at > c->now)
-		return;
-	if (s->probe.lun) {
-		send_step(s);
+	if (w->probe.lun) {
+		send_step(w);
 		return;
 	}
 	tgt = c->accepting ? next_wanted(c) : NULL;
-	is_whole = !tgt || tgt->scan_wanted;
 	if (!tgt && c->accepting)
 		tgt = next_by_number(s, c);
-	if (!tgt)
-		end_scan(c);
-	else if (is_whole)
+	if (tgt)
 		begin_target(s, tgt);
 	else
-		begin_units(s, tgt);
+		end_scan(c);
+}
+
+static bool command_is_out(const struct scan *s)
+{
+	return s->whole.task || s->look.task;
+}
+
+void scan_turn(struct hba_controller *c)
+{
+	/* Quiet: it goes on when power is on again. */
+	if (!c->scan || c->paused)
+		return;
+	if (c->accepting)
+		take_wish(c);
+	if (!command_is_out(c->scan) && !turn_look(c))
+		turn_whole(c);
+}
+
+static uint64_t next_of_look(const struct hba_controller *c)
+{
+	if (c->scan->look.probe.target)
+		return c->scan->look.retry_at;
+	return list_is_empty(&c->looks) ? NEVER : c->now;
+}
+
+static uint64_t next_of_whole(const struct hba_controller *c)
+{
+	const struct scan *s = c->scan;
+
+	if (s->job_out)
+		return NEVER;
+	if (s->whole.probe.lun || c->scan_wanted)
+		return s->whole.retry_at;
+	return s->full ? s->discovering ? s->discover_by : c->now : NEVER;
 }
 
 uint64_t scan_next(const struct hba_controller *c)
 {
-	const struct scan *s = c->scan;
+	uint64_t look, whole;
 
-	if (!s || c->paused || s->job_out || s->command_out)
+	if (!c->scan || c->paused || command_is_out(c->scan))
 		return NEVER;
-	if (s->probe.lun || c->scan_wanted)
-		return s->retry_at;
-	return s->full ? s->discovering ? s->discover_by : c->now : NEVER;
+	look = next_of_look(c);
+	whole = next_of_whole(c);
+	return look < whole ? look : whole;
 }
 
 void scan_free(struct hba_controller *c)
 {
 	if (c->scan)
-		probe_end(&c->scan->probe);
+		probe_end(&c->scan->whole.probe);
 	free(c->scan);
 	c->scan = NULL;
 }

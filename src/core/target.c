@@ -268,7 +268,7 @@ void target_leave(struct hba_target *tgt)
 	struct hba_controller *c = tgt->controller;
 
 	/* One that was asked for again is not, any more. */
-	tgt->scan_wanted = tgt->look_wanted = false;
+	tgt->scan_wanted = false;
 	if (target_is_going(tgt) || (!tgt->initialised && !scan_is_at(tgt)))
 		return;
 	if (tgt->present)
