@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """consoles.py ROOT HBAKIT PAGE [--write]: what a page shows of a terminal is what comes when its commands are run.
 
-All ```console blocks of a page are one session of a shell, in a tree with this one's examples and headers; the command is in build/src/cli,
-and in PATH. `$ ` begins a command; what follows is its output. Times are not compared. --write puts in what came."""
+All ```console blocks of a page are one session of a shell, in a tree with this one's examples and headers; command and library are in build/src,
+the command also in PATH. `$ ` begins a command; what follows is its output. Times are not compared. --write puts in what came."""
+import glob
 import os
 import re
 import subprocess
@@ -31,6 +32,8 @@ def run(commands):
             os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
         os.makedirs(os.path.join(folder, 'build', 'src'))
         os.symlink(os.path.dirname(HBAKIT), os.path.join(folder, 'build', 'src', 'cli'))
+        for library in glob.glob(os.path.join(os.path.dirname(HBAKIT), '..', 'libhbakit.so*')):
+            os.symlink(os.path.abspath(library), os.path.join(folder, 'build', 'src', os.path.basename(library)))
         env = {**os.environ, 'PATH': f'{os.path.dirname(HBAKIT)}:{os.environ["PATH"]}'}
         done = subprocess.run(['bash', '-c', script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=TIMEOUT_S, check=False)

@@ -50,8 +50,8 @@ docs=$(pkg-config --variable=docdir hbakit)
 for file in "$source"/examples/*.[ch]; do
   cmp "$file" "$docs/examples/${file##*/}" || fail "an example is not installed as it is: see docs/meson.build"
 done
-for page in driver-guide.md from-driverkit.md; do
-  cmp "$source/docs/$page" "$docs/$page" || fail "a driver author's page is not installed as it is: see docs/meson.build"
+for page in application-guide.md driver-guide.md from-driverkit.md; do
+  cmp "$source/docs/$page" "$docs/$page" || fail "a page is not installed as it is: see docs/meson.build"
 done
 
 at bash-completion/completions/hbakit.bash >/dev/null

@@ -1,19 +1,42 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""driver-man: hbakit-driver(7), made of driver.h and what that includes, so that it says what the headers say.
-`driver-man.py EXAMPLE DOCS HEADER MORE...`; DOCS is where guide and examples are installed.
+"""header-man: hbakit-driver(7) and hbakit-application(7), made of the public headers, so that pages and headers agree.
+`header-man.py driver|application EXAMPLE DOCS HEADER MORE...`; DOCS is where guides and examples are installed.
 
-What stands before a declaration is its text; the table's ops become a list; sections are the header's own, and each further header is one
-more. What a header has for others than drivers comes after a section's head that says "for" whom. Mdoc to standard output."""
+The comment before a declaration is its text; the table's ops become a list; sections are the header's own, and each further header is one
+more. A section of a header that is for other readers has a head that begins with "for", and is left out. Mdoc to standard output."""
 import os
 import re
 import sys
 import time
+from dataclasses import dataclass
 
 SECTION = re.compile(r'/\* -{3,} (.*?) -* ?\*/')
-FOR_OTHERS = re.compile(r'/\* -{3,} for .*', re.S)
 OP = re.compile(r'\t/\*(?P<comment>(?:(?!\*/).)*)\*/\n\t(?P<code>[^;]*\(\*(?P<name>\w+)\)[^;]*;)', re.S)
 TABLE = 'struct hba_driver {'
+
+
+@dataclass(frozen=True)
+class Reader:
+    """For whom a page is: its name, and the words that differ."""
+    name: str
+    summary: str
+    header: str
+    first: str     # the first section
+    sections: str  # the "for" of the sections that are this reader's
+    example: tuple
+
+    def without_others(self, text):
+        return re.sub(r'/\* -{3,} for (?!%s\b).*' % self.sections, '', text, flags=re.S)
+
+
+READERS = {
+    'driver': Reader('hbakit-driver', 'the world of a driver for hbakit', 'driver.h', 'THE REPORT AND THE TABLE', 'drivers', (
+        'A whole driver; the disk that stands in for its chip is', '.Pa ram-disk.h', 'in', '.Pa {docs}/examples ,',
+        'where there is a template to begin with, too.', 'A guide from there to a chip is', '.Pa {docs}/driver-guide.md .')),
+    'application': Reader('hbakit-application', 'controllers, units and disks for a program', 'hbakit.h', 'A CONTROLLER', 'clients', (
+        'A whole program, which is', '.Pa application.c', 'in', '.Pa {docs}/examples .', 'A guide is', '.Pa {docs}/application-guide.md .')),
+}
 
 
 def escaped(line):
@@ -97,18 +120,18 @@ def declarations(text):
             yield found[1], found[2]
 
 
-def body(text):
-    """What is between the guard's parts."""
-    text = FOR_OTHERS.sub('', text)
+def body(reader, text):
+    """The text between the guard's parts."""
+    text = reader.without_others(text)
     text = re.sub(r'^(/\*[^*]*\*/\n)?#if(def)? .*?#endif\n', '', text, flags=re.M | re.S)
     text = re.sub(r'^#(ifndef.*|define HBAKIT_\w+_H|include.*|endif)\n', '', text, flags=re.M)
     return re.sub(r'^(struct \w+;|static_assert\(.*)\n', '', text, flags=re.M)
 
 
-def head_and_rest(header):
+def head_and_rest(reader, header):
     """The comment that says what the header is, without the licence's; all that follows it."""
     head, rest = re.match(r'/\*.*?\*/\s*(/\*.*?\*/)(.*)', header, re.S).groups()
-    return words_of(head), without_bodies(body(rest))
+    return words_of(head), without_bodies(body(reader, rest))
 
 
 def described(text):
@@ -123,21 +146,22 @@ def described(text):
     return out
 
 
-def further(header):
-    """A header that driver.h includes: a section by its name."""
-    head, text = head_and_rest(header)
+def further(reader, header):
+    """One more header: a section by its name."""
+    head, text = head_and_rest(reader, header)
     name, head[0] = head[0].split(': ', 1)
     return ['.Sh ' + name.upper(), *prose([head[0][0].upper() + head[0][1:], *head[1:]]), *described(text)]
 
 
-def page(example, docs, header, *more):
-    head, text = head_and_rest(header)
-    out = ['.Dd ' + date(), '.Dt HBAKIT-DRIVER 7', '.Os', '.Sh NAME', '.Nm hbakit-driver', '.Nd the world of a driver for hbakit',
-           '.Sh SYNOPSIS', '.In hbakit/driver.h', '.Sh DESCRIPTION', *prose(head[1:]), '.Sh THE REPORT AND THE TABLE', *described(text)]
+def page(reader, example, docs, header, *more):
+    head, text = head_and_rest(reader, header)
+    out = ['.Dd ' + date(), f'.Dt {reader.name.upper()} 7', '.Os', '.Sh NAME', f'.Nm {reader.name}', f'.Nd {reader.summary}',
+           '.Sh SYNOPSIS', f'.In hbakit/{reader.header}', '.Sh DESCRIPTION', *prose(head[1:]), f'.Sh {reader.first}', *described(text)]
     for other in more:
-        out += further(other)
-    out += ['.Sh EXAMPLES', 'A whole driver; the disk that stands in for its chip is', '.Pa ram-disk.h', 'in', f'.Pa {docs}/examples ,',
-            'where there is a template to begin with, too.', 'A guide from there to a chip is', f'.Pa {docs}/driver-guide.md .', *literal(example.rstrip().splitlines()), '.Sh SEE ALSO', '.Xr hbakit 1']
+        out += further(reader, other)
+    others = [f'.Xr {r.name} 7' for r in READERS.values() if r != reader]
+    out += ['.Sh EXAMPLES', *(line.format(docs=docs) for line in reader.example), *literal(example.rstrip().splitlines()),
+            '.Sh SEE ALSO', '.Xr hbakit 1 ,', *others]
     return '\n'.join(after_heads(out)) + '\n'
 
 
@@ -163,8 +187,8 @@ def read(name):
         return f.read()
 
 
-def main(example, docs, *headers):
-    sys.stdout.write(page(read(example), docs, *map(read, headers)))
+def main(reader, example, docs, *headers):
+    sys.stdout.write(page(READERS[reader], read(example), docs, *map(read, headers)))
 
 
 main(*sys.argv[1:])
