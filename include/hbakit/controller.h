@@ -35,9 +35,9 @@ struct hba_report;
 /** struct hba_options - How to open. Zeroed is the default for all of it. */
 struct hba_options {
 	size_t size;        /* sizeof(struct hba_options); 0 = version 1's */
-	const char *name;   /* for `hbakit top NAME`. Default: the process id */
+	const char *name;   /* reserved: nothing uses it */
 	const char *plugin; /* path of a driver's .so, which then comes first: hba_driver_load() says what may be wrong with it */
-	bool in_process;    /* no process of its own for a driver of real hardware */
+	bool in_process;    /* reserved: every driver runs in the caller's process. Leave it false */
 	bool threads;       /* the library runs the loop, in a thread of its own. Default: the caller's own loop */
 	bool read_only;     /* only commands that are known to leave a medium alone are sent; others end in DATA PROTECT */
 	unsigned start_ms;  /* deadline of start, scan included. 0 = 60,000 */
@@ -47,7 +47,7 @@ struct hba_options {
 };
 
 /**
- * hba_controller_open() - Find driver and bus for a URI: "soft:disk.img", "pci:0000:03:00.0", "remote:/run/a.sock".
+ * hba_controller_open() - Find driver and bus for a URI: "soft:disk.img", "pci:0000:03:00.0", "qemu:pvscsi?drive=disk.img".
  *
  * Touches nothing yet. `options` may be NULL, is copied. *ret_c is the caller's until hba_controller_close().
  * -EINVAL: the URI or an option; -ENOENT: no driver or device; -EBUSY: the device is somebody's. Any thread; may wait.

@@ -61,7 +61,7 @@ struct hba_piece {
 enum hba_data_mode {
 	HBA_DATA_DMA = 0,    /* struct hba_segment: for chips */
 	HBA_DATA_CPU = 1,    /* struct iovec: for software and network controllers; never bounced for DMA limits */
-	HBA_DATA_REGION = 2, /* struct hba_piece: a client's; a driver's with the remote pair, and refused in a report till then */
+	HBA_DATA_REGION = 2, /* struct hba_piece: for clients; refused in a driver's report */
 };
 
 /** union hba_data - A list of items; task or request says which member, and how many. Owned by whoever filled it. */

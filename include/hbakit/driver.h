@@ -74,7 +74,7 @@ struct hba_report {
 	uint64_t tmfs;               /* HBA_TMF_BIT()s. Default: all if there is `manage`, else 0 */
 
 	/* Data of tasks */
-	uint64_t data_mode;       /* enum hba_data_mode; not HBA_DATA_REGION yet. Default: HBA_DATA_DMA */
+	uint64_t data_mode;       /* enum hba_data_mode, but not HBA_DATA_REGION. Default: HBA_DATA_DMA */
 	uint64_t wants_task_data; /* DMA mode: hba_task_data() will be called. Default 0 */
 	struct hba_constraints constraints;
 

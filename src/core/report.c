@@ -218,7 +218,7 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 	if (r->manages_devices == 1 && !c->driver->discover)
 		fault(wrong, "; ", "manages_devices is set, but there is no op discover");
 	if (r->data_mode == HBA_DATA_REGION)
-		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which needs the remote pair, and there is none yet");
+		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which is for clients only; use HBA_DATA_DMA or HBA_DATA_CPU");
 	find_impossible_constraints(&r->constraints, r->data_mode == HBA_DATA_DMA, wrong);
 }
 
