@@ -8,7 +8,7 @@ import sys
 import unittest
 
 ROOT = os.path.abspath(sys.argv[1])
-PAGES = ('README.md', 'HACKING.md', 'docs/driver-guide.md', 'docs/architecture.md', 'docs/contract.md')
+PAGES = ('README.md', 'HACKING.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/application-guide.md', 'docs/driver-guide.md', 'docs/architecture.md', 'docs/contract.md')
 TREES = ('include/', 'src/', 'tests/', 'docs/', 'examples/', 'tools/', 'bench/')
 
 
