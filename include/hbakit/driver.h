@@ -369,6 +369,13 @@ void hba_poll_within(struct hba_queue *q, unsigned ms);
 int hba_fail(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** hba_device_error() - The device said what cannot be: a violation of the device, counted, and told if it is the first since start. */
 void hba_device_error(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
+/**
+ * hba_writes_lost() - Writes that ended well may not be on the medium: a cache was lost, a write-back failed. Raises
+ * HBA_EVENT_WRITES_LOST with the sentence, which should also say what to do, and keeps it as the target's property "Write Failure".
+ * Any op but initialize; once for each loss, not for each command that fails because of it. Allocates memory.
+ */
+void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun, const char *format, ...)
+	__attribute__((cold, format(printf, 4, 5)));
 /* For people: the core adds time, controller and op. Never one per task. */
 void hba_log(const struct hba_controller *c, enum hba_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -32,6 +32,7 @@ enum hba_event_kind {
 	HBA_EVENT_SCANNED,        /* all that was asked for is looked at; what it found has been told. value: units present */
 	HBA_EVENT_TARGET_REFUSED, /* initialize_target failed with `value`, an errno other than -ENODEV; text: why */
 	HBA_EVENT_LUNS_LEFT_OUT,  /* a scan could not look at all units of a target. value: how many it knows of; text: why */
+	HBA_EVENT_WRITES_LOST, /* writes that had ended well may not be on the medium of `lun`; text: what happened, what to do */
 };
 
 /** struct hba_event - One of them. `target` is UINT64_MAX for those about the controller. */

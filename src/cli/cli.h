@@ -90,7 +90,7 @@ error_t cli_take_count(const char *option, const char *text, uint64_t most, cons
 
 /* ---- session.c: a controller for as long as a command lasts ---------------------------------------------------------- */
 
-enum { CLI_VIOLATIONS, CLI_REFUSED_TARGETS, CLI_LEFT_OUT_UNITS, CLI_RECOVERIES, CLI_TROUBLES };
+enum { CLI_VIOLATIONS, CLI_REFUSED_TARGETS, CLI_LEFT_OUT_UNITS, CLI_RECOVERIES, CLI_LOST_WRITES, CLI_TROUBLES };
 
 /** struct cli_trouble - Of one kind: how many, and the first. */
 struct cli_trouble {

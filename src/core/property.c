@@ -26,6 +26,7 @@ static const struct {
 	{ "AL_PA", HBA_BYTES, 1 },
 	{ "SAS Address", HBA_BYTES, 8 },
 	{ "Retry Count", HBA_NUMBER, 0 },
+	{ "Write Failure", HBA_STRING, 0 },
 };
 
 static bool is_valid(const struct hba_property *p)

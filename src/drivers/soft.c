@@ -338,6 +338,20 @@ static void note_sense(const struct soft_task *st)
 	}
 }
 
+/* ---- a file whose flush failed */
+
+static void look_for_failed_flush(const struct soft_task *st)
+{
+	const struct target_unit *unit = st->command.unit;
+	int error = unit ? store_take_flush_error(unit->store) : 0;
+
+	if (error)
+		hba_writes_lost(hba_queue_controller(st->queue), hba_task_target(st->task), &st->task->lun,
+				"%s: a flush failed (%s): writes since the last successful flush may be lost, and no later flush "
+				"will succeed; check the storage beneath, then close this disk and open it again",
+				st->soft->wishes.path, strerror(error));
+}
+
 static void soft_ended(struct target_command *command)
 {
 	struct soft_task *st = container_of(command, struct soft_task, command);
@@ -351,6 +365,8 @@ static void soft_ended(struct target_command *command)
 		.reverted = st->task->revert,
 	};
 
+	if (command->outcome == HBA_CHECK_CONDITION)
+		look_for_failed_flush(st);
 	note_sense(st);
 	complete(st, &result);
 }

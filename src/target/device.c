@@ -129,6 +129,7 @@ void target_device_forget(struct target_device *d)
 	for (unsigned i = 0; i < d->n_units; i++) {
 		claims_forget(&d->units[i].claims);
 		scratch_forget(&d->units[i].scratch);
+		store_forget(d->units[i].store);
 	}
 	__atomic_store_n(&d->testing, false, __ATOMIC_RELEASE); /* a self-test was one of them */
 }

@@ -76,6 +76,7 @@ static struct io_uring_sqe *engine_entry(struct engine *e)
 static int engine_start(struct engine *e, struct io_uring_sqe *sqe, struct engine_op *op)
 {
 	io_uring_sqe_set_data(sqe, op);
+	op->insists = false;
 	e->out++;
 	return 0;
 }
@@ -107,7 +108,9 @@ int engine_datasync(struct engine *e, struct engine_op *op, int fd)
 	if (!sqe)
 		return -EAGAIN;
 	io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
-	return engine_start(e, sqe, op);
+	engine_start(e, sqe, op);
+	op->insists = true;
+	return 0;
 }
 
 int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint64_t length)
@@ -284,7 +287,7 @@ static void engine_finish(struct engine *e, struct engine_op *op, int result)
 		return;
 	}
 	e->out--;
-	if (!e->forgetting)
+	if (!e->forgetting || op->insists)
 		op->done(op, result);
 }
 
@@ -346,6 +349,11 @@ void engine_forget(struct engine *e)
 	/* What is only in the batch goes out too, so that its completion comes and nothing of it is left behind. */
 	engine_submit(e);
 	engine_cancel_by(e, NULL, IORING_ASYNC_CANCEL_ANY);
+}
+
+bool engine_forgets(const struct engine *e)
+{
+	return e->forgetting;
 }
 
 bool engine_drained(struct engine *e)

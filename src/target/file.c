@@ -4,12 +4,18 @@
  *
  * Reads and writes go through the engine. The kernel may move less than was asked: the rest is asked for again, from where it
  * stopped. A read that moves nothing has met the end of a file that was longer when we opened it; that is an error, never a wait.
+ *
+ * After a failed write-back the kernel marks the lost pages clean and reports the failure to one fdatasync of each open file; the
+ * next one succeeds although the data are gone. So a failure is kept here, and fails all flushes until the file is opened again. For
+ * the same reason only one fdatasync is out at a time: a second one could be told "success" just after the first has taken the error.
+ * Flushes that arrive meanwhile share the next one.
  */
 #include "base/base.h"
 #include "target/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,11 +24,21 @@
 struct file_store {
 	struct store store;
 	int fd;
+
+	pthread_mutex_t mutex; /* of all below; an engine's is taken inside it */
+	bool syncing;          /* a flush is with the kernel, or on its way to it */
+	struct list sharing;   /* flushes that it answers too */
+	struct list waiting;   /* flushes for the next one */
 };
+
+static struct file_store *file_of(struct store *s)
+{
+	return container_of(s, struct file_store, store);
+}
 
 static int file_fd(struct store *s)
 {
-	return container_of(s, struct file_store, store)->fd;
+	return file_of(s)->fd;
 }
 
 /* Send what is still to go. 1: it is on its way. */
@@ -91,13 +107,157 @@ static void file_ended(struct engine_op *op, int result)
 	io->done(io, result);
 }
 
-static int file_flush(struct store *s, struct store_io *io)
+/* ---- flushes ------------------------------------------------------------------------------------------------------------ */
+
+static void move_all(struct list *from, struct list *to)
+{
+	while (!list_is_empty(from)) {
+		struct list *first = from->next;
+
+		list_remove(first);
+		list_append(to, first);
+	}
+}
+
+static void answered(struct engine_op *op, int result)
+{
+	struct store_io *io = container_of(op, struct store_io, op);
+
+	(void)result;
+	io->done(io, io->answer);
+}
+
+/* Each by the thread that asked. */
+static void answer_all(struct list *ios, int answer)
+{
+	while (!list_is_empty(ios)) {
+		struct store_io *io = container_of(ios->next, struct store_io, in_flight);
+
+		list_remove(&io->in_flight);
+		io->answer = answer;
+		io->op.done = answered;
+		engine_post(io->engine, &io->op);
+	}
+}
+
+/* One that was cancelled was not told about any data, so it is no failure. All other errors may be those of lost data. */
+static bool was_cancelled(int result)
+{
+	return result == -ECANCELED || result == -EINTR;
+}
+
+static void remember(struct file_store *f, int result)
+{
+	if (result < 0 && !was_cancelled(result) && !f->store.flush_error)
+		__atomic_store_n(&f->store.flush_error, -result, __ATOMIC_RELEASE);
+}
+
+static void go_ahead(struct engine_op *op, int result);
+
+/* With the mutex. The oldest flush that waits goes to the kernel for all of them, from its own thread. */
+static void sync_next(struct file_store *f)
+{
+	struct store_io *io;
+
+	f->syncing = !list_is_empty(&f->waiting);
+	if (!f->syncing)
+		return;
+	io = container_of(f->waiting.next, struct store_io, in_flight);
+	list_remove(&io->in_flight);
+	move_all(&f->waiting, &f->sharing);
+	io->op.done = go_ahead;
+	engine_post(io->engine, &io->op);
+}
+
+/* Returns the error of the flush that was with the kernel. One that did not run, for want of room, answers only for itself. */
+static int end_sync(struct file_store *f, int result, bool ran)
+{
+	pthread_mutex_lock(&f->mutex);
+	if (ran)
+		remember(f, result);
+	if (f->store.flush_error) {
+		result = -EIO;
+		answer_all(&f->sharing, result);
+		answer_all(&f->waiting, result);
+	} else if (result < 0) {
+		move_all(&f->waiting, &f->sharing); /* behind those that have waited for longer */
+		move_all(&f->sharing, &f->waiting);
+	} else {
+		answer_all(&f->sharing, result);
+	}
+	sync_next(f);
+	pthread_mutex_unlock(&f->mutex);
+	return result;
+}
+
+static void synced(struct engine_op *op, int result)
+{
+	struct store_io *io = container_of(op, struct store_io, op);
+	struct file_store *f = file_of(io->store);
+
+	if (engine_forgets(io->engine)) {
+		pthread_mutex_lock(&f->mutex);
+		remember(f, result);
+		pthread_mutex_unlock(&f->mutex);
+		return;
+	}
+	io->done(io, end_sync(f, result, true));
+}
+
+/* 0: it is on its way to the kernel. */
+static int sync_now(struct file_store *f, struct store_io *io)
 {
 	int r;
 
-	io->op.done = file_ended;
-	r = engine_datasync(io->engine, &io->op, file_fd(s));
+	if (io->cancelled)
+		return end_sync(f, -ECANCELED, false);
+	io->op.done = synced;
+	r = engine_datasync(io->engine, &io->op, f->fd);
+	return r < 0 ? end_sync(f, r, false) : 0;
+}
+
+static void go_ahead(struct engine_op *op, int result)
+{
+	struct store_io *io = container_of(op, struct store_io, op);
+	int r = sync_now(file_of(io->store), io);
+
+	(void)result;
+	if (r < 0)
+		io->done(io, r);
+}
+
+static int file_flush(struct store *s, struct store_io *io)
+{
+	struct file_store *f = file_of(s);
+	bool wait;
+	int r;
+
+	io->store = s;
+	pthread_mutex_lock(&f->mutex);
+	if (s->flush_error) {
+		pthread_mutex_unlock(&f->mutex);
+		return -EIO;
+	}
+	wait = f->syncing;
+	f->syncing = true;
+	if (wait)
+		list_append(&f->waiting, &io->in_flight);
+	pthread_mutex_unlock(&f->mutex);
+	if (wait)
+		return 1;
+	r = sync_now(f, io);
 	return r < 0 ? r : 1;
+}
+
+static void file_forget(struct store *s)
+{
+	struct file_store *f = file_of(s);
+
+	pthread_mutex_lock(&f->mutex);
+	f->syncing = false;
+	list_init(&f->sharing);
+	list_init(&f->waiting);
+	pthread_mutex_unlock(&f->mutex);
 }
 
 static void file_read_ahead(struct store *s, bool on)
@@ -149,6 +309,7 @@ static void file_free(struct store *s)
 	struct file_store *f = container_of(s, struct file_store, store);
 
 	close(f->fd);
+	pthread_mutex_destroy(&f->mutex);
 	free(f);
 }
 
@@ -160,6 +321,7 @@ static const struct store_ops file_ops = {
 	.deallocate = file_deallocate,
 	.prefetch = file_prefetch,
 	.allocated = file_allocated,
+	.forget = file_forget,
 	.free = file_free,
 };
 
@@ -265,6 +427,9 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 			   .thin = !read_only && can_punch(fd, (uint64_t)bytes) },
 		.fd = steal_fd(&fd),
 	};
+	pthread_mutex_init(&f->mutex, NULL); /* cannot fail without attributes */
+	list_init(&f->sharing);
+	list_init(&f->waiting);
 	*ret_store = &f->store;
 	return 0;
 }

@@ -67,6 +67,7 @@ struct engine;
 struct engine_op {
 	void (*done)(struct engine_op *op, int result); /* bytes, or a negative errno; may start the next one */
 	struct engine_op *next;                         /* private: among those posted */
+	bool insists;                                   /* private: `done` also runs after engine_forget() */
 };
 
 /**
@@ -82,6 +83,7 @@ int engine_fd(const struct engine *e); /* readable while there is something to r
 /* Put a request into the next batch. The items may go once the batch is submitted, the memory they name when `done` runs. */
 int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
 int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset);
+/* Its `done` runs also after engine_forget(), as the kernel reports a failure only once. */
 int engine_datasync(struct engine *e, struct engine_op *op, int fd);
 int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint64_t length);     /* a hole, size kept */
 int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint32_t length); /* read ahead */
@@ -103,8 +105,10 @@ unsigned engine_reap(struct engine *e, unsigned budget);
 bool engine_ready(const struct engine *e);
 /** engine_cancel() - Ask that `op` end soon. Its `done` runs all the same, with -ECANCELED or as if nothing had been asked. */
 void engine_cancel(struct engine *e, struct engine_op *op);
-/** engine_forget() - Cancel all that is out; none of its `done`s will run. Its memory is the kernel's until engine_drained(). */
+/** engine_forget() - Cancel all that is out; no `done` but engine_datasync()'s will run. Its memory is the kernel's until engine_drained(). */
 void engine_forget(struct engine *e);
+/** engine_forgets() - Between engine_forget() and engine_drained(). Of the engine's thread. */
+bool engine_forgets(const struct engine *e);
 /** engine_drained() - After engine_forget(): has the kernel let go of everything? Then the engine is as new. */
 bool engine_drained(struct engine *e);
 /** engine_commands() - The commands that use it, in the order of their task sets (taskset.c). Of the engine's thread. */
@@ -126,7 +130,11 @@ struct store_io {
 	struct engine_op op;
 	struct store *store;
 	bool writing, cancelled;
-	struct iovec piece;
+	int answer; /* to a flush that another one answers */
+	union {
+		struct iovec piece;    /* of a read or a write */
+		struct list in_flight; /* of a flush: among those that share the next one */
+	};
 };
 
 /** struct store_ops - What a store can do. 0: done; 1: later, by io->done; negative errno: failed. */
@@ -139,6 +147,7 @@ struct store_ops {
 	int (*prefetch)(struct store *s, struct store_io *io);   /* NULL: nothing is nearer than where it is */
 	/* Of thin stores: has the byte at `offset` room of its own? And up to where is it like that? Never waits for long. */
 	bool (*allocated)(struct store *s, uint64_t offset, uint64_t *ret_end);
+	void (*forget)(struct store *s); /* NULL: it remembers no request. See store_forget() */
 	void (*free)(struct store *s);
 };
 
@@ -150,6 +159,8 @@ struct store {
 	bool needs_engine; /* its requests may end later; those of all others end at once */
 	bool thin;         /* can deallocate */
 	bool forgetful;    /* keeps nothing: no two commands can be in each other's way */
+	int flush_error;   /* atomic: errno of the flush that failed, after which none succeeds; 0: none has */
+	bool flush_told;   /* atomic */
 };
 
 enum null_fill { NULL_FILL_ZERO, NULL_FILL_NONE };
@@ -168,6 +179,14 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 
 /** store_free() - NULL is fine. */
 void store_free(struct store *s);
+
+/** store_forget() - Its requests are gone without an end: their engines were told to forget, and are drained. */
+void store_forget(struct store *s);
+
+/**
+ * store_take_flush_error() - To report a failed flush once: its errno for the first caller, 0 for the others and before. Any thread.
+ */
+int store_take_flush_error(struct store *s);
 
 /** store_cancel() - Ask that an io that is out end soon; it still ends by io->done. Harmless for one that is not. */
 void store_cancel(struct store_io *io);

@@ -183,7 +183,8 @@ static bool is_news_of_units(const struct hba_event *e)
 static bool is_trouble(const struct hba_event *e)
 {
 	return (e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD)) || e->kind == HBA_EVENT_RECOVERY ||
-	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT;
+	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT ||
+	       e->kind == HBA_EVENT_WRITES_LOST;
 }
 
 static void hear_events(void)

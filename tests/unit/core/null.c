@@ -122,7 +122,8 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_wait, (NULL, 0)) \
 	X(ENDS, hba_wait_bar32, (NULL, NULL, 0, 0, 0, 0)) \
 	X(ENDS, hba_wait_for, (NULL, NULL, NULL, 0)) \
-	X(NAMED, hba_waiter_cancel, (NULL))
+	X(NAMED, hba_waiter_cancel, (NULL)) \
+	X(ENDS, hba_writes_lost, (NULL, NULL, NULL, "%s", ""))
 /* clang-format on */
 
 #define BODY(want, function, arguments)   \

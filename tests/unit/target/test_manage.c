@@ -154,6 +154,15 @@ void hba_log(const struct hba_controller *c, enum hba_log_level level, const cha
 	print_error("%s\n", format);
 }
 
+void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun, const char *format, ...)
+{
+	(void)c;
+	(void)tgt;
+	(void)lun;
+	(void)format;
+	fail();
+}
+
 int hba_set_property(struct hba_controller *c, struct hba_target *tgt, const struct hba_property *p)
 {
 	(void)c;
