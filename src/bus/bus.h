@@ -83,7 +83,12 @@ struct qtest {
 	size_t used;
 	char kept[QTEST_KEPT_BYTES]; /* whole lines that are not sent yet */
 	size_t n_kept;
+	int line_fd;   /* qtest_intercept(): an eventfd that counts the times the line went up; -1: none */
+	unsigned line; /* which one */
+	bool line_is_up;
 };
+
+void qtest_init(struct qtest *q);
 
 /* 0; -ENODEV: QEMU has gone, or says nothing for `ms` when it is waited for; -EPROTO: it refused. */
 int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value);
@@ -91,6 +96,13 @@ int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned 
 int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value, unsigned ms);
 /** qtest_settle() - Wait for every answer that is still to come. */
 int qtest_settle(struct qtest *q, unsigned ms);
+/**
+ * qtest_intercept() - From now on QEMU tells of the interrupt lines into its I/O APIC, and `fd` counts when `line` goes up.
+ *
+ * Messages about lines come at any time, between the answers: after this the socket is readable when there may be one. As
+ * qtest_read() else.
+ */
+int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms);
 /** qtest_is_behind() - Writes are kept: when answers come, qtest_catch_up() is to send them. */
 bool qtest_is_behind(const struct qtest *q);
 /** qtest_catch_up() - Take the answers that are there, and send as many writes as that allows. Never waits. 0, or -ENODEV. */
@@ -105,6 +117,7 @@ enum pci_register {
 	PCI_BAR_0 = 0x10,
 	PCI_SUBSYSTEM = 0x2c,
 	PCI_CAPABILITIES = 0x34,
+	PCI_INTERRUPT_PIN = 0x3d, /* 1..4: INTA..INTD; 0: none */
 };
 
 enum pci_command { PCI_COMMAND_IO = 0x1, PCI_COMMAND_MEMORY = 0x2, PCI_COMMAND_MASTER = 0x4, PCI_COMMAND_NO_INTX = 0x400 };
@@ -128,11 +141,13 @@ struct pci_access {
 /** pci_place_bars() - For a device that no firmware has set up: size every BAR and give it a place, from these addresses on. */
 int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io, struct pci_bar bars[PCI_BARS]);
 
+enum pci_messages { PCI_MSI = 1, PCI_MSIX = 2 };
+
 /**
- * pci_enable_messages() - pci-msi.c: MSI-X or else MSI: vector v writes the number v to `address`. How many there are, up to `most`;
- * 0: the function has neither.
+ * pci_enable_messages() - pci-msi.c: of these kinds MSI-X, or else MSI: vector v writes the number v to `address`. How many there are,
+ * up to `most`; 0: the function has none of them.
  */
-int pci_enable_messages(const struct pci_access *a, unsigned most, uint32_t address);
+int pci_enable_messages(const struct pci_access *a, unsigned kinds, unsigned most, uint32_t address);
 
 /* ---- doorbell.c: a device model's messages as eventfds ----------------------------------------------------------------- */
 

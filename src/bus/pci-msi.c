@@ -73,14 +73,14 @@ static int enable_msi(const struct pci_access *a, unsigned at, uint32_t address)
 	return r < 0 ? r : 1;
 }
 
-int pci_enable_messages(const struct pci_access *a, unsigned most, uint32_t address)
+int pci_enable_messages(const struct pci_access *a, unsigned kinds, unsigned most, uint32_t address)
 {
 	unsigned at;
-	int r = find_capability(a, CAP_MSIX, &at);
+	int r = kinds & PCI_MSIX ? find_capability(a, CAP_MSIX, &at) : 0;
 
 	if (r > 0)
 		return enable_msix(a, at, most, address);
-	if (r == 0)
+	if (r == 0 && kinds & PCI_MSI)
 		r = find_capability(a, CAP_MSI, &at);
 	return r > 0 ? enable_msi(a, at, address) : r;
 }

@@ -11,8 +11,8 @@
  * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an offset into the RAM, which is why
  * memory of other people cannot be mapped. QEMU dies with us, and we hear of its death from a pidfd, or from the socket.
  *
- * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd of ours (doorbell.c). The lines on
- * the qtest socket that tell of pins would wake a sleeper with each answer to a posted write, so pins are not used.
+ * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd of ours (doorbell.c). A chip that
+ * has only a pin is slower: lines on the qtest socket tell of pins, so that each write must be waited for (qtest.c).
  */
 #include "bus/qemu.h"
 
@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,13 +33,16 @@
 enum {
 	PAGE = 4096,
 	RAM_BEGIN = 1 << 20, /* below lies what a PC keeps for itself */
-	HBA_DEVFN = 1 << 3,  /* 00:01.0 */
+	HBA_SLOT = 1,
+	HBA_DEVFN = HBA_SLOT << 3,
 	DOORBELL_DEVFN = 2 << 3,
 	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
 	CONFIG_DATA = 0xcfc,
 	PORT_CONFIG_BYTES = 256,
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
+	FIRST_PCI_GSI = 20,
+	PCI_GSIS = 4,
 	ACCESS_MS = 5000, /* a silence when an answer is needed: nothing comes any more */
 };
 #define MEMORY_WINDOW   UINT32_C(0xc0000000)
@@ -48,14 +52,29 @@ enum {
 #define LEAST_MEMORY    (UINT64_C(20) << 20) /* with the 16 MiB that are for data that are bounced */
 #define MOST_MEMORY     (UINT64_C(2) << 30)
 
+/** struct interrupts - What irq= may say. */
+static const struct interrupts {
+	const char *name;
+	unsigned messages; /* enum pci_messages */
+	bool pin;
+	bool insists; /* without any the device is refused */
+} kinds_of_interrupts[] = {
+	{ "auto", PCI_MSIX | PCI_MSI, true, false },
+	{ "msix", PCI_MSIX, false, true },
+	{ "msi", PCI_MSI, false, true },
+	{ "intx", 0, true, true },
+	{ "none", 0, false, false },
+};
+
 struct hba_bus_device {
 	struct qemu_process process;
-	int events; /* the process has ended, or, while `behind`, answers have come */
-	bool behind;
+	int events; /* the process has ended, or, while it `listens`, QEMU has sent something */
+	bool listens;
 	struct qtest qtest;
 	struct doorbell doorbell;
-	bool interrupts; /* wanted */
+	const struct interrupts *wanted;
 	unsigned vectors;
+	int pin; /* eventfd: the HBA's line has gone up; -1: its interrupts are messages, or there are none */
 	int ram_fd;
 	uint64_t ram_bytes;
 	struct iova_space ram; /* what is taken of it */
@@ -107,20 +126,24 @@ static int spawn(struct hba_bus_device *d, const char *model, const char *query,
 
 /* ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the loop, which sends the rest */
 
+/* A pin's changes come at any time. */
 static int watch_answers(struct hba_bus_device *d)
 {
-	bool behind = qtest_is_behind(&d->qtest);
+	bool listen = d->pin >= 0 || qtest_is_behind(&d->qtest);
 
-	if (behind == d->behind)
+	if (listen == d->listens)
 		return 0;
-	d->behind = behind;
-	return watch(d, EPOLL_CTL_MOD, d->qtest.fd, behind ? EPOLLIN : 0);
+	d->listens = listen;
+	return watch(d, EPOLL_CTL_MOD, d->qtest.fd, listen ? EPOLLIN : 0);
 }
 
+/* With a pin the answer is waited for: it would wake the loop, which arms the device before it sleeps: a write whose answer wakes it … */
 static int post(struct hba_bus_device *d, const char *command, uint64_t address, uint64_t value)
 {
 	int r = qtest_write(&d->qtest, command, address, value, ACCESS_MS);
 
+	if (r == 0 && d->pin >= 0)
+		r = qtest_settle(&d->qtest, ACCESS_MS);
 	return r < 0 ? r : watch_answers(d);
 }
 
@@ -227,17 +250,19 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 	return iova_space_allow(&d->ram, RAM_BEGIN, bytes - 1);
 }
 
-static int make_doorbell(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
+static int choose_interrupts(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
 {
 	char text[8] = "auto";
 	int r = query_last(query, "irq", text, sizeof(text));
 
-	if (r < 0 || (strcmp(text, "auto") != 0 && strcmp(text, "none") != 0)) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "irq= is auto (MSI-X, or else MSI) or none");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds_of_interrupts) && r >= 0; i++)
+		if (strcmp(text, kinds_of_interrupts[i].name) == 0)
+			d->wanted = &kinds_of_interrupts[i];
+	if (!d->wanted) {
+		snprintf(why, HBA_BUS_WHY_BYTES, "irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
 		return -EINVAL;
 	}
-	d->interrupts = strcmp(text, "auto") == 0;
-	return d->interrupts ? doorbell_open(&d->doorbell) : 0;
+	return d->wanted->messages ? doorbell_open(&d->doorbell) : 0;
 }
 
 static struct pci_access access_to(struct function *f)
@@ -246,7 +271,7 @@ static struct pci_access access_to(struct function *f)
 }
 
 /* Vectors of the HBA ring the doorbell. Bus master is off still: until it is on, none comes. */
-static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *hba)
+static int enable_messages(struct hba_bus_device *d, const struct pci_access *hba)
 {
 	struct pci_bar bars[PCI_BARS];
 	struct function f = { d, DOORBELL_DEVFN, bars };
@@ -255,14 +280,47 @@ static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *
 
 	if (r == 0)
 		r = write_config(d, DOORBELL_DEVFN, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	return r < 0 ? r
+		     : pci_enable_messages(hba, d->wanted->messages, DOORBELL_VECTORS, (uint32_t)bars[0].base + DOORBELL_REGISTER);
+}
+
+/*
+ * Pin A of slot n is the n-th of the four inputs of the I/O APIC that q35's slots share, pin B the next, and so on. The four begin at
+ * GSI 20 (QEMU, hw/isa/lpc_ich9.c, ich9_lpc_map_irq).
+ */
+static int enable_pin(struct hba_bus_device *d)
+{
+	uint32_t pin = 0;
+	int r = qemu_config_read(d, PCI_INTERRUPT_PIN, 1, &pin);
+
+	if (r < 0 || pin == 0)
+		return r;
+	d->pin = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->pin < 0)
+		return -errno;
+	r = qtest_intercept(&d->qtest, FIRST_PCI_GSI + (HBA_SLOT + pin - 1) % PCI_GSIS, d->pin, ACCESS_MS);
 	if (r == 0)
-		r = pci_enable_messages(hba, DOORBELL_VECTORS, (uint32_t)bars[0].base + DOORBELL_REGISTER);
+		r = watch_answers(d);
+	return r < 0 ? r : 1;
+}
+
+static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *hba, char why[HBA_BUS_WHY_BYTES])
+{
+	int r = d->wanted->messages ? enable_messages(d, hba) : 0;
+
+	if (r == 0 && d->wanted->pin)
+		r = enable_pin(d);
+	if (r == 0 && d->wanted->insists) {
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "irq=%s: the model offers none of these; without irq= the best there is will be used", d->wanted->name);
+		return -ENOENT;
+	}
 	if (r > 0)
 		d->vectors = (unsigned)r;
 	return r < 0 ? r : 0;
 }
 
-static int set_up_device(struct hba_bus_device *d)
+static int set_up_device(struct hba_bus_device *d, char why[HBA_BUS_WHY_BYTES])
 {
 	struct function f = { d, HBA_DEVFN, d->bars };
 	struct pci_access hba = access_to(&f);
@@ -270,7 +328,7 @@ static int set_up_device(struct hba_bus_device *d)
 
 	if (r == 0)
 		r = qemu_config_write(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	return r == 0 && d->interrupts ? enable_interrupts(d, &hba) : r;
+	return r < 0 ? r : enable_interrupts(d, &hba, why);
 }
 
 static int read_ids(struct hba_bus_device *d, struct hba_bus_info *ret_info)
@@ -298,18 +356,18 @@ static int wait_for_machine(struct hba_bus_device *d)
 	return qtest_read(&d->qtest, "inb", 0x80, QEMU_BOOT_MS, &ignored);
 }
 
-static int bring_up(struct hba_bus_device *d, struct hba_bus_info *info)
+static int bring_up(struct hba_bus_device *d, struct hba_bus_info *info, char why[HBA_BUS_WHY_BYTES])
 {
 	int r = wait_for_machine(d);
 
 	if (r == 0)
 		r = read_ids(d, info);
 	if (r == 0)
-		r = set_up_device(d);
+		r = set_up_device(d, why);
 	if (r < 0)
 		return r;
 	info->page_bytes = PAGE;
-	info->facts = HBA_BUS_IOVA_IS_PHYSICAL | (d->vectors ? HBA_BUS_MSI : 0);
+	info->facts = HBA_BUS_IOVA_IS_PHYSICAL | (d->vectors && d->pin < 0 ? HBA_BUS_MSI : 0);
 	info->vectors = d->vectors;
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		info->bar_length[i] = d->bars[i].length;
@@ -321,6 +379,7 @@ static void qemu_close(struct hba_bus_device *d)
 	qemu_process_end(&d->process);
 	cleanup_close(&d->events);
 	doorbell_close(&d->doorbell);
+	cleanup_close(&d->pin);
 	cleanup_close(&d->qtest.fd);
 	cleanup_close(&d->ram_fd);
 	iova_space_free(&d->ram);
@@ -334,7 +393,8 @@ static int new_device(const char *query, struct hba_bus_device **ret_device, cha
 
 	if (!d)
 		return -ENOMEM;
-	d->ram_fd = d->qtest.fd = d->events = -1;
+	qtest_init(&d->qtest);
+	d->ram_fd = d->events = d->pin = -1;
 	qemu_process_init(&d->process);
 	doorbell_init(&d->doorbell);
 	r = make_ram(d, query, why);
@@ -378,11 +438,11 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 
 	if (r < 0)
 		return r;
-	r = make_doorbell(d, query, why);
+	r = choose_interrupts(d, query, why);
 	if (r == 0)
 		r = spawn(d, path, query, false, why);
 	if (r == 0)
-		r = bring_up(d, ret_info);
+		r = bring_up(d, ret_info, why);
 	if (r < 0) {
 		r = why_not(d, r, why);
 		qemu_close(d);
@@ -458,7 +518,17 @@ static int qemu_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
 
 static int qemu_vector_fd(struct hba_bus_device *d, unsigned vector)
 {
-	return vector < d->vectors ? d->doorbell.fds[vector] : -1;
+	if (vector >= d->vectors)
+		return -1;
+	return d->pin >= 0 ? d->pin : d->doorbell.fds[vector];
+}
+
+/* A pin that is up still has more to say. */
+static void qemu_vector_served(struct hba_bus_device *d, unsigned vector)
+{
+	(void)vector;
+	if (d->pin >= 0 && d->qtest.line_is_up)
+		eventfd_write(d->pin, 1);
 }
 
 static int qemu_event_fd(struct hba_bus_device *d)
@@ -484,7 +554,7 @@ static const char *qemu_why(const struct hba_bus_device *d)
 static const struct hba_option qemu_options[] = {
 	{ "drive", NULL,
 	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,block=4096 ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
-	{ "irq", "auto", "interrupts: auto (MSI-X, or else MSI), or none (polled)" },
+	{ "irq", "auto", "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
 	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
 	{ "qemu", "qemu-system-x86_64", "the program" },
 	{ "qmp", NULL, "a UNIX socket to be made: QEMU's monitor, for hot plug and the like" },
@@ -509,5 +579,6 @@ const struct hba_bus bus_qemu = {
 	.event_fd = qemu_event_fd,
 	.bus_master = qemu_bus_master,
 	.take_event = qemu_take_event,
+	.vector_served = qemu_vector_served,
 	.why = qemu_why,
 };

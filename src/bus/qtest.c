@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,15 +82,47 @@ static bool take_line(struct qtest *q, char line[LINE_BYTES])
 	return true;
 }
 
+static bool is_about_line(const char *text)
+{
+	return strncmp(text, "IRQ ", strlen("IRQ ")) == 0;
+}
+
+/* "IRQ raise 21", "IRQ lower 21": it has changed. */
+static void heed_line(struct qtest *q, const char *text)
+{
+	char verb[LINE_BYTES];
+	unsigned line;
+
+	if (q->line_fd < 0 || sscanf(text, "IRQ %s %u", verb, &line) != 2 || line != q->line)
+		return;
+	q->line_is_up = strcmp(verb, "raise") == 0;
+	if (q->line_is_up)
+		eventfd_write(q->line_fd, 1);
+}
+
+/* What has arrived behind an answer makes the socket readable no more. */
+static void heed_lines_behind(struct qtest *q)
+{
+	char text[LINE_BYTES];
+
+	while (q->used >= strlen("IRQ ") && is_about_line(q->buffer) && take_line(q, text))
+		heed_line(q, text);
+}
+
 /* The next answer; lines about interrupts are none. 1, 0 (none within `ms`), -ENODEV. */
 static int answer(struct qtest *q, int ms, char line[LINE_BYTES])
 {
 	for (;;) {
 		int r;
 
-		while (take_line(q, line))
-			if (strncmp(line, "IRQ ", 4) != 0)
-				return 1;
+		while (take_line(q, line)) {
+			if (is_about_line(line)) {
+				heed_line(q, line);
+				continue;
+			}
+			heed_lines_behind(q);
+			return 1;
+		}
 		r = fill(q, ms);
 		if (r <= 0)
 			return r;
@@ -178,15 +211,14 @@ int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t
 	return send_kept(q);
 }
 
-int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value)
+/* One command that has an answer: its line, into `line`. */
+static int ask(struct qtest *q, char line[LINE_BYTES], size_t length, unsigned ms)
 {
-	char line[LINE_BYTES];
-	int n = snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
 	/* What is kept goes first. */
 	int r = qtest_is_behind(q) ? qtest_settle(q, ms) : 0;
 
 	if (r == 0)
-		r = send_line(q, line, (size_t)n);
+		r = send_line(q, line, length);
 	if (r == 0)
 		r = qtest_settle(q, ms);
 	if (r == 0)
@@ -195,8 +227,30 @@ int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned 
 		return r;
 	if (r == 0)
 		return lost(q);
-	if (strncmp(line, "OK", 2) != 0)
-		return -EPROTO;
-	*ret_value = line[2] ? strtoull(line + 3, NULL, 0) : 0;
-	return 0;
+	return strncmp(line, "OK", 2) == 0 ? 0 : -EPROTO;
+}
+
+void qtest_init(struct qtest *q)
+{
+	q->fd = q->line_fd = -1;
+}
+
+int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms)
+{
+	char text[LINE_BYTES] = "irq_intercept_in ioapic\n";
+
+	q->line = line;
+	q->line_fd = fd;
+	return ask(q, text, strlen(text), ms);
+}
+
+int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value)
+{
+	char line[LINE_BYTES];
+	size_t length = (size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
+	int r = ask(q, line, length, ms);
+
+	if (r == 0)
+		*ret_value = line[2] ? strtoull(line + 3, NULL, 0) : 0;
+	return r;
 }

@@ -17,6 +17,7 @@ MIB = 32
 SHAPES = {
     'one': (['a.img'], {}, []),
     'polled': (['a.img'], {'irq': 'none'}, []),
+    'intx': (['a.img'], {'irq': 'intx'}, []),
     'targets': (['a.img', 'b.img,target=5', 'c.img,target=63'], {}, ['-t', '5']),
     'units': (['a.img', 'b.img,target=0,lun=3', 'c.img,target=7,lun=255'], {}, ['-t', '7', '-l', '255']),
     'large-blocks': (['a.img,block=4096'], {}, []),

@@ -40,6 +40,7 @@ enum {
 	WITHIN_MS = 10000,
 	WOKEN_MS = 5,
 	MANY_ARMS = 1000,
+	FEW_SLEEPS = 200,
 };
 
 static const char *model, *table;
@@ -383,11 +384,18 @@ static void killed_idle_is_told_at_once(void **state)
 /* With a command out, a loop that sleeps is woken by the device, or, where it has no interrupts, must not sleep. */
 static void sleepers_are_woken(void **state)
 {
-	static const char *const drives[] = { "drive=%1$s/a.img,iops=8", "drive=%1$s/a.img,iops=8&irq=none" };
+	static const struct {
+		const char *drives;
+		bool sleeps;
+	} rows[] = {
+		{ "drive=%1$s/a.img,iops=8", true },
+		{ "drive=%1$s/a.img,iops=8&irq=intx", true },
+		{ "drive=%1$s/a.img,iops=8&irq=none", false },
+	};
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		struct machine *m = machine_up(drives[i]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct machine *m = machine_up(rows[i].drives);
 		struct pollfd p = { .fd = hba_controller_fd(m->c), .events = POLLIN };
 		struct io io = { 0 };
 		unsigned asleep = 0;
@@ -403,8 +411,9 @@ static void sleepers_are_woken(void **state)
 		}
 		assert_int_equal(io.outcomes_other_than_last, 0);
 		assert_int_equal(io.last, HBA_GOOD);
-		if (i == 0)
-			assert_true(asleep > 0);
+		/* Woken by completions, and not by its own arming. */
+		if (rows[i].sleeps)
+			assert_in_range(asleep, 1, FEW_SLEEPS);
 		else
 			assert_int_equal(asleep, 0);
 		machine_down(m);

@@ -81,11 +81,10 @@ static void any_model_is_identified(void **state)
 		const char *model;
 		uint16_t vendor, device;
 	} chips[] = {
-		{ "pvscsi", 0x15ad, 0x07c0 },          { "virtio-scsi", 0x1af4, 0x1048 },
-		{ "virtio-scsi-pci", 0x1af4, 0x1048 }, { "megasas", 0x1000, 0x0060 },
-		{ "megasas-gen2", 0x1000, 0x0079 },    { "mptsas1068", 0x1000, 0x0054 },
-		{ "lsi53c895a", 0x1000, 0x0012 },      { "lsi53c810", 0x1000, 0x0001 },
-		{ "am53c974", 0x1022, 0x2020 },        { "megasas,msi=off", 0x1000, 0x0060 },
+		{ "pvscsi", 0x15ad, 0x07c0 },          { "virtio-scsi", 0x1af4, 0x1048 },  { "virtio-scsi-pci", 0x1af4, 0x1048 },
+		{ "megasas", 0x1000, 0x0060 },         { "megasas-gen2", 0x1000, 0x0079 }, { "mptsas1068", 0x1000, 0x0054 },
+		{ "lsi53c895a", 0x1000, 0x0012 },      { "lsi53c810", 0x1000, 0x0001 },    { "am53c974", 0x1022, 0x2020 },
+		{ "megasas,msi=off", 0x1000, 0x0060 },
 	};
 
 	(void)state;
@@ -131,7 +130,7 @@ static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
 static void of_an_option_given_twice_the_last_counts(void **state)
 {
 	(void)state;
-	refused("irq=none&irq=bogus", -EINVAL, "irq= is auto (MSI-X, or else MSI) or none");
+	refused("irq=none&irq=bogus", -EINVAL, "irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
 	refused("memory=64M&memory=2M", -EINVAL, "memory= is a number of MiB from 20M to 2G");
 	refused("qemu=qemu-system-x86_64&qemu=/no/such", -ENOENT,
 		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 /* cmocka wants some of the above first. */
@@ -30,6 +31,7 @@ static struct wire *wire_new(void)
 
 	assert_non_null(w);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	qtest_init(&w->q);
 	w->q.fd = pair[0];
 	w->fd = pair[1];
 	w->qemu = fdopen(w->fd, "r+e");
@@ -125,12 +127,75 @@ static void the_end_is_heard_while_catching_up(void **state)
 	wire_free(w);
 }
 
+/* ---- interrupt lines: told at any time, between answers, and in pieces */
+
+enum { LINE_21 = 21 };
+
+static void say(struct wire *w, const char *text)
+{
+	assert_int_equal(write(w->fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static struct wire *intercepting(int *ret_fd)
+{
+	struct wire *w = wire_new();
+	char line[LINE];
+
+	*ret_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_true(*ret_fd >= 0);
+	say(w, "OK\n");
+	assert_int_equal(qtest_intercept(&w->q, LINE_21, *ret_fd, FOREVER_MS), 0);
+	assert_non_null(fgets(line, sizeof(line), w->qemu));
+	assert_string_equal(line, "irq_intercept_in ioapic\n");
+	return w;
+}
+
+static unsigned raised(int fd)
+{
+	eventfd_t n = 0;
+
+	return eventfd_read(fd, &n) == 0 ? (unsigned)n : 0;
+}
+
+static void a_line_that_goes_up_is_counted_once(void **state)
+{
+	int fd;
+	struct wire *w = intercepting(&fd);
+	uint64_t value = 0;
+
+	(void)state;
+	/* Asleep. */
+	say(w, "IRQ raise 21\n");
+	assert_int_equal(qtest_catch_up(&w->q), 0);
+	assert_int_equal(raised(fd), 1);
+	assert_true(w->q.line_is_up);
+	/* Before an answer; and another's line. */
+	say(w, "IRQ lower 21\nIRQ raise 4\nOK 0x7\n");
+	assert_int_equal(qtest_read(&w->q, "readl", ADDRESS, FOREVER_MS, &value), 0);
+	assert_int_equal(value, 7);
+	assert_int_equal(raised(fd), 0);
+	assert_false(w->q.line_is_up);
+	/* Behind an answer: nothing else makes the socket readable again. */
+	say(w, "OK 0x8\nIRQ raise 21\nIRQ low");
+	assert_int_equal(qtest_read(&w->q, "readl", ADDRESS, FOREVER_MS, &value), 0);
+	assert_int_equal(value, 8);
+	assert_int_equal(raised(fd), 1);
+	assert_true(w->q.line_is_up);
+	say(w, "er 21\n");
+	assert_int_equal(qtest_catch_up(&w->q), 0);
+	assert_int_equal(raised(fd), 0);
+	assert_false(w->q.line_is_up);
+	wire_free(w);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_answered_is_kept),
 		cmocka_unit_test(there_is_an_end_to_what_is_kept),
 		cmocka_unit_test(the_end_is_heard_while_catching_up),
+		cmocka_unit_test(a_line_that_goes_up_is_counted_once),
 	};
 
 	return cmocka_run_group_tests_name("qtest", tests, NULL, NULL);
