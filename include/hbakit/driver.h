@@ -78,9 +78,9 @@ struct hba_report {
 	uint64_t wants_task_data; /* DMA mode: hba_task_data() will be called. Default 0 */
 	struct hba_constraints constraints;
 
-	/* Memory of its own. These two before the first buffer */
+	/* Memory of its own. These two before the first buffer: one that turns out to lie too high is a violation */
 	uint64_t physical_iovas;       /* the chip bypasses the IOMMU (QEMU's pvscsi): IOVA = physical, or no start. Default 0 */
-	uint64_t control_address_bits; /* rings, HBA data. Default: constraints.address_bits as of the first buffer, or 64 */
+	uint64_t control_address_bits; /* rings, HBA data lie below 2 to this. Default: constraints.address_bits */
 	uint64_t hba_data_size;        /* bytes per task in the arena; 0 = no arena. From the table */
 	uint64_t hba_data_contiguous;  /* task k at base + k × stride for the device. Default 0 */
 	uint64_t hba_data_same_4g;     /* the arena shares the high 32 bits of its IOVAs. Default 0 */

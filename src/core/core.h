@@ -227,6 +227,8 @@ bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
 bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length);
 /** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
 int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
+/** memory_above() - The first buffer of the driver that ends above 2^bits; false: none does. */
+bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova, size_t *ret_length);
 /** memory_release_driver() - After stop: what the driver took. */
 void memory_release_driver(struct hba_controller *c);
 void memory_fini(struct hba_controller *c);

@@ -312,7 +312,10 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 	return r;
 }
 
-/* Of what the driver takes for itself, as far as it has been said; of an application's data, which lie below the constraint's limit. */
+/*
+ * Driver memory obeys control_address_bits. In initialize that may not be reported yet: then constraints.address_bits counts, or
+ * neither does, and report_check() looks at what was taken. An application's data obey constraints.address_bits.
+ */
 static unsigned address_bits(const struct hba_controller *c, bool driver)
 {
 	uint64_t bits = c->report.constraints.address_bits, mask = c->report.constraints.hba_data_mask;
@@ -513,6 +516,27 @@ int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, uns
 	int r = buffer_create(c, capacity, alignment, bits, true, &b);
 
 	return r < 0 ? r : hba_buffer_map(b, ret_mapping);
+}
+
+/* The driver's slabs have one range each. */
+bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova, size_t *ret_length)
+{
+	struct memory *m = &c->memory;
+	bool found = false;
+
+	pthread_mutex_lock(&m->lock);
+	for (struct list *l = m->buffers.next; l != &m->buffers && !found; l = l->next) {
+		const struct hba_buffer *b = container_of(l, struct hba_buffer, link);
+		struct hba_iova iova = hba_iova_at(b->slab->ranges[0], b->offset);
+
+		found = b->driver && bits < 64 && (iova.bus + b->length - 1) >> bits;
+		if (found) {
+			*ret_iova = iova;
+			*ret_length = b->length;
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	return found;
 }
 
 void *hba_mapping_address(const struct hba_mapping *m)

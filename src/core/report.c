@@ -20,6 +20,7 @@ enum {
 
 #define REQUIRED      HBA_UNSET       /* as a default: there is none */
 #define IN_DMA_MODE   (HBA_UNSET - 1) /* required in DMA mode, else UINT64_MAX: no limit */
+#define AS_FOR_DATA   (HBA_UNSET - 2) /* constraints.address_bits, which comes before */
 #define FIELD(member) #member, offsetof(struct hba_report, member)
 
 /* In the order of struct hba_report. `least` and `most` bound what may be written. */
@@ -54,7 +55,7 @@ static const struct report_field {
 	{ FIELD(constraints.boundary), 0, 0, UINT64_MAX },
 	{ FIELD(constraints.max_transfer), 0, 0, UINT64_MAX },
 	{ FIELD(physical_iovas), 0, 0, 1 },
-	{ FIELD(control_address_bits), 64, MIN_ADDRESS_BITS, 64 },
+	{ FIELD(control_address_bits), AS_FOR_DATA, MIN_ADDRESS_BITS, 64 },
 	{ FIELD(hba_data_size), 0, 0, 1 << 24 },
 	{ FIELD(hba_data_contiguous), 0, 0, 1 },
 	{ FIELD(hba_data_same_4g), 0, 0, 1 },
@@ -117,6 +118,11 @@ static const char *all_of(struct faults *f)
 
 static uint64_t preset_of(const struct report_field *f, const struct hba_report *r)
 {
+	uint64_t bits = r->constraints.address_bits;
+
+	/* One that is missing, or out of range, is named once. */
+	if (f->preset == AS_FOR_DATA)
+		return bits >= MIN_ADDRESS_BITS && bits <= 64 ? bits : 64;
 	if (f->preset != IN_DMA_MODE)
 		return f->preset;
 	if (r->data_mode == HBA_DATA_DMA)
@@ -196,7 +202,20 @@ static void find_impossible_constraints(const struct hba_constraints *k, bool dm
 	find_too_short(k, "boundary", k->boundary, wrong);
 }
 
-static void find_contradictions(const struct hba_controller *c, const struct hba_report *r, struct faults *wrong)
+/* The device could not reach it, or would reach other memory by what is left of its address. */
+static void find_memory_out_of_reach(struct hba_controller *c, uint64_t bits, struct faults *wrong)
+{
+	struct hba_iova iova;
+	size_t length;
+
+	if (bits < 64 && memory_above(c, (unsigned)bits, &iova, &length))
+		fault(wrong, "; ",
+		      "control_address_bits is %u, but a buffer of %zu bytes lies at %#llx (report it, or "
+		      "constraints.address_bits, before the first buffer)",
+		      (unsigned)bits, length, (unsigned long long)iova.bus);
+}
+
+static void find_contradictions(struct hba_controller *c, const struct hba_report *r, struct faults *wrong)
 {
 	uint64_t pool = r->max_tasks + r->internal_tasks + TMF_TASKS;
 
@@ -220,6 +239,7 @@ static void find_contradictions(const struct hba_controller *c, const struct hba
 	if (r->data_mode == HBA_DATA_REGION)
 		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which is for clients only; use HBA_DATA_DMA or HBA_DATA_CPU");
 	find_impossible_constraints(&r->constraints, r->data_mode == HBA_DATA_DMA, wrong);
+	find_memory_out_of_reach(c, r->control_address_bits, wrong);
 }
 
 /* Those that a CDB may have, up to `most` bytes: a bit for each. */

@@ -154,6 +154,7 @@ static void report_data(struct hba_report *report, const struct soft_wishes *w)
 
 	report->data_mode = (uint64_t)w->data;
 	report->constraints = *k;
+	report->control_address_bits = 64; /* HBA data are only for us: no rule about data is one for them */
 	if (w->data == HBA_DATA_DMA)
 		report->hba_data_size = sizeof(struct soft_task) + most * sizeof(struct iovec);
 }

@@ -273,6 +273,51 @@ static void report_resized(void **state)
 	refused_report(grow, sentence);
 }
 
+/* ---- memory taken before its limit was reported */
+
+static void take_a_buffer(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	char *sentence = d->of_test;
+	struct hba_mapping *m;
+
+	(void)t;
+	if (op != TEST_INITIALIZE)
+		return;
+	assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, 8192, 0, &m), 0);
+	if (!sentence[0])
+		snprintf(
+			sentence, 256,
+			"driver test, initialize: the report cannot be: control_address_bits is 32, but a buffer of 8192 bytes lies "
+			"at %#llx (report it, or constraints.address_bits, before the first buffer)",
+			(unsigned long long)hba_mapping_iova(m).bus);
+}
+
+static void reach_32_bits(struct hba_report *r)
+{
+	r->control_address_bits = 32;
+}
+
+static void data_reach_32_bits(struct hba_report *r)
+{
+	r->constraints.address_bits = 32;
+}
+
+static void memory_above_its_limit(void **state)
+{
+	void (*reports[])(struct hba_report * r) = { reach_32_bits, data_reach_32_bits };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct test_driver *d = test_driver_new();
+		char sentence[256] = "";
+
+		d->inside = take_a_buffer;
+		d->of_test = sentence;
+		d->report = reports[i];
+		refused(d, -EPROTO, sentence);
+	}
+}
+
 /* ---- what initialize returns */
 
 static void initialize_fails(void **state)
@@ -377,6 +422,7 @@ int main(void)
 		cmocka_unit_test(tmfs_without_manage),
 		cmocka_unit_test(report_resized),
 		cmocka_unit_test(initialize_fails),
+		cmocka_unit_test(memory_above_its_limit),
 		cmocka_unit_test(initialize_returns_a_count),
 		cmocka_unit_test(start_fails),
 		cmocka_unit_test(an_op_says_why),

@@ -194,6 +194,58 @@ static void imports_that_cannot_be(void **state)
 	test_down(d, c);
 }
 
+/* ---- how high it lies */
+
+struct height {
+	uint64_t data_bits, control_bits; /* HBA_UNSET: not reported */
+	unsigned bits;                    /* below which all of it lies */
+	unsigned low, high;               /* what was taken: below 4 GiB, and not */
+};
+
+static void note_height(struct height *h, struct hba_iova iova, size_t length)
+{
+	if ((iova.bus + length - 1) >> 32)
+		h->high++;
+	else
+		h->low++;
+}
+
+/* Ops run on another thread, so the test itself judges what was noted. */
+static void take_control_memory(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	struct height *h = d->of_test;
+	struct hba_mapping *m;
+
+	if (op == TEST_INITIALIZE) {
+		c->report.constraints.address_bits = h->data_bits;
+		c->report.control_address_bits = h->control_bits;
+		c->report.hba_data_size = 64;
+	}
+	if (op == TEST_MAP)
+		note_height(h, t->hba_iova, 64);
+	if ((op == TEST_MAP || op == TEST_START) && hba_mapping_create(c, HBA_DEVICE_BOTH, 4 << 20, 0, &m) == 0)
+		note_height(h, hba_mapping_iova(m), hba_mapping_length(m));
+}
+
+/* Without a bus an address is what a mapping of this process has, and those lie above 4 GiB unless they are asked to lie lower. */
+static void control_memory_lies_below_its_limit(void **state)
+{
+	struct height heights[] = {
+		{ 32, HBA_UNSET, 32, 0, 0 }, { 64, 32, 32, 0, 0 }, { 32, 64, 64, 0, 0 }, { 64, HBA_UNSET, 64, 0, 0 }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(heights); i++) {
+		struct test_driver *d = test_driver_new();
+
+		d->of_test = &heights[i];
+		d->inside = take_control_memory;
+		test_down(d, test_up(d));
+		assert_int_equal(heights[i].bits == 32 ? heights[i].high : heights[i].low, 0);
+		assert_true(heights[i].low + heights[i].high > 2);
+	}
+}
+
 /* ---- let go while it is used */
 
 static void waits_for_its_tasks(void **state)
@@ -227,6 +279,7 @@ int main(void)
 		cmocka_unit_test(impossible),
 		cmocka_unit_test(imported),
 		cmocka_unit_test(imports_that_cannot_be),
+		cmocka_unit_test(control_memory_lies_below_its_limit),
 		cmocka_unit_test(waits_for_its_tasks),
 	};
 
