@@ -226,8 +226,9 @@ static void take_regions(struct hba_report *r)
 static void data_by_region(void **state)
 {
 	(void)state;
-	refused_report(take_regions, "driver test, initialize: the report cannot be: data_mode is HBA_DATA_REGION, which needs the "
-				     "remote pair, and there is none yet");
+	refused_report(take_regions,
+		       "driver test, initialize: the report cannot be: data_mode is HBA_DATA_REGION, which is for clients "
+		       "only; use HBA_DATA_DMA or HBA_DATA_CPU");
 }
 
 static void manage_without_discover(struct hba_report *r)
