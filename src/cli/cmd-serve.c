@@ -6,17 +6,19 @@
 
 #include <stdlib.h>
 
-enum { KEY_NBD = 0x100, KEY_READ_ONLY, KEY_THREADS };
+enum { KEY_NBD = 0x100, KEY_READ_ONLY, KEY_THREADS, KEY_REOPEN };
 /*
  * nbdkit 1.32, Debian 12's, aborts when a client leaves with several of its requests out and more than one thread to answer them: so one
  * is what is safe. Clients that want more at once come with more connections.
  */
 enum { DEFAULT_THREADS = 1, MOST_THREADS = 1024 };
+enum { DEFAULT_REOPEN_S = 60, MOST_REOPEN_S = 86400 };
 
 struct arguments {
 	struct cli_common common;
 	const char *where;
-	uint64_t threads;
+	uint64_t threads, reopen_s;
+	struct notify notify;
 };
 
 static error_t take_threads(const char *text, uint64_t *ret_threads)
@@ -42,6 +44,9 @@ static error_t take(struct cli_common *common, int key, char *arg)
 		return 0;
 	case KEY_THREADS:
 		return take_threads(arg, &a->threads);
+	case KEY_REOPEN:
+		a->reopen_s = DEFAULT_REOPEN_S;
+		return arg ? cli_take_count("--reopen", arg, MOST_REOPEN_S, "seconds", &a->reopen_s) : 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -107,7 +112,10 @@ static int tell(const struct cli_session *s, const struct arguments *a, const st
 
 static int serve_at(struct cli_session *s, const struct arguments *a, const struct nbd_place *p)
 {
-	struct nbd_wishes wishes = { .common = &a->common, .threads = (unsigned)a->threads };
+	struct nbd_wishes wishes = { .common = &a->common,
+				     .threads = (unsigned)a->threads,
+				     .reopen_s = (unsigned)a->reopen_s,
+				     .alive_ms = a->notify.alive_ms };
 	struct nbd_server server;
 	struct json_object *o;
 	int r = nbd_start(p, &wishes, &server);
@@ -117,7 +125,9 @@ static int serve_at(struct cli_session *s, const struct arguments *a, const stru
 	if (r == 0)
 		r = tell(s, a, p, o);
 	if (r == 0)
-		r = nbd_wait(s, &server);
+		notify_send(&a->notify, "READY=1\nSTATUS=%s is served", s->uri);
+	if (r == 0)
+		r = nbd_wait(s, &server, &a->notify);
 	nbd_end(&server);
 	return r;
 }
@@ -144,12 +154,19 @@ static int run_serve(int argc, char **argv)
 		return r;
 	if (!a.where)
 		return cli_usage("serve how? Say --nbd unix:PATH or --nbd tcp:HOST:PORT");
-	return cli_with_signals(&a.common, serve, &a);
+	notify_begin(&a.notify);
+	r = cli_with_signals(&a.common, serve, &a);
+	notify_end(&a.notify);
+	return r;
 }
 
 static const struct argp_option options[] = {
 	{ "nbd", KEY_NBD, "WHERE", 0, "As NBD exports, at unix:PATH or tcp:HOST:PORT", 0 },
 	{ "read-only", KEY_READ_ONLY, NULL, 0, "Nobody may write", 0 },
+	{ "reopen", KEY_REOPEN, "SECONDS", OPTION_ARG_OPTIONAL,
+	  "A controller that is gone or dead is opened again, with waits from 1 second up to SECONDS (default: 60). Without this, serve "
+	  "ends then, with status 1",
+	  0 },
 	{ "threads", KEY_THREADS, "N", 0, "Requests of one connection that are out at once (default: 1)", 0 },
 	{ 0 },
 };

@@ -105,6 +105,8 @@ static void fill(struct arguments *a, const char *plugin, const struct nbd_wishe
 		add(a, "driver=%s", w->common->plugin);
 	add(a, "read-only=%d", w->common->read_only);
 	add(a, "verbose=%d", w->common->verbose);
+	add(a, "reopen=%u", w->reopen_s);
+	add(a, "alive-ms=%u", w->alive_ms);
 	add(a, "report=%d", REPORT_AT);
 	add(a, "leash=%d", LEASH_AT);
 }
@@ -157,7 +159,7 @@ static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LIST
 	raise_descriptor_limit();
 	if (place_descriptors(from))
 		execvp(a->words[0], a->words);
-	dprintf(from[REPORT_AT - LISTEN_AT], "{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}",
+	dprintf(from[REPORT_AT - LISTEN_AT], "{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}\n",
 		strerror(errno));
 	_exit(NOT_STARTED);
 }
@@ -209,32 +211,57 @@ static int await(struct cli_session *s, int fd)
 	return fds[1].revents == 0;
 }
 
-/* All of it, NUL behind. NULL: a signal came (s->signal), or no memory. The caller frees. */
-static char *read_report(struct cli_session *s, int fd)
+/* Bytes that came; 0: it was the end; or negative errno. */
+static ssize_t read_more(struct nbd_server *server)
 {
-	char *text = NULL, *more;
-	size_t n = 0, room = 0;
-	ssize_t got = 1;
+	size_t room = server->room ? server->room * 2 : BUFSIZ;
+	char *more;
+	ssize_t got;
 
-	while (got > 0) {
-		if (!await(s, fd) && cli_interrupted(s))
-			break;
-		if (n + 1 >= room) {
-			room = room ? room * 2 : BUFSIZ;
-			more = room <= MAX_REPORT ? realloc(text, room) : NULL;
-			if (!more)
-				break;
-			text = more;
-		}
-		got = read(fd, text + n, room - n - 1);
-		n += got > 0 ? (size_t)got : 0;
+	if (server->length + 1 >= server->room) {
+		more = room <= MAX_REPORT ? realloc(server->text, room) : NULL;
+		if (!more)
+			return -ENOMEM;
+		server->text = more;
+		server->room = room;
 	}
-	if (got != 0) {
-		free(text);
+	got = read(server->report, server->text + server->length, server->room - server->length - 1);
+	if (got < 0)
+		return -errno;
+	server->length += (size_t)got;
+	server->text[server->length] = '\0';
+	return got;
+}
+
+/* The object of the first whole line, which is taken out. NULL: there is none yet. */
+static struct json_object *take_line(struct nbd_server *server)
+{
+	char *end = server->length ? memchr(server->text, '\n', server->length) : NULL;
+	struct json_object *o = NULL;
+	size_t n;
+
+	if (!end)
 		return NULL;
+	n = (size_t)(end - server->text) + 1;
+	*end = '\0';
+	o = json_tokener_parse(server->text);
+	server->length -= n;
+	memmove(server->text, server->text + n, server->length + 1);
+	return o ? o : json_object_new_object();
+}
+
+/* NULL: a signal came (s->signal), it has ended, or no memory. */
+static struct json_object *read_report(struct cli_session *s, struct nbd_server *server)
+{
+	struct json_object *o;
+
+	while (!(o = take_line(server))) {
+		if (!await(s, server->report) && cli_interrupted(s))
+			return NULL;
+		if (read_more(server) <= 0)
+			return NULL;
 	}
-	text[n] = '\0';
-	return text;
+	return o;
 }
 
 static int say_end(int status)
@@ -256,14 +283,10 @@ static int reap(struct nbd_server *server)
 
 int nbd_hear(struct cli_session *s, struct nbd_server *server, struct json_object **ret_object)
 {
-	autofree char *text = read_report(s, server->report);
-	struct json_object *o, *error;
+	struct json_object *o = read_report(s, server), *error;
 
-	if (!text)
-		return s->signal ? cli_say_interrupted(s, "start") : cli_fail("%s: the list of exports cannot be read", s->uri);
-	o = json_tokener_parse(text);
 	if (!o)
-		return say_end(reap(server));
+		return s->signal ? cli_say_interrupted(s, "start") : say_end(reap(server));
 	if (!json_object_object_get_ex(o, "error", &error)) {
 		*ret_object = o;
 		return 0;
@@ -271,6 +294,47 @@ int nbd_hear(struct cli_session *s, struct nbd_server *server, struct json_objec
 	cli_fail("%s", json_object_get_string(error));
 	json_object_put(o);
 	return CLI_FAILED;
+}
+
+/* ---- its news --------------------------------------------------------------------------------------------------------- */
+
+static void tell_lost(const struct cli_session *s, struct nbd_server *server, const struct notify *n, struct json_object *o)
+{
+	const char *sentence = json_object_get_string(json_object_object_get(o, "lost"));
+	struct json_object *retry = json_object_object_get(o, "retry");
+
+	if (retry)
+		cli_fail("%s: %s; it is opened again in %d s, until then requests fail", s->uri, sentence,
+			 json_object_get_int(retry));
+	else
+		cli_fail("%s: %s; the server ends", s->uri, sentence);
+	server->lost = server->lost || !retry;
+	notify_send(n, "STATUS=%s: %s%s", s->uri, sentence, retry ? "; it is opened again" : "");
+}
+
+static void take_news(const struct cli_session *s, struct nbd_server *server, const struct notify *n, struct json_object *o)
+{
+	if (json_object_object_get_ex(o, "alive", NULL)) {
+		notify_send(n, "WATCHDOG=1");
+	} else if (json_object_object_get_ex(o, "lost", NULL)) {
+		tell_lost(s, server, n, o);
+	} else if (json_object_object_get_ex(o, "error", NULL)) {
+		cli_fail("%s", json_object_get_string(json_object_object_get(o, "error")));
+	} else if (json_object_object_get_ex(o, "exports", NULL)) {
+		fprintf(stderr, "hbakit: %s: opened again, and served\n", s->uri);
+		notify_send(n, "STATUS=%s is served", s->uri);
+	}
+	json_object_put(o);
+}
+
+static void hear_news(const struct cli_session *s, struct nbd_server *server, const struct notify *n)
+{
+	struct json_object *o;
+
+	if (read_more(server) <= 0)
+		cleanup_close(&server->report);
+	while ((o = take_line(server)))
+		take_news(s, server, n, o);
 }
 
 /* ---- its end ---------------------------------------------------------------------------------------------------------- */
@@ -295,19 +359,28 @@ static void offer_to_kill(const struct cli_session *s, struct nbd_server *server
 	server->offered = true;
 }
 
-int nbd_wait(const struct cli_session *s, struct nbd_server *server)
+int nbd_wait(const struct cli_session *s, struct nbd_server *server, const struct notify *notify)
 {
-	struct pollfd fds[] = { { .fd = server->pidfd, .events = POLLIN }, { .fd = s->signal_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = server->pidfd, .events = POLLIN },
+				{ .fd = s->signal_fd, .events = POLLIN },
+				{ .fd = server->report, .events = POLLIN } };
 	int n, status;
 
 	do {
+		fds[2].fd = server->report;
 		n = poll(fds, ARRAY_SIZE(fds), server->told ? PATIENCE_MS : -1);
-		if (n > 0 && fds[1].revents)
+		if (n > 0 && fds[2].revents)
+			hear_news(s, server, notify);
+		if (n > 0 && fds[1].revents) {
+			notify_send(notify, "STOPPING=1");
 			tell_to_end(s, server);
+		}
 		if (n == 0)
 			offer_to_kill(s, server);
 	} while (!(n > 0 && fds[0].revents));
 	status = reap(server);
+	if (server->lost)
+		return CLI_FAILED;
 	return server->told && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : say_end(status);
 }
 
@@ -323,4 +396,6 @@ void nbd_end(struct nbd_server *server)
 		reap(server);
 	cleanup_close(&server->pidfd);
 	cleanup_close(&server->report);
+	free(server->text);
+	server->text = NULL;
 }

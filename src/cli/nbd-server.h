@@ -4,6 +4,7 @@
 #define CLI_NBD_SERVER_H
 
 #include "cli/cli.h"
+#include "cli/notify.h"
 
 #include <sys/types.h>
 
@@ -20,8 +21,11 @@ struct nbd_place {
 struct nbd_server {
 	pid_t pid; /* 0: none */
 	int pidfd;
-	int leash;    /* let go of, and it ends */
-	int report;   /* the plugin's words come here */
+	int leash;  /* let go of, and it ends */
+	int report; /* the plugin's words come here, a JSON object in each line */
+	char *text; /* what has come of them and is not read yet */
+	size_t length, room;
+	bool lost;    /* its controller, for good: told */
 	bool told;    /* to end */
 	bool offered; /* to be killed: it takes long */
 };
@@ -30,6 +34,8 @@ struct nbd_server {
 struct nbd_wishes {
 	const struct cli_common *common;
 	unsigned threads;
+	unsigned reopen_s; /* a controller that is lost is opened again, with waits up to this; 0: it is not */
+	unsigned alive_ms; /* how often the plugin is to report that it lives; 0: never */
 };
 
 /** nbd_listen() - "unix:PATH" or "tcp:HOST:PORT". A socket that nobody listens on any more is replaced. 0, or an exit status, told. */
@@ -43,8 +49,8 @@ char *nbd_uri(const struct nbd_place *p, const char *name);
 int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_server *ret_server);
 /** nbd_hear() - What the plugin says once its controller is up. 0 and the object, the caller's; or CLI_FAILED, told. */
 int nbd_hear(struct cli_session *s, struct nbd_server *server, struct json_object **ret_object);
-/** nbd_wait() - Until it ends, by itself or by a signal to us. 0: told to, and in order; or CLI_FAILED, told. */
-int nbd_wait(const struct cli_session *s, struct nbd_server *server);
+/** nbd_wait() - Until it ends, by itself or by a signal to us; its news are passed on. 0: told to, and in order; or CLI_FAILED, told. */
+int nbd_wait(const struct cli_session *s, struct nbd_server *server, const struct notify *n);
 /** nbd_end() - Whatever became of it: it is gone afterwards. */
 void nbd_end(struct nbd_server *server);
 

@@ -31,6 +31,7 @@ without examples/ram-disk.h 'examples/ram-disk.h: No such file'
 without hbakit/driver-guide.md 'driver-guide.md: No such file'
 without libhbakit.so 'cannot find -lhbakit'
 without bin/hbakit 'not one bin/hbakit'
+! $nbd || without system/hbakit@.service 'not one system/hbakit@.service'
 ! $nbd || without nbdkit/plugins/nbdkit-hbakit-plugin.so 'not one nbdkit/plugins/nbdkit-hbakit-plugin.so'
 
 echo >>"$(find "$tmp/root" -path '*/hbakit/pci.h')"

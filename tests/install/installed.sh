@@ -55,6 +55,7 @@ for page in application-guide.md driver-guide.md from-driverkit.md; do
 done
 
 at bash-completion/completions/hbakit.bash >/dev/null
+! $nbd || at system/hbakit@.service >/dev/null
 for page in "$source"/docs/man/*.[1-9] hbakit-driver.7; do
   installed=$(find "$root" -path "*/man/man${page##*.}/${page##*/}*")
   [ -n "$installed" ] || fail "${page##*/} is not installed: see docs/man/meson.build"

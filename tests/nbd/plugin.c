@@ -82,6 +82,13 @@ int nbdkit_parse_int(const char *what, const char *text, int *ret_number)
 	return 0;
 }
 
+int nbdkit_parse_unsigned(const char *what, const char *text, unsigned *ret_number)
+{
+	(void)what;
+	*ret_number = (unsigned)atoi(text);
+	return 0;
+}
+
 const char *nbdkit_strdup_intern(const char *text)
 {
 	static _Thread_local char kept[TEXT];

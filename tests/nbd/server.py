@@ -7,6 +7,8 @@ import random
 import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +20,8 @@ GIVING_BACK_S = 30
 MIB = 1 << 20
 WARM = 8  # clients at once, after which the C library keeps about as many stacks as it ever does: 40 MiB
 MOST_KIB = 512  # for each client that has been there: for a hundred more than those stacks, and half of a leak of 1 MiB
+OPTION, CLIENT_FLAGS, OPT_GO = 0x49484156454F5054, 3, 7
+REQUEST, READ, WRITE = 0x25609513, 0, 1
 os.environ['PATH'] += ':/usr/sbin:/sbin'
 
 
@@ -48,6 +52,57 @@ def image(name, mib, seed=None):
 def children(pid):
     with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
         return list(map(int, f.read().split()))
+
+
+def pull(s, n):
+    data = b''
+    while len(data) < n:
+        more = s.recv(n - len(data))
+        assert more, 'the server hung up'
+        data += more
+    return data
+
+
+def shake_hands(path='nbd.sock', name=b''):
+    """A connection in the middle of which one can leave; no client is as rude as that."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(TIMEOUT_S)
+    s.connect(path)
+    pull(s, 18)
+    data = struct.pack('>I', len(name)) + name + struct.pack('>H', 0)
+    s.sendall(struct.pack('>IQII', CLIENT_FLAGS, OPTION, OPT_GO, len(data)) + data)
+    while True:
+        _, _, kind, length = struct.unpack('>QIII', pull(s, 20))
+        pull(s, length)
+        if kind == 1:
+            return s
+        assert kind < 1 << 31, f'refused: {kind:x}'
+
+
+def request(kind, offset, length, handle=1, flags=0):
+    return struct.pack('>IHHQQI', REQUEST, flags, kind, handle, offset, length)
+
+
+def reply(s):
+    magic, error, handle = struct.unpack('>IIQ', pull(s, 16))
+    assert magic == 0x67446698, hex(magic)
+    return error, handle
+
+
+def eventually(condition):
+    until = time.monotonic() + TIMEOUT_S
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    return condition()
+
+
+def has_ended(pid):
+    """Gone, or dead and nobody's to wait for."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            return f.read().rsplit(') ', 1)[1][0] == 'Z'
+    except FileNotFoundError:
+        return True
 
 
 class Holds(NamedTuple):

@@ -13,7 +13,7 @@ import time
 import unittest
 
 import server
-from server import MIB, call
+from server import MIB, READ, WRITE, call, eventually, has_ended, pull, reply, request, shake_hands
 
 HBAKIT = os.path.abspath(sys.argv[1])
 PLUGIN = f'{os.path.dirname(HBAKIT)}/../frontends/nbd/nbdkit-hbakit-plugin.so'
@@ -21,60 +21,6 @@ CONNECTIONS = 1000
 LOW_LIMIT = 64
 VANISHING = 500 if 'long' in sys.argv else 100
 del sys.argv[1:2 + ("long" in sys.argv)]
-
-OPTION, CLIENT_FLAGS, OPT_GO = 0x49484156454F5054, 3, 7
-REQUEST, READ, WRITE = 0x25609513, 0, 1
-
-
-def pull(s, n):
-    data = b''
-    while len(data) < n:
-        more = s.recv(n - len(data))
-        assert more, 'the server hung up'
-        data += more
-    return data
-
-
-def shake_hands(path='nbd.sock', name=b''):
-    """A connection in the middle of which one can leave; no client is as rude as that."""
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(server.TIMEOUT_S)
-    s.connect(path)
-    pull(s, 18)
-    data = struct.pack('>I', len(name)) + name + struct.pack('>H', 0)
-    s.sendall(struct.pack('>IQII', CLIENT_FLAGS, OPTION, OPT_GO, len(data)) + data)
-    while True:
-        _, _, kind, length = struct.unpack('>QIII', pull(s, 20))
-        pull(s, length)
-        if kind == 1:
-            return s
-        assert kind < 1 << 31, f'refused: {kind:x}'
-
-
-def request(kind, offset, length, handle=1, flags=0):
-    return struct.pack('>IHHQQI', REQUEST, flags, kind, handle, offset, length)
-
-
-def reply(s):
-    magic, error, handle = struct.unpack('>IIQ', pull(s, 16))
-    assert magic == 0x67446698, hex(magic)
-    return error, handle
-
-
-def eventually(condition):
-    until = time.monotonic() + server.TIMEOUT_S
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.02)
-    return condition()
-
-
-def has_ended(pid):
-    """Gone, or dead and nobody's to wait for."""
-    try:
-        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
-            return f.read().rsplit(') ', 1)[1][0] == 'Z'
-    except FileNotFoundError:
-        return True
 
 
 class Trouble(unittest.TestCase):

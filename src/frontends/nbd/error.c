@@ -17,8 +17,11 @@ static const struct {
 	{ ENODEV, ESHUTDOWN, ESHUTDOWN, "the unit or its controller is gone" },
 	{ ENOMEDIUM, ESHUTDOWN, ESHUTDOWN, "the medium was taken out" },
 	{ ESTALE, ESHUTDOWN, ESHUTDOWN, "another disk is in its place: connect anew for that one" },
+	{ ENXIO, ESHUTDOWN, ESHUTDOWN,
+	  "since the controller was opened again, this disk is not there: by serial number or VPD 83, and by size" },
 	{ EROFS, EPERM, EPERM, "the unit is write-protected" },
 	{ EBADE, EPERM, EPERM, "somebody else has reserved the unit" },
+
 	{ ENOSPC, ENOSPC, ENOSPC, "the thin unit's pool is full" },
 	{ ERANGE, EINVAL, ENOSPC, "that is beyond the unit's end" },
 	{ EINVAL, EINVAL, EINVAL, "those are not whole blocks, or the unit refuses a field of the command" },

@@ -22,9 +22,13 @@ struct turn {
 /** struct turns - Of one controller, which has been started. The lock is held for a few lines at a time, never while the loop runs. */
 struct turns {
 	struct hba_controller *controller;
+	int kick;             /* an eventfd of the keeper's: written to when the loop is taken while it is watched */
 	pthread_mutex_t lock; /* what follows, and every turn in the line */
 	struct turn line;     /* a ring: who waits, oldest first */
 	bool led;
+	bool watched;           /* nobody leads, the controller is armed, and the keeper sleeps on its descriptor */
+	unsigned long requests; /* that have come so far. Read as an atomic */
+	unsigned long steps;    /* odd: in a turn of the loop, which one may be stuck in. Atomic */
 };
 
 /** struct turns_request - Fill `io`, all but done. */
@@ -35,12 +39,17 @@ struct turns_request {
 	struct turn turn;
 };
 
-void turns_init(struct turns *t, struct hba_controller *c);
+/** turns_init() - The calling thread is the controller's loop, and leaves it. `kick`: an eventfd, the caller's. */
+void turns_init(struct turns *t, struct hba_controller *c, int kick);
 void turns_fini(struct turns *t);
 /** turns_do() - Submit and wait. Any thread. The request's error. */
 int turns_do(struct turns *t, struct turns_request *r);
-/** turns_lead() - Be the loop for as long as `work` lasts: for what is the loop's to ask. Waits for its turn. Any thread. */
-void turns_lead(struct turns *t, void (*work)(void *arg), void *arg);
+/** turns_lead() - Be the loop for as long as `work` lasts. Any thread. False: its turn did not come within `ms`. */
+bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms);
+/** turns_watch() - In `work`: the controller is armed, and kick is written to when the loop is taken next. False: others wait. */
+bool turns_watch(struct turns *t);
+/** turns_run() - hba_controller_run(), counted. The loop. */
+int turns_run(struct turns *t, unsigned budget);
 
 /* ---- units.c: what is exported, and under which name ------------------------------------------------------------------ */
 
@@ -50,22 +59,33 @@ enum { UNIT_ADDRESS = 48 }; /* twenty digits, a colon, sixteen hex digits, and r
 struct unit {
 	struct hba_lun *lun;
 	char *name;
+	char *identity;             /* VPD 83's best name, or vendor, product and serial number; empty: it has neither */
 	char address[UNIT_ADDRESS]; /* "0:1": target and LUN */
+	bool carried;               /* NBD can carry it */
 };
 
-/** struct units - All of them, in the order of target and LUN. Any thread. */
-struct units {
-	pthread_mutex_t lock; /* what follows */
+/** struct unit_list - In the order of target and LUN. */
+struct unit_list {
 	struct unit *unit;
 	size_t n;
 };
 
-/** struct export - A unit as a client has it: as it was when the client came. */
+/** struct units - All of them. Any thread. */
+struct units {
+	pthread_mutex_t lock;   /* what follows */
+	struct unit_list now;   /* behind the controller that is open */
+	struct unit_list known; /* which disk was first seen at each address, before a controller was opened again. No luns */
+	unsigned epoch;         /* how often that was */
+};
+
+/** struct export - A unit as a client has it: as it was when the client came, but for the first two, which units_renew() brings up to date. */
 struct export
 {
 	struct hba_lun *lun;
+	unsigned epoch;
 	struct hba_lun_info info;
-	char *name;
+	char *name, *identity;
+	char address[UNIT_ADDRESS];
 };
 
 void units_init(struct units *u);
@@ -74,8 +94,12 @@ void units_fini(struct units *u);
 int units_refresh(struct units *u, struct hba_controller *c);
 /** units_why_not() - Why a disk cannot be exported; NULL: it can. */
 const char *units_why_not(const struct hba_lun_info *info);
-/** units_open() - By name, by address, or the first one (""). 0; -ENOENT; -ENOMEM. */
+/** units_forget() - The controller is about to be closed; which disk was where is remembered. -ENOMEM: not all of it. */
+int units_forget(struct units *u);
+/** units_open() - By name, by address, or the first one (""). 0; -ENOENT; -ENXIO: that was another disk before; -ENOMEM. */
 int units_open(struct units *u, const char *name, struct export **ret_export);
+/** units_renew() - Find the export's disk behind a controller that was opened again. 0; -ENXIO: it is not, or not as large. */
+int units_renew(struct units *u, struct export *e);
 void units_close(struct export *e);
 /** units_each() - Of those that can be exported, until one is refused: what `each` returned last, else 0. */
 int units_each(struct units *u, int (*each)(const struct unit *unit, const struct hba_lun_info *info, void *arg), void *arg);
@@ -104,9 +128,54 @@ void leash_hang_up(const struct leash *l);
 
 /* ---- report.c: what `hbakit serve` hears -------------------------------------------------------------------------------- */
 
-/** report_ready() - One JSON object with the exports, into the descriptor, which it closes. -1: nobody listens. */
+/*
+ * Lines, each a JSON object: "exports", when clients may come, and when a controller was opened again; "error", why there are none;
+ * "lost", with the sentence, and "retry", in how many seconds it is opened again (absent: never); "alive". fd -1: nobody listens.
+ */
 void report_ready(int fd, const struct hba_controller *c, struct units *u);
-/** report_failed() - One with the sentence. */
 void report_failed(int fd, const char *sentence);
+void report_lost(int fd, const char *sentence, unsigned retry_s);
+void report_alive(int fd);
+
+/* ---- keeper.c: the controller, kept for as long as there are clients ------------------------------------------------------- */
+
+/** struct keeper - Of a process: one controller, which may be opened more than once. */
+struct keeper {
+	struct hba_options options;
+	const char *uri;
+	int report; /* a descriptor; -1: nobody listens */
+	struct leash leash;
+	unsigned alive_ms;     /* how often it is reported that the loop goes round; 0: never */
+	unsigned most_retry_s; /* a lost controller is opened again, with waits up to this; 0: it is the end */
+	struct units units;
+	/* private: */
+	pthread_rwlock_t using;            /* what follows. Held for reading during each request */
+	struct hba_controller *controller; /* NULL: lost */
+	struct turns turns;
+	/* the thread's own */
+	pthread_t thread;
+	bool up, quit;
+	int kick;     /* an eventfd */
+	bool hung_up; /* on clients, as the leash was cut */
+	bool asleep;  /* the controller is armed, and watched */
+	bool is_lost;
+	char sentence[512];       /* why */
+	unsigned long seen, step; /* of turns: at the last look */
+	uint64_t alive_at, opened_at;
+	unsigned retry_s;
+};
+
+/** keeper_try() - Open, start and close: is all well? 0, or -1, told. */
+int keeper_try(struct keeper *k);
+/** keeper_begin() - Bring the controller up, and keep it from a thread. 0, or -1, told. The units must have been set up. */
+int keeper_begin(struct keeper *k);
+/** keeper_end() - Harmless on one that has not begun. */
+void keeper_end(struct keeper *k);
+/** keeper_do() - Submit a request of that export and wait. Any thread. The request's error; -ENODEV while the controller is lost. */
+int keeper_do(struct keeper *k, struct export *e, struct turns_request *r);
+/** keeper_hold() - Until keeper_release(), units may be looked at. Any thread, for a moment. */
+void keeper_hold(struct keeper *k);
+void keeper_release(struct keeper *k);
+bool keeper_is_lost(struct keeper *k);
 
 #endif

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -25,25 +24,16 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-enum { CHORES_MS = 100, MS_PER_S = 1000, RUN_BUDGET = 64, MOST_TURNS = 64 };
 enum { MOST_EXTENTS = 31 }; /* what one command brings */
 enum { USUAL_BLOCK = 4096, MOST_PREFERRED = 32 << 20, MOST_DATA = 32 << 20 };
 
 /* nbdkit has one of each plugin, and gives its functions no pointer: so this is the process's. */
 static struct {
-	struct hba_options options;
-	char *uri, *driver; /* options.plugin points at `driver` */
-	int report;         /* a descriptor; -1: nobody listens */
-	int folder;         /* the one of whoever started us; -1: not known */
-	struct leash leash;
-	struct hba_controller *controller;
-	struct turns turns;
-	struct units units;
-	pthread_t keeper;
-	pthread_mutex_t keeper_lock; /* what follows */
-	pthread_cond_t keeper_changed;
-	bool keeper_up, keeper_quit;
-} nbd = { .report = -1, .folder = -1, .leash.fd = -1 };
+	struct keeper keeper;
+	char *uri, *driver; /* which keeper.options.plugin points at */
+	bool up;
+	int folder; /* the one of whoever started us; -1: not known */
+} nbd = { .keeper = { .report = -1, .kick = -1, .leash.fd = -1 }, .folder = -1 };
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------- */
 
@@ -69,9 +59,9 @@ static int take_flag(bool *to, const char *value)
 /* Not for a child of the driver's: who reads it would wait for that one's end, too. */
 static int take_report(const char *value)
 {
-	if (nbdkit_parse_int("report", value, &nbd.report) < 0)
+	if (nbdkit_parse_int("report", value, &nbd.keeper.report) < 0)
 		return -1;
-	if (fcntl(nbd.report, F_SETFD, FD_CLOEXEC) == 0)
+	if (fcntl(nbd.keeper.report, F_SETFD, FD_CLOEXEC) == 0)
 		return 0;
 	nbdkit_error("report=%s: not a descriptor", value);
 	return -1;
@@ -83,7 +73,7 @@ static int take_leash(const char *value)
 
 	if (nbdkit_parse_int("leash", value, &fd) < 0)
 		return -1;
-	if (leash_take(&nbd.leash, fd) == 0)
+	if (leash_take(&nbd.keeper.leash, fd) == 0)
 		return 0;
 	nbdkit_error("leash=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
 	return -1;
@@ -101,8 +91,8 @@ static int take_verbose(const char *value)
 	bool verbose = false;
 	int r = take_flag(&verbose, value);
 
-	nbd.options.log = verbose ? print_log : NULL;
-	nbd.options.log_level = HBA_LOG_DEBUG;
+	nbd.keeper.options.log = verbose ? print_log : NULL;
+	nbd.keeper.options.log_level = HBA_LOG_DEBUG;
 	return r;
 }
 
@@ -113,14 +103,18 @@ static int nbd_config(const char *key, const char *value)
 	if (strcmp(key, "driver") == 0)
 		return take_text(&nbd.driver, value);
 	if (strcmp(key, "read-only") == 0)
-		return take_flag(&nbd.options.read_only, value);
+		return take_flag(&nbd.keeper.options.read_only, value);
 	if (strcmp(key, "verbose") == 0)
 		return take_verbose(value);
 	if (strcmp(key, "report") == 0)
 		return take_report(value);
 	if (strcmp(key, "leash") == 0)
 		return take_leash(value);
-	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only= and verbose=", key);
+	if (strcmp(key, "alive-ms") == 0)
+		return nbdkit_parse_unsigned("alive-ms", value, &nbd.keeper.alive_ms);
+	if (strcmp(key, "reopen") == 0)
+		return nbdkit_parse_unsigned("reopen", value, &nbd.keeper.most_retry_s);
+	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only=, reopen= and verbose=", key);
 	return -1;
 }
 
@@ -134,164 +128,12 @@ static int nbd_config_complete(void)
 
 /* ---- the controller --------------------------------------------------------------------------------------------------- */
 
-/* `hbakit serve` has a voice of its own. */
-static int say_failed(const char *sentence)
+static void set_up(void)
 {
-	if (nbd.report >= 0)
-		report_failed(nbd.report, sentence);
-	else
-		nbdkit_error("%s", sentence);
-	nbd.report = -1;
-	return -1;
-}
-
-/* What lay in nbdkit's buffer was another client's. */
-static bool reads_are_undefined(const struct hba_controller *c)
-{
-	struct hba_property p;
-
-	for (unsigned i = 0; hba_property_get(c, HBA_NO_TARGET, i, &p) == 0; i++)
-		if (strcmp(p.key, "Undefined Reads") == 0 && p.type == HBA_NUMBER && p.value.number)
-			return true;
-	return false;
-}
-
-static int bring_up(void)
-{
-	char sentence[512];
-
-	nbd.options.size = sizeof(nbd.options);
-	nbd.options.plugin = nbd.driver;
-	if (hba_controller_open(nbd.uri, &nbd.options, &nbd.controller) < 0 || hba_controller_start(nbd.controller) < 0)
-		return say_failed(hba_error());
-	if (reads_are_undefined(nbd.controller)) {
-		snprintf(sentence, sizeof(sentence),
-			 "%s: its reads leave the buffer as it was, so that one client would see another's data; it is for "
-			 "measuring, not for serving",
-			 nbd.uri);
-		return say_failed(sentence);
-	}
-	return units_refresh(&nbd.units, nbd.controller) < 0 ? say_failed("no memory for the list of units") : 0;
-}
-
-static bool is_news_of_units(const struct hba_event *e)
-{
-	return e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_LUN_CAME || e->kind == HBA_EVENT_LUN_CHANGED ||
-	       e->kind == HBA_EVENT_LUN_LEFT;
-}
-
-static bool is_trouble(const struct hba_event *e)
-{
-	return (e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD)) || e->kind == HBA_EVENT_RECOVERY ||
-	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT ||
-	       e->kind == HBA_EVENT_WRITES_LOST;
-}
-
-static void hear_events(void)
-{
-	struct hba_event e;
-	bool refresh = false;
-
-	while (hba_event_next(nbd.controller, &e) > 0) {
-		if (is_trouble(&e))
-			nbdkit_error("%s: %s", nbd.uri, e.text);
-		else
-			nbdkit_debug("%s: %s", nbd.uri, e.text);
-		refresh = refresh || is_news_of_units(&e);
-	}
-	if (refresh && units_refresh(&nbd.units, nbd.controller) < 0)
-		nbdkit_error("no memory for the list of units: it is as it was");
-}
-
-/* While no client wants anything the loop stands still; but units come and leave, and deadlines pass. */
-static void do_chores(void *arg)
-{
-	(void)arg;
-	for (unsigned i = 0; i < MOST_TURNS && hba_controller_run(nbd.controller, RUN_BUDGET) > 0; i++)
-		;
-	hear_events();
-}
-
-static struct timespec after_ms(long ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / MS_PER_S;
-	t.tv_nsec += ms % MS_PER_S * (1000000000L / MS_PER_S);
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
-		t.tv_sec++;
-	}
-	return t;
-}
-
-static bool nap(void)
-{
-	struct timespec until = after_ms(CHORES_MS);
-	bool quit;
-
-	pthread_mutex_lock(&nbd.keeper_lock);
-	while (!nbd.keeper_quit && pthread_cond_timedwait(&nbd.keeper_changed, &nbd.keeper_lock, &until) == 0)
-		;
-	quit = nbd.keeper_quit;
-	pthread_mutex_unlock(&nbd.keeper_lock);
-	return !quit;
-}
-
-static void *keeper_main(void *arg)
-{
-	(void)arg;
-	while (nap()) {
-		if (leash_is_cut(&nbd.leash)) {
-			nbdkit_shutdown();
-			leash_hang_up(&nbd.leash);
-		}
-		turns_lead(&nbd.turns, do_chores, NULL);
-	}
-	return NULL;
-}
-
-static int start_keeper(void)
-{
-	pthread_condattr_t monotonic;
-
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&nbd.keeper_lock, NULL);
-	pthread_cond_init(&nbd.keeper_changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	nbd.keeper_up = pthread_create(&nbd.keeper, NULL, keeper_main, NULL) == 0;
-	return nbd.keeper_up ? 0 : say_failed("no thread can be started");
-}
-
-static void stop_keeper(void)
-{
-	if (!nbd.keeper_up)
-		return;
-	pthread_mutex_lock(&nbd.keeper_lock);
-	nbd.keeper_quit = true;
-	pthread_cond_signal(&nbd.keeper_changed);
-	pthread_mutex_unlock(&nbd.keeper_lock);
-	pthread_join(nbd.keeper, NULL);
-	nbd.keeper_up = false;
-}
-
-static void close_controller(void)
-{
-	hba_controller_close(nbd.controller);
-	nbd.controller = NULL;
-}
-
-static void take_down(void)
-{
-	stop_keeper();
-	if (!nbd.controller)
-		return;
-	hba_controller_take_loop(nbd.controller);
-	if (hba_controller_stop(nbd.controller) < 0)
-		nbdkit_error("%s", hba_error());
-	close_controller();
+	nbd.keeper.uri = nbd.uri;
+	nbd.keeper.options.size = sizeof(nbd.keeper.options);
+	nbd.keeper.options.plugin = nbd.driver;
+	units_init(&nbd.keeper.units);
 }
 
 /* The last time that anybody sees what we say. Who reads a report hears it later, too: then once is enough. */
@@ -300,12 +142,11 @@ static int nbd_get_ready(void)
 	int r;
 
 	nbd.folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (nbd.report >= 0)
+	if (nbd.keeper.report >= 0)
 		return 0;
-	units_init(&nbd.units);
-	r = bring_up();
-	close_controller();
-	units_fini(&nbd.units);
+	set_up();
+	r = keeper_try(&nbd.keeper);
+	units_fini(&nbd.keeper.units);
 	return r;
 }
 
@@ -324,36 +165,27 @@ static void go_back(void)
 static int nbd_after_fork(void)
 {
 	go_back();
-	units_init(&nbd.units);
-	if (bring_up() < 0) {
-		close_controller();
-		return -1;
-	}
-	turns_init(&nbd.turns, nbd.controller);
-	if (start_keeper() < 0) {
-		take_down();
-		return -1;
-	}
-	report_ready(nbd.report, nbd.controller, &nbd.units);
-	return 0;
+	set_up();
+	nbd.up = keeper_begin(&nbd.keeper) == 0;
+	if (!nbd.up)
+		units_fini(&nbd.keeper.units);
+	return nbd.up ? 0 : -1;
 }
 
 static void nbd_cleanup(void)
 {
-	bool was_up = nbd.controller;
-
-	take_down();
-	if (was_up) {
-		turns_fini(&nbd.turns);
-		units_fini(&nbd.units);
-	}
+	if (!nbd.up)
+		return;
+	keeper_end(&nbd.keeper);
+	units_fini(&nbd.keeper.units);
+	nbd.up = false;
 }
 
 static void nbd_unload(void)
 {
 	free(nbd.uri);
 	free(nbd.driver);
-	leash_fini(&nbd.leash);
+	leash_fini(&nbd.keeper.leash);
 }
 
 /* ---- exports ---------------------------------------------------------------------------------------------------------- */
@@ -369,9 +201,24 @@ static int list_unit(const struct unit *unit, const struct hba_lun_info *info, v
 
 static int nbd_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
+	int r;
+
 	(void)readonly;
 	(void)is_tls;
-	return units_each(&nbd.units, list_unit, exports);
+	keeper_hold(&nbd.keeper);
+	r = units_each(&nbd.keeper.units, list_unit, exports);
+	keeper_release(&nbd.keeper);
+	return r;
+}
+
+static int open_unit(const char *name, struct export **ret_export)
+{
+	int r;
+
+	keeper_hold(&nbd.keeper);
+	r = keeper_is_lost(&nbd.keeper) ? -ENODEV : units_open(&nbd.keeper.units, name, ret_export);
+	keeper_release(&nbd.keeper);
+	return r;
 }
 
 static const char *nbd_default_export(int readonly, int is_tls)
@@ -381,7 +228,7 @@ static const char *nbd_default_export(int readonly, int is_tls)
 
 	(void)readonly;
 	(void)is_tls;
-	if (units_open(&nbd.units, "", &e) < 0)
+	if (open_unit("", &e) < 0)
 		return "";
 	name = nbdkit_strdup_intern(e->name);
 	units_close(e);
@@ -393,8 +240,8 @@ static void *refuse_export(const char *name, int error)
 	if (error == -ENOENT)
 		nbdkit_error("%s: no unit is called '%s': `nbdinfo --list' tells those there are", nbd.uri, name);
 	else
-		nbdkit_error("%s: %s: %s", nbd.uri, name, strerror(-error));
-	nbdkit_set_error(-error);
+		nbdkit_error("%s: '%s' is refused: %s", nbd.uri, name, nbd_error_words(error));
+	nbdkit_set_error(error == -ENOENT ? ENOENT : nbd_error(error, true));
 	return NULL;
 }
 
@@ -402,7 +249,7 @@ static void *nbd_open(int readonly)
 {
 	const char *name = nbdkit_export_name(), *why;
 	struct export *e;
-	int r = name ? units_open(&nbd.units, name, &e) : -ENOMEM;
+	int r = name ? open_unit(name, &e) : -ENOMEM;
 
 	if (r < 0)
 		return refuse_export(name ? name : "", r);
@@ -412,7 +259,7 @@ static void *nbd_open(int readonly)
 		units_close(e);
 		return NULL;
 	}
-	e->info.read_only = e->info.read_only || readonly || nbd.options.read_only;
+	e->info.read_only = e->info.read_only || readonly || nbd.keeper.options.read_only;
 	return e;
 }
 
@@ -474,15 +321,13 @@ static int nbd_can_fua(void *handle)
 
 /* ---- requests --------------------------------------------------------------------------------------------------------- */
 
-static struct turns_request request(const struct export *e, enum hba_disk_op op, uint64_t offset, uint64_t length, uint32_t flags)
+static struct turns_request request(enum hba_disk_op op, uint64_t offset, uint64_t length, uint32_t flags)
 {
-	return (struct turns_request) { .io = { .lun = e->lun,
-						.op = op,
+	return (struct turns_request) { .io = { .op = op,
 						.flags = flags & NBDKIT_FLAG_FUA ? HBA_DISK_FUA : 0,
 						.offset = offset,
 						.length = length,
-						.mode = HBA_DATA_CPU,
-						.generation = e->info.generation } };
+						.mode = HBA_DATA_CPU } };
 }
 
 enum { SENSE_TEXT = 128 }; /* "; sense", and three characters for each of 32 bytes */
@@ -508,16 +353,16 @@ static int fail_request(const struct export *e, const struct turns_request *r, i
 	return -1;
 }
 
-static int finish(const struct export *e, struct turns_request *r)
+static int finish(struct export *e, struct turns_request *r)
 {
-	int error = turns_do(&nbd.turns, r);
+	int error = keeper_do(&nbd.keeper, e, r);
 
 	return error < 0 ? fail_request(e, r, error) : 0;
 }
 
 static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	struct turns_request r = request(handle, HBA_DISK_READ, offset, count, flags);
+	struct turns_request r = request(HBA_DISK_READ, offset, count, flags);
 
 	r.io.data.buffer = buffer;
 	return finish(handle, &r);
@@ -525,7 +370,7 @@ static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset
 
 static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	struct turns_request r = request(handle, HBA_DISK_WRITE, offset, count, flags);
+	struct turns_request r = request(HBA_DISK_WRITE, offset, count, flags);
 
 	r.io.data.buffer = (void *)(uintptr_t)buffer; /* only read from */
 	return finish(handle, &r);
@@ -533,7 +378,7 @@ static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t
 
 static int nbd_flush(void *handle, uint32_t flags)
 {
-	struct turns_request r = request(handle, HBA_DISK_FLUSH, 0, 0, flags);
+	struct turns_request r = request(HBA_DISK_FLUSH, 0, 0, flags);
 
 	return finish(handle, &r);
 }
@@ -541,29 +386,29 @@ static int nbd_flush(void *handle, uint32_t flags)
 /* A hint: of blocks that are hit in part nothing is said, and a unit that knows no UNMAP has done all it can. */
 static int nbd_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	const struct export *e = handle;
+	struct export *e = handle;
 	uint64_t block = e->info.block_bytes, begin = (offset + block - 1) / block * block, end = (offset + count) / block * block;
 	struct turns_request r;
 	int error;
 
 	if (begin >= end)
 		return 0;
-	r = request(e, HBA_DISK_UNMAP, begin, end - begin, flags);
-	error = turns_do(&nbd.turns, &r);
+	r = request(HBA_DISK_UNMAP, begin, end - begin, flags);
+	error = keeper_do(&nbd.keeper, e, &r);
 	return error < 0 && error != -EOPNOTSUPP ? fail_request(e, &r, error) : 0;
 }
 
 /* What the unit cannot do nbdkit writes as data, if the client did not ask for speed. */
 static int nbd_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	struct turns_request r = request(handle, HBA_DISK_ZERO, offset, count, flags);
+	struct turns_request r = request(HBA_DISK_ZERO, offset, count, flags);
 	int error;
 
 	if (!(flags & NBDKIT_FLAG_MAY_TRIM))
 		r.io.flags |= HBA_DISK_ALLOCATE;
 	if (flags & NBDKIT_FLAG_FAST_ZERO)
 		r.io.flags |= HBA_DISK_FAST;
-	error = turns_do(&nbd.turns, &r);
+	error = keeper_do(&nbd.keeper, handle, &r);
 	if (error != -EOPNOTSUPP)
 		return error < 0 ? fail_request(handle, &r, error) : 0;
 	nbdkit_set_error(EOPNOTSUPP);
@@ -588,15 +433,15 @@ static bool is_no_answer(int error)
 /* As many as one command brings: nbdkit, or the client, asks again for the rest. */
 static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
 {
-	const struct export *e = handle;
+	struct export *e = handle;
 	uint64_t block = e->info.block_bytes, begin = offset / block * block, end = (offset + count + block - 1) / block * block;
-	struct turns_request r = request(e, HBA_DISK_STATUS, begin, end - begin, 0);
+	struct turns_request r = request(HBA_DISK_STATUS, begin, end - begin, 0);
 	struct hba_disk_extent told[MOST_EXTENTS];
 	int error;
 
 	r.io.extents = told;
 	r.io.max_extents = flags & NBDKIT_FLAG_REQ_ONE ? 1 : MOST_EXTENTS;
-	error = e->info.thin ? turns_do(&nbd.turns, &r) : -EOPNOTSUPP;
+	error = e->info.thin ? keeper_do(&nbd.keeper, e, &r) : -EOPNOTSUPP;
 	if (is_no_answer(error))
 		return nbdkit_add_extent(extents, offset, count, 0); /* data, for all one knows */
 	if (error < 0)
@@ -615,6 +460,7 @@ static struct nbdkit_plugin plugin = {
 	.config_help = "uri=URI            (required) which controller\n"
 		       "driver=FILE        take the driver from this shared object first\n"
 		       "read-only=BOOL     nothing that changes a medium is sent\n"
+		       "reopen=SECONDS     open a controller that is gone or dead again, with waits up to SECONDS\n"
 		       "verbose=BOOL       show what library and driver log",
 	.magic_config_key = "uri",
 	.get_ready = nbd_get_ready,

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* report.c: what `hbakit serve` hears of the plugin, which runs in a program that is not ours: one JSON object down a pipe. */
+/* report.c: what `hbakit serve` hears of the plugin, which runs in a program that is not ours: JSON objects down a pipe, one a line. */
 #include "nbd.h"
 
 #include <json-c/json.h>
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-/* Who listens reads until the end; if it has gone, nobody needs this. Takes both. */
-static void send_report(int fd, struct json_object *o)
+/* If the reader has gone, no report is needed. Takes `o`. */
+static void send_line(int fd, struct json_object *o)
 {
-	const char *text = json_object_to_json_string(o);
-	size_t left = strlen(text);
+	char *line = NULL;
+	int length = asprintf(&line, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	ssize_t n = 1;
 
-	for (; left > 0 && n > 0; left -= (size_t)n, text += n) {
-		n = write(fd, text, left);
-		if (n < 0)
-			break;
-	}
+	for (int at = 0; at < length && n > 0; at += (int)n)
+		n = write(fd, line + at, (size_t)(length - at));
+	if (length >= 0)
+		free(line);
 	json_object_put(o);
-	close(fd);
 }
 
 static int add_export(const struct unit *unit, const struct hba_lun_info *info, void *arg)
@@ -46,13 +45,40 @@ void report_ready(int fd, const struct hba_controller *c, struct units *u)
 	units_each(u, add_export, list);
 	json_object_object_add(o, "driver", json_object_new_string(hba_controller_driver(c)));
 	json_object_object_add(o, "exports", list);
-	send_report(fd, o);
+	send_line(fd, o);
 }
 
 void report_failed(int fd, const char *sentence)
 {
-	struct json_object *o = json_object_new_object();
+	struct json_object *o;
 
+	if (fd < 0)
+		return;
+	o = json_object_new_object();
 	json_object_object_add(o, "error", json_object_new_string(sentence));
-	send_report(fd, o);
+	send_line(fd, o);
+}
+
+void report_lost(int fd, const char *sentence, unsigned retry_s)
+{
+	struct json_object *o;
+
+	if (fd < 0)
+		return;
+	o = json_object_new_object();
+	json_object_object_add(o, "lost", json_object_new_string(sentence));
+	if (retry_s)
+		json_object_object_add(o, "retry", json_object_new_int64(retry_s));
+	send_line(fd, o);
+}
+
+void report_alive(int fd)
+{
+	struct json_object *o;
+
+	if (fd < 0)
+		return;
+	o = json_object_new_object();
+	json_object_object_add(o, "alive", json_object_new_boolean(true));
+	send_line(fd, o);
 }

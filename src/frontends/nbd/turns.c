@@ -14,12 +14,14 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
 
-enum { RUN_BUDGET = 64 };
+enum { RUN_BUDGET = 64, MS_PER_S = 1000, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
-void turns_init(struct turns *t, struct hba_controller *c)
+void turns_init(struct turns *t, struct hba_controller *c, int kick)
 {
-	*t = (struct turns) { .controller = c, .line = { .next = &t->line, .previous = &t->line } };
+	*t = (struct turns) { .controller = c, .kick = kick, .line = { .next = &t->line, .previous = &t->line } };
 	pthread_mutex_init(&t->lock, NULL);
 	hba_controller_leave_loop(c); /* who started it */
 }
@@ -61,13 +63,23 @@ static void hand_over(struct turns *t)
 
 /* ---- */
 
+/* The keeper must sleep no longer on the controller's descriptor: a request that is only polled for disarms it. */
+static void end_watch(struct turns *t, bool is_request)
+{
+	if (t->watched && is_request)
+		eventfd_write(t->kick, 1);
+	t->watched = false;
+}
+
 /* Is the loop free, and therefore this thread's? */
-static bool come(struct turns *t, struct turn *turn)
+static bool come(struct turns *t, struct turn *turn, bool is_request)
 {
 	bool lead;
 
 	*turn = (struct turn) { .next = turn, .previous = turn, .changed = PTHREAD_COND_INITIALIZER };
 	pthread_mutex_lock(&t->lock);
+	__atomic_store_n(&t->requests, t->requests + is_request, __ATOMIC_RELAXED);
+	end_watch(t, is_request);
 	lead = !t->led;
 	if (lead)
 		t->led = turn->lead = true;
@@ -103,14 +115,24 @@ static void await(struct turns *t, struct turn *turn)
 		hba_controller_take_loop(t->controller);
 }
 
-static void run(struct hba_controller *c, const struct turn *turn)
+int turns_run(struct turns *t, unsigned budget)
 {
-	struct pollfd fd = { .fd = hba_controller_fd(c), .events = POLLIN };
+	int n;
+
+	__atomic_store_n(&t->steps, t->steps + 1, __ATOMIC_RELAXED);
+	n = hba_controller_run(t->controller, budget);
+	__atomic_store_n(&t->steps, t->steps + 1, __ATOMIC_RELAXED);
+	return n;
+}
+
+static void run(struct turns *t, const struct turn *turn)
+{
+	struct pollfd fd = { .fd = hba_controller_fd(t->controller), .events = POLLIN };
 	int n = 0;
 
 	while (!turn->done && n >= 0) {
-		n = hba_controller_run(c, RUN_BUDGET);
-		if (n == 0 && !turn->done && hba_controller_arm(c) == 0)
+		n = turns_run(t, RUN_BUDGET);
+		if (n == 0 && !turn->done && hba_controller_arm(t->controller) == 0)
 			poll(&fd, 1, -1);
 	}
 }
@@ -132,7 +154,7 @@ static int finish(struct turns *t, struct turns_request *r, bool lead)
 	if (!lead)
 		await(t, &r->turn);
 	if (!r->turn.done)
-		run(t->controller, &r->turn);
+		run(t, &r->turn);
 	/* The loop is over only when every done has run, ours too. */
 	return r->turn.done ? r->io.error : -ENODEV;
 }
@@ -144,7 +166,7 @@ int turns_do(struct turns *t, struct turns_request *r)
 
 	r->turns = t;
 	r->io.done = request_done;
-	lead = come(t, &r->turn);
+	lead = come(t, &r->turn, true);
 	error = hba_disk_submit(&r->io);
 	if (error == 0)
 		error = finish(t, r, lead);
@@ -152,12 +174,53 @@ int turns_do(struct turns *t, struct turns_request *r)
 	return error;
 }
 
-void turns_lead(struct turns *t, void (*work)(void *arg), void *arg)
+static struct timespec after_ms(unsigned ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / MS_PER_S;
+	t.tv_nsec += (long)(ms % MS_PER_S) * NS_PER_MS;
+	if (t.tv_nsec >= NS_PER_S) {
+		t.tv_nsec -= NS_PER_S;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+static void await_within(struct turns *t, struct turn *turn, unsigned ms)
+{
+	struct timespec until = after_ms(ms);
+	int r = 0;
+
+	pthread_mutex_lock(&t->lock);
+	while (!turn->lead && r == 0)
+		r = pthread_cond_clockwait(&turn->changed, &t->lock, CLOCK_MONOTONIC, &until);
+	/* Out of the line under the same lock: the loop cannot be handed over in between. */
+	step_out(turn);
+	pthread_mutex_unlock(&t->lock);
+	if (turn->lead)
+		hba_controller_take_loop(t->controller);
+}
+
+bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms)
 {
 	struct turn turn;
+	bool lead;
 
-	if (!come(t, &turn))
-		await(t, &turn);
-	work(arg);
+	if (!come(t, &turn, false))
+		await_within(t, &turn, ms);
+	lead = turn.lead;
+	if (lead)
+		work(arg);
 	go(t, &turn);
+	return lead;
+}
+
+bool turns_watch(struct turns *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->watched = t->line.next == &t->line;
+	pthread_mutex_unlock(&t->lock);
+	return t->watched;
 }
