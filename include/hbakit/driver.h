@@ -321,7 +321,7 @@ void hba_discovery_done(struct hba_controller *c);
 void hba_luns_changed(struct hba_controller *c, uint64_t target); /* its units; a rescan follows. Any target: of new ones, too */
 /* Capacity is read again (UserCallMediaParametersHaveChanged). lun NULL = any. */
 void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun);
-void hba_bus_reset_seen(struct hba_controller *c); /* somebody else's; negotiation starts over */
+void hba_bus_reset_seen(struct hba_controller *c); /* by another initiator: features are agreed on anew, and all units looked at */
 
 enum hba_port_status { HBA_PORT_ONLINE, HBA_PORT_OFFLINE, HBA_PORT_FAILED };
 void hba_port_status(struct hba_controller *c, enum hba_port_status status);

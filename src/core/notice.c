@@ -217,12 +217,13 @@ static void want_scan(struct hba_controller *c, uint64_t target, const struct hb
 static void bus_reset(struct hba_controller *c)
 {
 	targets_renegotiate(c);
+	want_scan(c, HBA_ANY_TARGET, NULL);
 	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0, "the bus was reset by somebody else");
 }
 
 static void port_status(struct hba_controller *c, enum hba_port_status status)
 {
-	/* The contract's words (9.14). */
+	/* docs/contract.md 9.14 */
 	static const char *const words[] = { "Link Established", "No Link Established", "Link Failed" };
 	struct hba_property p = { .key = "Port Status", .type = HBA_STRING };
 

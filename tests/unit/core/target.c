@@ -681,14 +681,42 @@ static void changes_are_looked_at(void **state)
 	hba_media_changed(r.c, HBA_ANY_TARGET, NULL);
 	rig_until_scanned(&r);
 	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 3000);
+	r.d->targets[0].blocks = 4000;
 	hba_bus_reset_seen(r.c);
-	hba_port_status(r.c, HBA_PORT_FAILED);
+	rig_until_scanned(&r);
+	assert_true(test_event(r.c, HBA_EVENT_BUS_RESET, &e));
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->info.blocks, 4000);
+	down(&r);
+}
+
+/* An event, and the property "Port Status". */
+static void port_is(struct rig *r, enum hba_port_status status, const char *words)
+{
+	struct hba_property p = { .key = "" };
+	struct hba_event e;
+
+	hba_port_status(r->c, status);
+	test_turns(r->c, 1);
+	assert_true(test_event(r->c, HBA_EVENT_PORT, &e));
+	assert_int_equal(e.value, status);
+	assert_string_equal(e.text, words);
+	for (unsigned i = 0; strcmp(p.key, "Port Status") != 0; i++)
+		assert_int_equal(hba_property_get(r->c, HBA_NO_TARGET, i, &p), 0);
+	assert_string_equal(p.value.string, words);
+}
+
+static void port_status_is_told(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	port_is(&r, HBA_PORT_OFFLINE, "No Link Established");
+	port_is(&r, HBA_PORT_ONLINE, "Link Established");
+	port_is(&r, HBA_PORT_FAILED, "Link Failed");
 	hba_port_status(r.c, (enum hba_port_status)9);
 	test_turns(r.c, 1);
-	assert_true(test_event(r.c, HBA_EVENT_BUS_RESET, &e));
-	assert_true(test_event(r.c, HBA_EVENT_PORT, &e));
-	assert_int_equal(e.value, HBA_PORT_FAILED);
-	assert_string_equal(e.text, "Link Failed");
 	assert_false(test_event(r.c, HBA_EVENT_PORT, &e));
 	down(&r);
 }
@@ -907,6 +935,7 @@ int main(void)
 		cmocka_unit_test(destroyed_while_blocked),
 		cmocka_unit_test(units_of_any_target_are_those_of_new_ones_too),
 		cmocka_unit_test(changes_are_looked_at),
+		cmocka_unit_test(port_status_is_told),
 		cmocka_unit_test(one_unit_is_looked_at),
 		cmocka_unit_test(mark_and_sweep),
 		cmocka_unit_test(discovery_that_never_ends),
