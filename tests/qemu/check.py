@@ -20,6 +20,9 @@ SHAPES = {
     'intx': (['a.img'], {'irq': 'intx'}, []),
     'targets': (['a.img', 'b.img,target=5', 'c.img,target=63'], {}, ['-t', '5']),
     'units': (['a.img', 'b.img,target=0,lun=3', 'c.img,target=7,lun=255'], {}, ['-t', '7', '-l', '255']),
+    # Eight targets of two units each: what mptsas1068 has.
+    'few-targets': (['a.img', 'b.img,target=5', 'c.img,target=7'], {}, ['-t', '5']),
+    'few-units': (['a.img', 'b.img,target=0,lun=1', 'c.img,target=7,lun=1'], {}, ['-t', '7', '-l', '1']),
     'large-blocks': (['a.img,block=4096'], {}, []),
     'large-blocks-polled': (['a.img,block=4096'], {'irq': 'none'}, []),
     'mixed': (['a.img,block=4096', 'b.img,target=1'], {}, ['-t', '1']),

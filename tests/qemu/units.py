@@ -13,7 +13,10 @@ import rig
 
 HBAKIT, MODEL = os.path.abspath(sys.argv[1]), sys.argv[2]
 del sys.argv[1:]
-LUNS = MODEL == 'virtio-scsi'
+# The highest target, and where units may be that say so; pvscsi's model has LUN 0 only.
+HIGHEST = {'mptsas1068': 7}.get(MODEL, 63)
+UNITS = {'virtio-scsi': [(0, 0), (0, 1), (0, 255), (0, 256), (5, 0), (5, 16383), (255, 1)],
+         'mptsas1068': [(0, 0), (0, 1), (3, 1), (5, 0), (7, 0), (7, 1)]}.get(MODEL)
 
 
 def found(scan):
@@ -57,23 +60,23 @@ class Units(unittest.TestCase):
 
     def test_several_targets(self):
         drives = [self.rig.image(f'{i}.img', i + 1) for i in range(4)]
-        drives[3] += ',target=63'
+        drives[3] += f',target={HIGHEST}'
         units = found(self.rig.json('scan', self.rig.uri(*drives)))
         self.assertEqual({k: u['blocks'] for k, u in units.items()},
-                         {(t, 0): (n + 1) * rig.MIB // 512 for n, t in enumerate([0, 1, 2, 63])})
+                         {(t, 0): (n + 1) * rig.MIB // 512 for n, t in enumerate([0, 1, 2, HIGHEST])})
 
-    @unittest.skipUnless(LUNS, 'this model has LUN 0 only')
+    @unittest.skipUnless(UNITS, 'this model has LUN 0 only')
     def test_several_units(self):
-        places = [(0, 0), (0, 1), (0, 255), (0, 256), (5, 0), (5, 16383), (255, 1)]
-        drives = [self.rig.image(f'{n}.img', n + 1) + f',target={t},lun={u}' for n, (t, u) in enumerate(places)]
+        drives = [self.rig.image(f'{n}.img', n + 1) + f',target={t},lun={u}' for n, (t, u) in enumerate(UNITS)]
         units = found(self.rig.json('scan', self.rig.uri(*drives)))
         self.assertEqual({k: u['blocks'] for k, u in units.items()},
-                         {place: (n + 1) * rig.MIB // 512 for n, place in enumerate(places)})
+                         {place: (n + 1) * rig.MIB // 512 for n, place in enumerate(UNITS)})
         # Each is the one it says it is.
         data = self.rig.image('data', 1, seed=9)
-        self.rig.call('write', self.rig.uri(*drives), '-i', data, '--verify', '-t', 5, '-l', 16383)
-        self.assertTrue(filecmp.cmp('data', '5.img', shallow=False) is False)
-        with open('5.img', 'rb') as f, open('data', 'rb') as g:
+        self.rig.call('write', self.rig.uri(*drives), '-i', data, '--verify', '-t', UNITS[-1][0], '-l', UNITS[-1][1])
+        written = f'{len(UNITS) - 1}.img'
+        self.assertTrue(filecmp.cmp('data', written, shallow=False) is False)
+        with open(written, 'rb') as f, open('data', 'rb') as g:
             self.assertEqual(f.read(rig.MIB), g.read())
 
     def test_names_with_commas_and_percent_signs(self):
