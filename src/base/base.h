@@ -95,6 +95,11 @@ static inline void list_remove(struct list *item)
 	list_init(item);
 }
 
+/* ---- durable.c ------------------------------------------------------------------------------------------------------ */
+
+/** sync_directory_of() - Wait until names made, changed and removed beside `path` are on the disk. Negative errno. */
+int sync_directory_of(const char *path);
+
 /* ---- text.c --------------------------------------------------------------------------------------------------------- */
 
 /** parse_number() - Decimal or 0x hex, the whole text. -EINVAL, -ERANGE. */

@@ -276,7 +276,7 @@ struct cli_file {
 int cli_open_input(const char *path, struct cli_file *ret_file); /* NULL or "-": stdin. Told */
 /** cli_open_output() - NULL or "-": stdout. What a regular file holds stays there until cli_keep_file(). Told. */
 int cli_open_output(struct cli_session *s, const char *path, struct cli_file *ret_file);
-/** cli_keep_file() - The output is whole: close it, and put it into its place. Told. */
+/** cli_keep_file() - The output is whole: put it into its place, which outlives a power loss from then on. Told. */
 int cli_keep_file(struct cli_file *f);
 /** cli_close_file() - Output that was not kept is gone; what was there before is as it was. Harmless twice. */
 void cli_close_file(struct cli_file *f);

@@ -174,18 +174,33 @@ int cli_open_output(struct cli_session *s, const char *path, struct cli_file *re
 	return take(f, ret_file);
 }
 
+/* A pipe or a terminal cannot be synced: EINVAL. */
+static int sync_output(const struct cli_file *f)
+{
+	return fsync(f->fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
+}
+
+/* The data go to the disk before the name, which would stand for an empty file after a power loss. */
 int cli_keep_file(struct cli_file *f)
 {
-	int r = 0;
+	int r;
 
 	if (!f->own)
 		return 0;
+	r = sync_output(f);
 	f->own = false;
-	if (close(f->fd) < 0 || (f->temporary && rename(f->temporary, f->place) < 0))
-		r = cli_fail("%s: %s; %s", f->name, strerror(errno), cli_file_fate(f));
-	if (r == 0)
-		forget(f);
-	return r;
+	if (close(f->fd) < 0 && r == 0)
+		r = -errno;
+	if (r == 0 && f->temporary && rename(f->temporary, f->place) < 0)
+		r = -errno;
+	if (r < 0)
+		return cli_fail("%s: %s; %s", f->name, strerror(-r), cli_file_fate(f));
+	r = f->place ? sync_directory_of(f->place) : 0;
+	if (r < 0)
+		cli_fail("%s: its directory cannot be synced: %s; the copy is there, but a power loss may undo that", f->name,
+			 strerror(-r));
+	forget(f);
+	return r < 0 ? CLI_FAILED : 0;
 }
 
 const char *cli_file_fate(const struct cli_file *f)

@@ -7,7 +7,7 @@
  *	key 0 0x0123456789abcdef nexus, key; one line per registration
  *	end
  *
- * It is written whole beside the old one and renamed over it, so that a crash leaves one or the other. What cannot be read is not
+ * It is written whole beside the old one and renamed over it, so that a crash leaves one or the other. Both file and directory are synced. What cannot be read is not
  * guessed at: a disk that others believe is theirs alone must not open as anybody's.
  */
 #include "base/base.h"
@@ -16,10 +16,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char first_line[] = "hbakit reservations 1\n", last_line[] = "end\n";
@@ -40,14 +40,10 @@ static size_t compose(const struct registrations *r, char *text, size_t size)
 	return n + (size_t)snprintf(text + n, size - n, "%s", last_line);
 }
 
-static int write_whole(const char *path, const char *text, size_t n)
+static int write_whole(int fd, const char *text, size_t n)
 {
-	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	ssize_t written;
+	ssize_t written = write(fd, text, n);
 
-	if (fd < 0)
-		return -errno;
-	written = write(fd, text, n);
 	if (written < 0)
 		return -errno;
 	if ((size_t)written != n)
@@ -55,30 +51,21 @@ static int write_whole(const char *path, const char *text, size_t n)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* A rename is on the disk when its directory is. */
-static int sync_directory(const char *path)
-{
-	autofree char *copy = strdup(path);
-	autoclose int fd = -1;
-
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
+/* The name is random and the file is new, so that no link that others may have put there is followed. */
 static int replace(const char *path, const char *text, size_t n)
 {
 	autofree char *fresh = NULL;
+	autoclose int fd = -1;
 	int r;
 
-	if (asprintf(&fresh, "%s.new", path) < 0) {
+	if (asprintf(&fresh, "%s.XXXXXX", path) < 0) {
 		fresh = NULL; /* its value is undefined then */
 		return -ENOMEM;
 	}
-	r = write_whole(fresh, text, n);
+	fd = mkostemp(fresh, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_whole(fd, text, n);
 	if (r == 0 && rename(fresh, path) < 0)
 		r = -errno;
 	if (r < 0)
@@ -89,13 +76,14 @@ static int replace(const char *path, const char *text, size_t n)
 int target_registrations_save(const struct registrations *r)
 {
 	char text[FILE_BYTES];
+
 	int error;
 
 	if (r->through_power_loss)
 		error = replace(r->path, text, compose(r, text, sizeof(text)));
 	else
 		error = unlink(r->path) < 0 && errno != ENOENT ? -errno : 0;
-	return error < 0 ? error : sync_directory(r->path);
+	return error < 0 ? error : sync_directory_of(r->path);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
@@ -145,24 +133,53 @@ static unsigned read_lines(FILE *f, struct registrations *r)
 	return r->type && r->type < RESERVE_WRITE_ALL && !r->keys[r->holder] ? n : 0;
 }
 
+/* A link could lead to a file of anybody's, and a FIFO would make us wait. */
+static int open_regular(const char *path, FILE **ret_file)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	FILE *f;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ELOOP;
+	f = fdopen(fd, "r");
+	if (!f)
+		return -errno;
+	steal_fd(&fd);
+	*ret_file = f;
+	return 0;
+}
+
+static int read_file(const char *path, FILE *f, struct registrations *r, char *message)
+{
+	unsigned line = read_lines(f, r);
+
+	fclose(f);
+	if (line > 0)
+		return target_fail(message, -EBADMSG,
+				   "%s is damaged at line %u: delete it to open the disk without its reservations", path, line);
+	return 0;
+}
+
 int target_registrations_load(const char *path, struct registrations *ret_registrations, char *message)
 {
-	struct registrations r = { .holder = TARGET_NO_NEXUS, .through_power_loss = true };
-	FILE *f = fopen(path, "re");
-	unsigned line;
+	struct registrations r = { .holder = TARGET_NO_NEXUS };
+	FILE *f = NULL;
+	int error = open_regular(path, &f);
 
-	if (!f && errno == ENOENT) {
-		r.through_power_loss = false;
-	} else if (!f) {
-		return target_fail(message, -errno, "cannot read the reservations in %s: %s", path, strerror(errno));
-	} else {
-		line = read_lines(f, &r);
-		fclose(f);
-		if (line > 0)
-			return target_fail(message, -EBADMSG,
-					   "%s is damaged at line %u: delete it to open the disk without its reservations", path,
-					   line);
-	}
+	if (error == -ELOOP)
+		return target_fail(message, error,
+				   "%s is a link, or no regular file: reservations are not read from there; remove it", path);
+	if (error < 0 && error != -ENOENT)
+		return target_fail(message, error, "cannot read the reservations in %s: %s", path, strerror(-error));
+	r.through_power_loss = error == 0;
+	error = error == 0 ? read_file(path, f, &r, message) : 0;
+	if (error < 0)
+		return error;
 	r.path = strdup(path);
 	if (!r.path)
 		return target_fail(message, -ENOMEM, "no memory for the reservations in %s", path);

@@ -4,6 +4,8 @@
 
 #include "target/commands.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCKS = 64, A = 0, B = 1, C = 2 };
@@ -604,6 +606,102 @@ static void lasting_ones_outlive_reopening(void **state)
 	assert_int_equal(held(&b->rig, &key), 0);
 }
 
+/* What was called: f, fsync of a file; d, of a directory; r, rename. The wrappers have no other way to their test. */
+static struct {
+	char calls[16];
+	unsigned n;
+	char failing; /* this one fails with EIO */
+} seen;
+
+static int note(char what)
+{
+	if (seen.n < sizeof(seen.calls) - 1)
+		seen.calls[seen.n++] = what;
+	errno = EIO;
+	return seen.failing == what ? -1 : 0;
+}
+
+int real_rename(const char *from, const char *to) __asm__("__real_rename");
+int test_rename(const char *from, const char *to) __asm__("__wrap_rename");
+int test_fsync(int fd) __asm__("__wrap_fsync");
+
+int test_rename(const char *from, const char *to)
+{
+	return note('r') < 0 ? -1 : real_rename(from, to);
+}
+
+int test_fsync(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return note(S_ISDIR(st.st_mode) ? 'd' : 'f');
+}
+
+static void file_and_directory_are_synced(void **state)
+{
+	struct bench *b = *state;
+
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1), HBA_GOOD);
+	assert_string_equal(seen.calls, "frd");
+	/* Without APTPL the file goes, and stays away. */
+	assert_int_equal(out(&b->rig, A, REGISTER, 0, 1, 2), HBA_GOOD);
+	assert_string_equal(seen.calls, "frdd");
+}
+
+static void what_cannot_be_synced_is_not_done(void **state)
+{
+	struct bench *b = *state;
+
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1), HBA_GOOD);
+	for (const char *what = "frd"; *what; what++) {
+		seen.failing = *what;
+		out(&b->rig, A, RESERVE, WE, 1, 0);
+		rig_assert_sense(&b->rig, SCSI_HARDWARE_ERROR, SCSI_ASC_INTERNAL_TARGET_FAILURE);
+		seen.failing = 0;
+		assert_int_equal(in(&b->rig, B, read_in(1), 256), HBA_GOOD);
+		assert_int_equal(get_be32(b->rig.data + 4), 0);
+	}
+}
+
+/* Links at the file's own name, and at the one that earlier versions wrote first: what they lead to stays as it is. */
+static void planted_links_are_not_followed(void **state)
+{
+	struct bench *b = *state;
+	char beside[96];
+	struct stat st;
+
+	snprintf(beside, sizeof(beside), "%s.new", b->file);
+	assert_int_equal(symlink(b->image, beside), 0);
+	assert_int_equal(symlink(b->image, b->file), 0);
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1), HBA_GOOD);
+	assert_int_equal(unlink(beside), 0);
+	assert_int_equal(stat(b->image, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(lstat(b->file, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & ACCESSPERMS, 0600);
+	assert_int_equal(st.st_nlink, 1);
+}
+
+/* Nor are reservations read where a link leads, or a pipe. */
+static void links_and_pipes_are_refused(void **state)
+{
+	struct bench *b = *state;
+	struct registrations r;
+
+	assert_int_equal(out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1), HBA_GOOD);
+	assert_int_equal(rename(b->file, b->image), 0);
+	assert_int_equal(symlink(b->image, b->file), 0);
+	assert_int_equal(target_registrations_load(b->file, &r, b->rig.message), -ELOOP);
+	assert_non_null(strstr(b->rig.message, b->file));
+	assert_int_equal(unlink(b->file), 0);
+	assert_int_equal(mkfifo(b->file, 0600), 0);
+	assert_int_equal(target_registrations_load(b->file, &r, b->rig.message), -ELOOP);
+}
+
 static void without_a_file_nothing_lasts(void **state)
 {
 	struct bench *b = *state;
@@ -679,6 +777,10 @@ int main(void)
 		WITH_BENCH(preempting_a_registration_leaves_the_reservation),
 		WITH_BENCH(bad_parameters_are_pointed_at),
 		WITH_BENCH(capabilities_and_full_status),
+		WITH_BENCH(file_and_directory_are_synced),
+		WITH_BENCH(what_cannot_be_synced_is_not_done),
+		WITH_BENCH(planted_links_are_not_followed),
+		WITH_BENCH(links_and_pipes_are_refused),
 		WITH_BENCH(lasting_ones_outlive_reopening),
 		WITH_BENCH(without_a_file_nothing_lasts),
 		WITH_BENCH(what_cannot_be_saved_is_not_done),
