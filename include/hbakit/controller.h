@@ -44,6 +44,13 @@ struct hba_options {
 	hba_log_fn log;     /* takes log lines up to log_level; NULL = nobody does */
 	void *log_arg;
 	enum hba_log_level log_level;
+	/*
+	 * How long a command may be with the driver, each try by itself, before recovery begins: of every unit's default
+	 * (hba_task::timeout_ms) and of the scan's commands; 1..UINT32_MAX. 0 = "Read Time Out Duration" and "Write Time Out Duration" of the
+	 * target, or else of the controller, the longer of the two; where the driver sets neither, 30,000; of the scan's commands 10,000.
+	 */
+	uint64_t timeout_ms;
+	uint64_t slow_ms; /* a command that takes longer is told, see HBA_EVENT_SLOW; up to UINT32_MAX. 0 = 1,000 */
 };
 
 /**

@@ -367,7 +367,10 @@ void hba_poll_within(struct hba_queue *q, unsigned ms);
 
 /** hba_fail() - Say in one sentence why this waiting op fails; returns `error` (negative), so: return hba_fail(c, -ENOENT, "...", ...). */
 int hba_fail(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/** hba_device_error() - The device said what cannot be: a violation of the device, counted, and told if it is the first since start. */
+/**
+ * hba_device_error() - The device reported what cannot be. All are counted. The first since start is HBA_EVENT_VIOLATION, the 2nd, 4th, 8th
+ * and so on are HBA_EVENT_DEVICE_ERROR.
+ */
 void hba_device_error(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 /**
  * hba_writes_lost() - Writes that ended well may not be on the medium: a cache was lost, a write-back failed. Raises

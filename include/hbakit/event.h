@@ -25,14 +25,27 @@ enum hba_event_kind {
 	HBA_EVENT_LUN_LEFT,
 	HBA_EVENT_PROPERTY, /* text: the key */
 	HBA_EVENT_BUS_RESET,
-	HBA_EVENT_PORT,           /* value: enum hba_port_status, of driver.h */
-	HBA_EVENT_RECOVERY,       /* text: which rung, its outcome, how long; value: the rung, 1 = abort */
+	HBA_EVENT_PORT, /* value: enum hba_port_status, of driver.h */
+	HBA_EVENT_RECOVERY, /* text: which rung, for which command, its outcome, what comes next; value: the rung, 0 = none yet, 1 = abort */
 	HBA_EVENT_QUARANTINE,     /* value: bytes now waiting for a confirmation */
-	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule */
+	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule; value: how many there have been, this one included */
 	HBA_EVENT_SCANNED,        /* all that was asked for is looked at; what it found has been told. value: units present */
 	HBA_EVENT_TARGET_REFUSED, /* initialize_target failed with `value`, an errno other than -ENODEV; text: why */
 	HBA_EVENT_LUNS_LEFT_OUT,  /* a scan could not look at all units of a target. value: how many it knows of; text: why */
 	HBA_EVENT_WRITES_LOST, /* writes that had ended well may not be on the medium of `lun`; text: what happened, what to do */
+	/*
+	 * Commands that take long. Each text names the command, its unit and its first block. Both are looked for while the loop runs:
+	 * a command is told within 10 ms of its time.
+	 */
+	HBA_EVENT_HANGING, /* with the driver for 5 s (hba_options::slow_ms, if that is longer), once a try. value: how many of this unit */
+	HBA_EVENT_SLOW, /* came back after more than hba_options::slow_ms. value: how long it was with the driver, ms */
+	/*
+	 * A command is sent again. text: why, when, which try; value: the try, 2 = the second. Of TASK SET FULL only the first of each unit
+	 * is told: after it the unit is sent fewer commands at a time.
+	 */
+	HBA_EVENT_RETRY,
+	/* Another error of the device, after the one that was told as HBA_EVENT_VIOLATION: the 2nd, 4th, 8th … since start. value: which */
+	HBA_EVENT_DEVICE_ERROR,
 };
 
 /** struct hba_event - One of them. `target` is UINT64_MAX for those about the controller. */
@@ -45,7 +58,7 @@ struct hba_event {
 	char text[512]; /* one whole sentence, no newline, always ended by NUL; one that is longer still ends in "..." */
 };
 
-/** hba_event_next() - Take the oldest. 1: *ret_event is it; 0: none. Loop thread; never waits. */
+/** hba_event_next() - Take the oldest. 1: *ret_event is it; 0: none. Any thread, during hba_controller_start(), too; never waits. */
 int hba_event_next(struct hba_controller *c, struct hba_event *ret_event);
 
 #ifdef __cplusplus

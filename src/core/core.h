@@ -118,6 +118,11 @@ int no_errno(struct hba_controller *c, int returned);
 
 /* ---- property.c ------------------------------------------------------------------------------------------------------ */
 
+/* Keys that the core itself reads, of a target or, where that has none, of the controller. */
+#define PROPERTY_RETRIES  "Retry Count"
+#define PROPERTY_READ_MS  "Read Time Out Duration"
+#define PROPERTY_WRITE_MS "Write Time Out Duration"
+
 /** struct properties - A short list in the order of arrival; the loop's, and waiting ops'. */
 struct properties {
 	struct hba_property *items;
@@ -127,6 +132,8 @@ struct properties {
 int properties_set(struct properties *p, const struct hba_property *property);
 void properties_remove(struct properties *p, const char *key);
 void properties_clear(struct properties *p);
+/** properties_number() - HBA_UNSET: there is none with that key. */
+uint64_t properties_number(const struct properties *p, const char *key);
 
 /* ---- bus.c: the device behind the driver ------------------------------------------------------------------------------- */
 
@@ -251,6 +258,13 @@ enum task_state {
 	TASK_RETURNED,    /* put back by another thread, on its way to the loop */
 };
 
+/** enum slowness - What has been told of a task that is with the driver. */
+enum slowness {
+	SLOW_NOT,
+	SLOW_SEEN, /* it has been there for hba_options::slow_ms: its end is told */
+	SLOW_TOLD, /* as hanging, too */
+};
+
 /** enum head_view - Whose words the head's second line holds. */
 enum head_view {
 	HEAD_AS_GIVEN,
@@ -284,13 +298,21 @@ struct task {
 	struct hba_result result __attribute__((aligned(CACHE_LINE))); /* how it ended; its sense is in `sense` */
 	union hba_data given; /* while the head tells something else: what the client wrote */
 	uint64_t deadline;    /* ns; NEVER = none */
-	uint8_t given_mode;
-	/* Of this try and those before it; together, for they begin anew with each command. */
-	uint8_t tries;                  /* since it was submitted */
-	bool sense_asked, sense_wanted; /* once per try; frozen for it, and not asked yet */
-	bool expired;                   /* its time is over: recovery has it */
-	bool final;                     /* whatever it ends as, it is not sent again */
-	bool cancelled;                 /* by hba_cancel, not by its timeout */
+	union {
+		uint64_t anew; /* all of what follows: each command begins with zeros */
+		struct {
+			uint16_t repeats;      /* how often it was sent again */
+			uint8_t tries;         /* of these, the ones that a rule counts */
+			bool sense_asked : 1;  /* once per try */
+			bool sense_wanted : 1; /* its unit is frozen for it, and it is not asked for yet */
+			bool final : 1;        /* whatever it ends as, it is not sent again */
+			bool cancelled : 1;    /* by hba_cancel, not by its timeout */
+			bool expired;          /* its time is over: recovery has it */
+			uint8_t slow;          /* enum slowness */
+			uint8_t given_mode;
+		};
+	};
+	uint64_t sent_at; /* ns; this try */
 
 	uint64_t first_refusal __attribute__((aligned(CACHE_LINE)));
 	uint64_t victim;   /* generation + 1, when a task management function began that was to end it; 0: none has */
@@ -447,6 +469,9 @@ struct hba_lun {
 	unsigned most;            /* what limit may grow to again */
 	unsigned good_in_a_row;   /* while limit is below most */
 	uint32_t timeout_ms;      /* a task's default */
+	bool full_told;           /* that the target has said TASK SET FULL */
+	unsigned hanging;         /* slow_turn()'s: how many of its tasks are to be told of, */
+	struct task *eldest;      /* and the one that has been out for longest */
 	struct list waiters;      /* struct hba_waiter's core[0..1] */
 	struct list starving;     /* hba_controller::starving while there are waiters */
 	uint64_t *tags;           /* bitmap, if tags are fewer than slots */
@@ -478,6 +503,7 @@ struct hba_target {
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
 	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
+	uint64_t retries; /* "Retry Count"; HBA_UNSET: the rules' own */
 	struct negotiation negotiation;
 	void *priv;
 };
@@ -502,6 +528,12 @@ void target_forget(struct hba_target *tgt);
 void target_claim(struct hba_target *tgt, uint8_t features);
 /** target_negotiated() - What a response says was agreed, and what was cleared. */
 void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted);
+/** target_heed() - Its properties, or its controller's, may have changed: what follows from them for its units. */
+void target_heed(struct hba_target *tgt);
+/** targets_heed() - The controller's have. */
+void targets_heed(struct hba_controller *c);
+/** target_timeout_ms() - How long a command may be with the driver, unless its client says otherwise. */
+uint32_t target_timeout_ms(const struct hba_target *tgt);
 /** target_renegotiate() - It has been reset: nothing is agreed any more. */
 void target_renegotiate(struct hba_target *tgt);
 /** targets_renegotiate() - All have, by a reset of the bus or of the controller. */
@@ -820,6 +852,21 @@ void manage_lost(struct hba_controller *c, struct task *t);
 /** manage_cancel_all() - The controller ends: every request gets its answer. */
 void manage_cancel_all(struct hba_controller *c);
 
+/* ---- slow.c: commands that take long ---------------------------------------------------------------------------------- */
+
+enum { TASK_WORDS = 96, TIME_WORDS = 24 };
+
+/** task_words() - "READ(10) of 0:1, block 8": the command that is with the driver, or was last. */
+void task_words(const struct task *t, char text[TASK_WORDS]);
+/** time_words() - "850 ms", "5 s", "30.5 s". */
+void time_words(uint64_t ns, char text[TIME_WORDS]);
+/** slow_turn() - Tell what has been with the driver for long. Loop. */
+void slow_turn(struct hba_controller *c);
+/** slow_next() - When it wants to be called at the latest; NEVER. */
+uint64_t slow_next(const struct hba_controller *c);
+/** slow_is_back() - The driver has ended a task that slow_turn() has seen. */
+void slow_is_back(struct task *t);
+
 /* ---- recovery.c ------------------------------------------------------------------------------------------------------ */
 
 struct recovery {
@@ -827,7 +874,8 @@ struct recovery {
 	struct hba_lun *lun; /* its unit; once it is back it may go to another */
 	bool cancelled;      /* by its client; else its time was over */
 	unsigned rung;
-	uint64_t since;
+	uint64_t since, rung_since;
+	char words[TASK_WORDS]; /* the victim's command; once it is back it may be another */
 	struct hba_management management;
 	bool asked;
 	struct job job;
@@ -836,6 +884,8 @@ struct recovery {
 
 /** recovery_turn() - Find tasks whose time is over and go up the ladder for them. */
 void recovery_turn(struct hba_controller *c);
+/** recovery_first() - The rung that a timeout begins with: "abort task". */
+const char *recovery_first(const struct hba_controller *c);
 /** recovery_next() - When it wants to be called at the latest; NEVER. */
 uint64_t recovery_next(const struct hba_controller *c);
 
@@ -873,6 +923,8 @@ struct hba_controller {
 	bool lost;          /* atomic: not even the bus could confirm that DMA has ended */
 	uint64_t now;       /* once per turn, and before the loop sleeps */
 	bool deadlines_set; /* since it was read, and counted from it */
+	uint64_t slow_ns;   /* what takes longer is told */
+	uint64_t slow_at;   /* no task is to be told of before; NEVER: none is out that was not told of */
 	struct hba_report report;
 	void *priv;
 

@@ -602,6 +602,7 @@ bool data_settle(struct task *t)
 	}
 	advance(t, bytes);
 	t->tries = 0; /* this stage was not refused; the next one has its own */
+	t->repeats = 0;
 	if (next_stage(c, t) == 0)
 		return true;
 	/* Cannot be: the first stage has shown that a block fits. Yet it must end. */

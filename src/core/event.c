@@ -42,13 +42,13 @@ __attribute__((format(printf, 2, 0))) static void tell_violation(struct hba_cont
 {
 	const struct op *op = op_now();
 	char rule[SENTENCE_BYTES], call[32] = "";
+	uint64_t n = __atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
 
 	sentence_write(rule, format, args);
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
-	__atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
 	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
-	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, 0, "%s", hba_error());
+	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, (int64_t)n, "%s", hba_error());
 }
 
 int violation(struct hba_controller *c, const char *format, ...)
@@ -66,15 +66,31 @@ int no_errno(struct hba_controller *c, int returned)
 	return violation(c, "returned %d; an op returns 0 or a negative errno", returned);
 }
 
-/* A device that says one thing that cannot be often says the same again with every command. */
+static void tell_device_error(struct hba_controller *c, uint64_t n, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void tell_device_error(struct hba_controller *c, uint64_t n, const char *format, va_list args)
+{
+	char what[SENTENCE_BYTES];
+
+	sentence_write(what, format, args);
+	event_put(c, HBA_EVENT_DEVICE_ERROR, HBA_NO_TARGET, NULL, (int64_t)n, "error %llu of the device: %s", (unsigned long long)n,
+		  what);
+}
+
+/* A device that reports one thing that cannot be often reports the same with every command: then ever fewer of them are told. */
 void hba_device_error(struct hba_controller *c, const char *format, ...)
 {
+	uint64_t n = ++c->device_errors;
 	va_list args;
 
-	if (c->device_errors++)
+	if (n & (n - 1))
 		return;
 	va_start(args, format);
-	tell_violation(c, format, args);
+	if (n == 1)
+		tell_violation(c, format, args);
+	else
+		tell_device_error(c, n, format, args);
 	va_end(args);
 }
 

@@ -16,9 +16,13 @@ enum {
 	DEFAULT_START_MS = 60 * MS_PER_S,
 	MAP_MS = 60 * MS_PER_S,
 	OPEN_MS = 20 * MS_PER_S,
+	DEFAULT_SLOW_MS = MS_PER_S,
 	DRAIN_MS = 5 * MS_PER_S,
 	LET_GO_MS = 2 * MS_PER_S
 };
+
+/* What version 1 had, for those who leave the size at 0. */
+#define OPTIONS_1 offsetof(struct hba_options, timeout_ms)
 
 /* ---- states */
 
@@ -80,8 +84,10 @@ static int take_plan(struct hba_controller *c, const struct controller_plan *pla
 	if (!c->uri || !c->path || !c->name || (plan->query && !c->query))
 		return fail(-ENOMEM, "no memory for a controller");
 	if (plan->options)
-		c->given = *plan->options;
+		memcpy(&c->given, plan->options, plan->options->size ? plan->options->size : OPTIONS_1);
 	c->given.name = c->name;
+	c->slow_ns = (c->given.slow_ms ? c->given.slow_ms : DEFAULT_SLOW_MS) * NS_PER_MS;
+	c->slow_at = NEVER;
 	c->driver = &c->table;
 	c->clock = plan->clock ? plan->clock : &clock_monotonic;
 	c->variant = plan->variant;

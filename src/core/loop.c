@@ -203,6 +203,7 @@ static void chores(struct hba_controller *c)
 		return;
 	manage_turn(c);
 	recovery_turn(c);
+	slow_turn(c);
 	notice_turn(c);
 	if (c->n_leaving)
 		targets_turn(c);
@@ -392,7 +393,7 @@ static uint64_t queue_next(const struct hba_queue *q)
 
 static uint64_t next_deadline(const struct hba_controller *c)
 {
-	const uint64_t chores[] = { recovery_next(c), scan_next(c), manage_next(c), life_next(c) };
+	const uint64_t chores[] = { recovery_next(c), slow_next(c), scan_next(c), manage_next(c), life_next(c) };
 	uint64_t at = NEVER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(chores); i++)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_TIMEOUT_MS = 30 * MS_PER_S, BITS_PER_WORD = 64 };
+enum { BITS_PER_WORD = 64 };
 
 /* Tags a unit has: 0 = untagged. As many as slots is as good as any number. */
 static uint64_t tags_of(const struct hba_controller *c)
@@ -56,7 +56,7 @@ static void set_limits(struct hba_lun *lun)
 		depth = tags > own ? tags - own : 1;
 	lun->most = lun->limit;
 	lun->depth = (unsigned)depth;
-	lun->timeout_ms = DEFAULT_TIMEOUT_MS;
+	lun->timeout_ms = target_timeout_ms(lun->target);
 }
 
 static int give_memory(struct hba_lun *lun)

@@ -164,6 +164,7 @@ static void create(struct hba_controller *c, struct notice *n)
 		return;
 	for (unsigned i = 0; i < n->properties.n; i++)
 		(void)properties_set(&tgt->properties, &n->properties.items[i]);
+	target_heed(tgt);
 	tgt->seen = true;
 	/* One that is on its way out comes when it has gone. */
 	if (!tgt->present)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Contract 6.2 and 6.3; for bytes also the exact length. Other keys are the driver's own and may have any type. */
+/* For bytes also the exact length. Other keys are the driver's own and may have any type. */
 static const struct {
 	const char *key;
 	enum hba_property_type type;
@@ -25,9 +25,28 @@ static const struct {
 	{ "Address Identifier", HBA_BYTES, 3 },
 	{ "AL_PA", HBA_BYTES, 1 },
 	{ "SAS Address", HBA_BYTES, 8 },
-	{ "Retry Count", HBA_NUMBER, 0 },
+	{ PROPERTY_RETRIES, HBA_NUMBER, 0 },
+	{ PROPERTY_READ_MS, HBA_NUMBER, 0 },
+	{ PROPERTY_WRITE_MS, HBA_NUMBER, 0 },
 	{ "Write Failure", HBA_STRING, 0 },
 };
+
+static const struct {
+	const char *key;
+	uint64_t least, most;
+} ranges[] = {
+	{ PROPERTY_RETRIES, 0, UINT32_MAX },
+	{ PROPERTY_READ_MS, 1, UINT32_MAX },
+	{ PROPERTY_WRITE_MS, 1, UINT32_MAX },
+};
+
+static bool is_in_range(const struct hba_property *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
+		if (strcmp(ranges[i].key, p->key) == 0)
+			return p->value.number >= ranges[i].least && p->value.number <= ranges[i].most;
+	return true;
+}
 
 static bool is_valid(const struct hba_property *p)
 {
@@ -36,7 +55,7 @@ static bool is_valid(const struct hba_property *p)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(known[i].key, p->key) == 0)
-			return known[i].type == p->type && (p->type != HBA_BYTES || known[i].length == p->length);
+			return known[i].type == p->type && (p->type != HBA_BYTES || known[i].length == p->length) && is_in_range(p);
 	return true;
 }
 
@@ -103,6 +122,13 @@ int properties_set(struct properties *p, const struct hba_property *property)
 	return 0;
 }
 
+uint64_t properties_number(const struct properties *p, const char *key)
+{
+	const struct hba_property *item = find(p, key);
+
+	return item && item->type == HBA_NUMBER ? item->value.number : HBA_UNSET;
+}
+
 void properties_remove(struct properties *p, const char *key)
 {
 	struct hba_property *item = find(p, key);
@@ -122,22 +148,33 @@ void properties_clear(struct properties *p)
 	*p = (struct properties) { 0 };
 }
 
+static void changed(struct hba_controller *c, struct hba_target *tgt, const char *key)
+{
+	if (tgt)
+		target_heed(tgt);
+	else
+		targets_heed(c);
+	event_put(c, HBA_EVENT_PROPERTY, tgt ? tgt->id : HBA_NO_TARGET, NULL, 0, "%s", key);
+}
+
 int hba_set_property(struct hba_controller *c, struct hba_target *tgt, const struct hba_property *p)
 {
 	int r = properties_set(tgt ? &tgt->properties : &c->properties, p);
 
 	if (r == -EINVAL)
-		return violation(c, "property '%s' has a type or length that its key does not have", p->key ? p->key : "(none)"), r;
+		return violation(c, "property '%s' has a type, length or value that its key does not have",
+				 p->key ? p->key : "(none)"),
+		       r;
 	if (r < 0)
 		return r;
-	event_put(c, HBA_EVENT_PROPERTY, tgt ? tgt->id : HBA_NO_TARGET, NULL, 0, "%s", p->key);
+	changed(c, tgt, p->key);
 	return 0;
 }
 
 void hba_remove_property(struct hba_controller *c, struct hba_target *tgt, const char *key)
 {
 	properties_remove(tgt ? &tgt->properties : &c->properties, key);
-	event_put(c, HBA_EVENT_PROPERTY, tgt ? tgt->id : HBA_NO_TARGET, NULL, 0, "%s", key);
+	changed(c, tgt, key);
 }
 
 int hba_property_get(const struct hba_controller *c, uint64_t target, unsigned index, struct hba_property *ret_p)

@@ -172,6 +172,7 @@ static void send(struct hba_queue *q, struct task *t)
 	t->state = TASK_WITH_DRIVER;
 	t->generation++;
 	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
+	t->sent_at = c->now;
 	t->deadline = t->head.timeout_ms ? c->now + t->head.timeout_ms * (uint64_t)NS_PER_MS : NEVER;
 	if (t->deadline < q->next_expiry)
 		q->next_expiry = t->deadline;
@@ -196,6 +197,8 @@ static unsigned send_batch(struct hba_queue *q)
 	}
 	if (n)
 		c->deadlines_set = true;
+	if (n && c->slow_at == NEVER)
+		c->slow_at = c->now + c->slow_ns;
 	if (n && c->driver->kick) {
 		op.name = "kick";
 		c->driver->kick(q);
@@ -210,7 +213,10 @@ void queue_begin_anew(struct hba_controller *c, uint64_t now)
 		struct task *t = &c->pool.tasks[slot];
 		uint64_t ns = t->head.timeout_ms * (uint64_t)NS_PER_MS;
 
-		if (task_state(t) == TASK_WITH_DRIVER && ns && t->deadline == c->now + ns)
+		if (task_state(t) != TASK_WITH_DRIVER || t->sent_at != c->now)
+			continue;
+		t->sent_at = now;
+		if (ns && t->deadline == c->now + ns)
 			t->deadline = now + ns;
 	}
 }
@@ -392,13 +398,15 @@ static void heed_end(struct task *t)
 {
 	if (t->result.negotiated || t->result.reverted)
 		target_negotiated(t->lun->target, t->result.negotiated, t->result.reverted);
+	if (t->slow)
+		slow_is_back(t);
 	if (t->expired && !t->cancelled)
 		t->result.outcome = HBA_TASK_TIMEOUT;
 	if (t->result.outcome == HBA_CHECK_CONDITION)
 		settle_check_condition(t);
 }
 
-static void complete_with_care(struct task *t, const struct hba_result *r)
+__attribute__((cold, noinline)) static void complete_with_care(struct task *t, const struct hba_result *r)
 {
 	if (t->head.kind == HBA_TASK_TMF) {
 		violation(t->queue->controller, "hba_complete of a task management task; its end is hba_tmf_complete");
@@ -417,7 +425,7 @@ static void complete_with_care(struct task *t, const struct hba_result *r)
 static inline bool is_plain(const struct task *t, const struct hba_result *r)
 {
 	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len && !r->negotiated && !r->reverted &&
-	       !t->expired && t->head.kind != HBA_TASK_TMF;
+	       !t->expired && !t->slow && t->head.kind != HBA_TASK_TMF;
 }
 
 void hba_complete(struct hba_task *head, const struct hba_result *r)

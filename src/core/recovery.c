@@ -10,6 +10,7 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum { TMF_MS = 10 * MS_PER_S };
 
@@ -158,11 +159,32 @@ static bool rung_possible(const struct hba_controller *c, const struct rung *run
 	return rung->run || (manage_possible(c, rung->tmf) && has_tmf_task(c));
 }
 
+/* The last one is always possible. */
+static unsigned first_rung(const struct hba_controller *c)
+{
+	unsigned rung = 0;
+
+	while (!rung_possible(c, &rungs[rung]))
+		rung++;
+	return rung;
+}
+
+const char *recovery_first(const struct hba_controller *c)
+{
+	return rungs[first_rung(c)].name;
+}
+
+static uint64_t rung_ns(const struct rung *rung)
+{
+	return (rung->run ? DEFAULT_OP_MS : TMF_MS) * (uint64_t)NS_PER_MS;
+}
+
 static void rung_start(struct hba_controller *c)
 {
 	struct recovery *r = &c->recovery;
 	const struct rung *rung = &rungs[r->rung];
 
+	r->rung_since = c->now;
 	if (!rung->run) {
 		tmf_start(c, rung->tmf);
 		return;
@@ -181,20 +203,23 @@ static bool victim_is_out(const struct recovery *r)
 	return r->victim->state == TASK_WITH_DRIVER && r->victim->expired;
 }
 
-/* How the victim is called in the events of its ladder. */
+/* How the victim is called in the events of its ladder: before its command. */
 static const char *victim_name(const struct recovery *r)
 {
-	return r->cancelled ? "the cancelled task" : "the task";
+	return r->cancelled ? "the cancelled " : "";
 }
 
 static void conclude(struct hba_controller *c)
 {
 	struct recovery *r = &c->recovery;
 	struct hba_lun *lun = r->lun;
+	char took[TIME_WORDS], whole[TIME_WORDS];
 
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s with unique id %u %s after %llu ms",
-		  rungs[r->rung].name, victim_name(r), r->victim->head.unique_id,
-		  c->lost ? "was given up with its memory" : "came back", (unsigned long long)((c->now - r->since) / NS_PER_MS));
+	time_words(c->now - r->rung_since, took);
+	time_words(c->now - r->since, whole);
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s%s %s after %s; recovery took %s",
+		  rungs[r->rung].name, victim_name(r), r->words, c->lost ? "was given up with its memory" : "came back", took,
+		  whole);
 	lun->frozen--;
 	r->victim = NULL;
 }
@@ -203,22 +228,31 @@ static void next_rung(struct hba_controller *c)
 {
 	struct recovery *r = &c->recovery;
 	struct hba_lun *lun = r->victim->lun;
+	unsigned before = r->rung;
+	char took[TIME_WORDS], has[TIME_WORDS];
 
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s with unique id %u did not come back",
-		  rungs[r->rung].name, victim_name(r), r->victim->head.unique_id);
 	while (r->rung + 1 < ARRAY_SIZE(rungs) && !rung_possible(c, &rungs[++r->rung]))
 		;
+	time_words(c->now - r->rung_since, took);
+	time_words(rung_ns(&rungs[r->rung]), has);
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, before + 1,
+		  "%s: %s%s did not come back within %s; %s is next, and has %s", rungs[before].name, victim_name(r), r->words,
+		  took, rungs[r->rung].name, has);
 	rung_start(c);
 }
 
-static void tell_begin(struct hba_controller *c, const struct task *victim)
+static void tell_begin(struct hba_controller *c)
 {
-	if (victim->cancelled)
-		event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
-			  "the task with unique id %u was cancelled while it was with the driver", victim->head.unique_id);
-	else
-		event_put(c, HBA_EVENT_RECOVERY, victim->head.target, &victim->head.lun, 0,
-			  "the task with unique id %u timed out after %u ms", victim->head.unique_id, victim->head.timeout_ms);
+	const struct recovery *r = &c->recovery;
+	const struct hba_task *victim = &r->victim->head;
+	char limit[TIME_WORDS], has[TIME_WORDS], why[TIME_WORDS + 32] = "was cancelled while it was with the driver";
+
+	time_words(victim->timeout_ms * (uint64_t)NS_PER_MS, limit);
+	time_words(rung_ns(&rungs[r->rung]), has);
+	if (!r->cancelled)
+		snprintf(why, sizeof(why), "did not come back within %s", limit);
+	event_put(c, HBA_EVENT_RECOVERY, victim->target, &victim->lun, 0, "%s (unique id %u) %s; %s is next, and has %s", r->words,
+		  victim->unique_id, why, rungs[r->rung].name, has);
 }
 
 static void begin(struct hba_controller *c, struct task *victim)
@@ -232,9 +266,9 @@ static void begin(struct hba_controller *c, struct task *victim)
 	r->lun = victim->lun;
 	r->since = c->now;
 	r->cancelled = victim->cancelled;
-	tell_begin(c, victim);
-	for (r->rung = 0; !rung_possible(c, &rungs[r->rung]); r->rung++)
-		;
+	r->rung = first_rung(c);
+	task_words(victim, r->words);
+	tell_begin(c);
 	rung_start(c);
 }
 

@@ -226,13 +226,14 @@ static void send_step(struct walk *w)
 	const struct probe_step *step = probe_step(w->step);
 	struct scsi_cdb cdb = step->build(&w->probe);
 	uint32_t most = probe_limit(w->probe.target), length = step->allocation < most ? step->allocation : most;
+	uint64_t given = w->probe.target->controller->given.timeout_ms;
 
 	w->task = internal_get(w->probe.lun);
 	if (!w->task)
 		return; /* recovery has them all; next turn */
 	memcpy(w->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
 	w->task->head.cdb_len = cdb.length;
-	w->task->head.timeout_ms = COMMAND_MS;
+	w->task->head.timeout_ms = given ? (uint32_t)given : COMMAND_MS;
 	if (length) {
 		/* Not every chip says how much has come: what has not is zero. */
 		memset(w->task->memory, 0, length);

@@ -14,6 +14,7 @@
 #include "scsi/scsi.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -25,6 +26,8 @@ enum {
 	BUSY_FOR_MS = 30 * MS_PER_S,  /* from the first refusal on */
 	READY_FOR_MS = 60 * MS_PER_S, /* what a disk may need to spin up */
 	RAMP_AFTER = 64,              /* good completions per step back up */
+	SENSE_WORDS = 160,
+	CODE_SHIFT = 8, /* ASC and ASCQ in one number */
 };
 
 /* ---- rules for sending again */
@@ -66,14 +69,17 @@ static bool was_never_sent(const struct hba_task *head, const struct scsi_sense 
 /** struct rule - When to send again. */
 static const struct rule {
 	bool (*applies)(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o);
+	const char *why;   /* for people; NULL: its sense */
 	unsigned delay_ms; /* before the next try */
 	unsigned for_ms;   /* from the first refusal on; 0 = by tries alone */
 	unsigned tries;    /* 0 = by time alone */
 	bool any_command;  /* else block commands only */
 } rules[] = {
-	{ is_attention, 0, 0, ATTENTION_TRIES, false },     { is_becoming_ready, READY_MS, READY_FOR_MS, 0, false },
-	{ is_busy, BUSY_MS, BUSY_FOR_MS, 0, false },        { is_full, BUSY_MS, BUSY_FOR_MS, 0, true },
-	{ was_never_sent, BUSY_MS, 0, UNSENT_TRIES, true },
+	{ is_attention, NULL, 0, 0, ATTENTION_TRIES, false },
+	{ is_becoming_ready, NULL, READY_MS, READY_FOR_MS, 0, false },
+	{ is_busy, "BUSY", BUSY_MS, BUSY_FOR_MS, 0, false },
+	{ is_full, "TASK SET FULL", BUSY_MS, BUSY_FOR_MS, 0, true },
+	{ was_never_sent, "it was not sent", BUSY_MS, 0, UNSENT_TRIES, true },
 };
 
 static const struct rule *rule_for(const struct task *t, const struct scsi_sense *sense)
@@ -86,21 +92,63 @@ static const struct rule *rule_for(const struct task *t, const struct scsi_sense
 	return NULL;
 }
 
+/* The target's "Retry Count" stands in for the rules' own numbers. That its task set is full is no matter of retries. */
+static bool has_tries_left(const struct task *t, const struct rule *rule)
+{
+	uint64_t retries = t->lun->target->retries;
+
+	if (retries != HBA_UNSET && rule->applies != is_full && scsi_cdb_is_block_command(t->head.cdb))
+		return t->repeats < retries;
+	return !rule->tries || t->tries < rule->tries;
+}
+
 static bool may_try(struct task *t, const struct rule *rule)
 {
 	uint64_t now = t->lun->controller->now;
 
 	if (!t->tries)
 		t->first_refusal = now;
-	if (t->tries == UINT8_MAX || (rule->tries && t->tries >= rule->tries))
+	if (!has_tries_left(t, rule))
 		return false;
 	if (rule->for_ms && now - t->first_refusal > rule->for_ms * (uint64_t)NS_PER_MS)
 		return false;
-	if (rule->tries)
+	if (t->tries < UINT8_MAX && (rule->tries || !t->tries))
 		t->tries++;
-	else
-		t->tries = t->tries ? t->tries : 1;
+	if (t->repeats < UINT16_MAX && rule->applies != is_full)
+		t->repeats++;
 	return true;
+}
+
+static void sense_words(const struct scsi_sense *s, char text[SENSE_WORDS])
+{
+	const char *asc = scsi_asc_name(s->asc);
+
+	snprintf(text, SENSE_WORDS, "%s, ASC %02x, ASCQ %02x%s%s", scsi_sense_key_name(s->key), s->asc >> CODE_SHIFT,
+		 s->asc & UINT8_MAX, asc ? ": " : "", asc ? asc : "");
+}
+
+static void tell_again(const struct task *t, const struct rule *rule, const struct scsi_sense *sense, unsigned delay_ms)
+{
+	struct hba_lun *lun = t->lun;
+	char command[TASK_WORDS], why[SENSE_WORDS], when[TIME_WORDS + 4] = "at once", delay[TIME_WORDS];
+	unsigned try = t->repeats + 1U;
+
+	if (rule->applies == is_full) {
+		if (lun->full_told)
+			return;
+		lun->full_told = true;
+		try++;
+	}
+	task_words(t, command);
+	if (rule->why)
+		snprintf(why, sizeof(why), "%s", rule->why);
+	else
+		sense_words(sense, why);
+	time_words(delay_ms * (uint64_t)NS_PER_MS, delay);
+	if (delay_ms)
+		snprintf(when, sizeof(when), "in %s", delay);
+	event_put(lun->controller, HBA_EVENT_RETRY, lun->target->id, &lun->id, try, "%s is sent again %s, try %u: %s", command,
+		  when, try, why);
 }
 
 /* The target's task set is smaller than we thought: no more than it has now. What is out makes room when it ends. */
@@ -121,6 +169,7 @@ static bool send_again(struct task *t, const struct scsi_sense *sense)
 	if (!rule || !may_try(t, rule))
 		return false;
 	delay = rule->applies == is_full ? shrink(lun, rule->delay_ms) : rule->delay_ms;
+	tell_again(t, rule, sense, delay);
 	t->sense_asked = false;
 	if (delay)
 		lun->held_until = c->now + delay * (uint64_t)NS_PER_MS;

@@ -73,14 +73,13 @@ static inline __attribute__((always_inline)) int submit(struct hba_controller *c
 {
 	int r = check_command(c, &t->head);
 
+	t->anew = 0;
 	if (r == 0 && t->head.length)
 		r = data_prepare(c, t);
 	if (r < 0)
 		return r;
 	t->done = done;
 	t->arg = arg;
-	t->tries = 0;
-	t->sense_asked = t->sense_wanted = t->expired = t->final = t->cancelled = false;
 	t->head.flags = scsi_cdb_is_rw(t->head.cdb[0]) ? HBA_TASK_RW : 0;
 	if (loop_is_here(c))
 		task_dispatch(c, t);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEFAULT_TIMEOUT_MS = 30 * MS_PER_S };
+
 struct target_job {
 	struct job job;
 	struct hba_target *target;
@@ -38,6 +40,44 @@ static void preset_report(const struct hba_controller *c, struct hba_target_repo
 	};
 }
 
+/* ---- what its properties say of its commands */
+
+static uint64_t number(const struct hba_target *tgt, const char *key)
+{
+	uint64_t n = properties_number(&tgt->properties, key);
+
+	return n == HBA_UNSET ? properties_number(&tgt->controller->properties, key) : n;
+}
+
+/* A task's time is set before its command is known, so that reads and writes have one: the longer. */
+uint32_t target_timeout_ms(const struct hba_target *tgt)
+{
+	uint64_t read = number(tgt, PROPERTY_READ_MS), write = number(tgt, PROPERTY_WRITE_MS);
+
+	if (tgt->controller->given.timeout_ms)
+		return (uint32_t)tgt->controller->given.timeout_ms;
+	if (read == HBA_UNSET || write == HBA_UNSET)
+		read = read == HBA_UNSET ? write : read;
+	else
+		read = read > write ? read : write;
+	return read == HBA_UNSET ? DEFAULT_TIMEOUT_MS : (uint32_t)read;
+}
+
+void target_heed(struct hba_target *tgt)
+{
+	tgt->retries = number(tgt, PROPERTY_RETRIES);
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
+		container_of(l, struct hba_lun, link)->timeout_ms = target_timeout_ms(tgt);
+}
+
+void targets_heed(struct hba_controller *c)
+{
+	for (struct list *l = c->targets.next; l != &c->targets; l = l->next)
+		target_heed(container_of(l, struct hba_target, link));
+}
+
+/* ---- made */
+
 /* Most are added in the order of their ids: look from the end. */
 static void insert(struct hba_controller *c, struct hba_target *tgt)
 {
@@ -68,6 +108,7 @@ struct hba_target *target_add(struct hba_controller *c, uint64_t id)
 	tgt->id = id;
 	list_init(&tgt->luns);
 	preset_report(c, &tgt->report);
+	target_heed(tgt);
 	insert(c, tgt);
 	return tgt;
 }

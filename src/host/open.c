@@ -33,12 +33,21 @@ static int choose_by_chip(const struct hba_driver *plugin, struct controller_pla
 	return plan->driver ? 0 : fail(-ENOENT, "%s: there is no driver for chip %04x:%04x", plan->uri, info.vendor, info.device);
 }
 
+/* Those of version 1 end before. */
+static bool has_times(const struct hba_options *o)
+{
+	return o->size >= offsetof(struct hba_options, slow_ms) + sizeof(o->slow_ms);
+}
+
 static int check_options(const struct hba_options *o)
 {
 	if (!o)
 		return 0;
 	if (o->size > sizeof(*o))
 		return fail(-EINVAL, "these options are %zu bytes, newer than this library's %zu", o->size, sizeof(*o));
+	if (has_times(o) && (o->timeout_ms > UINT32_MAX || o->slow_ms > UINT32_MAX))
+		return fail(-EINVAL, "timeout_ms is %llu, slow_ms %llu; neither may be above %lu",
+			    (unsigned long long)o->timeout_ms, (unsigned long long)o->slow_ms, (unsigned long)UINT32_MAX);
 	return 0;
 }
 

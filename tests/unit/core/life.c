@@ -254,6 +254,50 @@ static void late_but_good(void **state)
 	test_down(d, c);
 }
 
+/* ---- events of a fault that comes again and again */
+
+static void violations_say_how_many_there_were(void **state)
+{
+	enum { MANY = EVENT_RING + 10 };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct hba_event e = { 0 };
+	int64_t last = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++)
+		violation(c, "number %u", i);
+	/* Of those that the ring has lost, the next one tells the number. */
+	while (test_event(c, HBA_EVENT_VIOLATION, &e))
+		last = e.value;
+	assert_int_equal(last, MANY);
+	test_down(d, c);
+}
+
+static void device_errors_are_told_ever_less(void **state)
+{
+	enum { MANY = 1000 };
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+	struct hba_event e = { 0 };
+
+	(void)state;
+	for (unsigned i = 1; i <= MANY; i++)
+		hba_device_error(c, "it has %u heads", i);
+	assert_true(test_event(c, HBA_EVENT_VIOLATION, &e));
+	assert_non_null(strstr(e.text, "it has 1 heads"));
+	for (unsigned i = 2; i <= MANY; i *= 2) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "error %u of the device: it has %u heads", i, i);
+		assert_true(test_event(c, HBA_EVENT_DEVICE_ERROR, &e));
+		assert_string_equal(e.text, text);
+		assert_int_equal(e.value, i);
+	}
+	assert_int_equal(hba_event_next(c, &e), 0);
+	test_down(d, c);
+}
+
 /* ---- events that nobody took */
 
 static void lost_events_are_counted(void **state)
@@ -782,6 +826,8 @@ int main(void)
 		cmocka_unit_test(tables_of_other_sizes),
 		cmocka_unit_test(each_done_once),
 		cmocka_unit_test(late_but_good),
+		cmocka_unit_test(violations_say_how_many_there_were),
+		cmocka_unit_test(device_errors_are_told_ever_less),
 		cmocka_unit_test(lost_events_are_counted),
 		cmocka_unit_test(memory_that_is_lost_is_told),
 		cmocka_unit_test(a_reset_confirms_as_well),

@@ -596,7 +596,9 @@ static void cancel_one_that_is_out(struct bench *b, struct client *client, struc
 	test_wait(b->r.c, &client->io, 1);
 	test_turns(b->r.c, 2);
 	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
-	assert_string_equal(e->text, "the task with unique id 4 was cancelled while it was with the driver");
+	assert_string_equal(e->text,
+			    "TEST UNIT READY of 0:0 (unique id 4) was cancelled while it was with the driver; abort task is next, "
+			    "and has 10 s");
 	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
 }
 
@@ -610,7 +612,7 @@ static void a_cancel_is_told_as_one(void **state)
 	(void)state;
 	up(&b);
 	cancel_one_that_is_out(&b, &client, &e);
-	assert_string_equal(e.text, "abort task: the cancelled task with unique id 4 came back after 0 ms");
+	assert_string_equal(e.text, "abort task: the cancelled TEST UNIT READY of 0:0 came back after 0 ms; recovery took 0 ms");
 	assert_int_equal(client.io.last.outcome, HBA_TASK_ABORTED);
 	rig_down(&b.r);
 	/* Up the whole ladder, to where the core ends it itself. */
@@ -620,7 +622,9 @@ static void a_cancel_is_told_as_one(void **state)
 		b.r.d->tmf[i] = TEST_REJECTS;
 	b.r.d->bus_reset = TEST_REJECTS;
 	cancel_one_that_is_out(&b, &client, &e);
-	assert_string_equal(e.text, "abort task: the cancelled task with unique id 4 did not come back");
+	assert_string_equal(e.text,
+			    "abort task: the cancelled TEST UNIT READY of 0:0 did not come back within 0 ms; logical unit reset is "
+			    "next, and has 10 s");
 	assert_int_equal(client.io.last.outcome, HBA_NOT_DELIVERED);
 	assert_int_equal(client.io.last.sent, HBA_SENT_MAYBE);
 	rig_down(&b.r);

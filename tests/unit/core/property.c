@@ -36,6 +36,8 @@ static const struct hba_property of_target[] = {
 	{ .key = "AL_PA", .type = HBA_BYTES, .length = ALPA },
 	{ .key = "SAS Address", .type = HBA_BYTES, .length = WWN },
 	{ .key = "Retry Count", .type = HBA_NUMBER },
+	{ .key = "Read Time Out Duration", .type = HBA_NUMBER },
+	{ .key = "Write Time Out Duration", .type = HBA_NUMBER },
 };
 
 /* A value of that type; `length` counts for bytes only. */
@@ -86,7 +88,7 @@ static void refused(struct hba_controller *c, struct hba_target *tgt, struct hba
 	char sentence[200];
 
 	snprintf(sentence, sizeof(sentence),
-		 "driver test, outside any op: property '%s' has a type or length that its key does not have",
+		 "driver test, outside any op: property '%s' has a type, length or value that its key does not have",
 		 p.key ? p.key : "(none)");
 	assert_int_equal(hba_set_property(c, tgt, &p), -EINVAL);
 	test_violation(c, sentence);
@@ -113,6 +115,24 @@ static void one_key(struct hba_controller *c, struct hba_target *tgt, uint64_t i
 	assert_string_equal(e.text, key->key);
 	assert_int_equal(e.target, id);
 	assert_property(c, id, index, &good);
+}
+
+static void numbers_have_a_range(void **state)
+{
+	static const struct hba_property wrong[] = {
+		{ .key = "Retry Count", .type = HBA_NUMBER, .value.number = UINT64_C(1) << 32 },
+		{ .key = "Read Time Out Duration", .type = HBA_NUMBER, .value.number = UINT64_C(1) << 32 },
+		{ .key = "Read Time Out Duration", .type = HBA_NUMBER, .value.number = 0 },
+		{ .key = "Write Time Out Duration", .type = HBA_NUMBER, .value.number = 0 },
+	};
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c = test_up(d);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		refused(c, hba_target_find(c, 0), wrong[i]);
+	assert_int_equal(count(c, 0), 0);
+	test_down(d, c);
 }
 
 static void every_known_key_has_its_type(void **state)
@@ -231,9 +251,9 @@ static void absent_key_is_no_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_known_key_has_its_type), cmocka_unit_test(own_keys_have_any_type),
-		cmocka_unit_test(wrong_type_changes_nothing),   cmocka_unit_test(a_value_is_replaced_and_copied),
-		cmocka_unit_test(absent_key_is_no_error),
+		cmocka_unit_test(every_known_key_has_its_type),   cmocka_unit_test(numbers_have_a_range),
+		cmocka_unit_test(own_keys_have_any_type),         cmocka_unit_test(wrong_type_changes_nothing),
+		cmocka_unit_test(a_value_is_replaced_and_copied), cmocka_unit_test(absent_key_is_no_error),
 	};
 
 	return cmocka_run_group_tests_name("core: property", tests, NULL, NULL);

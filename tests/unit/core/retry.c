@@ -249,6 +249,142 @@ static void cancelled_is_never_sent_again(void **state)
 	rig_down(&r);
 }
 
+/* ---- what is told of it */
+
+static void told(struct rig *r, int64_t value, const char *sentence)
+{
+	struct hba_event e;
+
+	assert_true(test_event(r->c, HBA_EVENT_RETRY, &e));
+	assert_string_equal(e.text, sentence);
+	assert_int_equal(e.value, value);
+	assert_int_equal(e.target, 0);
+}
+
+static void each_repeat_is_told_with_its_reason(void **state)
+{
+	static const struct rig_answer lost = { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO };
+	struct test_io io = { .put = true };
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, attention, 1);
+	rig_say(&r, busy, 1);
+	rig_say(&r, not_ready, 1);
+	rig_say(&r, lost, 1);
+	send(unit(&r, 1), &io, true);
+	rig_pass(&r, 10 * READY_MS, BUSY_MS);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	told(&r, 2,
+	     "READ(10) of 0:1, block 0 is sent again at once, try 2: UNIT ATTENTION, ASC 29, ASCQ 00: POWER ON, RESET, OR BUS DEVICE "
+	     "RESET OCCURRED");
+	told(&r, 3, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 3: BUSY");
+	told(&r, 4,
+	     "READ(10) of 0:1, block 0 is sent again in 500 ms, try 4: NOT READY, ASC 04, ASCQ 01: LOGICAL UNIT IS IN PROCESS OF "
+	     "BECOMING READY");
+	told(&r, 5, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 5: it was not sent");
+	/* Once it has ended, the next command begins to count anew; what is not sent again, is not told. */
+	rig_say(&r, busy, 1);
+	send(unit(&r, 1), &io, true);
+	rig_pass(&r, 2 * BUSY_MS, BUSY_MS);
+	told(&r, 2, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 2: BUSY");
+	rig_say(&r, busy, 1);
+	send(unit(&r, 1), &io, false);
+	test_wait(r.c, &io, 3);
+	assert_false(test_event(r.c, HBA_EVENT_RETRY, &e));
+	rig_down(&r);
+}
+
+/* It is how a unit says how much it takes, with every burst: once is enough. */
+static void a_full_task_set_is_told_once(void **state)
+{
+	struct test_io io = { .put = true };
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	rig_say(&r, full, 2);
+	send(unit(&r, 0), &io, true);
+	rig_pass(&r, 5 * BUSY_MS, BUSY_MS);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	told(&r, 2, "READ(10) of 0:0, block 0 is sent again in 100 ms, try 2: TASK SET FULL");
+	assert_false(test_event(r.c, HBA_EVENT_RETRY, &e));
+	rig_down(&r);
+}
+
+/* ---- the target's own number of retries */
+
+static void set_number(struct hba_controller *c, struct hba_target *tgt, const char *key, uint64_t n)
+{
+	struct hba_property p = { .key = key, .type = HBA_NUMBER, .value.number = n };
+
+	AS_DRIVER(c, assert_int_equal(hba_set_property(c, tgt, &p), 0));
+}
+
+/* So many refusals in a row: how often was it sent? */
+static unsigned sent_when(struct rig *r, struct rig_answer answer, bool block)
+{
+	struct test_io io = { .put = true };
+	unsigned before = rig_clients(r), tries;
+
+	r->next = r->n_script = 0;
+	rig_say(r, answer, 30);
+	send(unit(r, 0), &io, block);
+	for (unsigned i = 0; i < 40 && !io.done; i++)
+		rig_pass(r, BUSY_MS, BUSY_MS);
+	assert_int_equal(io.done, 1);
+	tries = rig_clients(r) - before;
+	r->next = r->n_script = 0;
+	return tries;
+}
+
+static void retry_count_is_the_targets(void **state)
+{
+	static const struct rig_answer lost = { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO };
+	struct hba_target *tgt;
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	tgt = target_find(r.c, 0);
+	for (unsigned n = 0; n < 20; n += 5) {
+		set_number(r.c, tgt, "Retry Count", n);
+		assert_int_equal(sent_when(&r, attention, true), n + 1);
+		assert_int_equal(sent_when(&r, busy, true), n + 1);
+		assert_int_equal(sent_when(&r, lost, true), n + 1);
+	}
+	/* Of reads and writes: a pass-through command that has not been sent keeps its own three. */
+	assert_int_equal(sent_when(&r, lost, false), 1 + 3);
+	/* Without it the rules have their own numbers; and the controller's is for all targets that have none. */
+	hba_remove_property(r.c, tgt, "Retry Count");
+	assert_int_equal(sent_when(&r, attention, true), 1 + 8);
+	set_number(r.c, NULL, "Retry Count", 2);
+	assert_int_equal(sent_when(&r, attention, true), 1 + 2);
+	set_number(r.c, tgt, "Retry Count", 4);
+	assert_int_equal(sent_when(&r, attention, true), 1 + 4);
+	rig_down(&r);
+}
+
+/* A full task set is a matter of the queue's length, and no failure. */
+static void a_full_task_set_costs_no_retry(void **state)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	(void)state;
+	up(&r);
+	set_number(r.c, target_find(r.c, 0), "Retry Count", 0);
+	rig_say(&r, full, 5);
+	send(unit(&r, 0), &io, true);
+	rig_pass(&r, 10 * BUSY_MS, BUSY_MS);
+	assert_int_equal(io.done, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_down(&r);
+}
+
 /* ---- TASK SET FULL */
 
 /* Eight are sent, four are too many: from then on there are four, and one more for every 64 good ends. */
@@ -661,6 +797,10 @@ static void stop_while_sense_is_fetched(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_repeat_is_told_with_its_reason),
+		cmocka_unit_test(a_full_task_set_is_told_once),
+		cmocka_unit_test(retry_count_is_the_targets),
+		cmocka_unit_test(a_full_task_set_costs_no_retry),
 		cmocka_unit_test(attention_comes_off_block_commands),
 		cmocka_unit_test(only_block_commands_are_retried),
 		cmocka_unit_test(busy_for_30_seconds),

@@ -288,10 +288,11 @@ static void abort_works(void **state)
 	assert_int_equal(b.d->n_functions, 1);
 	assert_int_equal(b.d->functions[0], HBA_ABORT_TASK);
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
-	assert_string_equal(e.text, "the task with unique id 4 timed out after 1000 ms");
+	assert_string_equal(e.text,
+			    "TEST UNIT READY of 0:0 (unique id 4) did not come back within 1 s; abort task is next, and has 10 s");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
 	assert_int_equal(e.value, ABORT);
-	assert_string_equal(e.text, "abort task: the task with unique id 4 came back after 0 ms");
+	assert_string_equal(e.text, "abort task: TEST UNIT READY of 0:0 came back after 0 ms; recovery took 0 ms");
 	b.d->process = NULL;
 	assert_int_equal(test_ready(b.victim), HBA_GOOD);
 	test_no_violation(b.c);
@@ -409,7 +410,7 @@ static void memory_that_nobody_gives_back_is_lost(void **state)
 	while (e.value != HBA_DEAD);
 	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still write is never used again");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
-	assert_string_equal(e.text, "stop: the task with unique id 4 was given up with its memory after 0 ms");
+	assert_string_equal(e.text, "stop: TEST UNIT READY of 0:0 was given up with its memory after 0 ms; recovery took 0 ms");
 	/* It is as if the device still wrote: what its client lets go of is nobody else's. */
 	assert_int_equal(hba_mapping_release(m), 0);
 	memset(memory, 0x5a, DEAF_PAGE);
@@ -701,9 +702,117 @@ static void several(void **state)
 	test_down(b.d, b.c);
 }
 
+/* ---- the time that a task has by default */
+
+static uint32_t time_by_default(struct hba_lun *lun)
+{
+	struct hba_task *t = test_get(lun);
+	uint32_t ms = t->timeout_ms;
+
+	hba_task_put(t);
+	return ms;
+}
+
+static void set_ms(struct bench *b, struct hba_target *tgt, const char *key, uint64_t ms)
+{
+	struct hba_property p = { .key = key, .type = HBA_NUMBER, .value.number = ms };
+
+	AS_DRIVER(b->c, assert_int_equal(hba_set_property(b->c, tgt, &p), 0));
+}
+
+static void the_driver_says_how_long_a_command_may_take(void **state)
+{
+	struct hba_target *tgt;
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	tgt = target_find(b.c, 0);
+	assert_int_equal(time_by_default(b.victim), 30000);
+	set_ms(&b, NULL, "Read Time Out Duration", 7000); /* a personality's: for all targets */
+	assert_int_equal(time_by_default(b.victim), 7000);
+	set_ms(&b, tgt, "Write Time Out Duration", 9000);
+	assert_int_equal(time_by_default(b.victim), 9000); /* the longer of the two */
+	set_ms(&b, tgt, "Read Time Out Duration", 11000);
+	assert_int_equal(time_by_default(b.victim), 11000);
+	assert_int_equal(time_by_default(b.other), 11000);
+	hba_remove_property(b.c, tgt, "Read Time Out Duration");
+	hba_remove_property(b.c, tgt, "Write Time Out Duration");
+	assert_int_equal(time_by_default(b.other), 7000);
+	/* A unit that comes later has the same. */
+	set_ms(&b, tgt, "Write Time Out Duration", TIMEOUT);
+	assert_int_equal(lun_add(tgt, &(struct hba_lun_id) { { 0, 5 } })->timeout_ms, 7000);
+	set_ms(&b, NULL, "Read Time Out Duration", TIMEOUT / 2);
+	/* And it counts: the ladder begins when it is over. */
+	test_fill_ready(b.io.task = test_get(b.victim));
+	assert_int_equal(hba_submit(b.io.task, test_done, &b.io), 0);
+	test_turns(b.c, 2);
+	test_advance(b.d, TIMEOUT);
+	test_turns(b.c, 2);
+	assert_int_equal(b.d->n_functions, 0);
+	test_advance(b.d, 1);
+	until_back(&b);
+	assert_int_equal(b.d->n_functions, 1);
+	test_down(b.d, b.c);
+}
+
+/* The scan's commands, too. */
+static void the_application_has_the_last_word_on_time(void **state)
+{
+	const struct hba_options options = { .size = sizeof(options), .timeout_ms = 2500 };
+	struct hba_event e;
+	struct bench b = { .d = test_driver_new() };
+
+	(void)state;
+	b.c = test_open(b.d, &options);
+	assert_int_equal(hba_controller_start(b.c), 0);
+	set_ms(&b, NULL, "Read Time Out Duration", 7000);
+	set_ms(&b, target_find(b.c, 0), "Write Time Out Duration", 9000);
+	b.victim = hba_lun_find(b.c, 0, 0);
+	assert_int_equal(time_by_default(b.victim), 2500);
+	b.d->process = hold_unit_0;
+	assert_int_equal(hba_controller_rescan(b.c), 0);
+	for (unsigned i = 0; i < MANY_TURNS && !b.d->n_held; i++) {
+		test_turns(b.c, 1);
+		usleep(10);
+	}
+	test_turns(b.c, 2);
+	test_advance(b.d, 2501);
+	for (unsigned i = 0; i < MANY_TURNS && !b.d->n_functions; i++)
+		test_turns(b.c, 1);
+	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
+	assert_string_equal(e.text,
+			    "INQUIRY of 0:0 (unique id 3) did not come back within 2.5 s; abort task is next, and has 10 s");
+	b.d->process = NULL;
+	test_down(b.d, b.c);
+}
+
+/* A program that was built before there was such a thing has no such bytes. */
+static void older_options_have_no_times(void **state)
+{
+	struct {
+		unsigned char older[offsetof(struct hba_options, timeout_ms)];
+		uint64_t behind[2];
+	} options = { .behind = { 1, 1 } };
+	struct bench b = { .d = test_driver_new() };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		((struct hba_options *)(void *)&options)->size = i ? sizeof(options.older) : 0;
+		b.c = test_open(b.d, (struct hba_options *)(void *)&options);
+		assert_int_equal(b.c->given.timeout_ms, 0);
+		assert_int_equal(b.c->given.slow_ms, 0);
+		hba_controller_close(b.c);
+	}
+	test_driver_free(b.d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_driver_says_how_long_a_command_may_take),
+		cmocka_unit_test(the_application_has_the_last_word_on_time),
+		cmocka_unit_test(older_options_have_no_times),
 		cmocka_unit_test(not_if_poll_finds_it),
 		cmocka_unit_test(not_if_poll_had_no_time),
 		cmocka_unit_test(not_if_stopped_while_it_was_sent),
