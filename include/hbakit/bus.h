@@ -2,8 +2,9 @@
 /*
  * bus.h: how a controller is reached. First what a driver uses, then the table that a back end (vfio, qemu, script) fills.
  *
- * Registers are little-endian on every bus here; values are the host's. A register that is not there, or no longer (the
- * device was pulled out), reads as all ones; a write to it is dropped. No driver holds a raw pointer to one.
+ * Registers are little-endian on every bus here; values are the host's. Of a device that is gone they read as all ones, and writes
+ * are dropped. The same happens to an access that cannot be right, outside its BAR, misaligned, or of a BAR that was never
+ * mapped, and that is a violation as well. No driver holds a raw pointer to a register.
  */
 #ifndef HBAKIT_BUS_H
 #define HBAKIT_BUS_H
@@ -83,7 +84,7 @@ static inline void hba_publish32(hba_le32 *p, uint32_t v)
 /**
  * struct hba_bar - A mapped register window; a token to copy freely, good until stop has returned.
  *
- * Zeroed it is "not mapped": reads are all ones. The members are for the inlines below.
+ * Zeroed it is "not mapped": hba_bar_is_mapped() says no, and any access is a violation. The members are for the inlines below.
  */
 struct hba_bar {
 	/* private: */
@@ -96,36 +97,82 @@ struct hba_bar {
 /** hba_bar_map() - Map BAR `index` (0..5), memory or I/O. In initialize. Waits. -ENOENT: there is none. Released after stop. */
 int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_bar);
 
-/* The long way: no direct mapping, out of range, or gone. width: 1, 2, 4, 8. Deadline of the bus, then gone. */
+/** hba_bar_is_mapped() - For a stop, which also follows an initialize that failed before it mapped anything. */
+static inline bool hba_bar_is_mapped(const struct hba_bar *bar)
+{
+	return bar->controller != NULL;
+}
+
+/*
+ * The long way: no direct mapping, or not right, or gone. width: 1, 2, 4, or 8, which not every device takes in one piece. Deadline of
+ * the bus, then gone.
+ */
 uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width);
 void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, unsigned width);
 
+/* private: of the inlines below; alignment costs nothing where `offset` is a constant. */
+static inline bool hba_bar_is_direct(const struct hba_bar *bar, uint64_t offset, unsigned width)
+{
+	return bar->mem && !(offset & (width - 1)) && offset < bar->length && bar->length - offset >= width;
+}
+
 /* In any op; they never wait where the bus has a direct mapping. offset: bytes, a multiple of the width. A write is posted. */
+static inline uint8_t hba_bar_read8(const struct hba_bar *bar, uint64_t offset)
+{
+	if (hba_bar_is_direct(bar, offset, 1))
+		return bar->mem[offset];
+	return (uint8_t)hba_bar_read(bar, offset, 1);
+}
+
+static inline uint16_t hba_bar_read16(const struct hba_bar *bar, uint64_t offset)
+{
+	if (hba_bar_is_direct(bar, offset, 2))
+		return HBA_LE(16, *(volatile uint16_t *)(void *)(uintptr_t)(bar->mem + offset));
+	return (uint16_t)hba_bar_read(bar, offset, 2);
+}
+
 static inline uint32_t hba_bar_read32(const struct hba_bar *bar, uint64_t offset)
 {
-	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
+	if (hba_bar_is_direct(bar, offset, 4))
 		return HBA_LE(32, *(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset));
 	return (uint32_t)hba_bar_read(bar, offset, 4);
 }
 
-static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, uint32_t value)
+static inline void hba_bar_write8(const struct hba_bar *bar, uint64_t offset, uint8_t value)
 {
-	if (bar->mem && offset < bar->length && bar->length - offset >= 4)
-		*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(32, value);
+	if (hba_bar_is_direct(bar, offset, 1))
+		bar->mem[offset] = value;
 	else
-		hba_bar_write(bar, offset, value, 4);
+		hba_bar_write(bar, offset, value, 1);
 }
 
 static inline void hba_bar_write16(const struct hba_bar *bar, uint64_t offset, uint16_t value)
 {
-	if (bar->mem && offset < bar->length && bar->length - offset >= 2)
+	if (hba_bar_is_direct(bar, offset, 2))
 		*(volatile uint16_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(16, value);
 	else
 		hba_bar_write(bar, offset, value, 2);
 }
 
+static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, uint32_t value)
+{
+	if (hba_bar_is_direct(bar, offset, 4))
+		*(volatile uint32_t *)(void *)(uintptr_t)(bar->mem + offset) = HBA_LE(32, value);
+	else
+		hba_bar_write(bar, offset, value, 4);
+}
+
 /** hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the same register. */
 void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words);
+
+/**
+ * hba_bar_copy_from() - `bytes` bytes from a BAR's memory, such as a chip's script RAM or a table, as they lie there.
+ *
+ * In ascending order, four bytes at a time where the offset allows it, single ones before and behind. All ones if gone or not right.
+ */
+void hba_bar_copy_from(const struct hba_bar *bar, uint64_t offset, void *to, size_t bytes);
+/** hba_bar_copy_to() - The same in the other direction. */
+void hba_bar_copy_to(const struct hba_bar *bar, uint64_t offset, const void *from, size_t bytes);
 
 /* PCI config space: offset 0..4095, a multiple of the width, which is 1, 2 or 4. Waiting ops. All ones where there is none. */
 uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width);
@@ -229,7 +276,12 @@ struct hba_bus {
 	int (*take_event)(struct hba_bus_device *d);
 	/* Loop, before it sleeps: a vector that fired may fire again. For lines that stay masked until served. Default: nothing. */
 	void (*vector_served)(struct hba_bus_device *d, unsigned vector);
+
+	const char *summary; /* one line for `hbakit drivers`. Default: none */
 };
+
+/** hba_bus_next() - The buses there are: name, summary and options are for anybody. NULL: the first; NULL at the end. Any thread. */
+const struct hba_bus *hba_bus_next(const struct hba_bus *bus);
 
 #define HBA_BUS_VERSION 1
 #define HBA_BUS_HEADER  .size = sizeof(struct hba_bus), .version = HBA_BUS_VERSION

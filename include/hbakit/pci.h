@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+struct hba_driver;
+
 enum { HBA_PCI_ADDRESS = 16, HBA_PCI_NAME = 32, HBA_PCI_SENTENCE = 256, HBA_PCI_COMMAND = 320, HBA_PCI_MATES = 16 };
 
 /** enum hba_pci_obstacle - Why VFIO would refuse an adapter, in the order in which these have to be removed. */
@@ -55,6 +57,9 @@ struct hba_pci_adapter {
  * 1: *ret_adapter is it; 0: no more; negative errno: PCI devices cannot be listed. Any thread; may wait.
  */
 int hba_pci_next(const char *address, struct hba_pci_adapter *ret_adapter);
+
+/** hba_pci_next_for() - The same for somebody with a plug-in, from hba_driver_load(): a chip is offered to that driver first. */
+int hba_pci_next_for(const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter);
 
 #ifdef __cplusplus
 }

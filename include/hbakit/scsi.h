@@ -26,6 +26,13 @@ struct hba_lun_id {
 	uint8_t bytes[8];
 };
 
+/**
+ * hba_lun_number() - The LUN as a plain number, for a chip whose commands have room for one up to `highest`.
+ *
+ * 0; -ERANGE: it is above `highest`; -EINVAL: it is no plain number, but a path through several levels, or a well known unit. Any thread.
+ */
+int hba_lun_number(const struct hba_lun_id *lun, uint64_t highest, uint64_t *ret_number);
+
 /** enum hba_service_response - How delivery, or a task management function, ended (SCSIServiceResponse). */
 enum hba_service_response {
 	HBA_IN_PROCESS = 0, /* never an answer to us: completing with it is a violation */

@@ -39,6 +39,7 @@ enum {
 	CONFIG_ADDRESS = 0xcf8, /* PCI configuration mechanism #1 */
 	CONFIG_DATA = 0xcfc,
 	PORT_CONFIG_BYTES = 256,
+	PORT_BYTES = 4, /* the widest access to an I/O port */
 	IO_WINDOW = 0xc000,
 	DOORBELL_IO_WINDOW = 0xd000,
 	FIRST_PCI_GSI = 20,
@@ -159,8 +160,8 @@ static const char *word_for(const char *const words[4], unsigned width)
 	return words[width == 1 ? 0 : width == 2 ? 1 : width == 4 ? 2 : 3];
 }
 
-static const char *const in_words[4] = { "inb", "inw", "inl", "inl" };
-static const char *const out_words[4] = { "outb", "outw", "outl", "outl" };
+static const char *const in_words[4] = { "inb", "inw", "inl", NULL };
+static const char *const out_words[4] = { "outb", "outw", "outl", NULL };
 static const char *const read_words[4] = { "readb", "readw", "readl", "readq" };
 static const char *const write_words[4] = { "writeb", "writew", "writel", "writeq" };
 
@@ -457,15 +458,30 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 static int qemu_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
 {
 	const struct pci_bar *b = &d->bars[bar];
+	uint64_t low, high;
+	int r;
 
-	return qtest_read(&d->qtest, word_for(b->io ? in_words : read_words, width), b->base + offset, ACCESS_MS, ret_value);
+	if (!b->io || width <= PORT_BYTES)
+		return qtest_read(&d->qtest, word_for(b->io ? in_words : read_words, width), b->base + offset, ACCESS_MS,
+				  ret_value);
+	/* No port has 64 bits: the CPU of a PC would read two. */
+	r = qtest_read(&d->qtest, "inl", b->base + offset, ACCESS_MS, &low);
+	if (r == 0)
+		r = qtest_read(&d->qtest, "inl", b->base + offset + PORT_BYTES, ACCESS_MS, &high);
+	if (r == 0)
+		*ret_value = high << 32 | low;
+	return r;
 }
 
 static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
 {
 	const struct pci_bar *b = &d->bars[bar];
+	int r;
 
-	return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
+	if (!b->io || width <= PORT_BYTES)
+		return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
+	r = post(d, "outl", b->base + offset, (uint32_t)value);
+	return r < 0 ? r : post(d, "outl", b->base + offset + PORT_BYTES, value >> 32);
 }
 
 /* ---- memory: pieces of the RAM, each taken when it is allocated, and free again when it is unmapped, or could not be mapped */
@@ -564,6 +580,7 @@ static const struct hba_option qemu_options[] = {
 const struct hba_bus bus_qemu = {
 	HBA_BUS_HEADER,
 	.name = "qemu",
+	.summary = "an adapter that QEMU models, without a guest",
 	.options = qemu_options,
 	.identify = qemu_identify,
 	.open = qemu_open,

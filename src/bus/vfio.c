@@ -271,6 +271,7 @@ static const struct hba_option vfio_options[] = {
 const struct hba_bus bus_vfio = {
 	HBA_BUS_HEADER,
 	.name = "pci",
+	.summary = "an adapter of this machine, by VFIO",
 	.options = vfio_options,
 	.identify = vfio_identify,
 	.open = vfio_open,

@@ -224,6 +224,8 @@ int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_ba
 	volatile void *mem = NULL;
 	int r;
 
+	if (!op_may_wait(c, __func__))
+		return -EPROTO;
 	if (!is_reachable(c))
 		return -ENODEV;
 	if (index >= BARS || !c->bus.info.bar_length[index])
@@ -237,10 +239,37 @@ int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_ba
 	return 0;
 }
 
-static bool is_in_bar(const struct hba_bar *bar, uint64_t offset, unsigned width)
+/* An access that cannot be right is told. One of a device that is gone is nothing that a driver can help. */
+static bool is_right(const struct hba_bar *bar, const char *call, uint64_t offset, uint64_t bytes, unsigned alignment)
 {
-	return bar->controller && is_reachable(bar->controller) && offset < bar->length && bar->length - offset >= width &&
-	       offset % width == 0;
+	struct hba_controller *c = bar->controller;
+	const struct op *op = op_now();
+
+	if (!c) {
+		if (op && !bus_is_gone(op->controller))
+			violation(op->controller, "%s of a BAR that is not mapped; hba_bar_map() does that", call);
+		return false;
+	}
+	if (!is_reachable(c))
+		return false;
+	if (offset % alignment)
+		violation(c, "%s of %llu bytes at offset 0x%llx of BAR %u, which is not a multiple of %u", call,
+			  (unsigned long long)bytes, (unsigned long long)offset, bar->index, alignment);
+	else if (offset > bar->length || bar->length - offset < bytes)
+		violation(c, "%s of %llu bytes at offset 0x%llx of BAR %u, which has 0x%llx bytes", call, (unsigned long long)bytes,
+			  (unsigned long long)offset, bar->index, (unsigned long long)bar->length);
+	else
+		return true;
+	return false;
+}
+
+static bool is_right_register(const struct hba_bar *bar, const char *call, uint64_t offset, unsigned width)
+{
+	if (width == 1 || width == 2 || width == WORD_BYTES || width == sizeof(uint64_t))
+		return is_right(bar, call, offset, width, width);
+	if (bar->controller)
+		violation(bar->controller, "%s of %u bytes; a register has 1, 2, 4 or 8", call, width);
+	return false;
 }
 
 uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width)
@@ -248,7 +277,7 @@ uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width
 	uint64_t value = 0;
 	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
 
-	if (!is_in_bar(bar, offset, width))
+	if (!is_right_register(bar, __func__, offset, width))
 		return all_ones(width);
 	if (heed(bar->controller, b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
 		return all_ones(width);
@@ -259,7 +288,7 @@ void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, u
 {
 	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
 
-	if (is_in_bar(bar, offset, width))
+	if (is_right_register(bar, __func__, offset, width))
 		(void)heed(bar->controller, b->table->bar_write(b->device, bar->index, offset, width, value & all_ones(width)));
 }
 
@@ -267,10 +296,49 @@ void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void 
 {
 	uint32_t word;
 
+	if (!is_right(bar, __func__, offset, WORD_BYTES, WORD_BYTES))
+		return;
 	for (size_t i = 0; i < words; i++) {
 		memcpy(&word, (const uint8_t *)data + i * WORD_BYTES, WORD_BYTES);
 		/* As they lie: the write turns a number of ours into the register's order, so undo that. */
 		hba_bar_write32(bar, offset, le32toh(word));
+	}
+}
+
+/* How much of a copy the next access takes. */
+static size_t step_of(uint64_t offset, size_t left)
+{
+	return offset % WORD_BYTES == 0 && left >= WORD_BYTES ? WORD_BYTES : 1;
+}
+
+void hba_bar_copy_from(const struct hba_bar *bar, uint64_t offset, void *to, size_t bytes)
+{
+	if (!is_right(bar, __func__, offset, bytes, 1)) {
+		memset(to, UINT8_MAX, bytes);
+		return;
+	}
+	for (size_t done = 0, n; done < bytes; done += n) {
+		uint32_t word;
+
+		n = step_of(offset + done, bytes - done);
+		word = htole32(n == WORD_BYTES ? hba_bar_read32(bar, offset + done) : hba_bar_read8(bar, offset + done));
+		memcpy((uint8_t *)to + done, &word, n);
+	}
+}
+
+void hba_bar_copy_to(const struct hba_bar *bar, uint64_t offset, const void *from, size_t bytes)
+{
+	if (!is_right(bar, __func__, offset, bytes, 1))
+		return;
+	for (size_t done = 0, n; done < bytes; done += n) {
+		uint32_t word = 0;
+
+		n = step_of(offset + done, bytes - done);
+		memcpy(&word, (const uint8_t *)from + done, n);
+		if (n == WORD_BYTES)
+			hba_bar_write32(bar, offset + done, le32toh(word));
+		else
+			hba_bar_write8(bar, offset + done, (uint8_t)le32toh(word));
 	}
 }
 
@@ -284,7 +352,7 @@ static bool is_in_config(struct hba_controller *c, const char *call, unsigned of
 	if (!right)
 		violation(c, "%s of %u bytes at offset %u; it is 1, 2 or 4 bytes, at a multiple of that below %d", call, width,
 			  offset, CONFIG_BYTES);
-	return right && is_reachable(c);
+	return right && op_may_wait(c, call) && is_reachable(c);
 }
 
 uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width)
@@ -305,6 +373,8 @@ void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value,
 
 int hba_bus_master_on(struct hba_controller *c)
 {
+	if (!op_may_wait(c, __func__))
+		return -EPROTO;
 	if (!is_reachable(c))
 		return -ENODEV;
 	return c->bus.table->bus_master ? heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS)) : 0;
@@ -317,6 +387,8 @@ int hba_vector_bind(struct hba_queue *q, unsigned vector)
 	struct hba_controller *c = q->controller;
 	int fd;
 
+	if (!op_may_wait(c, __func__))
+		return -EPROTO;
 	if (!is_reachable(c) || vector >= c->bus.info.vectors || !c->bus.table->vector_fd)
 		return -ENOENT;
 	fd = c->bus.table->vector_fd(c->bus.device, vector);

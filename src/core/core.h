@@ -58,6 +58,7 @@ struct op {
 	uint64_t call;     /* counts the calls of an op that comes once per task, from 1; 0 = does not count */
 	uint64_t deadline; /* of a waiting op, by the controller's clock */
 	bool hot;
+	bool fenced;  /* hot, but no op of another queue runs beside it */
 	bool may_map; /* memory may be taken */
 	struct op *outer;
 };
@@ -81,6 +82,13 @@ static inline const struct op *op_now(void)
 {
 	return op_current;
 }
+
+/** op_may_wait() - Is this a waiting op? Otherwise the violation of `call` is told. */
+bool op_may_wait(struct hba_controller *c, const char *call) __attribute__((cold));
+/** op_is_fenced() - Does no other op run beside this one? Otherwise the violation of `call` is told. */
+bool op_is_fenced(struct hba_controller *c, const char *call);
+/** op_is_any() - Is this an op at all? Otherwise the violation of `call` is told. */
+bool op_is_any(struct hba_controller *c, const char *call);
 
 enum { NO_THREAD = 0 };
 
@@ -510,6 +518,8 @@ struct hba_target {
 
 /** target_find() - NULL: none with that id. */
 struct hba_target *target_find(struct hba_controller *c, uint64_t id);
+/** target_in_use() - The same, but NULL also until it has been initialised. */
+struct hba_target *target_in_use(struct hba_controller *c, uint64_t id);
 /** target_add() - Find or make one, not initialised yet. NULL: no memory. */
 struct hba_target *target_add(struct hba_controller *c, uint64_t id);
 /** target_initialize() - The driver's op, on the service thread; `done` on the loop with its result. */

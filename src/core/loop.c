@@ -91,8 +91,11 @@ static int change_watch(struct hba_queue *q, struct watch *w, uint32_t events)
 
 int hba_queue_watch(struct hba_queue *q, int fd, short events)
 {
-	struct watch *w = find_watch(q, fd);
+	struct watch *w;
 
+	if (!op_is_any(q->controller, __func__))
+		return -EPROTO;
+	w = find_watch(q, fd);
 	if (w)
 		return change_watch(q, w, (uint32_t)events);
 	return events ? add_watch(q, fd, (uint32_t)events, &(struct watch) { .drain = false }) : 0;

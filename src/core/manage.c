@@ -129,7 +129,7 @@ static bool victim_is_away(const struct hba_management *m)
 static void start(struct hba_controller *c, struct hba_management *m)
 {
 	struct task *t = task_list_pop(&c->tmf_free), *victim = m->victim ? task_of(m->victim) : NULL;
-	struct op op = { .controller = c, .name = "manage", .hot = true };
+	struct op op = { .controller = c, .name = "manage", .hot = true, .fenced = true };
 
 	c->tmf.current = m;
 	c->tmf.answered = false;

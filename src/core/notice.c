@@ -92,13 +92,13 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 				    : r;
 	}
 	post(c, n);
-	tgt = hba_target_find(c, id);
+	tgt = target_in_use(c, id);
 	return tgt && !target_is_going(tgt);
 }
 
 static int about_existing(struct hba_controller *c, enum notice_kind kind, uint64_t id)
 {
-	return hba_target_find(c, id) ? note(c, kind, id) : -ENOENT;
+	return target_in_use(c, id) ? note(c, kind, id) : -ENOENT;
 }
 
 int hba_target_destroy(struct hba_controller *c, uint64_t id)

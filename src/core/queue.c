@@ -511,6 +511,8 @@ struct hba_task *hba_task_by_cookie(struct hba_queue *q, uint64_t cookie)
 
 void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*each)(struct hba_task *t, void *arg), void *arg)
 {
+	if (!op_is_fenced(c, __func__))
+		return;
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
@@ -661,6 +663,6 @@ void hba_poll_within(struct hba_queue *q, unsigned ms)
 {
 	uint64_t at = q->controller->now + ms * (uint64_t)NS_PER_MS;
 
-	if (at < q->poll_at)
+	if (op_is_any(q->controller, __func__) && at < q->poll_at)
 		q->poll_at = at;
 }

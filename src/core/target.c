@@ -352,11 +352,19 @@ uint64_t hba_target_id(const struct hba_target *tgt)
 	return tgt->id;
 }
 
-struct hba_target *hba_target_find(struct hba_controller *c, uint64_t id)
+struct hba_target *target_in_use(struct hba_controller *c, uint64_t id)
 {
 	struct hba_target *tgt = target_find(c, id);
 
 	return tgt && tgt->initialised ? tgt : NULL;
+}
+
+struct hba_target *hba_target_find(struct hba_controller *c, uint64_t id)
+{
+	/* It may leave under an op that runs beside the service thread. */
+	if (op_now() && op_now()->hot && !op_may_wait(c, __func__))
+		return NULL;
+	return target_in_use(c, id);
 }
 
 struct hba_target *hba_task_target(const struct hba_task *t)

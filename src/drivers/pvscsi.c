@@ -522,7 +522,9 @@ static void pvscsi_stop(struct hba_controller *c)
 {
 	struct pvscsi *p = hba_controller_priv(c);
 
-	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, 0); /* both are dropped if the BAR was never mapped */
+	if (!hba_bar_is_mapped(&p->bar))
+		return;
+	hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, 0);
 	command(p, PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
 }
 

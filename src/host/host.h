@@ -17,7 +17,7 @@ bool elf_is_function(const void *address);
 
 /* ---- pci.c ------------------------------------------------------------------------------------------------------------- */
 
-/** pci_next() - hba_pci_next() on the system below `root`; "" is this machine, a test brings a directory. */
-int pci_next(const char *root, const char *address, struct hba_pci_adapter *ret_adapter);
+/** pci_next() - hba_pci_next_for() on the system below `root`; "" is this machine, a test brings a directory. */
+int pci_next(const char *root, const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter);
 
 #endif

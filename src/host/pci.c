@@ -34,7 +34,7 @@ static void take_obstacles(const char *root, const struct pci_function *f, struc
 			a->obstacles |= 1U << o;
 }
 
-static const char *driver_for(const struct pci_function *f)
+static const char *driver_for(const struct hba_driver *plugin, const struct pci_function *f)
 {
 	const struct hba_bus_info info = {
 		.vendor = f->vendor, .device = f->device, .subvendor = f->subvendor, .subdevice = f->subdevice
@@ -42,11 +42,12 @@ static const char *driver_for(const struct pci_function *f)
 	const struct hba_driver *d;
 	const void *variant;
 
-	d = registry_driver_for(NULL, &info, &variant);
+	d = registry_driver_for(plugin, &info, &variant);
 	return d ? d->name : NULL;
 }
 
-static void describe(const char *root, const struct pci_function *f, struct hba_pci_adapter *ret_adapter)
+static void describe(const char *root, const struct hba_driver *plugin, const struct pci_function *f,
+		     struct hba_pci_adapter *ret_adapter)
 {
 	struct hba_pci_adapter a = {
 		.vendor = f->vendor,
@@ -54,7 +55,7 @@ static void describe(const char *root, const struct pci_function *f, struct hba_
 		.subvendor = f->subvendor,
 		.subdevice = f->subdevice,
 		.class_code = f->class_code,
-		.driver = driver_for(f),
+		.driver = driver_for(plugin, f),
 		.group = f->group,
 	};
 
@@ -81,7 +82,7 @@ static void take_if_next(const char *root, const char *name, const char *after, 
 		*best = f;
 }
 
-int pci_next(const char *root, const char *address, struct hba_pci_adapter *ret_adapter)
+int pci_next(const char *root, const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter)
 {
 	struct pci_function best = { .group = -1 };
 	char path[PATH_BYTES];
@@ -98,11 +99,16 @@ int pci_next(const char *root, const char *address, struct hba_pci_adapter *ret_
 	closedir(dir);
 	if (!best.address[0])
 		return 0;
-	describe(root, &best, ret_adapter);
+	describe(root, plugin, &best, ret_adapter);
 	return 1;
 }
 
 int hba_pci_next(const char *address, struct hba_pci_adapter *ret_adapter)
 {
-	return pci_next("", address, ret_adapter);
+	return pci_next("", NULL, address, ret_adapter);
+}
+
+int hba_pci_next_for(const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter)
+{
+	return pci_next("", plugin, address, ret_adapter);
 }

@@ -47,6 +47,17 @@ const struct hba_bus *registry_bus(const char *scheme, size_t length)
 	return NULL;
 }
 
+const struct hba_bus *hba_bus_next(const struct hba_bus *bus)
+{
+	size_t i = 0;
+
+	while (bus && i < ARRAY_SIZE(buses) && buses[i] != bus)
+		i++;
+	if (bus)
+		i++;
+	return i < ARRAY_SIZE(buses) ? buses[i] : NULL;
+}
+
 static bool is_chip(const struct hba_pci_id *id, const struct hba_bus_info *info)
 {
 	return id->vendor == info->vendor && id->device == info->device && (!id->subvendor || id->subvendor == info->subvendor) &&

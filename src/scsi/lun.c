@@ -78,6 +78,18 @@ uint64_t scsi_lun_number(const struct hba_lun_id *lun)
 	return UINT64_MAX;
 }
 
+int hba_lun_number(const struct hba_lun_id *lun, uint64_t highest, uint64_t *ret_number)
+{
+	uint64_t number = scsi_lun_number(lun);
+
+	if (number == UINT64_MAX)
+		return -EINVAL;
+	if (number > highest)
+		return -ERANGE;
+	*ret_number = number;
+	return 0;
+}
+
 bool scsi_lun_equal(const struct hba_lun_id *a, const struct hba_lun_id *b)
 {
 	return memcmp(a->bytes, b->bytes, LUN_BYTES) == 0;

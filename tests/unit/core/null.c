@@ -22,6 +22,8 @@ enum end { FINE, NAMED = 77, ENDS };
 
 /* clang-format off */
 #define FUNCTIONS(X) \
+	X(ENDS, hba_bar_copy_from, (NULL, 0, NULL, 1)) \
+	X(ENDS, hba_bar_copy_to, (NULL, 0, NULL, 1)) \
 	X(ENDS, hba_bar_map, (NULL, 0, NULL)) \
 	X(ENDS, hba_bar_read, (NULL, 0, 4)) \
 	X(ENDS, hba_bar_write, (NULL, 0, 0, 4)) \
@@ -31,6 +33,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(NAMED, hba_buffer_map, (NULL, NULL)) \
 	X(FINE, hba_buffer_release, (NULL)) \
 	X(ENDS, hba_bus_master_on, (NULL)) \
+	X(FINE, hba_bus_next, (NULL)) \
 	X(ENDS, hba_bus_reset_seen, (NULL)) \
 	X(ENDS, hba_cancel, (NULL)) \
 	X(ENDS, hba_complete, (NULL, NULL)) \
@@ -74,6 +77,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_lun_find, (NULL, 0, 0)) \
 	X(ENDS, hba_lun_get_info, (NULL, NULL)) \
 	X(ENDS, hba_lun_next, (NULL, NULL)) \
+	X(ENDS, hba_lun_number, (NULL, 0, NULL)) \
 	X(ENDS, hba_luns_changed, (NULL, 0)) \
 	X(NAMED, hba_manage, (NULL)) \
 	X(ENDS, hba_mapping_address, (NULL)) \
@@ -85,6 +89,7 @@ enum end { FINE, NAMED = 77, ENDS };
 	X(ENDS, hba_media_changed, (NULL, 0, NULL)) \
 	X(ENDS, hba_now, (NULL)) \
 	X(ENDS, hba_pci_next, (NULL, NULL)) \
+	X(ENDS, hba_pci_next_for, (NULL, NULL, NULL)) \
 	X(ENDS, hba_poll_within, (NULL, 1)) \
 	X(ENDS, hba_port_status, (NULL, HBA_PORT_ONLINE)) \
 	X(ENDS, hba_property_get, (NULL, 0, 0, NULL)) \

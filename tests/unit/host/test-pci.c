@@ -42,9 +42,9 @@ static void a_machine_without_adapters(void **state)
 	struct hba_pci_adapter a = { .group = 77 };
 
 	(void)state;
-	assert_int_equal(pci_next(root, NULL, &a), 0); /* no PCI at all */
+	assert_int_equal(pci_next(root, NULL, NULL, &a), 0); /* no PCI at all */
 	add("0000:00:1f.0", 0x8086, 0x2918, 0x060100, 3, "lpc_ich");
-	assert_int_equal(pci_next(root, NULL, &a), 0);
+	assert_int_equal(pci_next(root, NULL, NULL, &a), 0);
 	assert_int_equal(a.group, 77); /* untouched */
 }
 
@@ -59,10 +59,26 @@ static void only_storage_in_the_order_of_addresses(void **state)
 	add("0000:00:03.0", 0x8086, 0x10d3, 0x020000, 2, "e1000e");
 	add("0000:03:00.0", 0x1af4, 0x1048, 0x010000, 4, "virtio-pci");
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
-		assert_int_equal(pci_next(root, a.address, &a), 1);
+		assert_int_equal(pci_next(root, NULL, a.address, &a), 1);
 		assert_string_equal(a.address, expected[i]);
 	}
-	assert_int_equal(pci_next(root, a.address, &a), 0);
+	assert_int_equal(pci_next(root, NULL, a.address, &a), 0);
+}
+
+/* Somebody's own driver for a chip is looked for first. */
+static void a_plug_in_comes_first(void **state)
+{
+	static const struct hba_pci_id ids[] = { { .vendor = 0x15ad, .device = 0x07c0 }, { 0 } };
+	static const struct hba_driver mine = { HBA_DRIVER_HEADER, .name = "mine", .ids = ids };
+	struct hba_pci_adapter a;
+
+	(void)state;
+	add("0000:00:02.0", 0x15ad, 0x07c0, 0x010700, 1, "vmw_pvscsi");
+	add("0000:03:00.0", 0x1af4, 0x1048, 0x010000, 4, "virtio-pci");
+	assert_int_equal(pci_next(root, &mine, "", &a), 1);
+	assert_string_equal(a.driver, "mine");
+	assert_int_equal(pci_next(root, &mine, a.address, &a), 1);
+	assert_string_equal(a.driver, "virtio-scsi");
 }
 
 static void what_is_said_of_one(void **state)
@@ -73,7 +89,7 @@ static void what_is_said_of_one(void **state)
 	add("0000:00:02.0", 0x15ad, 0x07c0, 0x010700, 1, "vmw_pvscsi");
 	add("0000:00:02.1", 0x8086, 0x10d3, 0x020000, 1, "e1000e");
 	fake_root_shell(root, "mkdir -p sys/bus/pci/drivers/vfio-pci");
-	assert_int_equal(pci_next(root, "", &a), 1);
+	assert_int_equal(pci_next(root, NULL, "", &a), 1);
 	assert_int_equal(a.vendor, 0x15ad);
 	assert_int_equal(a.device, 0x07c0);
 	assert_int_equal(a.class_code, 0x010700);
@@ -96,7 +112,7 @@ static void a_chip_without_a_driver_of_ours(void **state)
 
 	(void)state;
 	add("0000:00:02.0", 0x1234, 0x5678, 0x010400, 1, "vfio-pci");
-	assert_int_equal(pci_next(root, "", &a), 1);
+	assert_int_equal(pci_next(root, NULL, "", &a), 1);
 	assert_null(a.driver);
 	assert_int_equal(a.obstacles, 0);
 }
@@ -106,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_machine_without_adapters, machine, sweep),
 		cmocka_unit_test_setup_teardown(only_storage_in_the_order_of_addresses, machine, sweep),
+		cmocka_unit_test_setup_teardown(a_plug_in_comes_first, machine, sweep),
 		cmocka_unit_test_setup_teardown(what_is_said_of_one, machine, sweep),
 		cmocka_unit_test_setup_teardown(a_chip_without_a_driver_of_ours, machine, sweep),
 	};

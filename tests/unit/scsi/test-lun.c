@@ -176,16 +176,33 @@ static void test_lists_that_lie(void **state)
 	assert_int_equal(needed, UINT32_MAX); /* and not the 0 that the sum would wrap to */
 }
 
+/* A chip has room for a number up to its highest, and none for a path. */
+static void a_number_that_fits_a_chip(void **state)
+{
+	static const struct hba_lun_id bridge = { { 0x81, 0x05, 0, 0 } };
+	struct hba_lun_id lun;
+	uint64_t number = 77;
+
+	(void)state;
+	assert_int_equal(scsi_lun_from_number(255, &lun), 0);
+	assert_int_equal(hba_lun_number(&lun, 255, &number), 0);
+	assert_int_equal(number, 255);
+	assert_int_equal(scsi_lun_from_number(256, &lun), 0);
+	assert_int_equal(hba_lun_number(&lun, 255, &number), -ERANGE);
+	assert_int_equal(number, 255);
+	assert_int_equal(hba_lun_number(&lun, 16383, &number), 0);
+	assert_int_equal(number, 256);
+	assert_int_equal(hba_lun_number(&bridge, UINT64_MAX, &number), -EINVAL);
+	assert_int_equal(number, 256);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_examples),
-		cmocka_unit_test(test_numbers_there_and_back),
-		cmocka_unit_test(test_numbers_beyond_the_last),
-		cmocka_unit_test(test_random_bytes),
-		cmocka_unit_test(test_equal_is_byte_for_byte),
-		cmocka_unit_test(test_list_of_every_length),
-		cmocka_unit_test(test_list_that_says_less_than_arrived),
+		cmocka_unit_test(a_number_that_fits_a_chip),   cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_numbers_there_and_back), cmocka_unit_test(test_numbers_beyond_the_last),
+		cmocka_unit_test(test_random_bytes),           cmocka_unit_test(test_equal_is_byte_for_byte),
+		cmocka_unit_test(test_list_of_every_length),   cmocka_unit_test(test_list_that_says_less_than_arrived),
 		cmocka_unit_test(test_lists_that_lie),
 	};
 
