@@ -18,6 +18,7 @@ SHAPES = {
     'one': (['a.img'], {}, []),
     'polled': (['a.img'], {'irq': 'none'}, []),
     'intx': (['a.img'], {'irq': 'intx'}, []),
+    'msi': (['a.img'], {'irq': 'msi'}, []),
     'targets': (['a.img', 'b.img,target=5', 'c.img,target=63'], {}, ['-t', '5']),
     'units': (['a.img', 'b.img,target=0,lun=3', 'c.img,target=7,lun=255'], {}, ['-t', '7', '-l', '255']),
     # Eight targets of two units each: what mptsas1068 has.
@@ -26,10 +27,14 @@ SHAPES = {
     'large-blocks': (['a.img,block=4096'], {}, []),
     'large-blocks-polled': (['a.img,block=4096'], {'irq': 'none'}, []),
     'mixed': (['a.img,block=4096', 'b.img,target=1'], {}, ['-t', '1']),
+    'jbod': (['a.img', 'b.img,target=5', 'c.img,target=5,lun=3'], {}, ['-t', '261', '-l', '3']),
+    'jbod-polled': (['a.img', 'b.img,target=63'], {'irq': 'none'}, ['-t', '319']),
     '4-queues': (['a.img'], {}, []),
     '16-queues-polled': (['a.img'], {'irq': 'none'}, []),
 }
 QUEUES = int(SHAPE.partition('-queues')[0]) if '-queues' in SHAPE else 1
+# What of the model is not as usual.
+PROPERTY = f',num_queues={QUEUES}' if QUEUES > 1 else ',use_jbod=on' if SHAPE.startswith('jbod') else ''
 
 
 def known():
@@ -42,19 +47,9 @@ def digests():
     return {name: hashlib.sha256(open(name, 'rb').read()).hexdigest() for name in sorted(os.listdir()) if name.endswith('.img')}
 
 
-def qemu_with_queues():
-    """A program that is QEMU, but that the model has more request queues."""
-    with open('qemu', 'w', encoding='ascii') as f:
-        f.write(f'#!/bin/sh\nexec qemu-system-x86_64 "$@" -global {MODEL}-pci.num_queues={QUEUES}\n')
-    os.chmod('qemu', 0o755)
-    return os.path.abspath('qemu')
-
-
 def main():
     drives, options, words = SHAPES[SHAPE]
-    r = rig.Rig(HBAKIT, MODEL)
-    if QUEUES > 1:
-        options = {**options, 'qemu': qemu_with_queues()}
+    r = rig.Rig(HBAKIT, MODEL + PROPERTY)
     for seed, drive in enumerate(drives):
         r.image(drive.partition(',')[0], MIB, seed=seed)
     before = digests()

@@ -71,6 +71,8 @@ struct ways {
 static const struct ways *ways(void)
 {
 	static const struct ways all[] = {
+		{ .model = "megasas" },
+		{ .model = "megasas-gen2" },
 		{ .model = "pvscsi", .tells_of_disks = true },
 		{ .model = "virtio-scsi", .arms_in_memory = true, .aborts_later = true, .tells_of_disks = true },
 		{ .model = "mptsas1068", .completes_by_read = true, .aborts_later = true },
@@ -385,7 +387,8 @@ static void killed_idle_is_told_at_once(void **state)
 
 	(void)state;
 	run_for(m, 50);
-	while (hba_controller_arm(m->c) != 0)
+	/* An interrupt of a command before may still be on its way: the megasas models send one for each, masked or not. */
+	for (unsigned i = 0; i < MANY_ARMS && (hba_controller_arm(m->c) != 0 || poll(&p, 1, WOKEN_MS) != 0); i++)
 		hba_controller_run(m->c, 1);
 	assert_int_equal(poll(&p, 1, 0), 0);
 	kill(m->pid, SIGKILL);

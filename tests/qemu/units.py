@@ -79,6 +79,26 @@ class Units(unittest.TestCase):
         with open(written, 'rb') as f, open('data', 'rb') as g:
             self.assertEqual(f.read(rig.MIB), g.read())
 
+    @unittest.skipUnless(MODEL.startswith('megasas'), 'this model has no firmware that says so')
+    def test_what_the_firmware_says(self):
+        self.rig.model += ',hba_serial=SN-1234,sas_address=0x500605b000112233'
+        said = self.rig.json('info', self.rig.uri(self.rig.image('a.img', 1)))['controller']['properties']
+        names = {'megasas': ('LSI MegaRAID SAS 8708EM2', '1.70-QEMU', 1000), 'megasas-gen2': ('LSI MegaRAID SAS 9260-8i', '1.80-QEMU', 1008)}
+        product, firmware, commands = names[MODEL]
+        self.assertEqual({**said, **{'Vendor Name': 'LSI', 'Product Name': product, 'Firmware Name': 'APP', 'Firmware Version': firmware,
+                                     'Serial Number': 'SN-1234', 'SAS Address': '500605b000112233', 'Maximum Commands': commands,
+                                     'Maximum Segments': 80, 'Maximum Transfer Bytes': 80 << 12, 'Maximum Logical Drives': 64}}, said)
+        self.assertTrue(said['Product Revision Level'].endswith('-QEMU'))
+
+    @unittest.skipUnless(MODEL.startswith('megasas'), 'this model hands out all disks')
+    def test_disks_without_a_logical_drive(self):
+        self.rig.model += ',use_jbod=on'
+        drives = [self.rig.image(f'{n}.img', n + 1) + f',target={t},lun={u}' for n, (t, u) in enumerate([(0, 0), (5, 0), (5, 7), (63, 255)])]
+        scan = self.rig.json('scan', self.rig.uri(*drives))
+        self.assertEqual({k: u['blocks'] for k, u in found(scan).items()},
+                         {place: (n + 1) * rig.MIB // 512 for n, place in enumerate([(256, 0), (261, 0), (261, 7), (319, 255)])})
+        self.assertEqual([t['properties']['SAS Address'][:4] for t in scan['targets']], ['1221'] * 3)
+
     def test_names_with_commas_and_percent_signs(self):
         for name, said in ('a,b.img', 'a,b.img'), ('a,lun=9', 'a%2clun=9'), ('a%b&c', 'a%b%26c'), ('100%25', '100%2525'):
             units = found(self.rig.json('scan', self.rig.uri(self.rig.image(name, 1) and said)))
