@@ -8,11 +8,6 @@ kind() { # name, address, kind
   woken "$1, irq=$3" "pci:$2?irq=$3" "$2" "$3"
 }
 
-woken() { # name, URI, address, kind
-  try "$1: verified, and $4 wakes it" guest-io verify "$2" "$4" "$3"
-  tail -n 1 log
-}
-
 load_vfio
 bind 0000:00:02.0
 bind 0000:00:03.0
