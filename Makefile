@@ -9,6 +9,8 @@ endif
 URI ?= soft:{image}?scratch=64M
 TIME ?= 3
 
+export PAGE
+
 .PHONY: help build run test test-all test-busy guest qemu-long nbd-long bench bench-guest style mutants deb format clean
 
 help:
@@ -21,7 +23,8 @@ help:
 	@echo '                GUEST=--short for less, GUEST=--verbose to read along, GUEST=unplug for one scenario'
 	@echo 'make qemu-long  those tests on QEMU that wait for deadlines'
 	@echo 'make nbd-long   NBD clients that others wrote, with more data: on a file and on QEMU models'
-	@echo 'make bench      commands per second and latency, beside others: docs/benchmarks.md; JSON in run/'
+	@echo 'make bench      commands per second and latency, beside others: run/benchmarks.md, and JSON there;'
+	@echo '                PAGE=1: docs/benchmarks.md instead'
 	@echo 'make bench-guest  hbakit over VFIO beside Linux'\''s own driver, in a guest: a section of the same page (some minutes)'
 	@echo '                GUEST=--profile: only where the instructions go'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""page.py: how figures become docs/benchmarks.md: sections between markers, the line about machine and commit, tables and plots.
+"""page.py: how figures become a page: sections between markers, the line about machine and commit, tables and plots.
 
     page.write("core", ["A sentence.", page.table(rows), page.bars("core-time", "Time per command", "ns", values)])
 
-A script rewrites its own sections and leaves the rest of the page alone. All figures also go into a JSON file in run/."""
+A script rewrites its own sections and leaves the rest of the page alone. The page is run/benchmarks.md, which begins as a copy of
+docs/benchmarks.md; with PAGE=1 in the environment it is docs/benchmarks.md itself. All figures also go into a JSON file in run/."""
 import datetime
 import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,8 +18,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 import common  # pylint: disable=wrong-import-position
 
-PAGE = "docs/benchmarks.md"
-PLOTS = "docs/benchmarks"
+TRACKED, OWN = "docs", "run"
+PAGE, PLOTS = "benchmarks.md", "benchmarks"
 PLOT_SIZE = "760,380"
 PLOT_DEADLINE = 60
 
@@ -77,9 +79,22 @@ def table(rows):
   return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def folder():
+  """Where page and plots are written."""
+  if os.environ.get("PAGE") == "1":
+    return TRACKED
+  tracked, own = (os.path.join(where, PAGE) for where in (TRACKED, OWN))
+  if not os.path.exists(own) or os.path.getmtime(own) < os.path.getmtime(tracked):
+    os.makedirs(OWN, exist_ok=True)
+    shutil.copyfile(tracked, own)
+    shutil.copytree(os.path.join(TRACKED, PLOTS), os.path.join(OWN, PLOTS), dirs_exist_ok=True)
+  return OWN
+
+
 def _gnuplot(name, title, commands, data):
-  os.makedirs(PLOTS, exist_ok=True)
-  path = f"{PLOTS}/{name}.svg"
+  plots = os.path.join(folder(), PLOTS)
+  os.makedirs(plots, exist_ok=True)
+  path = f"{plots}/{name}.svg"
   script = "\n".join([f"set terminal svg size {PLOT_SIZE} background rgb 'white' noenhanced", f"set output '{path}'",
                       f"set title {json.dumps(title)}", "set grid ytics", *commands])
   try:
@@ -93,7 +108,7 @@ def _gnuplot(name, title, commands, data):
 
 
 def bars(name, title, unit, values):
-  """One bar for each (label, value), as docs/benchmarks/NAME.svg; returns the line that shows it."""
+  """One bar for each (label, value), as benchmarks/NAME.svg beside the page; returns the line that shows it."""
   data = "\n".join(f"{json.dumps(label)} {value:g}" for label, value in values)
   return _gnuplot(name, title, [f"set ylabel {json.dumps(unit)}", "set style fill solid 0.6", "set boxwidth 0.6",
                                 "set yrange [0:*]", "set xtics rotate by -15",
@@ -133,10 +148,11 @@ def replaced(text, name, section):
 
 def write(name, pieces):
   """Put `pieces`, an empty line between each two, between the markers of `name`."""
-  with open(PAGE, encoding="utf-8") as f:
+  path = os.path.join(folder(), PAGE)
+  with open(path, encoding="utf-8") as f:
     text = f.read()
   text = replaced(text, name, "\n\n".join(pieces))
-  with open(PAGE, "w", encoding="utf-8") as f:
+  with open(path, "w", encoding="utf-8") as f:
     f.write(text)
 
 

@@ -14,6 +14,9 @@ import socket
 import subprocess
 import tempfile
 
+# depmod is root's; a user's path may leave it out.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
 PACKAGE = "linux-image-amd64"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 ELF_MAGIC = b"\x7fELF"
