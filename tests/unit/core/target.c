@@ -328,6 +328,27 @@ static void shallow(struct hba_report *r)
 	r->depth = 3;
 }
 
+/* Which waits for room, unless the unit's limit was overlooked. */
+static void until_the_scan_asks(struct rig *r)
+{
+	const struct hba_lun *lun = hba_lun_find(r->c, 0, 0);
+
+	for (unsigned i = 0; i < MANY_TURNS && !lun->queues[0].unsent.head && r->d->n_held == 3; i++) {
+		test_turns(r->c, 1);
+		usleep(10);
+	}
+	assert_non_null(lun->queues[0].unsent.head);
+}
+
+static void until_held(struct rig *r, unsigned n)
+{
+	for (unsigned i = 0; i < MANY_TURNS && r->d->n_held < n; i++) {
+		test_turns(r->c, 1);
+		usleep(10);
+	}
+	assert_int_equal(r->d->n_held, n);
+}
+
 /* The scan's own commands count: a device that takes three does not ask whose they are. */
 static void depth_is_for_all_together(void **state)
 {
@@ -345,8 +366,10 @@ static void depth_is_for_all_together(void **state)
 		r.d->hold = true;
 		for (unsigned i = 0; i < 3; i++)
 			send(hba_lun_find(r.c, 0, 0), &io);
+		until_held(&r, 3);
 		hba_luns_changed(r.c, 0);
-		test_turns(r.c, 50);
+		until_the_scan_asks(&r);
+		test_turns(r.c, 3);
 		assert_int_equal(r.d->n_held, 3);
 		r.d->hold = false;
 		r.d->release = 3;
@@ -800,18 +823,29 @@ static void mark_and_sweep(void **state)
 	down(&r);
 }
 
+static void until_discovered(struct rig *r, unsigned times)
+{
+	for (unsigned i = 0; i < MANY_TURNS && __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE) < times; i++) {
+		test_turns(r->c, 1);
+		usleep(10);
+	}
+	assert_int_equal(bus.discovers, times);
+}
+
 static void discovery_that_never_ends(void **state)
 {
+	unsigned before;
 	struct rig r;
 
 	(void)state;
 	up_managed(&r, 1 << 1);
 	bus.silent = true;
+	before = __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE);
 	hba_controller_rescan(r.c);
-	for (unsigned i = 0; i < 1000; i++) {
+	until_discovered(&r, before + 1);
+	while (!service_idle(r.c)) /* its time runs from here */
 		test_turns(r.c, 1);
-		usleep(10);
-	}
+	test_turns(r.c, 2);
 	test_advance(r.d, DISCOVER_S * 1000 - 1);
 	test_turns(r.c, 3);
 	assert_false(scan_over(r.c));
@@ -821,15 +855,6 @@ static void discovery_that_never_ends(void **state)
 	test_violation(r.c, "driver test, outside any op: discover was not followed by hba_discovery_done within 30000 ms");
 	assert_true(present(&r, 1)); /* what was never swept stays */
 	down(&r);
-}
-
-static void until_discovered(struct rig *r, unsigned times)
-{
-	for (unsigned i = 0; i < MANY_TURNS && __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE) < times; i++) {
-		test_turns(r->c, 1);
-		usleep(10);
-	}
-	assert_int_equal(bus.discovers, times);
 }
 
 /* The power goes while firmware is still looking: what it was asked then is void, and its time does not run. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 3, ROUNDS = 35000, FEWER = 300, SLEEP_US = 100, LONG_MS = 60 * 1000 };
+enum { THREADS = 3, ROUNDS = 2500, FEWER = 300, SLEEP_US = 100, LONG_MS = 60 * 1000 };
 
 /** struct client - One thread with one task at a time. */
 struct client {
@@ -210,7 +210,7 @@ static void other_threads_wait_for_tasks(void **state)
 		r.c = test_open(r.d, &options);
 		assert_int_equal(hba_controller_start(r.c), 0);
 		for (unsigned i = 0; i < THREADS; i++)
-			client_start(&clients[i], &r, ROUNDS / 10, true);
+			client_start(&clients[i], &r, ROUNDS / 2, true);
 		if (!threads)
 			run_sleeping(&r, clients, THREADS);
 		for (unsigned i = 0; i < THREADS; i++)
@@ -387,7 +387,7 @@ static void mappings_come_and_go(void **state)
 	up_threads(&r);
 	x.r = &r;
 	for (unsigned i = 0; i < THREADS; i++)
-		client_start(&clients[i], &r, ROUNDS / 20, i & 1);
+		client_start(&clients[i], &r, ROUNDS / 4, i & 1);
 	assert_int_equal(pthread_create(&x.thread, NULL, map_and_release, &x), 0);
 	pthread_join(x.thread, NULL);
 	for (unsigned i = 0; i < THREADS; i++)
@@ -464,7 +464,7 @@ static void power_while_others_submit(void **state)
 	(void)state;
 	up_threads(&r);
 	for (unsigned i = 0; i < THREADS; i++)
-		client_start(&clients[i], &r, ROUNDS / 20, true);
+		client_start(&clients[i], &r, ROUNDS / 4, true);
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_PAUSE), 0);
 		assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_ON), 0);
