@@ -8,6 +8,7 @@
 #define CHECK_CHECK_H
 
 #include <hbakit/controller.h>
+#include <hbakit/event.h>
 
 /** enum check_verdict - CHECK_DEVICE: it failed, and is known to be the fault of this kind of device, whatever its driver does. */
 enum check_verdict { CHECK_PASSED, CHECK_FAILED, CHECK_SKIPPED, CHECK_DEVICE };
@@ -30,6 +31,7 @@ struct check_options {
 	/* A controller as open leaves it. Called at the beginning, and once more after the first one was closed. */
 	int (*open)(void *arg, struct hba_controller **ret_c);
 	void (*result)(void *arg, const struct check_result *r);
+	void (*event)(void *arg, const struct hba_event *e); /* each that the controller tells; NULL: nobody asks */
 	bool (*interrupted)(void *arg); /* NULL: never. Then the rest is skipped, but for what puts the disk's contents back */
 	void *arg;
 	bool write; /* blocks may be overwritten; they are put back */
@@ -37,6 +39,7 @@ struct check_options {
 	bool lun_is_bytes;    /* `lun` is all eight of them, the first one on top */
 	uint64_t target, lun; /* the unit that most tests use; default: the first disk */
 	uint64_t seed;        /* of everything random: the same again with the same seed */
+	uint64_t timeout_ms;  /* of each command; 0: 10,000 */
 };
 
 struct check_summary {

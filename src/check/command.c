@@ -105,7 +105,7 @@ static void watch(struct check *k, const struct command *x, const struct hba_res
 	if (x->guarded.bytes)
 		buffer_guards(k, &x->guarded, name);
 	if (x->outcome == HBA_TASK_TIMEOUT)
-		check_note(k, &k->late, "%.64s did not come back within %d ms", name, COMMAND_MS);
+		check_note(k, &k->late, "%.64s did not come back within %u ms", name, check_command_ms(k));
 	if (r->sense_len && x->outcome != HBA_CHECK_CONDITION)
 		check_note(k, &k->sense, "%.64s ended with outcome %#x, and yet brought %u bytes of sense", name, x->outcome,
 			   r->sense_len);
@@ -137,7 +137,7 @@ static void fill(struct hba_task *t, const struct command *x)
 	t->data = x->data;
 	t->n_data = x->n_data;
 	t->length = x->direction == HBA_NO_DATA ? 0 : x->length;
-	t->timeout_ms = COMMAND_MS;
+	t->timeout_ms = check_command_ms(x->check);
 }
 
 int command_start(struct check *k, struct command *x)

@@ -81,7 +81,7 @@ static size_t send_all(struct hba_task **tasks, size_t n, struct tally *tally)
 
 	for (size_t i = 0; i < n; i++) {
 		tasks[i]->cdb_len = scsi_cdb_test_unit_ready().length;
-		tasks[i]->timeout_ms = COMMAND_MS;
+		tasks[i]->timeout_ms = check_command_ms(tally->check);
 		if (hba_submit(tasks[i], counted, tally) == 0)
 			sent++;
 		else

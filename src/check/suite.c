@@ -123,6 +123,8 @@ void check_take_events(struct check *k)
 
 	while (k->controller && hba_event_next(k->controller, &e) > 0) {
 		k->scans += e.kind == HBA_EVENT_SCANNED;
+		if (k->options->event)
+			k->options->event(k->options->arg, &e);
 		if (e.kind == HBA_EVENT_VIOLATION)
 			check_note(k, &k->violations, "%s", e.text);
 	}

@@ -23,7 +23,7 @@ enum {
 	WINDOW_BYTES = 4 << 20,    /* of the disk that data tests use */
 	LIST_MAX = 600,            /* pieces of one list */
 	REGION_PIECES = 8,         /* of a list by region: few enough for every driver */
-	COMMAND_MS = 10 * MS_PER_S /* a command's timeout */
+	COMMAND_MS = 10 * MS_PER_S /* a command's timeout, unless the caller has another */
 };
 
 /** enum need - What a test cannot do without. */
@@ -127,6 +127,12 @@ int check_take_memory(struct check *k);
 void check_close(struct check *k);
 /** check_settle() - Hear a unit's attentions, so that the next command is answered. */
 void check_settle(struct check *k, struct hba_lun *lun);
+/** check_command_ms() - A command's timeout. */
+static inline uint32_t check_command_ms(const struct check *k)
+{
+	return k->options->timeout_ms ? (uint32_t)k->options->timeout_ms : COMMAND_MS;
+}
+
 /** check_max_cdb() - Bytes of the longest CDB. */
 uint64_t check_max_cdb(const struct check *k);
 /** check_can() - Is this task management function in the report? */

@@ -143,16 +143,19 @@ static void send_next(struct worker *w)
 
 /* ---- coming back ----------------------------------------------------------------------------------------------------- */
 
+/* Only the first is put into words: a disk that fails may do so a hundred thousand times a second. */
 static void failed(const struct worker *w, const struct hba_result *r)
 {
-	char outcome[CLI_WORDS], sense[CLI_WORDS] = "";
+	char outcome[CLI_WORDS], sense[CLI_WORDS] = "", name[CLI_WORDS], what[2 * CLI_WORDS];
 
+	cli_command_name(w->task->cdb, w->task->cdb_len, name);
+	snprintf(what, sizeof(what), "%s at block %ju", name, (uintmax_t)(w->chunk * w->bench->chunk_blocks));
 	cli_outcome_name(r->outcome, outcome);
 	if (r->outcome == HBA_CHECK_CONDITION)
 		cli_sense_words(r->sense, r->sense_len, sense);
 	if (r->outcome == HBA_GOOD)
 		snprintf(sense, sizeof(sense), "%ju bytes moved", (uintmax_t)r->bytes);
-	error_seen(w->bench, w->write ? "WRITE" : "READ", outcome, sense);
+	error_seen(w->bench, what, outcome, sense);
 }
 
 static void verify(const struct worker *w, bool good)
@@ -187,6 +190,7 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 		b->now_is_fresh = true;
 	}
 	b->out--;
+	b->result->ended++;
 	if (!good)
 		failed(w, r);
 	if (b->phase != PHASE_CHECK && good) {

@@ -17,11 +17,11 @@ struct bench_plan {
 	uint64_t ns; /* how long */
 };
 
-/** struct bench_result - What came out. `first_error` is a sentence, if there were errors. */
+/** struct bench_result - What came out. `first_error` is a sentence, if there were errors: one for each command at most. */
 struct bench_result {
-	struct histogram latency; /* ns */
-	uint64_t commands, errors, different, verified, ns;
-	char first_error[2 * CLI_WORDS];
+	struct histogram latency;                                  /* ns */
+	uint64_t commands, ended, errors, different, verified, ns; /* commands: that were measured; ended: all, failed ones too */
+	char first_error[4 * CLI_WORDS];
 };
 
 /** bench_run() - 0: the result is whole, errors may be in it; or CLI_FAILED, told. */

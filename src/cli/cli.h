@@ -26,6 +26,7 @@ struct cli_common {
 	const char *uri;
 	const char *plugin;
 	bool json, verbose;
+	uint64_t timeout_ms, slow_ms; /* 0: the library's own */
 	struct cli_where where;
 	bool read_only; /* set by the command, not by an option */
 };
@@ -33,7 +34,7 @@ struct cli_common {
 /** enum cli_asks - Which of these. --json belongs to every command. */
 enum cli_asks {
 	CLI_ASKS_PLUGIN = 1,
-	CLI_ASKS_URI = 2,  /* and --verbose */
+	CLI_ASKS_URI = 2,  /* and --verbose, --timeout, --slow */
 	CLI_ASKS_UNIT = 4, /* --target, --lun */
 	CLI_ASKS_CONTROLLER = CLI_ASKS_PLUGIN | CLI_ASKS_URI,
 };
@@ -61,6 +62,8 @@ const struct cli_command *const *cli_commands(void);
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** cli_usage() - The same for a command line that cannot be understood. Returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** cli_say_log() - A line of the library's or the driver's log, on stderr, whatever it holds. */
+void cli_say_log(const char *line);
 /** cli_begin_output() - From here on it is known why a write to stdout failed. False: no memory. */
 bool cli_begin_output(void);
 /** cli_finish_output() - Flush stdout; a reader that went away is no news, a full disk is. Returns enum cli_exit. */
@@ -85,17 +88,32 @@ void cli_each_option(const struct cli_command *command, void (*each)(const struc
 /* For parsers: text to number, or a sentence that names the option and CLI_TOLD. */
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number);
 error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes);
+/** cli_take_time() - "500ms", "30", "30s", "2m"; from 1 ms to a day. */
+error_t cli_take_time(const char *option, const char *text, uint64_t *ret_ms);
 /** cli_take_count() - From 1 to `most` of `what`, as "seconds". */
 error_t cli_take_count(const char *option, const char *text, uint64_t most, const char *what, uint64_t *ret_count);
 
 /* ---- session.c: a controller for as long as a command lasts ---------------------------------------------------------- */
 
-enum { CLI_VIOLATIONS, CLI_REFUSED_TARGETS, CLI_LEFT_OUT_UNITS, CLI_RECOVERIES, CLI_LOST_WRITES, CLI_TROUBLES };
+enum {
+	CLI_VIOLATIONS,
+	CLI_REFUSED_TARGETS,
+	CLI_LEFT_OUT_UNITS,
+	CLI_RECOVERIES,
+	CLI_LOST_WRITES,
+	CLI_HANGS,
+	CLI_DEVICE_ERRORS,
+	CLI_RETRIES,
+	CLI_SLOW,
+	CLI_LOST,
+	CLI_TROUBLES
+};
 
 /** struct cli_trouble - Of one kind: how many, and the first. */
 struct cli_trouble {
-	unsigned n;
+	uint64_t n;
 	struct hba_event first;
+	uint64_t live, withheld, told_ns; /* told while the command ran; not told since; when the last one was */
 };
 
 enum { CLI_STOP_FAILURE = 512 };
@@ -108,6 +126,7 @@ struct cli_session {
 	int signal;    /* the one that came, or 0 */
 	bool own_fd;   /* signal_fd is open */
 	bool over;     /* run() says that nothing will come any more */
+	bool verbose;  /* troubles are told live */
 	struct cli_trouble troubles[CLI_TROUBLES];
 	const char *interrupted;             /* what was, by that signal */
 	char stop_failure[CLI_STOP_FAILURE]; /* a sentence; empty: there is none */
@@ -148,9 +167,12 @@ uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun
 
 /* ---- troubles.c: what no command's outcome tells --------------------------------------------------------------------- */
 
-/** cli_note_troubles() - The library keeps a bounded number of events: to be called now and then. */
+/** cli_note_troubles() - The library keeps a bounded number of events: to be called now and then. Tells them live, if that is wanted. */
 void cli_note_troubles(struct cli_session *s);
-void cli_tell_troubles(struct cli_session *s);
+/** cli_note_event() - One of them, for whoever takes the controller's events itself. */
+void cli_note_event(struct cli_session *s, const struct hba_event *e);
+/** cli_tell_troubles() - At the end: what was not told live. `said`: the sentence with which the command failed; "": it did not. */
+void cli_tell_troubles(const struct cli_session *s, const char *said);
 /** cli_json_conduct() - "io_path_mappings" and "violations": so far, of this very controller. */
 void cli_json_conduct(struct json_object *o, struct cli_session *s);
 

@@ -122,6 +122,7 @@ static int print_json(struct cli_session *s, const struct arguments *a, const st
 	cli_json_double(o, "bytes_per_s", per_second(result) * a->plan.bytes);
 	json_object_object_add(o, "latency_us", latency_json(&result->latency));
 	cli_json_number(o, "errors", result->errors);
+	json_object_object_add(o, "first_error", result->errors ? json_object_new_string(result->first_error) : NULL);
 	cli_json_number(o, "verified", result->verified);
 	cli_json_conduct(o, s);
 	return cli_json_print(o);
@@ -169,8 +170,8 @@ static int show(struct cli_session *s, const struct arguments *a, const struct b
 		r = plot(s, a, result, file);
 	if (r || result->errors == 0)
 		return r;
-	return cli_fail("%s: %" PRIu64 " errors in %" PRIu64 " commands; the first: %s", a->common.uri, result->errors,
-			result->commands, result->first_error);
+	return cli_fail("%s: %" PRIu64 " of %" PRIu64 " commands failed; the first: %s", a->common.uri, result->errors,
+			result->ended, result->first_error);
 }
 
 /* ---- */

@@ -136,6 +136,15 @@ static bool interrupted(void *arg)
 	return cli_interrupted(a->session);
 }
 
+static void take_event(void *arg, const struct hba_event *e)
+{
+	const struct arguments *a = arg;
+
+	/* Some tests bring about what would be trouble elsewhere; the results tell of the rest. */
+	if (a->common.verbose || e->kind == HBA_EVENT_HANGING)
+		cli_note_event(a->session, e);
+}
+
 static int print_json(const struct arguments *a, const struct check_summary *sum)
 {
 	struct json_object *o = json_object_new_object();
@@ -166,6 +175,7 @@ static int check(void *arguments, struct cli_session *s)
 	struct check_options options = {
 		.open = open_controller,
 		.result = take_result,
+		.event = take_event,
 		.interrupted = interrupted,
 		.arg = a,
 		.write = a->write,
@@ -175,6 +185,7 @@ static int check(void *arguments, struct cli_session *s)
 		.target = a->common.where.target,
 		.lun = a->common.where.lun,
 		.seed = a->seed,
+		.timeout_ms = a->common.timeout_ms,
 	};
 	struct check_summary sum;
 	int r;

@@ -105,6 +105,10 @@ static void fill(struct arguments *a, const char *plugin, const struct nbd_wishe
 		add(a, "driver=%s", w->common->plugin);
 	add(a, "read-only=%d", w->common->read_only);
 	add(a, "verbose=%d", w->common->verbose);
+	if (w->common->timeout_ms)
+		add(a, "timeout-ms=%ju", (uintmax_t)w->common->timeout_ms);
+	if (w->common->slow_ms)
+		add(a, "slow-ms=%ju", (uintmax_t)w->common->slow_ms);
 	add(a, "reopen=%u", w->reopen_s);
 	add(a, "alive-ms=%u", w->alive_ms);
 	add(a, "report=%d", REPORT_AT);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_JSON = 0x100, KEY_PLUGIN };
-enum { LUN_DIGITS = 16, HEX = 16 };
+enum { KEY_JSON = 0x100, KEY_PLUGIN, KEY_TIMEOUT, KEY_SLOW };
+enum { LUN_DIGITS = 16, HEX = 16, MS_PER_MINUTE = 60 * MS_PER_S, MAX_MS = 24 * 60 * MS_PER_MINUTE };
 
 /** struct parse - One command line on its way through argp. */
 struct parse {
@@ -42,6 +42,36 @@ error_t cli_take_count(const char *option, const char *text, uint64_t most, cons
 	return CLI_TOLD;
 }
 
+static bool take_unit(const char *text, double *ret_ms)
+{
+	static const struct {
+		const char *unit;
+		double ms;
+	} units[] = { { "", MS_PER_S }, { "s", MS_PER_S }, { "ms", 1 }, { "m", MS_PER_MINUTE }, { "min", MS_PER_MINUTE } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcmp(units[i].unit, text))
+			continue;
+		*ret_ms = units[i].ms;
+		return true;
+	}
+	return false;
+}
+
+error_t cli_take_time(const char *option, const char *text, uint64_t *ret_ms)
+{
+	size_t n = strspn(text, "0123456789."), digits = strspn(text, "0123456789");
+	double number = digits ? strtod(text, NULL) : 0, ms = 0;
+
+	if (n - digits == strspn(text + digits, ".") + strspn(text + digits + (text[digits] == '.'), "0123456789") &&
+	    take_unit(text + n, &ms) && number * ms >= 1 && number * ms <= MAX_MS) {
+		*ret_ms = (uint64_t)(number * ms);
+		return 0;
+	}
+	cli_usage("%s %s: a time is needed, from 1 ms to 24 hours: seconds, or with ms, s or m behind the number", option, text);
+	return CLI_TOLD;
+}
+
 /* A number; or, as units are printed that have none, their eight bytes. A plain number never has so many digits. */
 static error_t take_lun(struct cli_where *where, const char *text)
 {
@@ -65,6 +95,10 @@ static error_t take_common(struct cli_common *common, int key, char *arg)
 	case KEY_PLUGIN:
 		common->plugin = arg;
 		return 0;
+	case KEY_TIMEOUT:
+		return cli_take_time("--timeout", arg, &common->timeout_ms);
+	case KEY_SLOW:
+		return cli_take_time("--slow", arg, &common->slow_ms);
 	case 'v':
 		common->verbose = true;
 		return 0;
@@ -170,7 +204,9 @@ static const struct argp_option plugin_options[] = {
 };
 
 static const struct argp_option uri_options[] = {
-	{ "verbose", 'v', NULL, 0, "Show on standard error what library and driver log", 10 },
+	{ "verbose", 'v', NULL, 0, "Tell on standard error, as it happens, what goes wrong, and what library and driver log", 10 },
+	{ "timeout", KEY_TIMEOUT, "TIME", 0, "How long a command may be with the driver before it is aborted (default: 30s)", 10 },
+	{ "slow", KEY_SLOW, "TIME", 0, "A command that takes longer is told (default: 1s)", 10 },
 	{ 0 },
 };
 

@@ -20,16 +20,29 @@ static bool is_printable(unsigned char c)
 
 static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
+/* On a terminal a progress bar may stand in this line. */
+static void put_line(const char *before, char *line)
+{
+	for (char *p = line; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = ' ';
+	fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", before, line);
+}
+
 static void say(const char *format, va_list args)
 {
 	char line[MAX_LINE];
 
 	vsnprintf(line, sizeof(line), format, args);
-	for (char *p = line; *p; p++)
-		if (iscntrl((unsigned char)*p))
-			*p = ' ';
-	/* On a terminal a progress bar may stand in this line. */
-	fprintf(stderr, "%shbakit: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
+	put_line("hbakit: ", line);
+}
+
+void cli_say_log(const char *line)
+{
+	char copy[MAX_LINE];
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	put_line("", copy);
 }
 
 int cli_fail(const char *format, ...)

@@ -19,13 +19,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { RUN_BUDGET = 32, LUN_TEXT = 24 };
+enum { RUN_BUDGET = 32, LUN_TEXT = 24, START_MS = 60 * MS_PER_S };
 
 static void print_log(enum hba_log_level level, const char *line, void *arg)
 {
 	(void)level;
 	(void)arg;
-	fprintf(stderr, "%s\n", line);
+	cli_say_log(line);
 }
 
 static int catch_signals(struct cli_session *s)
@@ -53,6 +53,10 @@ int cli_open_controller(const struct cli_session *s, const struct cli_common *co
 		.read_only = common->read_only,
 		.log = common->verbose ? print_log : NULL,
 		.log_level = HBA_LOG_DEBUG,
+		.timeout_ms = common->timeout_ms,
+		.slow_ms = common->slow_ms,
+		/* A command of the scan may take all its time, and the rest has its own. */
+		.start_ms = common->timeout_ms ? START_MS + (unsigned)common->timeout_ms : 0,
 	};
 
 	return hba_controller_open(common->uri, &options, ret_c) < 0 ? cli_library_failed(s, NULL) : 0;
@@ -97,6 +101,8 @@ void cli_stop(struct cli_session *s)
 static void close_session(struct cli_session *s)
 {
 	cli_stop(s);
+	if (s->controller)
+		cli_note_troubles(s);
 	hba_controller_close(s->controller);
 	s->controller = NULL;
 	if (s->own_fd)
@@ -116,7 +122,8 @@ static int tell_end(const struct cli_session *s)
 static int with_session(const struct cli_common *common, bool start, int (*work)(void *arguments, struct cli_session *s),
 			void *arguments)
 {
-	struct cli_session s = { .uri = common->uri };
+	struct cli_session s = { .uri = common->uri, .verbose = common->verbose };
+	char said[CLI_STOP_FAILURE] = "";
 	int r = catch_signals(&s), ended;
 	bool begun;
 
@@ -126,9 +133,10 @@ static int with_session(const struct cli_common *common, bool start, int (*work)
 	begun = r == 0;
 	if (begun)
 		r = work(arguments, &s);
-	if (s.controller && !r)
-		cli_tell_troubles(&s);
+	else
+		snprintf(said, sizeof(said), "%s", hba_error());
 	close_session(&s);
+	cli_tell_troubles(&s, said);
 	/* What did not start need not stop either, and has said why. */
 	ended = begun || s.interrupted ? tell_end(&s) : 0;
 	return r ? r : ended;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * start.c: a start that a signal ends. hba_controller_start() waits for a device, and signals of this program are read, not delivered; so
- * another thread looks for one meanwhile.
+ * another thread looks for one meanwhile, and tells what the controller is at.
  */
 #include "base/base.h"
 #include "cli/cli.h"
@@ -12,8 +12,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* What happens meanwhile is told at that pace; see cli_note_troubles(). */
+enum { LOOK_MS = 200 };
+
 struct watch {
-	const struct cli_session *session;
+	struct cli_session *session;
 	pthread_t thread;
 	int over; /* eventfd: the start has ended */
 	bool up;
@@ -28,14 +31,15 @@ static void *watch_signals(void *arg)
 		{ .fd = w->over, .events = POLLIN },
 	};
 
-	poll(fds, ARRAY_SIZE(fds), -1);
+	while (poll(fds, ARRAY_SIZE(fds), LOOK_MS) == 0)
+		cli_note_troubles(w->session);
 	if (fds[0].revents)
 		hba_controller_cancel(w->session->controller);
 	return NULL;
 }
 
 /* Without it a signal is heard when the start has ended. */
-static void watch_begin(struct watch *w, const struct cli_session *s)
+static void watch_begin(struct watch *w, struct cli_session *s)
 {
 	*w = (struct watch) { .session = s, .over = eventfd(0, EFD_CLOEXEC) };
 	w->up = w->over >= 0 && pthread_create(&w->thread, NULL, watch_signals, w) == 0;

@@ -1,20 +1,75 @@
 /* SPDX-License-Identifier: MIT */
-/* troubles.c: what no command's outcome tells: one line for each kind, the first of it; and how the driver behaved, for --json. */
+/*
+ * troubles.c: what no command's outcome tells: live and in words with --verbose, else in a line or two at the end; and how the driver
+ * behaved, for --json.
+ *
+ * Live, the first ten of a kind are told whole, then one a second with a count of those before it, so that a driver that breaks its
+ * contract ten thousand times does not fill a terminal. All that was counted is told at the end.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
 
-static const enum hba_event_kind kinds[CLI_TROUBLES] = {
-	[CLI_VIOLATIONS] = HBA_EVENT_VIOLATION,         [CLI_REFUSED_TARGETS] = HBA_EVENT_TARGET_REFUSED,
-	[CLI_LEFT_OUT_UNITS] = HBA_EVENT_LUNS_LEFT_OUT, [CLI_RECOVERIES] = HBA_EVENT_RECOVERY,
-	[CLI_LOST_WRITES] = HBA_EVENT_WRITES_LOST,
+#include <inttypes.h>
+#include <string.h>
+
+enum { WHOLE = 10, COUNTS = 512 };
+
+/** struct kind - How one kind is told. */
+static const struct kind {
+	enum hba_event_kind event;
+	bool live;         /* without --verbose, too: somebody waits, and should know for what */
+	bool counted;      /* by the event's value, not by the events: those may be lost */
+	const char *thing; /* at the end only how many: of these. NULL: the first of them, whole */
+} kinds[CLI_TROUBLES] = {
+	[CLI_VIOLATIONS] = { .event = HBA_EVENT_VIOLATION, .counted = true },
+	[CLI_REFUSED_TARGETS] = { .event = HBA_EVENT_TARGET_REFUSED },
+	[CLI_LEFT_OUT_UNITS] = { .event = HBA_EVENT_LUNS_LEFT_OUT },
+	[CLI_RECOVERIES] = { .event = HBA_EVENT_RECOVERY },
+	[CLI_LOST_WRITES] = { .event = HBA_EVENT_WRITES_LOST },
+	[CLI_HANGS] = { .event = HBA_EVENT_HANGING, .live = true },
+	[CLI_DEVICE_ERRORS] = { .event = HBA_EVENT_DEVICE_ERROR, .counted = true, .thing = "errors of the device" },
+	[CLI_RETRIES] = { .event = HBA_EVENT_RETRY, .thing = "retries" },
+	[CLI_SLOW] = { .event = HBA_EVENT_SLOW, .thing = "slow commands" },
+	[CLI_LOST] = { .event = HBA_EVENT_LOST, .thing = "events lost" },
 };
 
-static void note(struct cli_session *s, const struct hba_event *e)
+/* ---- live */
+
+static void tell_live(const struct cli_session *s, struct cli_trouble *t, const struct hba_event *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i] == e->kind && s->troubles[i].n++ == 0)
-			s->troubles[i].first = *e;
+	if (t->live >= WHOLE && e->time_ns - t->told_ns < NS_PER_S) {
+		t->withheld++;
+		return;
+	}
+	if (t->withheld)
+		cli_fail("%s: %s (and %" PRIu64 " such before it)", s->uri, e->text, t->withheld);
+	else
+		cli_fail("%s: %s", s->uri, e->text);
+	t->live++;
+	t->withheld = 0;
+	t->told_ns = e->time_ns;
+}
+
+static void count(struct cli_trouble *t, const struct kind *kind, const struct hba_event *e)
+{
+	if (t->n == 0)
+		t->first = *e;
+	if (kind->counted)
+		t->n = (uint64_t)e->value;
+	else
+		t->n += kind->event == HBA_EVENT_LOST ? (uint64_t)e->value : 1;
+}
+
+void cli_note_event(struct cli_session *s, const struct hba_event *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (kinds[i].event != e->kind)
+			continue;
+		count(&s->troubles[i], &kinds[i], e);
+		if (s->verbose || kinds[i].live)
+			tell_live(s, &s->troubles[i], e);
+	}
 }
 
 void cli_note_troubles(struct cli_session *s)
@@ -22,20 +77,51 @@ void cli_note_troubles(struct cli_session *s)
 	struct hba_event e;
 
 	while (hba_event_next(s->controller, &e) > 0)
-		note(s, &e);
+		cli_note_event(s, &e);
 }
 
-void cli_tell_troubles(struct cli_session *s)
-{
-	cli_note_troubles(s);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct cli_trouble *t = &s->troubles[i];
+/* ---- at the end */
 
-		if (t->n > 1)
-			cli_fail("%s: %s (the first of %u such)", s->uri, t->first.text, t->n);
-		else if (t->n)
-			cli_fail("%s: %s", s->uri, t->first.text);
+/* The sentence with which a command failed is not told twice. */
+static void tell_first(const struct cli_session *s, const struct cli_trouble *t, const char *said)
+{
+	if (t->n > 1)
+		cli_fail("%s: %s (the first of %" PRIu64 " such)", s->uri, t->first.text, t->n);
+	else if (t->n && !strstr(said, t->first.text))
+		cli_fail("%s: %s", s->uri, t->first.text);
+}
+
+static void tell_withheld(const struct cli_session *s, const struct cli_trouble *t)
+{
+	if (t->withheld)
+		cli_fail("%s: %" PRIu64 " more such after that, %" PRIu64 " in all; the first: %s", s->uri, t->withheld, t->n,
+			 t->first.text);
+}
+
+/* Those of which only the number is told, in one line. That events were lost is news beside others only: a large scan tells of each unit. */
+static void tell_counts(const struct cli_session *s)
+{
+	char text[COUNTS] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].thing && s->troubles[i].n && at < sizeof(text) && (at || i != CLI_LOST))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s: %" PRIu64, at ? ", " : "", kinds[i].thing,
+					       s->troubles[i].n);
+	if (at)
+		cli_fail("%s: %s; --verbose tells of each", s->uri, text);
+}
+
+void cli_tell_troubles(const struct cli_session *s, const char *said)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (s->verbose || kinds[i].live)
+			tell_withheld(s, &s->troubles[i]);
+		else if (!kinds[i].thing)
+			tell_first(s, &s->troubles[i], said);
 	}
+	if (!s->verbose)
+		tell_counts(s);
 }
 
 void cli_json_conduct(struct json_object *o, struct cli_session *s)

@@ -101,10 +101,17 @@ static bool is_the_end(const struct hba_event *e)
 	return e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD);
 }
 
+/* Which are many, and no failure: only if they are asked for. */
+static bool is_detail(const struct hba_event *e)
+{
+	return e->kind == HBA_EVENT_RETRY || e->kind == HBA_EVENT_SLOW || e->kind == HBA_EVENT_DEVICE_ERROR;
+}
+
 static bool is_trouble(const struct hba_event *e)
 {
-	return e->kind == HBA_EVENT_RECOVERY || e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION ||
-	       e->kind == HBA_EVENT_LUN_LEFT || e->kind == HBA_EVENT_WRITES_LOST;
+	return e->kind == HBA_EVENT_HANGING || e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_RECOVERY ||
+	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT ||
+	       e->kind == HBA_EVENT_WRITES_LOST;
 }
 
 static void take_event(struct keeper *k, const struct hba_event *e)
@@ -112,7 +119,7 @@ static void take_event(struct keeper *k, const struct hba_event *e)
 	if (is_the_end(e) && !k->is_lost)
 		snprintf(k->sentence, sizeof(k->sentence), "%s", e->text);
 	k->is_lost = k->is_lost || is_the_end(e);
-	if (is_trouble(e))
+	if (is_trouble(e) || (k->options.log && is_detail(e)))
 		nbdkit_error("%s: %s", k->uri, e->text);
 	else
 		nbdkit_debug("%s: %s", k->uri, e->text);

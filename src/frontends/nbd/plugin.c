@@ -86,6 +86,16 @@ static void print_log(enum hba_log_level level, const char *line, void *arg)
 	fprintf(stderr, "%s\n", line);
 }
 
+static int take_ms(const char *key, const char *value, uint64_t *to)
+{
+	unsigned ms;
+	int r = nbdkit_parse_unsigned(key, value, &ms);
+
+	if (r == 0)
+		*to = ms;
+	return r;
+}
+
 static int take_verbose(const char *value)
 {
 	bool verbose = false;
@@ -106,6 +116,10 @@ static int nbd_config(const char *key, const char *value)
 		return take_flag(&nbd.keeper.options.read_only, value);
 	if (strcmp(key, "verbose") == 0)
 		return take_verbose(value);
+	if (strcmp(key, "timeout-ms") == 0)
+		return take_ms(key, value, &nbd.keeper.options.timeout_ms);
+	if (strcmp(key, "slow-ms") == 0)
+		return take_ms(key, value, &nbd.keeper.options.slow_ms);
 	if (strcmp(key, "report") == 0)
 		return take_report(value);
 	if (strcmp(key, "leash") == 0)
@@ -114,7 +128,8 @@ static int nbd_config(const char *key, const char *value)
 		return nbdkit_parse_unsigned("alive-ms", value, &nbd.keeper.alive_ms);
 	if (strcmp(key, "reopen") == 0)
 		return nbdkit_parse_unsigned("reopen", value, &nbd.keeper.most_retry_s);
-	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only=, reopen= and verbose=", key);
+	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only=, reopen=, timeout-ms=, slow-ms= and verbose=",
+		     key);
 	return -1;
 }
 
