@@ -9,6 +9,7 @@ extern const struct hba_driver soft_driver;        /* soft.c */
 extern const struct hba_driver megasas_driver;     /* megasas.c */
 extern const struct hba_driver mptsas_driver;      /* mptsas.c */
 extern const struct hba_driver pvscsi_driver;      /* pvscsi.c */
+extern const struct hba_driver sym53c8xx_driver;   /* sym53c8xx.c */
 extern const struct hba_driver virtio_scsi_driver; /* virtio-scsi.c */
 
 #endif

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct hba_driver *const drivers[] = { &soft_driver,   &megasas_driver,     &mptsas_driver,
-						    &pvscsi_driver, &virtio_scsi_driver, NULL };
+static const struct hba_driver *const drivers[] = {
+	&soft_driver, &megasas_driver, &mptsas_driver, &pvscsi_driver, &sym53c8xx_driver, &virtio_scsi_driver, NULL
+};
 static const struct hba_bus *const buses[] = { &bus_qemu, &bus_vfio };
 
 /* The first of all is `first`, if there is one. NULL: no more. */

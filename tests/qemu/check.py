@@ -24,6 +24,8 @@ SHAPES = {
     # Eight targets of two units each: what mptsas1068 has.
     'few-targets': (['a.img', 'b.img,target=5', 'c.img,target=7'], {}, ['-t', '5']),
     'few-units': (['a.img', 'b.img,target=0,lun=1', 'c.img,target=7,lun=1'], {}, ['-t', '7', '-l', '1']),
+    # What lsi53c895a has: its own id is 7.
+    'seven-targets': (['a.img', 'b.img,target=5', 'c.img,target=6'], {}, ['-t', '5']),
     'large-blocks': (['a.img,block=4096'], {}, []),
     'large-blocks-polled': (['a.img,block=4096'], {'irq': 'none'}, []),
     'mixed': (['a.img,block=4096', 'b.img,target=1'], {}, ['-t', '1']),

@@ -14,7 +14,7 @@ import rig
 HBAKIT, MODEL = os.path.abspath(sys.argv[1]), sys.argv[2]
 del sys.argv[1:]
 # The highest target, and where units may be that say so; pvscsi's model has LUN 0 only.
-HIGHEST = {'mptsas1068': 7}.get(MODEL, 63)
+HIGHEST = {'mptsas1068': 7, 'lsi53c895a': 6}.get(MODEL, 63)
 UNITS = {'virtio-scsi': [(0, 0), (0, 1), (0, 255), (0, 256), (5, 0), (5, 16383), (255, 1)],
          'mptsas1068': [(0, 0), (0, 1), (3, 1), (5, 0), (7, 0), (7, 1)]}.get(MODEL)
 
