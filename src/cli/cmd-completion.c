@@ -6,9 +6,6 @@
 #include <hbakit/driver.h>
 #include <string.h>
 
-/* Buses have schemes, too, which no table outside the library lists; a test holds these against what the library says. */
-static const char bus_schemes[] = "pci: qemu:";
-
 /*
  * An argument is cut by bash at each : and =, and bash replaces the last piece alone: so the argument is put together again, what is
  * offered are whole arguments, and what stands before the last piece is taken off their fronts. Within quotes nothing is cut. A name
@@ -28,6 +25,14 @@ static const char functions[] =
 	"	mapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n"
 	"	for i in \"${!COMPREPLY[@]}\"; do COMPREPLY[i]=$1${COMPREPLY[i]}; done\n"
 	"}\n"
+	"_hbakit_uri_options()\n"
+	"{\n"
+	"	local front=${1%[?\\&]*} i\n"
+	"	front=${1:0:${#front}+1}\n"
+	"	compopt -o nospace\n"
+	"	_hbakit_words \"$(_hbakit_options_after \"$2\")\" \"${1:${#front}}\"\n"
+	"	for i in \"${!COMPREPLY[@]}\"; do COMPREPLY[i]=$front${COMPREPLY[i]}; done\n"
+	"}\n"
 	"_hbakit_argument()\n"
 	"{\n"
 	"	local argument=$1 before=$2 command=$3 option=${1%%=*} scheme=${1%%:*}\n"
@@ -40,8 +45,8 @@ static const char functions[] =
 	"		_hbakit_names \"\" \"$argument\"\n"
 	"	elif [[ $argument =~ $named_file ]]; then\n"
 	"		_hbakit_names \"${BASH_REMATCH[1]}\" \"${BASH_REMATCH[3]}\"\n"
-	"	elif [[ $argument == *:*\\?* ]]; then\n"
-	"		return\n"
+	"	elif [[ $argument == *:*[?\\&]* ]]; then\n"
+	"		_hbakit_uri_options \"$argument\" \"$scheme\"\n"
 	"	elif [[ $argument == *:* ]]; then\n"
 	"		_hbakit_names \"$scheme:\" \"${argument#*:}\"\n"
 	"	elif _hbakit_one_of \"$before\" \"$_hbakit_values\"; then\n"
@@ -126,11 +131,35 @@ static void print_words(void)
 	fputs("'\n_hbakit_drivers='", stdout);
 	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d))
 		printf(" %s", d->name);
-	printf("'\n_hbakit_schemes='%s", bus_schemes);
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
+		printf(" %s", b->name);
+	printf("'\n_hbakit_schemes='");
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
+		printf(" %s:", b->name);
 	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d))
 		if (d->scheme)
 			printf(" %s:", d->scheme);
 	puts("'");
+}
+
+static void print_options_after(const char *scheme, const struct hba_option *options)
+{
+	printf("\t%s) echo '", scheme);
+	for (const struct hba_option *o = options; o && o->name; o++)
+		printf(" %s=", o->name);
+	puts("' ;;");
+}
+
+/* What may stand behind a URI's `?'. */
+static void print_uri_options(void)
+{
+	puts("_hbakit_options_after()\n{\n\tcase $1 in");
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
+		print_options_after(b->name, b->options);
+	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d))
+		if (d->scheme)
+			print_options_after(d->scheme, d->options);
+	puts("\tesac\n}");
 }
 
 static int run_completion(int argc, char **argv)
@@ -147,6 +176,7 @@ static int run_completion(int argc, char **argv)
 	print_valued("_hbakit_files", true);
 	print_valued("_hbakit_values", false);
 	print_options();
+	print_uri_options();
 	fputs(functions, stdout);
 	return cli_finish_output();
 }

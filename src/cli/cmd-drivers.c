@@ -72,6 +72,16 @@ static struct json_object *driver_json(const struct hba_driver *d)
 	return o;
 }
 
+static struct json_object *bus_json(const struct hba_bus *b)
+{
+	struct json_object *o = json_object_new_object();
+
+	cli_json_text(o, "name", b->name);
+	cli_json_text(o, "summary", b->summary);
+	json_object_object_add(o, "options", options_json(b->options));
+	return o;
+}
+
 static void print_row(const struct hba_driver *d)
 {
 	char reached[32];
@@ -86,20 +96,31 @@ static void print_row(const struct hba_driver *d)
 	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached, d->summary ? d->summary : "");
 }
 
-static void print_driver(const struct hba_driver *d)
+static void print_options(const struct hba_option *options)
 {
 	char option[64];
 
+	for (const struct hba_option *o = options; o && o->name; o++) {
+		snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
+		printf("%s  %*s %s\n", o == options ? "\nOptions, after the URI's `?', joined by `&':\n" : "", OPTION_COLUMN,
+		       option, o->help ? o->help : "");
+	}
+}
+
+static void print_driver(const struct hba_driver *d)
+{
 	printf("%s: %s\n", d->name, d->summary ? d->summary : "");
 	if (d->scheme)
 		printf("\nURI: %s:...\n", d->scheme);
 	for (const struct hba_pci_id *id = d->ids; id && id->vendor; id++)
 		printf("%s  %04x:%04x\n", id == d->ids ? "\nPCI ids:\n" : "", id->vendor, id->device);
-	for (const struct hba_option *o = d->options; o && o->name; o++) {
-		snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
-		printf("%s  %*s %s\n", o == d->options ? "\nOptions, after the URI's `?', joined by `&':\n" : "", OPTION_COLUMN,
-		       option, o->help ? o->help : "");
-	}
+	print_options(d->options);
+}
+
+static void print_bus(const struct hba_bus *b)
+{
+	printf("%s: %s\n\nURI: %s:...\n", b->name, b->summary, b->name);
+	print_options(b->options);
 }
 
 /* NULL: the first; that of the plug-in comes before all others. */
@@ -120,26 +141,38 @@ static int show_one(const struct arguments *a, const struct hba_driver *plugin)
 		print_driver(d);
 		return cli_finish_output();
 	}
-	return cli_fail("%s: no such driver; `hbakit drivers' lists those there are", a->name);
-}
-
-static int show_all(const struct arguments *a, const struct hba_driver *plugin)
-{
-	struct json_object *o, *list = json_object_new_array();
-
-	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d)) {
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b)) {
+		if (strcmp(b->name, a->name))
+			continue;
 		if (a->common.json)
-			json_object_array_add(list, driver_json(d));
-		else
-			print_row(d);
-	}
-	if (!a->common.json) {
-		json_object_put(list);
+			return cli_json_print(bus_json(b));
+		print_bus(b);
 		return cli_finish_output();
 	}
-	o = json_object_new_object();
-	json_object_object_add(o, "drivers", list);
+	return cli_fail("%s: no such driver or bus; `hbakit drivers' lists those there are", a->name);
+}
+
+static int show_all_json(const struct hba_driver *plugin)
+{
+	struct json_object *o = json_object_new_object(), *drivers = json_object_new_array(), *buses = json_object_new_array();
+
+	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d))
+		json_object_array_add(drivers, driver_json(d));
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
+		json_object_array_add(buses, bus_json(b));
+	json_object_object_add(o, "drivers", drivers);
+	json_object_object_add(o, "buses", buses);
 	return cli_json_print(o);
+}
+
+static int show_all(const struct hba_driver *plugin)
+{
+	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d))
+		print_row(d);
+	puts("\nBuses that lead to the chips:");
+	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
+		printf("%*s %s:%*s %s\n", NAME_COLUMN, b->name, b->name, REACHED_COLUMN + (int)strlen(b->name) + 1, "", b->summary);
+	return cli_finish_output();
 }
 
 static int run_drivers(int argc, char **argv)
@@ -152,16 +185,19 @@ static int run_drivers(int argc, char **argv)
 		r = cli_fail("%s", hba_error());
 	if (r)
 		return r;
-	r = a.name ? show_one(&a, plugin) : show_all(&a, plugin);
+	if (a.name)
+		r = show_one(&a, plugin);
+	else
+		r = a.common.json ? show_all_json(plugin) : show_all(plugin);
 	hba_driver_unload(plugin);
 	return r;
 }
 
 const struct cli_command cmd_drivers = {
 	.name = "drivers",
-	.summary = "list the drivers, or one with its options",
+	.summary = "list drivers and buses, or one with its options",
 	.arguments = "[NAME]",
-	.doc = "List the drivers, or show one with its chips and options.",
+	.doc = "List the drivers and buses, or show one with its chips and options.",
 	.asks = CLI_ASKS_PLUGIN,
 	.take = take,
 	.run = run_drivers,

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 
+#include <hbakit/driver.h>
 #include <hbakit/pci.h>
 #include <unistd.h>
 
@@ -119,13 +120,13 @@ static void print_adapter(const struct hba_pci_adapter *a)
 		printf("  ready           hbakit scan pci:%s\n", a->address);
 }
 
-static int show(bool json, struct json_object *list)
+static int show(const struct hba_driver *plugin, bool json, struct json_object *list)
 {
 	struct hba_pci_adapter a = { .address = "" };
 	unsigned n = 0;
 	int r;
 
-	while ((r = hba_pci_next(a.address, &a)) > 0) {
+	while ((r = hba_pci_next_for(plugin, a.address, &a)) > 0) {
 		n++;
 		if (json)
 			json_object_array_add(list, adapter_json(&a));
@@ -137,17 +138,12 @@ static int show(bool json, struct json_object *list)
 	return r;
 }
 
-static int run_pci(int argc, char **argv)
+static int show_with(const struct hba_driver *plugin, bool json)
 {
-	struct cli_common common = { .json = false };
-	struct json_object *o, *list;
-	int r = cli_parse(&cmd_pci, argc, argv, &common);
+	struct json_object *o, *list = json_object_new_array();
+	int r = show(plugin, json, list);
 
-	if (r)
-		return r;
-	list = json_object_new_array();
-	r = show(common.json, list);
-	if (r < 0 || !common.json) {
+	if (r < 0 || !json) {
 		json_object_put(list);
 		if (r == 0)
 			puts(NOTES);
@@ -159,10 +155,26 @@ static int run_pci(int argc, char **argv)
 	return cli_json_print(o);
 }
 
+static int run_pci(int argc, char **argv)
+{
+	struct cli_common common = { .json = false };
+	const struct hba_driver *plugin = NULL;
+	int r = cli_parse(&cmd_pci, argc, argv, &common);
+
+	if (r == 0 && common.plugin && hba_driver_load(common.plugin, &plugin) < 0)
+		r = cli_fail("%s", hba_error());
+	if (r)
+		return r;
+	r = show_with(plugin, common.json);
+	hba_driver_unload(plugin);
+	return r;
+}
+
 const struct cli_command cmd_pci = {
 	.name = "pci",
 	.summary = "list this machine's adapters, and what is in the way",
 	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using each as pci:ADDRESS, and the one "
 	       "command that gives it to VFIO. Changes nothing.\v" NOTES,
+	.asks = CLI_ASKS_PLUGIN,
 	.run = run_pci,
 };

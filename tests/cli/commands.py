@@ -78,6 +78,18 @@ class Commands(unittest.TestCase):
         self.assertEqual(run_json('drivers', 'soft')['scheme'], 'soft')
         self.assertIn(b'soft:', run('drivers').stdout)
         self.assertIn(b'luns', run('drivers', 'soft').stdout)
+        self.assertEqual({'pci', 'qemu'}, {b['name'] for b in run_json('drivers')['buses']})
+        self.assertIn(b'qemu:', run('drivers').stdout)
+        options = {o['name'] for o in run_json('drivers', 'qemu')['options']}
+        self.assertLessEqual({'drive', 'irq', 'memory', 'qemu', 'qmp'}, options)
+        for word in b'target=N', b'lun=N', b'iops=N', b'rerror=':
+            self.assertIn(word, run('drivers', 'qemu').stdout)
+        self.assertIn(b'irq=auto', run('drivers', 'pci').stdout)
+
+    def test_pci_with_a_plug_in(self):
+        self.assertIn('adapters', run_json('pci'))
+        done = subprocess.run([HBAKIT, 'pci', '--plugin', './none.so'], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, 'hbakit: ./none.so: there is no such file\n'))
 
     def test_help_and_version(self):
         self.assertIn(b'bench', run('--help').stdout)

@@ -116,6 +116,7 @@ class Completion(unittest.TestCase):
         known = re.search(r'there are (.*)$', run('scan', 'floppy:')).group(1).split(', ')
         self.assertEqual(sorted(complete(['scan', ''])), sorted(known))
         self.assertIn('virtio-scsi', complete(['drivers', 'v']))
+        self.assertIn('qemu', complete(['drivers', 'q']))
 
 
 class Interactive(unittest.TestCase):
@@ -154,6 +155,12 @@ class Interactive(unittest.TestCase):
         self.becomes('write soft:ima', 'write soft:images/')
         self.becomes('scan qemu:pvscsi?drive=di', 'scan qemu:pvscsi?drive=disk.img ')
         self.becomes('scan "qemu:pvscsi?drive=a.img&drive=di', 'scan "qemu:pvscsi?drive=a.img&drive=disk.img" ')
+
+    def test_options_behind_a_question_mark(self):
+        self.becomes('scan qemu:pvscsi?dr', 'scan qemu:pvscsi?drive=')
+        self.becomes('scan "qemu:pvscsi?drive=disk.img&ir', 'scan "qemu:pvscsi?drive=disk.img&irq="')
+        self.becomes('scan pci:0000:03:00.0?ir', 'scan pci:0000:03:00.0?irq=')
+        self.becomes('scan soft:ram?si', 'scan soft:ram?size=')
 
     def test_names_that_bash_would_cut(self):
         self.becomes('write soft:my\\ ', 'write soft:my\\ disk.img ')
