@@ -86,7 +86,7 @@ struct hba_result {
 	uint64_t bytes;           /* really moved, 0..length: not the residual */
 	const void *sense;        /* valid as long as the call or the done that carries it */
 	uint8_t sense_len;        /* bytes, 0..HBA_MAX_SENSE */
-	uint8_t negotiated;       /* HBA_FEATURE_BIT()s that succeeded */
+	uint8_t negotiated;       /* HBA_FEATURE_BIT()s that succeeded, of those in hba_task::negotiate */
 	uint8_t reverted;         /* HBA_FEATURE_BIT()s that were cleared */
 	uint8_t memory_lost;      /* from the core only: 1 = the controller is dead, its device may write this memory for ever */
 	uint8_t reserved[4];      /* 0 */

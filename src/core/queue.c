@@ -393,9 +393,23 @@ static bool is_believable(struct hba_controller *c, const struct task *t, const 
 	return true;
 }
 
+/* A feature that was never attempted with this task cannot have been agreed: it would not be attempted any more. */
+static void judge_negotiation(struct task *t)
+{
+	unsigned surplus = t->result.negotiated & ~(unsigned)t->head.negotiate;
+
+	if (!surplus)
+		return;
+	violation(t->queue->controller,
+		  "hba_complete of the task with unique id %u with features %#x negotiated; hba_task::negotiate asked for %#x",
+		  t->head.unique_id, t->result.negotiated, t->head.negotiate);
+	t->result.negotiated &= t->head.negotiate;
+}
+
 /* What an end means besides. Seldom anything. */
 static void heed_end(struct task *t)
 {
+	judge_negotiation(t);
 	if (t->result.negotiated || t->result.reverted)
 		target_negotiated(t->lun->target, t->result.negotiated, t->result.reverted);
 	if (t->slow)

@@ -253,12 +253,36 @@ static void what_was_cleared_is_told(void **state)
 	rig_down(&r);
 }
 
+/* A driver that reports success for what it was not asked to attempt is told so, and attempts it with the next command. */
+static void success_of_what_was_not_attempted_is_refused(void **state)
+{
+	struct hba_event e;
+	struct rig r;
+
+	(void)state;
+	up(&r, claim_ius);
+	assert_false(test_event(r.c, HBA_EVENT_VIOLATION, &e));
+	agree(&r, BOTH);
+	assert_true(test_event(r.c, HBA_EVENT_VIOLATION, &e));
+	assert_non_null(strstr(e.text, "negotiated; hba_task::negotiate asked for "));
+	/* What it was asked for it has agreed; the rest is as unknown as before. */
+	assert_int_equal(attempted(&r), 0);
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->target->negotiation.agreed, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	agree(&r, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	assert_true(test_event(r.c, HBA_EVENT_VIOLATION, &e));
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(attempt_rides_until_success), cmocka_unit_test(only_what_both_sides_can),
-		cmocka_unit_test(bus_reset_forgets),           cmocka_unit_test(each_try_attempts_what_is_open),
-		cmocka_unit_test(what_was_cleared_is_told),    cmocka_unit_test(what_is_claimed_no_more_is_cleared),
+		cmocka_unit_test(success_of_what_was_not_attempted_is_refused),
+		cmocka_unit_test(attempt_rides_until_success),
+		cmocka_unit_test(only_what_both_sides_can),
+		cmocka_unit_test(bus_reset_forgets),
+		cmocka_unit_test(each_try_attempts_what_is_open),
+		cmocka_unit_test(what_was_cleared_is_told),
+		cmocka_unit_test(what_is_claimed_no_more_is_cleared),
 		cmocka_unit_test(every_reset_forgets),
 	};
 

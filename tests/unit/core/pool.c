@@ -16,12 +16,15 @@ static void order(void **state)
 {
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
+	struct hba_counts counts;
 
 	(void)state;
 	assert_memory_equal(d->order, "IMMMMMMMMMMMST", 14);
 	for (unsigned i = 14; i < d->n_order; i++)
 		assert_true(d->order[i] != 'M' && d->order[i] != 'S');
 	assert_int_equal(d->calls[TEST_MAP], POOL);
+	hba_controller_counts(c, &counts);
+	assert_int_equal(counts.hba_data_mapped, POOL);
 	test_down(d, c);
 }
 

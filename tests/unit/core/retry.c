@@ -504,6 +504,37 @@ static void up_without_sense(struct rig *r)
 	r->without_sense = true;
 }
 
+static int one_without(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+{
+	(void)c;
+	if (hba_target_id(tgt) == 1)
+		report->performs_autosense = 0;
+	return 0;
+}
+
+/* The controller brings sense, but not that of target 1: its is asked for, and that of target 0 is not. */
+static void a_target_without_autosense_is_asked(void **state)
+{
+	struct test_io io[2] = { { .put = true }, { .put = true } };
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	r.d->table.initialize_target = one_without;
+	r.d->targets[0].luns = r.d->targets[1].luns = 1;
+	rig_up(&r);
+	r.without_sense = true;
+	for (unsigned i = 0; i < 2; i++) {
+		rig_say(&r, (struct rig_answer) { .key = MEDIUM_ERROR_KEY, .asc = 0x11 }, 1);
+		r.n_log = 0;
+		send(hba_lun_find(r.c, i, 0), &io[i], false);
+		test_wait(r.c, &io[i], 1);
+		assert_int_equal(io[i].last.outcome, HBA_CHECK_CONDITION);
+		assert_int_equal(rig_count(&r, REQUEST_SENSE_OP), i);
+	}
+	rig_down(&r);
+}
+
 /* Nothing may come between, or the sense is gone: not even what was queued before. */
 static void request_sense_goes_next_with_the_unit_frozen(void **state)
 {
@@ -813,6 +844,7 @@ int main(void)
 		cmocka_unit_test(bad_ends_do_not_grow_the_limit),
 		cmocka_unit_test(attentions_are_heeded),
 		cmocka_unit_test(request_sense_goes_next_with_the_unit_frozen),
+		cmocka_unit_test(a_target_without_autosense_is_asked),
 		cmocka_unit_test(request_sense_gets_past_an_aca),
 		cmocka_unit_test(no_request_sense_to_a_blocked_target),
 		cmocka_unit_test(request_sense_ends_with_its_target),

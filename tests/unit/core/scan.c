@@ -273,6 +273,37 @@ static void units_one_by_one_up_to_the_highest(void **state)
 	test_down(d, c);
 }
 
+static int narrow_target_one(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+{
+	(void)c;
+	if (hba_target_id(tgt) == 1)
+		r->highest_lun = 2;
+	return 0;
+}
+
+/* One by one, and from its own list: a target's highest LUN is its own, and not the controller's. */
+static void units_up_to_the_highest_of_their_target(void **state)
+{
+	(void)state;
+	for (unsigned lists = 0; lists < 2; lists++) {
+		struct test_driver *d = test_driver_new();
+		struct hba_controller *c;
+
+		d->report = eight_units;
+		d->table.initialize_target = narrow_target_one;
+		for (unsigned i = 0; i < 2; i++) {
+			d->targets[i].luns = 6;
+			d->targets[i].no_report_luns = !lists;
+		}
+		c = test_up(d);
+		assert_int_equal(count_units(c), 6 + 3);
+		assert_non_null(hba_lun_find(c, 0, 5));
+		assert_non_null(hba_lun_find(c, 1, 2));
+		assert_null(hba_lun_find(c, 1, 3));
+		test_down(d, c);
+	}
+}
+
 static struct hba_event left_out(struct hba_controller *c)
 {
 	struct hba_event e;
@@ -674,6 +705,7 @@ int main(void)
 		cmocka_unit_test(a_target_that_never_answers),
 		cmocka_unit_test(many_units),
 		cmocka_unit_test(units_one_by_one_up_to_the_highest),
+		cmocka_unit_test(units_up_to_the_highest_of_their_target),
 		cmocka_unit_test(units_one_by_one_however_many),
 		cmocka_unit_test(units_one_by_one_until_nobody_is_there),
 		cmocka_unit_test(a_list_longer_than_one_answer),
