@@ -74,13 +74,26 @@ static void unknown_page(struct check *k)
 		SCSI_ASC_INVALID_FIELD_IN_CDB);
 }
 
+/* A unit may do without one of the sizes. */
+static bool is_offered(struct check *k, unsigned size)
+{
+	struct scsi_cdb cdb;
+	struct command x;
+
+	if (!blocks_cdb(size, HBA_FROM_TARGET, 0, 1, &cdb))
+		return false;
+	x = command_in(k, cdb, buffer_at(&k->plain, 0, k->info.block_bytes));
+	command_run(k, &x);
+	return !x.has_sense || x.sense.asc != SCSI_ASC_INVALID_OPCODE;
+}
+
 static void beyond_the_end(struct check *k, uint64_t block, uint32_t count)
 {
 	static const unsigned sizes[] = { 10, 12, 16 };
 	struct scsi_cdb cdb;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && sizes[i] <= check_max_cdb(k); i++)
-		if (blocks_cdb(sizes[i], HBA_FROM_TARGET, block, count, &cdb) &&
+		if (is_offered(k, sizes[i]) && blocks_cdb(sizes[i], HBA_FROM_TARGET, block, count, &cdb) &&
 		    !refuses(k, cdb, (size_t)count * k->info.block_bytes, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE))
 			return;
 	if (k->info.blocks < CDB_6_BLOCKS && blocks_cdb(6, HBA_FROM_TARGET, block, count, &cdb))

@@ -211,8 +211,18 @@ static void says_it_is_short(struct bad *bad, struct bad_task *bt)
 		data_of(bt)[FIRST_PAGE - 1] = (uint8_t)(bt->result.bytes - FIRST_PAGE);
 }
 
+/* No fault: SBC leaves READ(12) to the unit. */
+static bool has_no_read_12(struct bad *bad, struct bad_task *bt)
+{
+	(void)bad;
+	if (bt->cdb[0] == SCSI_READ_12)
+		bt->cdb[0] = OPCODE_NOBODY_HAS;
+	return false;
+}
+
 static const struct fault faults[] = {
 	{ .name = "none" },
+	{ .name = "no-read-12", .before = has_no_read_12 },
 	{ .name = "count", .test = "identity: the byte count is what really came", .after = counts_what_was_asked },
 	{ .name = "additional", .test = "identity: INQUIRY says how long the whole is", .after = says_it_is_short },
 	{ .name = "overlong",
