@@ -47,8 +47,12 @@ struct hba_disk_extent {
  * struct hba_disk_io - One request. Zero it once, fill the first part, as often as you like. The core's until `done`.
  *
  * `error` at the end: 0; -EIO medium or target, -ENODEV absent, -ENOMEDIUM, -EROFS protected, -ENOSPC a thin pool is full,
- * -ERANGE beyond the end, -EINVAL not whole blocks, -ETIMEDOUT, -ECANCELED, -EBADE reserved by somebody,
+ * -ERANGE beyond the end, -EINVAL not whole blocks, -ETIMEDOUT, -ECANCELED, -EBADE reserved by somebody, -ESTALE as below,
  * -EAGAIN may be tried again (a `maybe` that could not be replayed), -EOPNOTSUPP a command that the unit does not know.
+ *
+ * -ESTALE: another disk is there now. hba_lun_get_info() shows it, and a request that means it is submitted anew. With hba_result::sent
+ * NO the command was not sent, and with MAYBE it was on its way when the disk changed. A request with `generation` 0 goes to the new disk,
+ * unless that has blocks of another size, or part of the request has gone to the one before.
  *
  * READ and WRITE of a list of data are one command, of at most 2^32 - 1 blocks; of 65,535 on a controller whose CDBs have 10 bytes at
  * most. Of a plain buffer they have no such limit, and UNMAP, ZERO and VERIFY neither: they become as many commands as it takes.

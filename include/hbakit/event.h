@@ -21,7 +21,7 @@ enum hba_event_kind {
 	HBA_EVENT_TARGET_CAME,
 	HBA_EVENT_TARGET_LEFT,
 	HBA_EVENT_LUN_CAME,
-	HBA_EVENT_LUN_CHANGED, /* another disk, capacity, medium: ask hba_lun_get_info() */
+	HBA_EVENT_LUN_CHANGED, /* another disk, capacity, medium: ask hba_lun_get_info(). value: the generation; text: why it moved */
 	HBA_EVENT_LUN_LEFT,
 	HBA_EVENT_PROPERTY, /* text: the key */
 	HBA_EVENT_BUS_RESET,

@@ -38,7 +38,8 @@ static void prepare(struct task *t, struct hba_lun *lun)
 	t->head.lun = lun->id;
 	t->head.tag = lun_take_tag(lun, t);
 	t->lun = lun;
-	t->urgent = false;
+	t->urgent = NOT_URGENT;
+	t->named = 0;
 	t->state = TASK_OWNED;
 }
 

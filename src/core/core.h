@@ -48,6 +48,7 @@ enum {
 
 struct hba_target;
 struct scan;
+struct scsi_sense;
 
 /* ---- op.c: which op of which driver this thread is in ---------------------------------------------------------------- */
 
@@ -273,6 +274,13 @@ enum slowness {
 	SLOW_TOLD, /* as hanging, too */
 };
 
+/** enum urgency - Internal tasks go before everything else, but not past a blocked or held target. */
+enum urgency {
+	NOT_URGENT,
+	URGENT_LOOK,  /* past what waits for a look at its unit */
+	URGENT_SENSE, /* past a frozen and a full unit */
+};
+
 /** enum head_view - Whose words the head's second line holds. */
 enum head_view {
 	HEAD_AS_GIVEN,
@@ -299,9 +307,10 @@ struct task {
 	struct hba_queue *queue; /* for life */
 	union item whole;        /* HEAD_WHOLE: the one item */
 	uint32_t generation;
-	uint8_t state; /* enum task_state */
-	uint8_t view;  /* enum head_view */
-	bool urgent;   /* internal: goes before everything, frozen unit or not; not past a blocked or held target */
+	uint8_t state;  /* enum task_state */
+	uint8_t view;   /* enum head_view */
+	uint8_t urgent; /* enum urgency */
+	uint8_t named;  /* 1 + enum medium_choice; 0: it names no disk */
 
 	struct hba_result result __attribute__((aligned(CACHE_LINE))); /* how it ended; its sense is in `sense` */
 	union hba_data given; /* while the head tells something else: what the client wrote */
@@ -315,6 +324,7 @@ struct task {
 			bool sense_wanted : 1; /* its unit is frozen for it, and it is not asked for yet */
 			bool final : 1;        /* whatever it ends as, it is not sent again */
 			bool cancelled : 1;    /* by hba_cancel, not by its timeout */
+			bool stale : 1;        /* another disk was there before it ended: if it ends well, that is not told */
 			bool expired;          /* its time is over: recovery has it */
 			uint8_t slow;          /* enum slowness */
 			uint8_t given_mode;
@@ -342,6 +352,7 @@ struct task {
 	uint32_t granule; /* bytes of a block; 1 if it does not split */
 	uint8_t *slice;   /* the bounce space reserved at admission; NULL = none */
 	uint8_t given_cdb[HBA_MAX_CDB];
+	uint32_t meant; /* if it names a disk, the generation of that */
 };
 static_assert(sizeof(struct task) % CACHE_LINE == 0, "tasks do not share cache lines");
 static_assert(offsetof(struct task, next) == sizeof(struct hba_task), "the core's part follows the public head");
@@ -466,11 +477,18 @@ struct hba_lun {
 	UT_hash_handle hh; /* hba_target::by_id */
 	struct hba_lun_id id;
 	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
-	bool present;             /* of info, atomic: other threads look at it */
+	bool plain;               /* present, and nothing is owed: its tasks are queued as they come */
 	uint32_t block_bytes;     /* likewise */
 	bool seen;                /* by the scan that is under way */
 	struct list look;         /* hba_controller::looks, while it waits for one */
-	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched */
+	bool suspect;             /* held until a look has shown which disk is there; counted in `frozen` */
+	bool medium_changed;      /* it has said so: the generation moves whatever is read */
+	bool told;                /* of what is looked at now, a task that names no disk has been */
+	bool owes;                /* of a change, no such task has been told: the next one is */
+	uint32_t sized_at;        /* the generation since which its blocks are as large as now */
+	uint64_t look_at;         /* not before */
+	uint64_t unread_since;    /* the first look that failed; 0: none has */
+	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched, a look */
 	uint64_t held_until;      /* handed back by the driver; 0 = not */
 	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
 	unsigned limit, out;      /* tasks with the driver, at most and now */
@@ -557,7 +575,11 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id);
 void lun_free(struct hba_lun *lun);
 /** lun_set_info() - Publish; counts up the generation if it is another disk; the event. Loop. */
 void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info);
+/** lun_count_up() - It is taken for another disk; what else is known of it stays. */
+void lun_count_up(struct hba_lun *lun);
 void lun_set_absent(struct hba_lun *lun);
+/** lun_owe() - Is a change still to be told, by the next task that names no disk? */
+void lun_owe(struct hba_lun *lun, bool owes);
 /** lun_take_tag() - A SAM tag for a task of this unit; the depth has made sure that there is one. */
 uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t);
 void lun_return_tag(struct hba_lun *lun, const struct task *t);
@@ -616,10 +638,41 @@ void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
 void task_keep_sense(struct task *t, const void *sense, uint8_t length);
 /** queue_flush() - End every unsent task (of `lun`, or of all if NULL) with `outcome`. */
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome);
+/** queue_withdraw() - An urgent task that is not sent yet ends, HBA_NOT_DELIVERED. false: it is sent. */
+bool queue_withdraw(struct task *t);
 /** queue_end_lost() - After a stop or a reset: end all that the driver had. */
 void queue_end_lost(struct hba_controller *c, bool memory_lost);
 /** queue_end_gone() - The device is gone: end all that the driver had, HBA_NOT_PRESENT. */
 void queue_end_gone(struct hba_controller *c);
+
+/* ---- medium.c: is the disk that a command means still there? See medium.h, too ------------------------------------------- */
+
+/** medium_heed() - It has come back with sense: an attention that may be about another disk holds the unit. Before anything else is sent. */
+void medium_heed(struct task *t);
+/** medium_is_news() - Is that sense the change of a medium, and the task one that names none? Then its client hears it. */
+bool medium_is_news(const struct task *t, const struct scsi_sense *sense);
+/** medium_suspect() - Hold the unit, and look which disk is there. */
+void medium_suspect(struct hba_lun *lun);
+/** medium_release() - What there is is known, or nothing is there: hold it no longer. */
+void medium_release(struct hba_lun *lun);
+/** medium_is_another() - Is what was read another disk than the one before? */
+bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *info);
+/** medium_keep_capacity() - It could not be read, for another reason than that there is no medium: of a disk that is known it is kept. */
+void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info);
+/** medium_moved() - The generation has: tell it, and end what meant the disk before. */
+void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before);
+/** medium_look_again() - The look could not begin. */
+void medium_look_again(struct hba_lun *lun);
+/** medium_unread() - The look has failed: again, but not for ever. */
+void medium_unread(struct hba_lun *lun);
+/** medium_next() - The unit that may be looked at now; NULL, and *ret_at when one may be, or NEVER. */
+struct hba_lun *medium_next(const struct hba_controller *c, uint64_t *ret_at);
+/** medium_ends() - One that is about to be queued: true, and it has ended, if it means another disk. */
+bool medium_ends(struct task *t);
+/** medium_tells() - A client's, about to be queued: true, and it has ended, if a change was still to be told. */
+bool medium_tells(struct task *t);
+/** medium_judge() - It has come back well, perhaps from another disk: not told as good then. */
+void medium_judge(struct task *t);
 
 /* ---- admit.c --------------------------------------------------------------------------------------------------------- */
 
@@ -780,8 +833,8 @@ void scan_discovered(struct hba_controller *c);
 bool scan_is_at(const struct hba_target *tgt);
 /** scan_want() - Look at this target again, soon. */
 void scan_want(struct hba_target *tgt);
-/** scan_want_unit() - At this unit alone: its medium or its size has changed, who else is there has not. */
-void scan_want_unit(struct hba_lun *lun);
+/** scan_disturb() - What has been read of this unit so far may be of another disk, as the sense of a task says, or NULL. */
+void scan_disturb(const struct hba_lun *lun, const struct task *by);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
 /** scan_next() - When it wants to be called at the latest; NEVER. */

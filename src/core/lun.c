@@ -149,25 +149,25 @@ void lun_return_tag(struct hba_lun *lun, const struct task *t)
 
 /* ---- what is known of it */
 
-static bool is_other_disk(const struct hba_lun_info *a, const struct hba_lun_info *b)
+void lun_owe(struct hba_lun *lun, bool owes)
 {
-	return strcmp(a->serial, b->serial) != 0 || strcmp(a->id, b->id) != 0 || a->blocks != b->blocks ||
-	       a->block_bytes != b->block_bytes || a->type != b->type;
+	lun->owes = owes;
+	lun->plain = lun->info.present && !owes;
 }
 
 static void publish(struct hba_lun *lun, const struct hba_lun_info *info)
 {
 	pthread_mutex_lock(&lun->controller->info_lock);
 	lun->info = *info;
-	__atomic_store_n(&lun->present, info->present, __ATOMIC_RELAXED);
 	__atomic_store_n(&lun->block_bytes, info->block_bytes, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lun->controller->info_lock);
+	lun_owe(lun, lun->owes);
 }
 
 void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
 {
 	struct hba_lun_info next = *info, before = lun->info;
-	bool other = before.generation && is_other_disk(&before, info);
+	bool other = medium_is_another(lun, info);
 	char text[24];
 
 	next.generation = before.generation + (other || !before.generation);
@@ -176,9 +176,17 @@ void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
 	if (!before.present)
 		event_put(lun->controller, HBA_EVENT_LUN_CAME, lun->target->id, &lun->id, 0, "target %llu, unit %s: %s %s",
 			  (unsigned long long)lun->target->id, text, next.vendor, next.product);
-	else if (other)
-		event_put(lun->controller, HBA_EVENT_LUN_CHANGED, lun->target->id, &lun->id, 0, "target %llu, unit %s has changed",
-			  (unsigned long long)lun->target->id, text);
+	if (other)
+		medium_moved(lun, &before);
+	medium_release(lun);
+}
+
+void lun_count_up(struct hba_lun *lun)
+{
+	struct hba_lun_info next = lun->info;
+
+	next.generation++;
+	publish(lun, &next);
 }
 
 void lun_set_absent(struct hba_lun *lun)
@@ -186,7 +194,7 @@ void lun_set_absent(struct hba_lun *lun)
 	struct hba_lun_info info = lun->info;
 	char text[24];
 
-	list_remove(&lun->look);
+	medium_release(lun);
 	if (!info.present)
 		return;
 	info.present = false;

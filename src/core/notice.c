@@ -195,7 +195,7 @@ static void want_look(struct hba_target *tgt, const struct hba_lun_id *id)
 	struct hba_lun *lun = lun_find(tgt, id);
 
 	if (lun && lun->info.present)
-		scan_want_unit(lun);
+		medium_suspect(lun);
 	else
 		scan_want(tgt);
 }

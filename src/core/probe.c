@@ -301,12 +301,24 @@ static struct scsi_cdb build_capacity_10(const struct probe *p)
 	return scsi_cdb_read_capacity_10();
 }
 
+static bool says_no_medium(const struct hba_result *r)
+{
+	enum { CODE_SHIFT = 8 };
+
+	struct scsi_sense sense;
+
+	return r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0 &&
+	       sense.asc >> CODE_SHIFT == SCSI_ASC_NO_MEDIUM >> CODE_SHIFT;
+}
+
 static enum step_id take_capacity_10(struct probe *p, const struct hba_result *r, const uint8_t *data)
 {
 	struct scsi_capacity capacity;
 
-	if (r->outcome != HBA_GOOD || scsi_capacity_read_10(data, r->bytes, &capacity) < 0)
-		return UNIT_PROTECTED; /* no medium: size 0 */
+	if (r->outcome != HBA_GOOD || scsi_capacity_read_10(data, r->bytes, &capacity) < 0) {
+		p->unread = !says_no_medium(r);
+		return UNIT_PROTECTED; /* size 0 */
+	}
 	if (capacity.needs_16 && p->version < VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16) {
 		p->version = VERSION_SPC_3;
 		return UNIT_CAPACITY_16;

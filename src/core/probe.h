@@ -45,6 +45,7 @@ struct probe {
 	uint8_t pages[PROBE_PAGE_BYTES]; /* VPD page 00 of this unit */
 	int n_pages;
 	struct hba_lun_info info; /* of this unit, being filled */
+	bool unread;              /* its capacity; and not because there is no medium */
 };
 
 /** struct probe_step - One command of the walk. `take` gets the answer and says what is next. */

@@ -61,10 +61,14 @@ static void release_held(struct hba_queue *q)
 	}
 }
 
-/* Past its frozen and its full unit, not past a link that is lost, nor past a driver that has handed it back. */
+/* Not past a link that is lost, nor past a driver that has handed it back. A look passes what waits for it, and no more. */
 static bool urgent_may_go(const struct task *t)
 {
-	return !t->lun->target->blocked && !is_held(t->lun);
+	const struct hba_lun *lun = t->lun;
+
+	if (lun->target->blocked || is_held(lun))
+		return false;
+	return t->urgent == URGENT_SENSE || (lun->frozen <= lun->suspect && lun->out < lun->limit);
 }
 
 static bool any_urgent_may_go(const struct hba_queue *q)
@@ -268,7 +272,7 @@ void queue_take_back(struct hba_queue *q)
 	while ((t = task_list_pop(&reversed)))
 		if (t->cancelled || !q->controller->accepting)
 			task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
-		else
+		else if (!medium_ends(t))
 			queue_add_again(t);
 }
 
@@ -414,10 +418,13 @@ static void heed_end(struct task *t)
 		target_negotiated(t->lun->target, t->result.negotiated, t->result.reverted);
 	if (t->slow)
 		slow_is_back(t);
+	if (t->result.sense_len)
+		medium_heed(t);
 	if (t->expired && !t->cancelled)
 		t->result.outcome = HBA_TASK_TIMEOUT;
 	if (t->result.outcome == HBA_CHECK_CONDITION)
 		settle_check_condition(t);
+	medium_judge(t);
 }
 
 __attribute__((cold, noinline)) static void complete_with_care(struct task *t, const struct hba_result *r)
@@ -439,7 +446,7 @@ __attribute__((cold, noinline)) static void complete_with_care(struct task *t, c
 static inline bool is_plain(const struct task *t, const struct hba_result *r)
 {
 	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len && !r->negotiated && !r->reverted &&
-	       !t->expired && !t->slow && t->head.kind != HBA_TASK_TMF;
+	       !t->final && !t->slow && t->head.kind != HBA_TASK_TMF;
 }
 
 void hba_complete(struct hba_task *head, const struct hba_result *r)
@@ -557,6 +564,21 @@ static void flush_urgent(struct hba_queue *q, const struct hba_lun *lun, enum hb
 		else
 			task_list_append(&others, t);
 	q->urgent = others;
+}
+
+bool queue_withdraw(struct task *t)
+{
+	struct task_list others = { 0 };
+	struct task *other;
+
+	if (t->state != TASK_QUEUED || !t->urgent)
+		return false;
+	while ((other = task_list_pop(&t->queue->urgent)))
+		if (other != t)
+			task_list_append(&others, other);
+	t->queue->urgent = others;
+	task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
+	return true;
 }
 
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome)

@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-	ATTENTIONS = 8, /* unit attentions to see off before one command */
+	ATTENTIONS = 8,   /* unit attentions to see off before one command, and in a look */
+	FRESH_STARTS = 2, /* of a look, for the first of them */
 	BUSY_TRIES = 50,
 	BUSY_MS = 100,
 	COMMAND_MS = 10 * MS_PER_S, /* docs/contract.md 9.5 */
@@ -30,6 +31,8 @@ struct walk {
 	enum step_id step;
 	unsigned attentions, tries;
 	uint64_t retry_at; /* 0 = at once */
+	bool disturbed;    /* the unit may have become another disk while it was read */
+	bool withdrawn;    /* the command, for it could not be sent: that is no answer */
 };
 
 struct scan {
@@ -104,6 +107,7 @@ static void begin_unit(struct walk *w, struct hba_lun *lun)
 	w->probe.lun = lun;
 	w->probe.info = (struct hba_lun_info) { 0 };
 	w->probe.n_pages = 0;
+	w->probe.unread = w->disturbed = false;
 	w->step = UNIT_INQUIRY;
 }
 
@@ -121,11 +125,21 @@ static void next_unit(struct walk *w)
 		finish_target(w);
 }
 
+static void know(struct walk *w)
+{
+	if (w->probe.unread)
+		medium_keep_capacity(w->probe.lun, &w->probe.info);
+	lun_set_info(w->probe.lun, &w->probe.info);
+}
+
 static void finish_unit(struct walk *w)
 {
-	w->probe.lun->seen = w->probe.info.present;
-	if (w->probe.info.present)
-		lun_set_info(w->probe.lun, &w->probe.info);
+	struct hba_lun *lun = w->probe.lun;
+
+	lun->seen = w->probe.info.present;
+	/* If a look is to come, or was here meanwhile, what it finds counts. */
+	if (w->probe.info.present && !lun->suspect && !w->disturbed)
+		know(w);
 	next_unit(w);
 }
 
@@ -138,8 +152,10 @@ static void end_look(struct walk *w)
 
 static void finish_look(struct walk *w)
 {
-	if (w->probe.info.present)
-		lun_set_info(w->probe.lun, &w->probe.info);
+	if (w->disturbed)
+		medium_look_again(w->probe.lun);
+	else if (w->probe.info.present)
+		know(w);
 	else
 		lun_set_absent(w->probe.lun);
 	end_look(w);
@@ -147,8 +163,10 @@ static void finish_look(struct walk *w)
 
 static void go_to(struct walk *w, enum step_id next)
 {
-	w->attentions = w->tries = 0;
+	w->tries = 0;
 	w->retry_at = 0;
+	if (!is_look(w))
+		w->attentions = 0; /* those of a look are counted together */
 	w->step = next;
 	if (is_look(w) && next == UNIT_DONE) {
 		finish_look(w);
@@ -168,26 +186,42 @@ static bool becoming_ready(const struct walk *w, const struct scsi_sense *sense)
 	return w->step == UNIT_READY && sense->key == SCSI_NOT_READY && sense->asc == SCSI_ASC_BECOMING_READY;
 }
 
+static bool is_attention(struct walk *w, const struct scsi_sense *sense)
+{
+	if (sense->key == SCSI_UNIT_ATTENTION && sense->asc == SCSI_ASC_POWER_ON_OR_RESET)
+		target_renegotiate(w->probe.target);
+	return sense->key == SCSI_UNIT_ATTENTION;
+}
+
+static bool is_busy(const struct hba_result *r)
+{
+	return r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
+}
+
 /* Not an answer yet: a unit attention comes off, a busy target gets time. */
-static bool is_to_be_repeated(struct walk *w, const struct hba_result *r)
+static bool is_to_be_repeated(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
 {
 	struct hba_controller *c = w->probe.target->controller;
-	struct scsi_sense sense;
-	bool later = r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
-	unsigned tries = BUSY_TRIES;
+	bool ready_later = becoming_ready(w, sense);
 
-	if (r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0) {
-		if (sense.key == SCSI_UNIT_ATTENTION && sense.asc == SCSI_ASC_POWER_ON_OR_RESET)
-			target_renegotiate(w->probe.target);
-		if (sense.key == SCSI_UNIT_ATTENTION)
-			return w->attentions++ < ATTENTIONS;
-		later = becoming_ready(w, &sense);
-		tries = READY_TRIES;
-	}
-	if (!later || w->tries++ >= tries)
+	if (is_attention(w, sense))
+		return w->attentions++ < ATTENTIONS;
+	if (!w->withdrawn && !is_busy(r) && !ready_later)
+		return false;
+	if (!w->withdrawn && w->tries++ >= (ready_later ? READY_TRIES : BUSY_TRIES))
 		return false;
 	w->retry_at = c->now + BUSY_MS * (uint64_t)NS_PER_MS;
 	return true;
+}
+
+/* It says nothing of the disk that is there: neither that it is the same, nor that it is another. */
+static bool is_no_answer(const struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+{
+	if (r->outcome == HBA_CHECK_CONDITION)
+		return sense->key == SCSI_ABORTED_COMMAND || becoming_ready(w, sense) ||
+		       (w->step == UNIT_INQUIRY && sense->key != SCSI_ILLEGAL_REQUEST);
+	return is_busy(r) || r->outcome == HBA_TASK_ABORTED || r->outcome == HBA_ACA_ACTIVE ||
+	       (hba_response(r->outcome) != HBA_TASK_COMPLETE && r->outcome != HBA_NOT_PRESENT);
 }
 
 /* The task goes back before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
@@ -196,19 +230,75 @@ static void put_command(struct walk *w)
 	struct hba_task *head = &w->task->head;
 
 	w->task = NULL;
+	w->withdrawn = false;
 	hba_task_put(head);
+}
+
+static void whole_answered(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+{
+	bool going = target_is_going(w->probe.target), again = !going && is_to_be_repeated(w, r, sense);
+	enum step_id next = going ? TARGET_DONE : again ? w->step : probe_step(w->step)->take(&w->probe, r, w->task->memory);
+
+	/* Of a unit that is known, what could not be read is read again before it is taken for another disk. */
+	if (!again && w->step > UNIT_INQUIRY && is_no_answer(w, r, sense))
+		medium_suspect(w->probe.lun);
+	put_command(w);
+	if (!again)
+		go_to(w, next);
+}
+
+/* What was read before it may be of another disk. But a unit that has one after every few commands is to come through as well. */
+static void see_off(struct walk *w)
+{
+	struct hba_lun *lun = w->probe.lun;
+
+	if (w->attentions++ < FRESH_STARTS) {
+		begin_unit(w, lun);
+	} else if (w->attentions > ATTENTIONS) {
+		end_look(w);
+		medium_unread(lun);
+	}
+}
+
+/* While one unit has no answer, the others that wait have their turn. */
+static void look_answered(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+{
+	struct hba_lun *lun = w->probe.lun;
+	bool attention = is_attention(w, sense), withdrawn = w->withdrawn;
+	enum step_id next = TARGET_DONE;
+
+	if (r->outcome == HBA_NOT_PRESENT)
+		lun_set_absent(lun);
+	else if (!attention && !is_no_answer(w, r, sense))
+		next = probe_step(w->step)->take(&w->probe, r, w->task->memory);
+	put_command(w);
+	if (!lun->suspect || target_is_going(w->probe.target)) {
+		end_look(w);
+	} else if (attention) {
+		see_off(w);
+	} else if (next != TARGET_DONE) {
+		go_to(w, next);
+	} else {
+		end_look(w);
+		if (withdrawn)
+			medium_look_again(lun);
+		else
+			medium_unread(lun);
+	}
 }
 
 static void answered(struct hba_task *head, const struct hba_result *r, void *arg)
 {
 	struct walk *w = arg;
-	bool going = target_is_going(w->probe.target), again = !going && is_to_be_repeated(w, r);
-	enum step_id next = going ? TARGET_DONE : again ? w->step : probe_step(w->step)->take(&w->probe, r, w->task->memory);
+	struct scsi_sense sense = { 0 };
 
 	(void)head;
-	put_command(w);
-	if (!again)
-		go_to(w, next);
+	if (r->outcome == HBA_CHECK_CONDITION)
+		(void)scsi_sense_read(r->sense, r->sense_len, &sense);
+	if (is_look(w))
+		look_answered(w, r, &sense);
+	else
+		whole_answered(w, r, &sense);
 }
 
 /* A command that this controller cannot carry is as good as one that the unit does not know. */
@@ -241,6 +331,7 @@ static void send_step(struct walk *w)
 		w->task->head.length = length;
 		w->task->head.data.buffer = w->task->memory;
 	}
+	w->task->urgent = URGENT_LOOK;
 	if (task_submit(w->task, answered, w) < 0)
 		not_sent(w);
 }
@@ -295,10 +386,15 @@ void scan_want(struct hba_target *tgt)
 	tgt->controller->scan_wanted = true;
 }
 
-void scan_want_unit(struct hba_lun *lun)
+void scan_disturb(const struct hba_lun *lun, const struct task *by)
 {
-	if (list_is_empty(&lun->look))
-		list_append(&lun->controller->looks, &lun->look);
+	struct scan *s = lun->controller->scan;
+
+	if (s && s->whole.probe.lun == lun)
+		s->whole.disturbed = true;
+	/* Attentions of its own commands it sees off itself. */
+	if (s && s->look.probe.lun == lun && s->look.task != by)
+		s->look.disturbed = true;
 }
 
 static struct hba_target *next_wanted(struct hba_controller *c)
@@ -455,12 +551,15 @@ static void take_wish(struct hba_controller *c)
 static bool turn_look(struct hba_controller *c)
 {
 	struct walk *w = &c->scan->look;
+	struct hba_lun *next;
+	uint64_t at;
 
-	if (w->probe.target && target_is_going(w->probe.target))
+	if (w->probe.target && (target_is_going(w->probe.target) || !w->probe.lun->suspect))
 		end_look(w);
-	if (!w->probe.target && c->accepting && !list_is_empty(&c->looks))
-		begin_look(w, container_of(c->looks.next, struct hba_lun, look));
-	if (!w->probe.target || w->retry_at > c->now)
+	next = !w->probe.target && c->accepting ? medium_next(c, &at) : NULL;
+	if (next)
+		begin_look(w, next);
+	if (!w->probe.target)
 		return false;
 	send_step(w);
 	return true;
@@ -496,10 +595,29 @@ static bool command_is_out(const struct scan *s)
 	return s->whole.task || s->look.task;
 }
 
+/* A command of the whole walk may wait, but not in the way of a look elsewhere, nor of a controller that is to be quiet. */
+static bool is_in_the_way(const struct hba_controller *c, const struct walk *w)
+{
+	if (!w->task || w->task->state != TASK_QUEUED)
+		return false;
+	return is_look(w) || c->paused || (w->probe.target->blocked && !list_is_empty(&c->looks));
+}
+
+static void withdraw(const struct hba_controller *c, struct walk *w)
+{
+	if (is_in_the_way(c, w))
+		w->withdrawn = queue_withdraw(w->task);
+}
+
 void scan_turn(struct hba_controller *c)
 {
+	if (!c->scan)
+		return;
+	/* The queues have had their turn since it was queued: it cannot be sent now. */
+	withdraw(c, &c->scan->look);
+	withdraw(c, &c->scan->whole);
 	/* Quiet: it goes on when power is on again. */
-	if (!c->scan || c->paused)
+	if (c->paused)
 		return;
 	if (c->accepting)
 		take_wish(c);
@@ -509,9 +627,9 @@ void scan_turn(struct hba_controller *c)
 
 static uint64_t next_of_look(const struct hba_controller *c)
 {
-	if (c->scan->look.probe.target)
-		return c->scan->look.retry_at;
-	return list_is_empty(&c->looks) ? NEVER : c->now;
+	uint64_t at;
+
+	return c->scan->look.probe.target || medium_next(c, &at) ? c->now : at;
 }
 
 static uint64_t next_of_whole(const struct hba_controller *c)
@@ -529,7 +647,11 @@ uint64_t scan_next(const struct hba_controller *c)
 {
 	uint64_t look, whole;
 
-	if (!c->scan || c->paused || command_is_out(c->scan))
+	if (!c->scan)
+		return NEVER;
+	if (is_in_the_way(c, &c->scan->look) || is_in_the_way(c, &c->scan->whole))
+		return c->now;
+	if (c->paused || command_is_out(c->scan))
 		return NEVER;
 	look = next_of_look(c);
 	whole = next_of_whole(c);

@@ -32,10 +32,11 @@ enum {
 
 /* ---- rules for sending again */
 
-static bool is_attention(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+/* The change of its medium is for the client of a task that does not name the medium that it means. */
+static bool is_attention(const struct hba_task *head, const struct scsi_sense *s, enum hba_outcome o)
 {
-	(void)t;
-	return o == HBA_CHECK_CONDITION && s->key == SCSI_UNIT_ATTENTION;
+	return o == HBA_CHECK_CONDITION && s->key == SCSI_UNIT_ATTENTION &&
+	       !medium_is_news(task_of((struct hba_task *)(uintptr_t)head), s);
 }
 
 static bool is_becoming_ready(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
@@ -198,10 +199,6 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 	case SCSI_ASC_INQUIRY_CHANGED:
 		scan_want(tgt);
 		break;
-	case SCSI_ASC_CAPACITY_CHANGED:
-	case SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED:
-		scan_want_unit(t->lun);
-		break;
 	case SCSI_ASC_POWER_ON_OR_RESET:
 		target_renegotiate(tgt);
 		break;
@@ -215,7 +212,7 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 static bool lacks_sense(const struct task *t)
 {
 	/* One that was to fetch sense and brings none itself: there is none to be had. */
-	return !t->result.sense_len && !t->sense_asked && !t->urgent && !t->lun->target->report.performs_autosense;
+	return !t->result.sense_len && !t->sense_asked && t->urgent != URGENT_SENSE && !t->lun->target->report.performs_autosense;
 }
 
 static void thaw(struct hba_lun *lun)
@@ -229,6 +226,8 @@ static void sense_came(struct hba_task *head, const struct hba_result *r, void *
 
 	if (r->outcome == HBA_GOOD && r->bytes) {
 		task_keep_sense(t, asked->memory, (uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE));
+		medium_heed(t);
+		medium_judge(t);
 	}
 	thaw(t->lun);
 	hba_task_put(head);
@@ -248,7 +247,7 @@ static bool ask_sense(struct task *t)
 	asked->head.direction = HBA_FROM_TARGET;
 	asked->head.length = HBA_MAX_SENSE;
 	asked->head.data.buffer = asked->memory;
-	asked->urgent = true;
+	asked->urgent = URGENT_SENSE;
 	/* The unit is in ACA then, and lets nothing else in. */
 	if (scsi_cdb_naca(t->head.cdb, t->head.cdb_len))
 		asked->head.attribute = HBA_ACA;
@@ -318,6 +317,8 @@ bool settle(struct task *t)
 		heed(t, &sense);
 		if (t->result.outcome != HBA_GOOD && send_again(t, &sense))
 			return true;
+		if (!t->named && t->lun->suspect && sense.key == SCSI_UNIT_ATTENTION)
+			t->lun->told = true;
 	}
 	if (t->view != HEAD_STAGED || !data_settle(t))
 		return false;

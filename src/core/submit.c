@@ -43,20 +43,20 @@ static void end_protected(struct task *t)
 
 __attribute__((cold)) static void dispatch_with_care(struct hba_controller *c, struct task *t)
 {
-	if (!t->lun->present && t->head.kind == HBA_TASK_CLIENT)
+	if (!t->lun->info.present && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
 	else if (c->given.read_only && scsi_cdb_may_change_medium(t->head.cdb))
 		end_protected(t);
 	else if (!c->accepting && t->head.kind == HBA_TASK_CLIENT)
 		task_end(t, HBA_NOT_DELIVERED, HBA_SENT_NO);
-	else
+	else if (t->head.kind != HBA_TASK_CLIENT || !medium_tells(t))
 		queue_add(t);
 }
 
 void task_dispatch(struct hba_controller *c, struct task *t)
 {
 	/* Nearly always nothing is in the way. */
-	if (c->accepting && t->lun->present && !c->given.read_only)
+	if (c->accepting && t->lun->plain && !c->given.read_only)
 		queue_add(t);
 	else
 		dispatch_with_care(c, t);

@@ -13,6 +13,7 @@
  */
 #include "disk/disk.h"
 #include "core/error.h"
+#include "core/medium.h"
 
 #include "base/base.h"
 
@@ -29,8 +30,8 @@ enum step { STEP_RANGE, STEP_FLUSH };
 /* What a request knows of itself while it is ours, kept in hba_disk_io::core. */
 struct __attribute__((may_alias)) state {
 	uint64_t block, left; /* blocks, still to do */
-	uint32_t first_piece; /* blocks, at most, per command: to begin with, */
-	uint32_t piece;       /* and by now */
+	uint32_t piece;       /* blocks, at most, per command by now */
+	uint32_t generation;  /* of the disk that was there when it was submitted */
 	uint32_t block_bytes;
 	uint32_t count; /* blocks of the command that is out */
 	uint8_t max_cdb;
@@ -143,6 +144,15 @@ static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg);
 
+/* Of a request that names no disk the first command may go to any, the others to where that one went. */
+static enum medium_choice choice(struct hba_disk_io *io)
+{
+	const struct state *s = state_of(io);
+	bool first = io->op == HBA_DISK_FLUSH || (s->step == STEP_RANGE && s->block * s->block_bytes == io->offset);
+
+	return io->generation || !first ? MEDIUM_THIS_ONE : MEDIUM_WHICHEVER;
+}
+
 static int send_command(struct hba_disk_io *io, struct hba_task *t)
 {
 	if (state_of(io)->step == STEP_FLUSH)
@@ -151,12 +161,14 @@ static int send_command(struct hba_disk_io *io, struct hba_task *t)
 		fill_status(io, t);
 	else
 		fill_range(io, t);
+	medium_name(t, state_of(io)->generation, choice(io));
 	return hba_submit(t, command_done, io);
 }
 
+/* Later than at hba_disk_submit(): another disk may be there by now. */
 static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 {
-	int r = send_command(io, t);
+	int r = medium_has_passed(io->lun, state_of(io)->generation, choice(io)) ? -ESTALE : send_command(io, t);
 
 	if (r < 0)
 		finish(io, t, r);
@@ -168,6 +180,14 @@ static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 static bool has_no_data(enum hba_disk_op op)
 {
 	return op == HBA_DISK_UNMAP || op == HBA_DISK_ZERO || op == HBA_DISK_VERIFY;
+}
+
+/* Of those that are to be several, half as many blocks as a command counts: a power of two, so that its halves stay aligned, too. */
+static uint32_t first_piece(const struct hba_disk_io *io, uint64_t blocks, unsigned max_cdb)
+{
+	uint32_t most = disk_most_blocks(io->op, max_cdb);
+
+	return disk_has_data(io->op) && blocks <= most ? most : most / 2 + 1;
 }
 
 /* Whether there is a smaller or plainer command to try instead of the one refused. */
@@ -190,7 +210,7 @@ static bool make_modest(struct hba_disk_io *io)
 	if (!s->unmap || io->flags & HBA_DISK_FAST)
 		return false;
 	s->unmap = false;
-	s->piece = s->first_piece;
+	s->piece = first_piece(io, io->length / s->block_bytes, s->max_cdb);
 	return true;
 }
 
@@ -279,25 +299,16 @@ static void task_ready(struct hba_waiter *w, struct hba_task *t)
 		finish(io, NULL, -ENODEV);
 }
 
-/* Of those that are to be several, half as many blocks as a command counts: a power of two, so that its halves stay aligned, too. */
-static uint32_t first_piece(const struct hba_disk_io *io, uint64_t blocks, unsigned max_cdb)
-{
-	uint32_t most = disk_most_blocks(io->op, max_cdb);
-
-	return disk_has_data(io->op) && blocks <= most ? most : most / 2 + 1;
-}
-
 static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb)
 {
 	bool flush = io->op == HBA_DISK_FLUSH, range = !flush && io->op != HBA_DISK_STATUS;
 	uint64_t left = flush ? 0 : io->length / info->block_bytes;
-	uint32_t piece = range ? first_piece(io, left, max_cdb) : 0;
 
 	*state_of(io) = (struct state) {
 		.block = flush ? 0 : io->offset / info->block_bytes,
 		.left = left,
-		.first_piece = piece,
-		.piece = piece,
+		.piece = range ? first_piece(io, left, max_cdb) : 0,
+		.generation = info->generation,
 		.block_bytes = info->block_bytes,
 		.max_cdb = (uint8_t)max_cdb,
 		.step = flush ? STEP_FLUSH : STEP_RANGE,

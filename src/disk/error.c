@@ -25,6 +25,7 @@ static const struct {
 	{ SCSI_ILLEGAL_REQUEST, 0x24, 0x00, -EINVAL }, /* a field in CDB, in parameter list */
 	{ SCSI_ILLEGAL_REQUEST, 0x26, 0x00, -EINVAL },
 	{ SCSI_ILLEGAL_REQUEST, 0x25, 0x00, -ENODEV },
+	{ SCSI_UNIT_ATTENTION, 0x28, ANY, -ESTALE }, /* another medium; of requests that take any, the core makes none of this */
 	{ SCSI_UNIT_ATTENTION, ANY, ANY, -EAGAIN },
 	{ SCSI_DATA_PROTECT, 0x27, 0x07, -ENOSPC },
 	{ SCSI_DATA_PROTECT, ANY, ANY, -EROFS },
@@ -94,6 +95,8 @@ int disk_tell(const struct hba_disk_io *io)
 	struct scsi_sense s;
 	const char *asc;
 
+	if (io->error == -ESTALE)
+		return disk_fail(io, io->error, "another disk is there now than the one that was meant");
 	if (r->outcome == HBA_CHECK_CONDITION && r->sense && scsi_sense_read(r->sense, r->sense_len, &s) == 0) {
 		asc = scsi_asc_name(s.asc);
 		return disk_fail(io, io->error, "%s; sense %s, ASC %02x, ASCQ %02x%s%s", strerror(-io->error),

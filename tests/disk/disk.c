@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/endian.h"
 #include "core/error.h"
+#include "core/medium.h"
 
 #include <errno.h>
 #include <hbakit/controller.h>
@@ -46,6 +47,9 @@ struct hba_lun {
 	size_t bounce;
 	struct hba_waiter *waiter;
 	struct hba_result answer; /* to READ, WRITE and FLUSH */
+	uint32_t named;           /* by the last command; */
+	enum medium_choice choice;
+	bool exchange; /* the next command is the last that this disk gets */
 	int submit_error;
 };
 
@@ -66,6 +70,19 @@ int fail(int error, const char *format, ...)
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
 {
 	*ret_info = lun->info;
+}
+
+void medium_name(struct hba_task *t, uint32_t generation, enum medium_choice choice)
+{
+	struct hba_lun *lun = t->priv;
+
+	lun->named = generation;
+	lun->choice = choice;
+}
+
+bool medium_has_passed(const struct hba_lun *lun, uint32_t generation, enum medium_choice choice)
+{
+	return choice == MEDIUM_THIS_ONE && generation != lun->info.generation;
 }
 
 struct hba_controller *hba_lun_controller(const struct hba_lun *lun)
@@ -175,6 +192,8 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
 		r = refusal();
 	else
 		r.bytes = lun->short_data ? t->length - BLOCK : t->length;
+	lun->info.generation += lun->exchange;
+	lun->exchange = false;
 	done(t, &r, arg);
 	return 0;
 }
@@ -428,6 +447,73 @@ static void another_disk_is_not_touched(void **state)
 	assert_int_equal(hba_disk_do(&io), 0);
 }
 
+static void ignore(struct hba_disk_io *io)
+{
+	(void)io;
+}
+
+static void each_command_names_its_disk(void **state)
+{
+	struct hba_lun lun = a_lun();
+	struct hba_disk_io io = an_io(&lun, HBA_DISK_WRITE, 0, BLOCK);
+
+	(void)state;
+	lun.info.generation = 7;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.named, 7);
+	assert_int_equal(lun.choice, MEDIUM_WHICHEVER);
+	io.generation = 7;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.named, 7);
+	assert_int_equal(lun.choice, MEDIUM_THIS_ONE);
+	/* Where the first command went, the others go. */
+	lun.max_count = 1;
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 0, 2 * BLOCK), 0);
+	assert_int_equal(lun.choice, MEDIUM_THIS_ONE);
+	io = an_io(&lun, HBA_DISK_UNMAP, 0, BLOCK);
+	io.flags = HBA_DISK_FUA;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_int_equal(lun.sent[lun.n_sent - 1].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
+	assert_int_equal(lun.choice, MEDIUM_THIS_ONE);
+}
+
+static void no_request_goes_on_with_another_disk(void **state)
+{
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.info.generation = 1;
+	lun.max_count = 1;
+	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 0, BLOCK), 0);
+	lun.exchange = true;
+	refused(run(&lun, HBA_DISK_UNMAP, 0, 2 * BLOCK), -ESTALE, "another disk is there now than the one that was meant");
+	assert_int_equal(lun.n_sent, 3); /* two blocks, refused; one, on either disk; no other */
+	/* Nor one that waited for a task. */
+	lun.later = true;
+	for (uint32_t generation = 0; generation <= 2; generation += 2) {
+		struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
+
+		io.generation = generation;
+		io.done = ignore;
+		assert_int_equal(hba_disk_submit(&io), 0);
+		lun.info.generation = 3;
+		hba_controller_run((struct hba_controller *)(void *)&lun, 1);
+		assert_int_equal(io.error, generation ? -ESTALE : 0);
+		lun.info.generation = 2;
+	}
+	assert_int_equal(lun.puts, lun.gets);
+}
+
+static void another_medium_is_stale(void **state)
+{
+	static const uint8_t sense[18] = { 0x70, 0, SCSI_UNIT_ATTENTION, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x28 };
+	struct hba_lun lun = a_lun();
+
+	(void)state;
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) };
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ESTALE, "another disk is there now than the one that was meant");
+}
+
 static void flush_is_of_the_whole_unit(void **state)
 {
 	struct hba_lun lun = a_lun();
@@ -438,11 +524,6 @@ static void flush_is_of_the_whole_unit(void **state)
 	assert_int_equal(lun.sent[0].cdb[0], SCSI_SYNCHRONIZE_CACHE_10);
 	assert_int_equal(get_be32(&lun.sent[0].cdb[2]), 0);
 	assert_int_equal(get_be16(&lun.sent[0].cdb[7]), 0);
-}
-
-static void ignore(struct hba_disk_io *io)
-{
-	(void)io;
 }
 
 static void what_cannot_be_is_refused_unsent(void **state)
@@ -787,6 +868,9 @@ int main(void)
 		cmocka_unit_test(a_status_that_cannot_be_is_not_believed),
 		cmocka_unit_test(a_unit_without_status_says_so),
 		cmocka_unit_test(another_disk_is_not_touched),
+		cmocka_unit_test(each_command_names_its_disk),
+		cmocka_unit_test(no_request_goes_on_with_another_disk),
+		cmocka_unit_test(another_medium_is_stale),
 		cmocka_unit_test(zero_allocates_or_is_fast_when_told),
 		cmocka_unit_test(flush_is_of_the_whole_unit),
 		cmocka_unit_test(what_cannot_be_is_refused_unsent),

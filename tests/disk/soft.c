@@ -248,6 +248,61 @@ static void short_cdbs_reach_as_far(void **state)
 	wide_read_and_zero("soft:ram?size=64M&max_cdb=10&data=dma");
 }
 
+static void put_back(struct hba_task *t, const struct hba_result *r, void *over)
+{
+	assert_int_equal(r->outcome, HBA_GOOD);
+	hba_task_put(t);
+	*(bool *)over = true;
+}
+
+static void start_stop(struct hba_controller *c, uint8_t what)
+{
+	struct hba_task *t;
+	bool over = false;
+
+	assert_int_equal(hba_task_get(hba_lun_next(c, NULL), 0, NULL, &t), 0);
+	t->cdb_len = 6;
+	t->cdb[0] = 0x1b;
+	t->cdb[4] = what;
+	assert_int_equal(hba_submit(t, put_back, &over), 0);
+	while (!over)
+		assert_true(hba_controller_run(c, 1) >= 0);
+}
+
+/* Eject, load, and nobody has looked: the write means the medium before. */
+static void a_change_of_the_medium_is_not_swallowed(void **state)
+{
+	enum { EJECT = 2, LOAD = 3 };
+
+	static uint8_t data[BLOCK];
+	struct hba_disk_io io = {
+		.op = HBA_DISK_WRITE, .length = BLOCK, .data = { .buffer = data }, .mode = HBA_DATA_CPU, .generation = 1
+	};
+	struct hba_lun_info info;
+	struct hba_controller *c;
+	struct hba_event e;
+
+	(void)state;
+	assert_int_equal(hba_controller_open("soft:ram?size=4M&removable=1", NULL, &c), 0);
+	assert_int_equal(hba_controller_start(c), 0);
+	io.lun = hba_lun_next(c, NULL);
+	start_stop(c, EJECT);
+	start_stop(c, LOAD);
+	memset(data, 0xa5, sizeof(data));
+	assert_int_equal(hba_disk_do(&io), -ESTALE);
+	hba_lun_get_info(io.lun, &info);
+	assert_int_equal(info.generation, 2);
+	while (hba_event_next(c, &e) && e.kind != HBA_EVENT_LUN_CHANGED)
+		;
+	assert_int_equal(e.kind, HBA_EVENT_LUN_CHANGED);
+	assert_string_equal(e.text, "target 0, unit 0: its medium was changed: generation 2, 8192 blocks of 512 bytes");
+	io.op = HBA_DISK_READ;
+	io.generation = 2;
+	assert_int_equal(hba_disk_do(&io), 0);
+	assert_true(is_all(data, BLOCK, 0));
+	hba_controller_close(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +313,7 @@ int main(void)
 		cmocka_unit_test(pieces_of_a_mapping_take_the_data),
 		cmocka_unit_test(pieces_outside_a_mapping_are_refused),
 		cmocka_unit_test(short_cdbs_reach_as_far),
+		cmocka_unit_test(a_change_of_the_medium_is_not_swallowed),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, take_down);

@@ -762,6 +762,106 @@ static void grown_is_seen(void **state)
 	wait_event(m, HBA_EVENT_LUN_CHANGED);
 	hba_lun_get_info(unit(m, 0), &info);
 	assert_int_equal(info.blocks, 4 * IMAGE_BYTES / BLOCK);
+	assert_int_equal(info.generation, 2);
+	machine_down(m);
+}
+
+static uint32_t generation_of(struct hba_lun *lun)
+{
+	struct hba_lun_info info;
+
+	hba_lun_get_info(lun, &info);
+	return info.generation;
+}
+
+/* Means the disk of `generation`. */
+static int write_named(struct hba_lun *lun, uint32_t generation)
+{
+	static uint8_t data[BLOCK];
+	struct hba_disk_io io = { .lun = lun,
+				  .op = HBA_DISK_WRITE,
+				  .offset = (uint64_t)PLACE * BLOCK,
+				  .length = BLOCK,
+				  .data = { .buffer = data },
+				  .mode = HBA_DATA_CPU,
+				  .generation = generation };
+
+	memset(data, 0xa5, sizeof(data));
+	return hba_disk_do(&io);
+}
+
+static bool was_written(const struct machine *m, const char *image)
+{
+	char path[2 * PATH_BYTES];
+	uint8_t byte = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", m->folder, image);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, (off_t)PLACE * BLOCK), 1);
+	close(fd);
+	return byte == 0xa5;
+}
+
+static void add_image(struct machine *m, const char *image)
+{
+	qmp(m,
+	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\",\"file\":{\"driver\":\"file\","
+	    "\"filename\":\"%s/%s\"}}}",
+	    m->folder, image);
+}
+
+/* Nobody ran the loop meanwhile: the new disk's own word, or its adapter's, comes with the write. */
+static void another_disk_in_its_place(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
+	struct hba_lun *lun = unit(m, 1);
+	struct hba_lun_info info;
+	int r;
+
+	(void)state;
+	assert_int_equal(write_named(lun, 1), 0);
+	add_image(m, "c.img");
+	qmp(m, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"s1\"}}");
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	       "\"scsi-id\":1,\"lun\":0,\"serial\":\"other\"}}");
+	r = write_named(lun, 1);
+	assert_true(r == -ESTALE || r == -ENODEV);
+	assert_false(was_written(m, "c.img"));
+	look_again(m);
+	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end && (generation_of(lun) < 2 || write_named(lun, 2) < 0);)
+		run_for(m, 1);
+	hba_lun_get_info(lun, &info);
+	assert_string_equal(info.serial, "other");
+	assert_int_equal(info.generation, 2);
+	assert_true(was_written(m, "c.img"));
+	machine_down(m);
+}
+
+/* Another image of the same size in the same drive: nothing but 28/00 tells them apart. */
+static void another_medium_in_the_drive(void **state)
+{
+	struct machine *m = machine_up("drive=%1$s/a.img");
+	struct hba_lun *lun;
+
+	(void)state;
+	forget_events(m);
+	add_image(m, "b.img");
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	       "\"scsi-id\":1,\"lun\":0,\"removable\":true}}");
+	look_again(m);
+	wait_event(m, HBA_EVENT_LUN_CAME);
+	lun = unit(m, 1);
+	assert_int_equal(write_named(lun, 1), 0);
+	qmp(m,
+	    "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"x1\",\"filename\":\"%s/c.img\",\"format\":\"raw\"}}",
+	    m->folder);
+	assert_int_equal(write_named(lun, 1), -ESTALE);
+	assert_false(was_written(m, "c.img"));
+	wait_event(m, HBA_EVENT_LUN_CHANGED);
+	assert_int_equal(write_named(lun, generation_of(lun)), 0);
+	assert_true(was_written(m, "c.img"));
 	machine_down(m);
 }
 
@@ -780,6 +880,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(plugged_unseen),
 		cmocka_unit_test(unplugged_under_io),
 		cmocka_unit_test(grown_is_seen),
+		cmocka_unit_test(another_disk_in_its_place),
+		cmocka_unit_test(another_medium_in_the_drive),
 	};
 	const struct CMUnitTest long_tests[] = {
 		cmocka_unit_test(suspended_and_cancelled_at_once_is_gone),

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * medium.c: is the disk that a command means still the one that is there?
+ *
+ *	a unit attention ──> the unit is held ──> a look (scan.c) ──> the same disk: the unit goes on
+ *	28/xx, 29/xx, 2A/09, 3F/xx                                └─> another one: the generation moves, what meant the old one ends
+ *
+ * A unit is held from the moment its attention is completed, before anything else is sent to it. The look passes the hold, and reads
+ * INQUIRY, VPD 80 and 83 and the capacity. 28/xx moves the generation whatever is read; all else only if that differs.
+ *
+ * A command that names the old generation never reaches the new disk from here: unsent, it ends; one that is with the driver may have,
+ * so it is not told as good. A command that names none, which is any but the disk layer's, is told once by sense 28/00: its own
+ * attention, or ours in place of it.
+ */
+#include "core/medium.h"
+#include "core/core.h"
+#include "scsi/scsi.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	LOOK_FOR_MS = 60 * MS_PER_S, /* from the first look that failed on: what a disk may need to spin up */
+	LOOK_AGAIN_MS = 100,
+	LUN_TEXT_BYTES = 24,
+	CODE_SHIFT = 8, /* the ASC in scsi_sense::asc, above the ASCQ */
+	MEDIUM_CODE = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> CODE_SHIFT,
+	RESET_CODE = SCSI_ASC_POWER_ON_OR_RESET >> CODE_SHIFT,
+	CONDITIONS_CODE =
+		SCSI_ASC_INQUIRY_CHANGED >> CODE_SHIFT, /* TARGET OPERATING CONDITIONS HAVE CHANGED, and what belongs to it */
+};
+
+/* ---- a command names its disk */
+
+void medium_name(struct hba_task *head, uint32_t generation, enum medium_choice choice)
+{
+	struct task *t = task_of(head);
+
+	t->meant = generation;
+	t->named = (uint8_t)(1 + choice);
+}
+
+bool medium_has_passed(const struct hba_lun *lun, uint32_t generation, enum medium_choice choice)
+{
+	return choice == MEDIUM_WHICHEVER ? generation < lun->sized_at : generation != lun->info.generation;
+}
+
+/* Must it not go to the disk that is there now? Of a command that names none nothing is known. */
+static bool has_passed(const struct task *t)
+{
+	bool half_moved = t->view == HEAD_STAGED && t->moved;
+
+	if (!t->named)
+		return false;
+	return medium_has_passed(t->lun, t->meant,
+				 t->named == 1 + MEDIUM_WHICHEVER && !half_moved ? MEDIUM_WHICHEVER : MEDIUM_THIS_ONE);
+}
+
+/* These are carried out while a unit attention is pending, and leave it pending (SAM-5 5.14.7). */
+static bool passes_attention(const struct task *t)
+{
+	uint8_t opcode = t->head.cdb[0];
+
+	return opcode == SCSI_INQUIRY || opcode == SCSI_REPORT_LUNS || opcode == SCSI_REQUEST_SENSE;
+}
+
+/* ---- ends */
+
+static void put_sense(struct task *t)
+{
+	static const struct scsi_sense sense = { .key = SCSI_UNIT_ATTENTION, .asc = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED };
+
+	uint8_t bytes[SCSI_FIXED_SENSE_BYTES];
+
+	task_keep_sense(t, bytes, (uint8_t)scsi_sense_write_fixed(&sense, bytes));
+	t->final = true;
+}
+
+static void end_unsent(struct task *t)
+{
+	if (!t->named)
+		t->lun->told = true;
+	task_end(t, HBA_CHECK_CONDITION, HBA_SENT_NO);
+	put_sense(t);
+}
+
+/* Told as it is, it would pass for a success, or for one to be tried again. */
+static bool is_no_failure(const struct task *t)
+{
+	struct scsi_sense sense;
+
+	if (t->result.outcome != HBA_CHECK_CONDITION)
+		return t->result.outcome == HBA_GOOD || t->result.outcome == HBA_CONDITION_MET;
+	return scsi_sense_read(t->sense, t->result.sense_len, &sense) == 0 && !sense.deferred &&
+	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR || sense.key == SCSI_UNIT_ATTENTION);
+}
+
+void medium_judge(struct task *t)
+{
+	if (!t->stale || t->result.sent == HBA_SENT_NO || !is_no_failure(t))
+		return;
+	t->result = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sent = HBA_SENT_MAYBE };
+	put_sense(t);
+}
+
+bool medium_ends(struct task *t)
+{
+	if (!t->stale && !has_passed(t))
+		return false;
+	end_unsent(t);
+	return true;
+}
+
+static void end_unsent_of(struct unit_queue *u)
+{
+	struct task_list staying = { 0 };
+	struct task *t;
+
+	while ((t = task_list_pop(&u->unsent)))
+		if (t->named ? has_passed(t) : !passes_attention(t))
+			end_unsent(t);
+		else
+			task_list_append(&staying, t);
+	u->unsent = staying;
+	if (!staying.head)
+		list_remove(&u->link);
+}
+
+/* Stages that have not been sent. */
+static bool has_more(const struct task *t)
+{
+	return t->view == HEAD_STAGED && t->moved + t->head.length < t->to_move;
+}
+
+/*
+ * With the driver, handed back by it, or back with its done still owed. Which disk has had it is not known; none is sent again. One that
+ * names no disk tells what it was told.
+ */
+static void mark_sent(struct task *t)
+{
+	enum task_state state = task_state(t);
+
+	if (state != TASK_WITH_DRIVER && state != TASK_HANDED_BACK && state != TASK_ENDED)
+		return;
+	if (t->named && !has_passed(t))
+		return;
+	t->final = true;
+	t->stale = t->named || state == TASK_HANDED_BACK || has_more(t);
+	if (state == TASK_ENDED)
+		medium_judge(t);
+}
+
+static void end_what_meant_another(struct hba_lun *lun)
+{
+	struct hba_controller *c = lun->controller;
+
+	for (unsigned i = 0; i < c->n_queues; i++)
+		end_unsent_of(&lun->queues[i]);
+	for (unsigned slot = 0; slot < c->pool.n; slot++)
+		if (c->pool.tasks[slot].lun == lun && c->pool.tasks[slot].head.kind == HBA_TASK_CLIENT)
+			mark_sent(&c->pool.tasks[slot]);
+	/* None that is told by sense has been: the next one is. */
+	lun_owe(lun, !lun->told);
+	lun->told = false;
+}
+
+bool medium_tells(struct task *t)
+{
+	if (!t->lun->owes || t->named || passes_attention(t))
+		return false;
+	lun_owe(t->lun, false);
+	end_unsent(t);
+	t->lun->told = false;
+	return true;
+}
+
+/* ---- held, until it has been looked at */
+
+static void hold(struct hba_lun *lun, const struct task *by)
+{
+	if (!lun->info.present || !lun->controller->accepting)
+		return;
+	scan_disturb(lun, by);
+	if (lun->suspect)
+		return;
+	lun->suspect = true;
+	lun->frozen++;
+	lun->look_at = lun->unread_since = 0;
+	list_append(&lun->controller->looks, &lun->look);
+}
+
+void medium_suspect(struct hba_lun *lun)
+{
+	hold(lun, NULL);
+}
+
+void medium_release(struct hba_lun *lun)
+{
+	list_remove(&lun->look);
+	lun->medium_changed = lun->told = false;
+	if (!lun->suspect)
+		return;
+	lun->suspect = false;
+	lun->frozen--;
+}
+
+/* REPORT LUNS takes this attention off all units, and any of them may be another one now. */
+static void hold_target(struct hba_target *tgt, const struct task *by)
+{
+	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
+		hold(container_of(l, struct hba_lun, link), by);
+}
+
+void medium_heed(struct task *t)
+{
+	struct scsi_sense sense;
+	uint8_t code;
+
+	if (scsi_sense_read(t->sense, t->result.sense_len, &sense) < 0 || sense.key != SCSI_UNIT_ATTENTION || sense.deferred)
+		return;
+	code = (uint8_t)(sense.asc >> CODE_SHIFT);
+	if (code == MEDIUM_CODE)
+		t->lun->medium_changed = t->lun->info.generation != 0;
+	if (sense.asc == SCSI_ASC_REPORTED_LUNS_CHANGED)
+		hold_target(t->lun->target, t);
+	else if (code == MEDIUM_CODE || code == RESET_CODE || code == CONDITIONS_CODE || sense.asc == SCSI_ASC_CAPACITY_CHANGED)
+		hold(t->lun, t);
+}
+
+bool medium_is_news(const struct task *t, const struct scsi_sense *sense)
+{
+	return !t->named && sense->key == SCSI_UNIT_ATTENTION && sense->asc >> CODE_SHIFT == MEDIUM_CODE;
+}
+
+/* ---- what the look has found */
+
+static bool names_itself(const struct hba_lun_info *info)
+{
+	return info->serial[0] || info->id[0];
+}
+
+static bool is_alike(const struct hba_lun_info *a, const struct hba_lun_info *b)
+{
+	return strcmp(a->serial, b->serial) == 0 && strcmp(a->id, b->id) == 0 && a->type == b->type;
+}
+
+bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *info)
+{
+	const struct hba_lun_info *before = &lun->info;
+
+	return before->generation && (lun->medium_changed || !is_alike(before, info) || before->blocks != info->blocks ||
+				      before->block_bytes != info->block_bytes);
+}
+
+void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info)
+{
+	const struct hba_lun_info *before = &lun->info;
+
+	if (!before->generation || lun->medium_changed || !names_itself(info) || !is_alike(before, info))
+		return;
+	info->blocks = before->blocks;
+	info->block_bytes = before->block_bytes;
+	info->physical_bytes = before->physical_bytes;
+	info->thin = before->thin;
+	info->reads_zero = before->reads_zero;
+}
+
+static const char *change(const struct hba_lun *lun, const struct hba_lun_info *before)
+{
+	if (lun->medium_changed)
+		return "its medium was changed";
+	return is_alike(before, &lun->info) ? "its capacity has changed" : "another disk is there";
+}
+
+static void tell_change(const struct hba_lun *lun, const char *what)
+{
+	const struct hba_lun_info *info = &lun->info;
+	char text[LUN_TEXT_BYTES], size[64] = "no medium";
+
+	scsi_lun_text(&lun->id, text);
+	if (info->block_bytes)
+		snprintf(size, sizeof(size), "%" PRIu64 " blocks of %" PRIu32 " bytes", info->blocks, info->block_bytes);
+	event_put(lun->controller, HBA_EVENT_LUN_CHANGED, lun->target->id, &lun->id, info->generation,
+		  "target %llu, unit %s: %s: generation %" PRIu32 ", %s", (unsigned long long)lun->target->id, text, what,
+		  info->generation, size);
+}
+
+void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before)
+{
+	if (before->block_bytes != lun->info.block_bytes)
+		lun->sized_at = lun->info.generation;
+	if (before->present)
+		tell_change(lun, change(lun, before));
+	end_what_meant_another(lun);
+}
+
+void medium_look_again(struct hba_lun *lun)
+{
+	if (!lun->suspect)
+		return;
+	lun->look_at = lun->controller->now + LOOK_AGAIN_MS * (uint64_t)NS_PER_MS;
+	list_append(&lun->controller->looks, &lun->look);
+}
+
+void medium_unread(struct hba_lun *lun)
+{
+	uint64_t now = lun->controller->now;
+
+	if (!lun->unread_since)
+		lun->unread_since = now;
+	if (now - lun->unread_since < LOOK_FOR_MS * (uint64_t)NS_PER_MS) {
+		medium_look_again(lun);
+		return;
+	}
+	lun_count_up(lun);
+	tell_change(lun, "it could not be read for 60 s after a reset or a change, and is taken for another disk");
+	end_what_meant_another(lun);
+	medium_release(lun);
+}
+
+struct hba_lun *medium_next(const struct hba_controller *c, uint64_t *ret_at)
+{
+	*ret_at = NEVER;
+	for (struct list *l = c->looks.next; l != &c->looks; l = l->next) {
+		struct hba_lun *lun = container_of(l, struct hba_lun, look);
+
+		if (lun->target->blocked || target_is_going(lun->target))
+			continue;
+		if (lun->look_at <= c->now)
+			return lun;
+		if (lun->look_at < *ret_at)
+			*ret_at = lun->look_at;
+	}
+	return NULL;
+}
