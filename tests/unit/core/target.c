@@ -331,13 +331,13 @@ static void shallow(struct hba_report *r)
 /* Which waits for room, unless the unit's limit was overlooked. */
 static void until_the_scan_asks(struct rig *r)
 {
-	const struct hba_lun *lun = hba_lun_find(r->c, 0, 0);
+	const struct hba_queue *q = hba_controller_queue(r->c, 0);
 
-	for (unsigned i = 0; i < MANY_TURNS && !lun->queues[0].unsent.head && r->d->n_held == 3; i++) {
+	for (unsigned i = 0; i < MANY_TURNS && !q->urgent.head && r->d->n_held == 3; i++) {
 		test_turns(r->c, 1);
 		usleep(10);
 	}
-	assert_non_null(lun->queues[0].unsent.head);
+	assert_non_null(q->urgent.head);
 }
 
 static void until_held(struct rig *r, unsigned n)
