@@ -11,7 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 256, UNITS = 32, UNIT_BLOCKS = 16, COMMANDS = 4000, WRITES = 6000, MOST_BLOCKS = 4, BATCH = 256 };
+enum {
+	SLOTS = 256,
+	UNITS = 32,
+	UNIT_BLOCKS = 16,
+	COMMANDS = 4000,
+	WRITES = 6000,
+	MOST_BLOCKS = 4,
+	BATCH = 256,
+	MOST_AGAIN = 8,
+	LONGEST_S = 3
+};
 
 /** struct place - Some blocks of one unit, and what has to be in them. */
 struct place {
@@ -27,7 +37,7 @@ struct place {
 struct slot {
 	struct command x;
 	struct place *place; /* NULL: idle */
-	unsigned at, count;
+	unsigned at, count, again;
 	bool writing, out;
 };
 
@@ -289,6 +299,7 @@ static bool send_one(struct check *k, struct load *l, struct slot *s)
 	if (s->x.error || k->over)
 		return command_good(k, &s->x);
 	s->out = true;
+	s->again = 0;
 	hold(s, true);
 	l->n_out++;
 	l->sent++;
@@ -309,24 +320,38 @@ static void judge_one(struct check *k, struct load *l, struct slot *s)
 	check_bytes(k, "blocks read among many other commands", want, s->x.guarded.bytes, s->x.length);
 }
 
+/* A unit attention is the unit's news and says that the command was not begun. False: this answer is the last. */
+static bool send_again(struct check *k, struct slot *s)
+{
+	if (s->x.error || !s->x.has_sense || s->x.sense.key != SCSI_UNIT_ATTENTION || ++s->again > MOST_AGAIN)
+		return false;
+	while (command_start(k, &s->x) > 0 && !k->over)
+		check_turn(k);
+	return !s->x.error && !k->over;
+}
+
 static void turn_slots(struct check *k, struct load *l)
 {
 	for (unsigned i = 0; i < l->depth; i++) {
 		struct slot *s = &l->slots[i];
 
-		if (s->out && s->x.done)
+		if (s->out && s->x.done && !send_again(k, s))
 			judge_one(k, l, s);
 		if (!s->out && l->sent < l->wanted && k->result->verdict == CHECK_PASSED)
 			send_one(k, l, s);
 	}
 }
 
-/* After a failure nothing new is sent; what is out comes home first. */
+/* After a failure nothing new is sent, nor after some time: a unit that is often busy would take minutes. What is out comes home first. */
 static void run_load(struct check *k, struct load *l, uint64_t commands)
 {
+	uint64_t until = clock_monotonic.now(&clock_monotonic) + LONGEST_S * NS_PER_S;
+
 	l->wanted = l->sent + commands;
 	while (!k->over && (l->n_out || (l->sent < l->wanted && k->result->verdict == CHECK_PASSED))) {
 		turn_slots(k, l);
+		if (clock_monotonic.now(&clock_monotonic) > until)
+			l->wanted = l->sent;
 		if (l->n_out)
 			check_turn(k);
 	}
