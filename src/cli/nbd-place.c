@@ -9,7 +9,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,7 +113,7 @@ static void read_port(struct nbd_place *p)
 		getnameinfo((struct sockaddr *)&bound, length, NULL, 0, p->port, sizeof(p->port), NI_NUMERICSERV);
 }
 
-/* HOST:PORT; a host with colons stands in brackets. */
+/* HOST:PORT, or :PORT, which is this machine alone; a host with colons stands in brackets. */
 static int take_host_and_port(const char *where, struct nbd_place *p, const char **ret_port)
 {
 	const char *colon = strrchr(where, ':');
@@ -119,10 +121,43 @@ static int take_host_and_port(const char *where, struct nbd_place *p, const char
 	bool brackets = n > 2 && where[0] == '[' && where[n - 1] == ']';
 	uint64_t port;
 
-	if (!n || parse_number(colon + 1, &port) < 0 || port > UINT16_MAX)
-		return cli_usage("--nbd tcp:%s: write tcp:HOST:PORT, as in tcp:localhost:10809; port 0 is any that is free", where);
-	p->host = brackets ? strndup(where + 1, n - 2) : strndup(where, n);
-	*ret_port = colon + 1;
+	if (parse_number(colon ? colon + 1 : where, &port) < 0 || port > UINT16_MAX)
+		return cli_usage(
+			"--nbd tcp:%s: write tcp:HOST:PORT, as in tcp:localhost:10809, or tcp:PORT; port 0 is any that is free",
+			where);
+	if (n == 0)
+		p->host = strdup("localhost");
+	else
+		p->host = brackets ? strndup(where + 1, n - 2) : strndup(where, n);
+	*ret_port = colon ? colon + 1 : where;
+	return p->host ? 0 : cli_fail("no memory");
+}
+
+static bool is_wildcard(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} bound = { .any.sa_family = AF_UNSPEC };
+	socklen_t length = sizeof(bound);
+
+	if (getsockname(fd, &bound.any, &length) < 0)
+		return false;
+	if (bound.any.sa_family == AF_INET)
+		return bound.in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return bound.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&bound.in6.sin6_addr);
+}
+
+/* No client can connect to such an address: what it is told is this machine's name. */
+static int warn_of_wildcard(const char *where, struct nbd_place *p)
+{
+	char name[HOST_NAME_MAX + 1] = "localhost";
+
+	cli_fail("--nbd tcp:%s: every network of this machine can reach it, and NBD has no passwords", where);
+	gethostname(name, sizeof(name) - 1);
+	free(p->host);
+	p->host = strdup(name);
 	return p->host ? 0 : cli_fail("no memory");
 }
 
@@ -142,7 +177,7 @@ static int listen_tcp(const char *where, struct nbd_place *p)
 	if (r < 0)
 		return cli_fail("--nbd tcp:%s: cannot listen there: %s", where, strerror(-r));
 	read_port(p);
-	return 0;
+	return is_wildcard(p->fd) ? warn_of_wildcard(where, p) : 0;
 }
 
 /* ---- */

@@ -39,7 +39,7 @@ class Trouble(unittest.TestCase):
         for status, words, said in (
                 (2, ['soft:disk.img'], 'serve how? Say --nbd unix:PATH or --nbd tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'nbd.sock'], '--nbd nbd.sock: write unix:PATH or tcp:HOST:PORT'),
-                (2, ['soft:disk.img', '--nbd', 'tcp:10809'], '--nbd tcp:10809: write tcp:HOST:PORT'),
+                (2, ['soft:disk.img', '--nbd', 'tcp:port'], '--nbd tcp:port: write tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'tcp:localhost:65536'], 'write tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'unix:' + 'x' * 108], "a socket's path has 1 to 107 characters"),
                 (2, ['soft:disk.img', '--nbd', 'unix:a', '--threads', '0'], '--threads 0: from 1 to 1024'),
@@ -73,6 +73,20 @@ class Trouble(unittest.TestCase):
         with server.Server(HBAKIT, 'soft:ram', where='tcp:127.0.0.1:0') as s:
             self.assertRegex(s.uri, r'^nbd://127\.0\.0\.1:[1-9][0-9]*/')
             self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
+
+    def test_tcp_is_this_machine_alone_unless_told_otherwise(self):
+        for where in 'tcp:0', 'tcp::0':
+            with server.Server(HBAKIT, 'soft:ram', where=where) as s:
+                port = int(re.match(r'^nbd://localhost:([1-9][0-9]*)/', s.uri).group(1))
+                self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
+                with open('/proc/net/tcp', encoding='ascii') as f, open('/proc/net/tcp6', encoding='ascii') as g:
+                    bound = [line.split()[1] for line in (*f, *g) if f':{port:04X} ' in line.split(' 0A ')[0] + ' ']
+                self.assertTrue(all(b.startswith(('0100007F:', '00000000000000000000000001000000:')) for b in bound), bound)
+                self.assertEqual(s.said(), '')
+        for where in 'tcp:0.0.0.0:0', 'tcp:[::]:0':
+            with server.Server(HBAKIT, 'soft:ram', where=where) as s:
+                self.assertRegex(s.uri, rf'^nbd://{re.escape(socket.gethostname())}:[1-9][0-9]*/')
+                self.assertEqual(s.said(), f'hbakit: --nbd {where}: every network of this machine can reach it, and NBD has no passwords\n')
 
     def test_a_wrong_name(self):
         with server.Server(HBAKIT, 'soft:ram') as s:
