@@ -81,7 +81,7 @@ static void print_head(FILE *f, const char *title)
 	fputs("set terminal svg size 900,500 dynamic\nset title ", f);
 	print_quoted(f, title);
 	fputs(" noenhanced\nset logscale x\nset grid\nset xlabel 'latency (us)'\nset ylabel 'share of commands (%)'\n"
-	      "set y2label 'not above (%)'\nset y2tics\nset yrange [0:]\nset y2range [0:100]\nset key left top\n"
+	      "set y2label 'not above (%)'\nset y2tics\nset yrange [0:]\nset y2range [0:100]\nset key outside center bottom horizontal\n"
 	      "plot '-' using 1:2 with impulses title 'share', '-' using 1:2 axes x1y2 with lines title 'not above'\n",
 	      f);
 }
