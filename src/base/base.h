@@ -107,6 +107,13 @@ int parse_number(const char *text, uint64_t *ret_number);
 
 /** parse_size() - parse_number() with k, M, G or T behind it: powers of 1024. */
 int parse_size(const char *text, uint64_t *ret_bytes);
+/**
+ * text_make_printable() - Text of a device, a client or a file's name, so that it does nothing to a terminal: what is a control, or no
+ * UTF-8, becomes '?'; controls in `keep` stay. In place.
+ */
+void text_make_printable(char *text, size_t length, const char *keep);
+/** text_cut_off() - Bytes at the end that are the beginning of a character of which more is to come; 0 to 3. */
+size_t text_cut_off(const char *text, size_t length);
 
 /**
  * query_next() - The items of "a=1&b=2&a=3" whose name is `name`, one after another. `*at` begins as the query (NULL is fine) and moves on.

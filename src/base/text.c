@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* text.c: numbers as people write them. */
+/* text.c: numbers as people write them, and text of others made fit for people to see. */
 #include "base/base.h"
 
 #include <ctype.h>
@@ -114,4 +114,64 @@ void format_size(uint64_t bytes, char text[16])
 	for (; value >= 1024 && u + 1 < ARRAY_SIZE(units); u++)
 		value /= 1024;
 	snprintf(text, 16, value < 10 && value != (double)(unsigned)value ? "%.1f %s" : "%.0f %s", value, units[u]);
+}
+
+/* ---- RFC 3629 ------------------------------------------------------------------------------------------------------------ */
+
+/* How many bytes a character has whose first one is this; 0: none begins so. */
+static size_t utf8_length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/* 0: not one, as it is cut off, too long for what it says, a half of UTF-16, or beyond Unicode. */
+static uint32_t utf8_read(const char *text, size_t length)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	uint32_t c = length == 1 ? (unsigned char)text[0] : (unsigned char)text[0] & (0x7fU >> length);
+
+	for (size_t i = 1; i < length; i++) {
+		if (((unsigned char)text[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | ((unsigned char)text[i] & 0x3f);
+	}
+	return length > 1 && (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) ? 0 : c;
+}
+
+/* Controls, those of ISO 6429's upper half too; and what makes a line read in another order than it is written in. */
+static bool is_harmful(uint32_t c)
+{
+	return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+size_t text_cut_off(const char *text, size_t length)
+{
+	for (size_t n = 1; n <= 3 && n <= length; n++) {
+		size_t whole = utf8_length((unsigned char)text[length - n]);
+
+		if (whole > 1)
+			return whole > n ? n : 0;
+	}
+	return 0;
+}
+
+void text_make_printable(char *text, size_t length, const char *keep)
+{
+	for (size_t at = 0; at < length;) {
+		size_t n = utf8_length((unsigned char)text[at]);
+		uint32_t c = n && n <= length - at ? utf8_read(text + at, n) : 0;
+
+		if (c && (!is_harmful(c) || (c < ' ' && strchr(keep, (int)c)))) {
+			at += n;
+			continue;
+		}
+		/* Of a harmful one, all its bytes; of what is none, this byte. */
+		for (n = c ? n : 1; n; n--)
+			text[at++] = '?';
+	}
 }

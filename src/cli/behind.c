@@ -70,11 +70,11 @@ static bool is_behind(const char *uri, const struct stat *st)
 	return false;
 }
 
-int cli_refuse_behind(const char *path, const char *uri)
+int cli_refuse_behind(const char *path, const char *uri, const char *use)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) || !is_behind(uri, &st))
 		return 0;
-	return cli_fail("%s: is the very file that %s uses; name another for the output", path, uri);
+	return cli_fail("%s: is the very file that %s uses; name another for the %s", path, uri, use);
 }

@@ -69,7 +69,7 @@ bool cli_begin_output(void);
 /** cli_finish_output() - Flush stdout; a reader that went away is no news, a full disk is. Returns enum cli_exit. */
 int cli_finish_output(void);
 
-/** cli_printable() - A copy with all but printable ASCII as '?', so that no device writes to a terminal. The caller frees. */
+/** cli_printable() - A copy made by text_make_printable(): for JSON; what is printed as text passes through that anyway. The caller frees. */
 char *cli_printable(const char *text);
 /** cli_format_time() - "850 ns", "12.3 us", "1.50 ms", "2.00 s". */
 void cli_format_time(uint64_t ns, char text[16]);
@@ -142,7 +142,7 @@ int cli_with_controller(const struct cli_common *common, int (*work)(void *argum
 int cli_with_signals(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments);
 /** cli_run_view() - All of a command that starts a controller and shows something of it. Returns enum cli_exit. */
 int cli_run_view(const struct cli_command *command, int argc, char **argv, struct json_object *(*as_json)(struct hba_controller *c),
-		 void (*print)(struct hba_controller *c));
+		 void (*print)(struct hba_controller *c, bool verbose));
 /** cli_open_controller() - As the options say; not started. 0, or CLI_FAILED, told. */
 int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c);
 /** cli_library_failed() - hba_error() as our one line, with the URI before it; `what` failed, or NULL. Returns CLI_FAILED. */
@@ -227,7 +227,8 @@ int cli_json_print(struct json_object *o);
 
 struct json_object *cli_controller_json(const struct hba_controller *c);
 struct json_object *cli_properties_json(const struct hba_controller *c, uint64_t target);
-void cli_print_controller(const struct hba_controller *c); /* driver, state, steps, the pool */
+void cli_print_headline(const struct hba_controller *c);               /* URI, driver, state */
+void cli_print_controller(const struct hba_controller *c, bool steps); /* its properties, its steps and their times, the pool */
 void cli_print_report(const struct hba_report *r);
 void cli_print_properties(const struct hba_controller *c, uint64_t target, const char *indent);
 
@@ -292,6 +293,7 @@ struct cli_file {
 	bool own;         /* to be closed */
 	bool regular;
 	uint64_t size;           /* of a regular one, from where it stands */
+	uint64_t written;        /* bytes, by cli_write_all() */
 	char *place, *temporary; /* output goes into the second, which becomes the first if it is kept; NULL: it goes where it is */
 };
 
@@ -305,14 +307,14 @@ void cli_close_file(struct cli_file *f);
 /** cli_file_fate() - What becomes of output that ended too early: the end of a sentence. */
 const char *cli_file_fate(const struct cli_file *f);
 /** cli_write_all() - 0; -EINTR when a signal ended it; or negative errno. Waits for slow readers without missing signals. */
-int cli_write_all(struct cli_session *s, const struct cli_file *f, const uint8_t *data, size_t length);
+int cli_write_all(struct cli_session *s, struct cli_file *f, const uint8_t *data, size_t length);
 /** cli_read_some() - Bytes, fewer than `length` only at the end; -EINTR as above. */
 ssize_t cli_read_full(struct cli_session *s, const struct cli_file *f, uint8_t *data, size_t length);
 
 /* ---- behind.c ------------------------------------------------------------------------------------------------------------------ */
 
-/** cli_refuse_behind() - An output that is a file of the controller's own. 0: it is not; or CLI_FAILED, told. */
-int cli_refuse_behind(const char *path, const char *uri);
+/** cli_refuse_behind() - An "output", or another `use`, that is a file of the controller's own. 0: it is not; or CLI_FAILED, told. */
+int cli_refuse_behind(const char *path, const char *uri, const char *use);
 
 /* ---- plot.c ---------------------------------------------------------------------------------------------------------------- */
 

@@ -46,9 +46,9 @@ static error_t take_word(struct arguments *a, char *arg)
 static error_t check(const struct arguments *a)
 {
 	if (!a->common.uri)
-		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img 12 00 00 00 24 00'");
+		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img --in 36 12 00 00 00 24 00'");
 	else if (a->n_words == 0)
-		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s 12 00 00 00 24 00'", a->common.uri);
+		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s --in 36 12 00 00 00 24 00'", a->common.uri);
 	else if (a->in && a->out)
 		cli_usage("--in and --out: a command moves data one way; give one of them");
 	else

@@ -84,6 +84,7 @@ static struct json_object *bus_json(const struct hba_bus *b)
 
 static void print_row(const struct hba_driver *d)
 {
+	autofree char *summary = cli_printable(d->summary);
 	char reached[32];
 
 	if (d->scheme)
@@ -93,23 +94,32 @@ static void print_row(const struct hba_driver *d)
 			 d->ids[1].vendor ? " ..." : "");
 	else
 		snprintf(reached, sizeof(reached), "-");
-	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached, d->summary ? d->summary : "");
+	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached, summary ? summary : "");
+}
+
+static void print_option(const struct hba_option *o)
+{
+	autofree char *value = cli_printable(o->value), *help = cli_printable(o->help);
+	char option[64];
+
+	snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", value ? value : "");
+	printf("  %*s %s\n", OPTION_COLUMN, option, help ? help : "");
 }
 
 static void print_options(const struct hba_option *options)
 {
-	char option[64];
-
 	for (const struct hba_option *o = options; o && o->name; o++) {
-		snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
-		printf("%s  %*s %s\n", o == options ? "\nOptions, after the URI's `?', joined by `&':\n" : "", OPTION_COLUMN,
-		       option, o->help ? o->help : "");
+		if (o == options)
+			puts("\nOptions, after the URI's `?', joined by `&':");
+		print_option(o);
 	}
 }
 
 static void print_driver(const struct hba_driver *d)
 {
-	printf("%s: %s\n", d->name, d->summary ? d->summary : "");
+	autofree char *summary = cli_printable(d->summary);
+
+	printf("%s: %s\n", d->name, summary ? summary : "");
 	if (d->scheme)
 		printf("\nURI: %s:...\n", d->scheme);
 	for (const struct hba_pci_id *id = d->ids; id && id->vendor; id++)

@@ -10,9 +10,11 @@ static struct json_object *as_json(struct hba_controller *c)
 	return o;
 }
 
-static void print_text(struct hba_controller *c)
+static void print_text(struct hba_controller *c, bool verbose)
 {
-	cli_print_controller(c);
+	(void)verbose;
+	cli_print_headline(c);
+	cli_print_controller(c, true);
 	cli_print_report(hba_controller_report(c));
 }
 

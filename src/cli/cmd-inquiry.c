@@ -3,12 +3,14 @@
 #include "cli/cli.h"
 
 #include "base/base.h"
+#include "base/endian.h"
 #include "scsi/scsi.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum { KEY_COLUMN = -10, ALLOCATION = 4096, STANDARD_ALLOCATION = 255, VPD_HEADER = 4, ID_TEXT = 256 };
+enum { LENGTH_AT = 2, ADDITIONAL_AT = 4 }; /* SPC-4 7.8.1: PAGE LENGTH; 6.6.2: ADDITIONAL LENGTH */
 
 struct arguments {
 	struct cli_common common;
@@ -99,6 +101,19 @@ static int rows(const struct arguments *a, const struct cli_exchange *x, row_fn 
 
 /* ---- */
 
+/* A device may send more than the data have by their own length: what lies behind is none of them. */
+static size_t own_length(const struct arguments *a, const struct cli_exchange *x)
+{
+	const uint8_t *bytes = x->data;
+	size_t length = x->bytes;
+
+	if (a->has_page && x->bytes >= VPD_HEADER)
+		length = VPD_HEADER + (size_t)get_be16(&bytes[LENGTH_AT]);
+	else if (!a->has_page && x->bytes > ADDITIONAL_AT)
+		length = ADDITIONAL_AT + 1 + (size_t)bytes[ADDITIONAL_AT];
+	return length < x->bytes ? length : x->bytes;
+}
+
 static int show(const struct arguments *a, const struct cli_exchange *x)
 {
 	struct json_object *o;
@@ -106,7 +121,7 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 	if (!a->common.json) {
 		if (rows(a, x, print_row, NULL) < 0)
 			return cli_fail("%s: the answer breaks the standard; `hbakit cdb' shows it in hex", a->common.uri);
-		cli_print_hex(x->data, x->bytes);
+		cli_print_hex(x->data, own_length(a, x));
 		return cli_finish_output();
 	}
 	o = json_object_new_object();
@@ -115,7 +130,7 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 		json_object_put(o);
 		return cli_fail("%s: the answer breaks the standard; `hbakit cdb' shows it in hex", a->common.uri);
 	}
-	cli_json_hex(o, "bytes", x->data, x->bytes);
+	cli_json_hex(o, "bytes", x->data, own_length(a, x));
 	return cli_json_print(o);
 }
 

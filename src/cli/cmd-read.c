@@ -65,7 +65,10 @@ static int output_error(const struct job *j, int error)
 {
 	if (error == -EINTR)
 		return cli_say_interrupted(j->session, "read");
-	return cli_fail("%s: %s after %ju bytes; %s", j->output.name, strerror(-error), (uintmax_t)j->written,
+	if (error == -EPIPE)
+		return cli_fail("%s: its reader has gone after %ju bytes; the copy is not complete", j->output.name,
+				(uintmax_t)j->output.written);
+	return cli_fail("%s: %s after %ju bytes; %s", j->output.name, strerror(-error), (uintmax_t)j->output.written,
 			cli_file_fate(&j->output));
 }
 
@@ -154,6 +157,9 @@ static int take_range(const struct arguments *a, const struct hba_lun_info *info
 	if (a->offset % info->block_bytes || length % info->block_bytes)
 		return cli_fail("%s: unit %s has blocks of %u bytes; --offset and --length must be multiples of that",
 				a->common.uri, unit, info->block_bytes);
+	if (!a->has_length && a->offset >= size)
+		return cli_fail("%s: unit %s ends at %ju bytes; there is nothing to read from --offset %ju on", a->common.uri, unit,
+				(uintmax_t)size, (uintmax_t)a->offset);
 	if (a->offset > size || length > size - a->offset)
 		return cli_fail("%s: unit %s ends at %ju bytes; --offset %ju and --length %ju go past it", a->common.uri, unit,
 				(uintmax_t)size, (uintmax_t)a->offset, (uintmax_t)length);
@@ -192,12 +198,14 @@ static int check(const struct arguments *a)
 {
 	bool standard = !a->output || strcmp(a->output, "-") == 0;
 
+	if (a->has_length && a->length == 0)
+		return cli_usage("--length 0: that is nothing to read; without --length it goes to the end");
 	if (a->common.json && standard)
 		return cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
 
 	if (standard && isatty(STDOUT_FILENO))
 		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
-	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri);
+	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri, "output");
 }
 
 static int run_read(int argc, char **argv)

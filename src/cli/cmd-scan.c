@@ -82,12 +82,13 @@ static void print_unit(const struct hba_lun_info *info)
 		printf("             serial %s  id %s\n", info->serial[0] ? info->serial : "-", info->id[0] ? info->id : "-");
 }
 
-static void print_text(struct hba_controller *c)
+/* Most who scan look for their disks: these come first. */
+static void print_text(struct hba_controller *c, bool verbose)
 {
 	uint64_t target = HBA_NO_TARGET;
 	struct hba_lun_info info;
 
-	cli_print_controller(c);
+	cli_print_headline(c);
 	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun; lun = hba_lun_next(c, lun)) {
 		hba_lun_get_info(lun, &info);
 		if (info.target != target) {
@@ -99,6 +100,7 @@ static void print_text(struct hba_controller *c)
 	}
 	if (target == HBA_NO_TARGET)
 		puts("  no targets");
+	cli_print_controller(c, verbose);
 }
 
 static int run_scan(int argc, char **argv)
@@ -110,7 +112,7 @@ const struct cli_command cmd_scan = {
 	.name = "scan",
 	.summary = "start a controller, list its targets and units",
 	.arguments = "URI",
-	.doc = "Start a controller, show each step of its life, and list its targets and logical units.",
+	.doc = "Start a controller, and list its targets and logical units; with -v also each step of its way up, and its time.",
 	.asks = CLI_ASKS_CONTROLLER,
 	.run = run_scan,
 };

@@ -74,7 +74,9 @@ static void add_uris(struct json_object *exports, const struct nbd_place *p)
 
 static int print_exports(const struct cli_session *s, struct json_object *exports)
 {
-	printf("%s is served; ^C ends it\n", s->uri);
+	autofree char *served = cli_printable(s->uri);
+
+	printf("%s is served; ^C ends it\n", served ? served : "");
 	for (size_t i = 0; i < json_object_array_length(exports); i++) {
 		struct json_object *e = json_object_array_get_idx(exports, i);
 		autofree char *uri = cli_printable(json_object_get_string(member(e, "uri")));
@@ -161,7 +163,7 @@ static int run_serve(int argc, char **argv)
 }
 
 static const struct argp_option options[] = {
-	{ "nbd", KEY_NBD, "WHERE", 0, "As NBD exports, at unix:PATH or tcp:HOST:PORT", 0 },
+	{ "nbd", KEY_NBD, "WHERE", 0, "As NBD exports, at unix:PATH, tcp:HOST:PORT, or tcp:PORT for this machine alone", 0 },
 	{ "read-only", KEY_READ_ONLY, NULL, 0, "Nobody may write", 0 },
 	{ "reopen", KEY_REOPEN, "SECONDS", OPTION_ARG_OPTIONAL,
 	  "A controller that is gone or dead is opened again, with waits from 1 second up to SECONDS (default: 60). Without this, serve "

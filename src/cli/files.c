@@ -232,7 +232,7 @@ static int wait_ready(struct cli_session *s, int fd, short events)
 	return cli_interrupted(s) ? -EINTR : 0;
 }
 
-int cli_write_all(struct cli_session *s, const struct cli_file *f, const uint8_t *data, size_t length)
+int cli_write_all(struct cli_session *s, struct cli_file *f, const uint8_t *data, size_t length)
 {
 	size_t at = 0;
 
@@ -248,6 +248,7 @@ int cli_write_all(struct cli_session *s, const struct cli_file *f, const uint8_t
 		if (written < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
 		at += written > 0 ? (size_t)written : 0;
+		f->written += written > 0 ? (uint64_t)written : 0;
 	}
 	return 0;
 }

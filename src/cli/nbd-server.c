@@ -325,7 +325,7 @@ static void take_news(const struct cli_session *s, struct nbd_server *server, co
 	} else if (json_object_object_get_ex(o, "error", NULL)) {
 		cli_fail("%s", json_object_get_string(json_object_object_get(o, "error")));
 	} else if (json_object_object_get_ex(o, "exports", NULL)) {
-		fprintf(stderr, "hbakit: %s: opened again, and served\n", s->uri);
+		cli_fail("%s: opened again, and served", s->uri);
 		notify_send(n, "STATUS=%s is served", s->uri);
 	}
 	json_object_put(o);
@@ -359,7 +359,7 @@ static void tell_to_end(const struct cli_session *s, struct nbd_server *server)
 static void offer_to_kill(const struct cli_session *s, struct nbd_server *server)
 {
 	if (!server->offered)
-		fprintf(stderr, "hbakit: %s: commands are out, and are waited for; ^C again to wait no longer\n", s->uri);
+		cli_fail("%s: commands are out, and are waited for; ^C again to wait no longer", s->uri);
 	server->offered = true;
 }
 

@@ -173,6 +173,30 @@ static void help_if_asked(const struct argp *argp, int argc, char **argv)
 	}
 }
 
+struct wanted {
+	const char *word; /* as it was given: -o, --output, or the beginning of that */
+	const struct argp_option *found;
+};
+
+static void compare_option(const struct argp_option *o, void *arg)
+{
+	struct wanted *w = arg;
+	bool is_long = strncmp(w->word, "--", 2) == 0;
+
+	if (is_long ? strncmp(o->name, w->word + 2, strlen(w->word + 2)) == 0 : o->key == w->word[1])
+		w->found = o;
+}
+
+static int say_bad_word(const struct cli_command *command, const char *word, const char *name)
+{
+	struct wanted w = { .word = word };
+
+	cli_each_option(command, compare_option, &w);
+	if (w.found && w.found->arg)
+		return cli_usage("%s: its value is missing: %s %s; see `%s --help'", word, word, w.found->arg, name);
+	return cli_usage("%s: no such option: see `%s --help'", word, name);
+}
+
 static int run_argp(const struct argp *argp, struct parse *p, int argc, char **argv)
 {
 	error_t r;
@@ -190,7 +214,7 @@ static int run_argp(const struct argp *argp, struct parse *p, int argc, char **a
 	/* getopt has stepped over the word, unless it is a cluster of letters or the last one. */
 	if (at >= argc || (at > 1 && argv[at - 1][0] == '-'))
 		at--;
-	return cli_usage("%s: no such option, or its value is missing: see `%s --help'", argv[at], argv[0]);
+	return say_bad_word(p->command, argv[at], argv[0]);
 }
 
 static const struct argp_option json_options[] = {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum { BAR = 24, PERIOD_MS = 200, PERCENT = 100 };
+enum { MINUTE = 60, HOUR = 3600, MOST_LEFT_S = 999 * HOUR };
 
 void cli_progress_begin(struct cli_progress *p, const char *verb, uint64_t total)
 {
@@ -28,6 +29,20 @@ static void print_bar(uint64_t bytes, uint64_t total)
 	fprintf(stderr, " %3u %% [%s]", percent, bar);
 }
 
+/* "12 s", "3 min 20 s", "5 h 07 min" at the rate so far. */
+static void print_left(uint64_t bytes, uint64_t total, uint64_t ns)
+{
+	double seconds = (double)(total - bytes) * (double)ns / (double)bytes / (double)NS_PER_S;
+	uint64_t s = seconds < MOST_LEFT_S ? (uint64_t)seconds : MOST_LEFT_S;
+
+	if (s < MINUTE)
+		fprintf(stderr, ", %" PRIu64 " s left", s);
+	else if (s < HOUR)
+		fprintf(stderr, ", %" PRIu64 " min %02" PRIu64 " s left", s / MINUTE, s % MINUTE);
+	else
+		fprintf(stderr, ", %" PRIu64 " h %02" PRIu64 " min left", s / HOUR, s % HOUR / MINUTE);
+}
+
 void cli_progress_show(struct cli_progress *p, uint64_t bytes)
 {
 	uint64_t now;
@@ -44,7 +59,10 @@ void cli_progress_show(struct cli_progress *p, uint64_t bytes)
 	fprintf(stderr, "\r%s", p->verb);
 	if (p->total)
 		print_bar(bytes, p->total);
-	fprintf(stderr, " %s, %s/s\033[K", done, rate);
+	fprintf(stderr, " %s, %s/s", done, rate);
+	if (bytes && bytes <= p->total)
+		print_left(bytes, p->total, now - p->begun_ns);
+	fputs("\033[K", stderr);
 }
 
 void cli_progress_end(struct cli_progress *p)

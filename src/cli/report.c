@@ -225,13 +225,20 @@ static void print_counts(const struct hba_counts *n)
 		puts("the I/O path mapped nothing");
 }
 
-void cli_print_controller(const struct hba_controller *c)
+void cli_print_headline(const struct hba_controller *c)
+{
+	autofree char *uri = cli_printable(hba_controller_uri(c));
+
+	printf("%s  driver %s, %s\n", uri ? uri : "", hba_controller_driver(c), hba_state_name(hba_controller_state(c)));
+}
+
+void cli_print_controller(const struct hba_controller *c, bool steps)
 {
 	struct hba_counts n;
 
 	hba_controller_counts(c, &n);
-	printf("%s  driver %s, %s\n", hba_controller_uri(c), hba_controller_driver(c), hba_state_name(hba_controller_state(c)));
-	print_steps(c);
-	print_counts(&n);
 	cli_print_properties(c, HBA_NO_TARGET, "  ");
+	if (steps)
+		print_steps(c);
+	print_counts(&n);
 }

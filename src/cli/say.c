@@ -4,7 +4,6 @@
 
 #include "base/base.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,9 +22,7 @@ static void say(const char *format, va_list args) __attribute__((format(printf, 
 /* On a terminal a progress bar may stand in this line. */
 static void put_line(const char *before, char *line)
 {
-	for (char *p = line; *p; p++)
-		if (iscntrl((unsigned char)*p))
-			*p = ' ';
+	text_make_printable(line, strlen(line), "");
 	fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", before, line);
 }
 
@@ -68,11 +65,16 @@ int cli_usage(const char *format, ...)
 /* Of the process's one standard output: stdio remembers that a write failed, and not why. */
 static int output_error;
 
-static ssize_t write_output(void *cookie, const char *bytes, size_t n)
+/* The beginning of a character whose end comes with the next write. */
+static struct {
+	char bytes[4];
+	size_t n;
+} begun;
+
+static void write_all(const char *bytes, size_t n)
 {
 	size_t at = 0;
 
-	(void)cookie;
 	while (at < n && !output_error) {
 		ssize_t written = write(STDOUT_FILENO, bytes + at, n - at);
 
@@ -80,7 +82,27 @@ static ssize_t write_output(void *cookie, const char *bytes, size_t n)
 			output_error = errno;
 		at += written > 0 ? (size_t)written : 0;
 	}
-	return at == n ? (ssize_t)n : 0;
+}
+
+/* All that is printed passes here, whoever wrote it: no command can forget to make it harmless. */
+static ssize_t write_output(void *cookie, const char *bytes, size_t n)
+{
+	size_t length = begun.n + n;
+	autofree char *text = malloc(length + 1);
+
+	(void)cookie;
+	if (!text) {
+		output_error = ENOMEM;
+		return 0;
+	}
+	memcpy(text, begun.bytes, begun.n);
+	memcpy(text + begun.n, bytes, n);
+	begun.n = text_cut_off(text, length);
+	length -= begun.n;
+	memcpy(begun.bytes, text + length, begun.n);
+	text_make_printable(text, length, "\n\t");
+	write_all(text, length);
+	return output_error ? 0 : (ssize_t)n;
 }
 
 bool cli_begin_output(void)
@@ -108,9 +130,8 @@ char *cli_printable(const char *text)
 {
 	char *copy = strdup(text ? text : "");
 
-	for (char *p = copy; p && *p; p++)
-		if (!is_printable((unsigned char)*p))
-			*p = '?';
+	if (copy)
+		text_make_printable(copy, strlen(copy), "");
 	return copy;
 }
 

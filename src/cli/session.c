@@ -155,7 +155,7 @@ int cli_with_signals(const struct cli_common *common, int (*work)(void *argument
 struct view {
 	const struct cli_common *common;
 	struct json_object *(*as_json)(struct hba_controller *c);
-	void (*print)(struct hba_controller *c);
+	void (*print)(struct hba_controller *c, bool verbose);
 };
 
 static int show_view(void *arguments, struct cli_session *s)
@@ -164,12 +164,12 @@ static int show_view(void *arguments, struct cli_session *s)
 
 	if (view->common->json)
 		return cli_json_print(view->as_json(s->controller));
-	view->print(s->controller);
+	view->print(s->controller, view->common->verbose);
 	return cli_finish_output();
 }
 
 int cli_run_view(const struct cli_command *command, int argc, char **argv, struct json_object *(*as_json)(struct hba_controller *c),
-		 void (*print)(struct hba_controller *c))
+		 void (*print)(struct hba_controller *c, bool verbose))
 {
 	struct cli_common common = { .uri = NULL };
 	struct view view = { &common, as_json, print };

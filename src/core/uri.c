@@ -3,12 +3,14 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct uri_option {
 	char *name, *value;
+	bool is_bare; /* a name alone: its value is "1" */
 	struct uri_option *next;
 };
 
@@ -28,22 +30,11 @@ static const struct hba_option *known_option(const struct hba_controller *c, con
 	return o || !c->bus.table ? o : find_option(c->bus.table->options, name);
 }
 
-static size_t list_options(const struct hba_option *options, char *list, size_t size, size_t used)
-{
-	for (const struct hba_option *o = options; o && o->name && used < size; o++)
-		used += (size_t)snprintf(list + used, size - used, "%s%s", used ? ", " : "", o->name);
-	return used;
-}
-
+/* How many there are differs, so that a list of them is no part of a sentence. */
 static int refuse_unknown(struct hba_controller *c, const char *name)
 {
-	char list[SENTENCE_BYTES / 2] = "";
-	size_t used = list_options(c->driver->options, list, sizeof(list), 0);
-
-	if (c->bus.table)
-		used = list_options(c->bus.table->options, list, sizeof(list), used);
-	return fail(-EINVAL, "%s: driver %s knows no option '%s'; it knows: %s", c->uri, c->driver->name, name,
-		    used ? list : "none");
+	return fail(-EINVAL, "%s: driver %s knows no option '%s'; `hbakit drivers %s' lists those it knows", c->uri,
+		    c->driver->name, name, c->driver->name);
 }
 
 static int add_option(struct hba_controller *c, const char *item)
@@ -57,6 +48,7 @@ static int add_option(struct hba_controller *c, const char *item)
 	c->options = o;
 	o->name = strndup(item, equals ? (size_t)(equals - item) : strlen(item));
 	o->value = strdup(equals ? equals + 1 : "1");
+	o->is_bare = !equals;
 	if (!o->name || !o->value)
 		return -ENOMEM;
 	return known_option(c, o->name) ? 0 : refuse_unknown(c, o->name);
@@ -108,14 +100,38 @@ const char *hba_uri_option(const struct hba_controller *c, const char *name)
 	return known ? known->value : NULL;
 }
 
+/* Its name alone switches on what is 0 or 1; any other number has to be written. */
+static bool lacks_number(const struct hba_controller *c, const char *name)
+{
+	const struct hba_option *known = known_option(c, name);
+	bool is_switch = known && known->value && (strcmp(known->value, "0") == 0 || strcmp(known->value, "1") == 0);
+
+	for (const struct uri_option *o = c->options; o; o = o->next)
+		if (strcmp(o->name, name) == 0)
+			return o->is_bare && !is_switch;
+	return false;
+}
+
 int hba_uri_number(const struct hba_controller *c, const char *name, uint64_t *ret_number)
 {
 	const char *value = hba_uri_option(c, name);
 	struct hba_controller *writable = (struct hba_controller *)(uintptr_t)c;
+	int r;
 
 	if (!value)
 		return hba_fail(writable, -EINVAL, "option '%s' is needed: %s=NUMBER", name, name);
-	if (parse_size(value, ret_number) < 0)
+	if (lacks_number(c, name))
+		return hba_fail(writable, -EINVAL, "option '%s' needs a number: %s=NUMBER (k, M, G or T may follow it)", name,
+				name);
+	r = parse_size(value, ret_number);
+	if (r == -ERANGE)
+		return hba_fail(writable, -EINVAL, "option '%s=%s' is above %" PRIu64 ", the largest number there is", name, value,
+				UINT64_MAX);
+	if (r < 0 && value[0] == '-')
+		return hba_fail(writable, -EINVAL,
+				"option '%s=%s' is below 0, or no number; it is 0 or more (k, M, G or T may follow it)", name,
+				value);
+	if (r < 0)
 		return hba_fail(writable, -EINVAL, "option '%s=%s' is not a number (k, M, G or T may follow it)", name, value);
 	return 0;
 }

@@ -66,7 +66,7 @@ def judge(text, outputs):
 def spoilt(text):
     """A page that says something else, which must be seen: the last word of its last terminal is another."""
     end = list(CONSOLE.finditer(text))[-1].end(1)
-    return re.sub(r'\S+\n\Z', 'nothing\n', text[:end]) + text[end:]
+    return re.sub(r'\S+\n\Z', 'spoilt\n', text[:end]) + text[end:]
 
 
 def main():

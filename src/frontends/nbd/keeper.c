@@ -41,7 +41,7 @@ static int say_failed(struct keeper *k, const char *sentence)
 	if (k->report >= 0)
 		report_failed(k->report, sentence);
 	else
-		nbdkit_error("%s", sentence);
+		nbd_say("%s", sentence);
 	return -1;
 }
 
@@ -120,7 +120,7 @@ static void take_event(struct keeper *k, const struct hba_event *e)
 		snprintf(k->sentence, sizeof(k->sentence), "%s", e->text);
 	k->is_lost = k->is_lost || is_the_end(e);
 	if (is_trouble(e) || (k->options.log && is_detail(e)))
-		nbdkit_error("%s: %s", k->uri, e->text);
+		nbd_say("%s: %s", k->uri, e->text);
 	else
 		nbdkit_debug("%s: %s", k->uri, e->text);
 }
@@ -135,7 +135,7 @@ static void take_events(struct keeper *k)
 		refresh = refresh || is_news_of_units(&e);
 	}
 	if (refresh && units_refresh(&k->units, k->controller) < 0)
-		nbdkit_error("no memory for the list of units: it is as it was");
+		nbd_say("no memory for the list of units: it is as it was");
 }
 
 /* As the loop. If no request has come since the last look, nor any work, the controller is left armed. */
@@ -221,7 +221,7 @@ static void give_up_controller(struct keeper *k)
 	c = k->controller;
 	k->controller = NULL;
 	if (units_forget(&k->units) < 0)
-		nbdkit_error("no memory to remember which disk was where");
+		nbd_say("no memory to remember which disk was where");
 	pthread_rwlock_unlock(&k->using);
 	hba_controller_take_loop(c);
 	if (hba_controller_stop(c) < 0)
@@ -278,7 +278,7 @@ static void tell_lost(struct keeper *k)
 {
 	report_lost(k->report, k->sentence, k->retry_s);
 	if (k->report < 0)
-		nbdkit_error("%s: %s", k->uri, k->sentence);
+		nbd_say("%s: %s", k->uri, k->sentence);
 }
 
 /* The server's end: whoever started it learns why, and may start it again. */
@@ -364,7 +364,7 @@ void keeper_end(struct keeper *k)
 		return;
 	hba_controller_take_loop(k->controller);
 	if (hba_controller_stop(k->controller) < 0)
-		nbdkit_error("%s", hba_error());
+		nbd_say("%s", hba_error());
 	hba_controller_close(k->controller);
 	k->controller = NULL;
 	turns_fini(&k->turns);

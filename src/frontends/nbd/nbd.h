@@ -111,6 +111,11 @@ int nbd_error(int error, bool writes);
 /** nbd_error_words() - What it was, for the one who runs the server. */
 const char *nbd_error_words(int error);
 
+/* ---- say.c ------------------------------------------------------------------------------------------------------------ */
+
+/** nbd_say() - nbdkit_error(), and nothing in it that a terminal obeys. */
+void nbd_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* ---- leash.c: `hbakit serve` lets go of the other end, and we end ------------------------------------------------------ */
 
 /** struct leash - fd -1: there is none. */

@@ -12,6 +12,8 @@
  */
 #include "nbd.h"
 
+#include "base/base.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,7 +45,7 @@ static int take_text(char **to, const char *value)
 	*to = strdup(value);
 	if (*to)
 		return 0;
-	nbdkit_error("no memory");
+	nbd_say("no memory");
 	return -1;
 }
 
@@ -63,7 +65,7 @@ static int take_report(const char *value)
 		return -1;
 	if (fcntl(nbd.keeper.report, F_SETFD, FD_CLOEXEC) == 0)
 		return 0;
-	nbdkit_error("report=%s: not a descriptor", value);
+	nbd_say("report=%s: not a descriptor", value);
 	return -1;
 }
 
@@ -75,7 +77,7 @@ static int take_leash(const char *value)
 		return -1;
 	if (leash_take(&nbd.keeper.leash, fd) == 0)
 		return 0;
-	nbdkit_error("leash=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
+	nbd_say("leash=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
 	return -1;
 }
 
@@ -83,7 +85,11 @@ static void print_log(enum hba_log_level level, const char *line, void *arg)
 {
 	(void)level;
 	(void)arg;
-	fprintf(stderr, "%s\n", line);
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s", line);
+	text_make_printable(text, strlen(text), "");
+	fprintf(stderr, "%s\n", text);
 }
 
 static int take_ms(const char *key, const char *value, uint64_t *to)
@@ -128,8 +134,7 @@ static int nbd_config(const char *key, const char *value)
 		return nbdkit_parse_unsigned("alive-ms", value, &nbd.keeper.alive_ms);
 	if (strcmp(key, "reopen") == 0)
 		return nbdkit_parse_unsigned("reopen", value, &nbd.keeper.most_retry_s);
-	nbdkit_error("%s=: no such parameter: there are uri=, driver=, read-only=, reopen=, timeout-ms=, slow-ms= and verbose=",
-		     key);
+	nbd_say("%s=: no such parameter: there are uri=, driver=, read-only=, reopen=, timeout-ms=, slow-ms= and verbose=", key);
 	return -1;
 }
 
@@ -137,7 +142,7 @@ static int nbd_config_complete(void)
 {
 	if (nbd.uri)
 		return 0;
-	nbdkit_error("which controller? Give its URI, as in uri=soft:disk.img");
+	nbd_say("which controller? Give its URI, as in uri=soft:disk.img");
 	return -1;
 }
 
@@ -253,9 +258,9 @@ static const char *nbd_default_export(int readonly, int is_tls)
 static void *refuse_export(const char *name, int error)
 {
 	if (error == -ENOENT)
-		nbdkit_error("%s: no unit is called '%s': `nbdinfo --list' tells those there are", nbd.uri, name);
+		nbd_say("%s: no unit is called '%s': `nbdinfo --list' tells those there are", nbd.uri, name);
 	else
-		nbdkit_error("%s: '%s' is refused: %s", nbd.uri, name, nbd_error_words(error));
+		nbd_say("%s: '%s' is refused: %s", nbd.uri, name, nbd_error_words(error));
 	nbdkit_set_error(error == -ENOENT ? ENOENT : nbd_error(error, true));
 	return NULL;
 }
@@ -270,7 +275,7 @@ static void *nbd_open(int readonly)
 		return refuse_export(name ? name : "", r);
 	why = units_why_not(&e->info);
 	if (why) {
-		nbdkit_error("%s: %s cannot be exported: %s", nbd.uri, e->name, why);
+		nbd_say("%s: %s cannot be exported: %s", nbd.uri, e->name, why);
 		units_close(e);
 		return NULL;
 	}
@@ -362,8 +367,8 @@ static int fail_request(const struct export *e, const struct turns_request *r, i
 	char sense[SENSE_TEXT];
 
 	write_sense(&r->io, sense);
-	nbdkit_error("%s: %s of %ju bytes at %ju: %s%s", e->name, names[r->io.op], (uintmax_t)r->io.length, (uintmax_t)r->io.offset,
-		     nbd_error_words(error), sense);
+	nbd_say("%s: %s of %ju bytes at %ju: %s%s", e->name, names[r->io.op], (uintmax_t)r->io.length, (uintmax_t)r->io.offset,
+		nbd_error_words(error), sense);
 	nbdkit_set_error(nbd_error(error, r->io.op != HBA_DISK_READ));
 	return -1;
 }
