@@ -25,6 +25,8 @@ VIRTIO = "virtio-scsi-pci,id=vi,disable-legacy=on,iommu_platform=on"
 SLOW = ",throttling.iops-total=200"  # answers in 5 ms: who waits for one sleeps
 STUCK = ",throttling.iops-total=8"   # commands stay out for seconds
 MPTSAS = "mptsas1068,id=mp"
+MEGASAS = ("megasas,id=me,addr=2", "megasas-gen2,id=mg,addr=3", "megasas-gen2,id=mj,addr=4,use_jbod=on", "megasas,id=ms,addr=5",
+           "megasas-gen2,id=mt,addr=6")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ SCENARIOS = (
   Scenario("vfio", (PVSCSI + ",addr=2", VIRTIO + ",addr=3"),
            (Disk("a", "bus=pv.0,scsi-id=0"), Disk("b", "bus=pv.0,scsi-id=5"), Disk("c", "bus=vi.0,scsi-id=0,lun=0"),
             Disk("d", "bus=vi.0,scsi-id=0,lun=3"), Disk("e", "bus=vi.0,scsi-id=7,lun=0")), least=30, seconds=400, writes_all=True),
+  Scenario("megasas", MEGASAS + (port(8, 1), "megasas-gen2,id=mu,bus=port1"),
+           (Disk("a", "bus=me.0,scsi-id=0"), Disk("b", "bus=me.0,scsi-id=5"), Disk("c", "bus=mg.0,scsi-id=0"),
+            Disk("d", "bus=mj.0,scsi-id=7,lun=0"), Disk("e", "bus=mj.0,scsi-id=7,lun=3"), Disk("f", "bus=ms.0,scsi-id=0", SLOW),
+            Disk("g", "bus=mt.0,scsi-id=0", SLOW), Disk("h", "bus=mu.0,scsi-id=0", STUCK)), least=52, seconds=500),
   Scenario("mptsas", (MPTSAS + ",addr=2", "mptsas1068,id=ms,addr=3", port(8, 1), "mptsas1068,id=mq,bus=port1"),
            (Disk("a", "bus=mp.0,scsi-id=0,wwn=0x5000c50000000001"), Disk("b", "bus=mp.0,scsi-id=5,lun=0,wwn=0x5000c50000000002"),
             Disk("c", "bus=mp.0,scsi-id=5,lun=1,wwn=0x5000c50000000003"), Disk("d", "bus=ms.0,scsi-id=0", SLOW), Disk("e", "bus=mq.0,scsi-id=0", STUCK)), least=29, seconds=400),
