@@ -708,11 +708,12 @@ static int megasas_start(struct hba_controller *c)
 	r = read_limits(c, m);
 	if (r == 0)
 		r = hba_bus_master_on(c);
-	if (r == 0)
-		r = init_queues(c, m);
 	if (r < 0)
 		return r;
 	m->started = true;
+	r = init_queues(c, m);
+	if (r < 0)
+		return r;
 	unmask(m, true); /* polled, too: QEMU's model moves the ring's index for a mask that lets something through only */
 	r = read_info(c, m);
 	if (r == 0)
@@ -1098,19 +1099,23 @@ static void end_events(struct hba_controller *c, struct megasas *m)
 	m->event_out = false;
 }
 
-/* What the adapter's cache holds goes to the disks, if the firmware still works at all. */
+/* What the adapter's cache holds goes to the disks, if the firmware still works at all. One that was never given queues has none to leave. */
 static void megasas_stop(struct hba_controller *c)
 {
 	struct megasas *m = hba_controller_priv(c);
+	bool started = m->started;
 
-	if (m->started && state_now(m) == MEGASAS_OPERATIONAL) {
+	m->started = false;
+	if (started && state_now(m) == MEGASAS_OPERATIONAL) {
 		end_events(c, m);
 		if (ask(c, m, MEGASAS_CACHE_FLUSH, MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS, 0, FLUSH_MS) < 0)
 			hba_log(c, HBA_LOG_WARNING, "the firmware has not said that its cache is flushed");
 		(void)ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
 	}
-	m->started = false;
-	(void)to_ready(c, m); /* its registers read as all ones if the BAR was never mapped */
+	if (started)
+		(void)to_ready(c, m);
+	else
+		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX); /* dropped if the BAR was never mapped */
 }
 
 static const struct megasas_variant megasas_1078 = { "SAS 3 Gb/s, MegaRAID 1078", 0, MEGASAS_INTR_1078_REPLY, false };

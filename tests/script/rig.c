@@ -77,12 +77,22 @@ struct rig *rig_of(struct script *s)
 
 /* ---- up and down */
 
+/* Of the id that matches the device, as the registry finds it. */
+static const void *variant_of(const struct hba_driver *driver, const struct hba_bus_info *info)
+{
+	for (const struct hba_pci_id *id = driver->ids; id && id->vendor; id++)
+		if (id->vendor == info->vendor && id->device == info->device)
+			return id->variant;
+	return NULL;
+}
+
 void rig_open(struct rig *rig, const struct hba_driver *driver)
 {
 	char path[SCRIPT_PATH];
 	struct controller_plan plan = {
 		.driver = driver,
 		.bus = &bus_script,
+		.variant = variant_of(driver, &rig->script.info),
 		.uri = "script:",
 		.path = path,
 		.clock = &container_of(rig, struct whole, rig)->clock,
