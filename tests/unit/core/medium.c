@@ -639,7 +639,7 @@ static void a_blocked_target_waits_alone(void **state)
 	up(&r);
 	rig_say(&r, was_reset, 2);
 	write_to(&r, &c, 0, 1);
-	test_turns(r.c, 1);
+	test_turns(r.c, 2);
 	unit(&r, 0)->frozen++; /* as recovery does: the look's command, which is queued by now, cannot go */
 	assert_int_equal(hba_target_block(r.c, 0, true), 0);
 	test_turns(r.c, 2);
