@@ -249,6 +249,10 @@ class Commands(unittest.TestCase):
             text = f.read()
         self.assertTrue(text.rstrip().endswith('</svg>'))
         self.assertIn('latency (us)', text)
+        words = re.findall(r'translate\([\d.]+,([\d.]+)\)[^<]*<text[^>]*><tspan[^>]*>([^<]*)', text)
+        places = {word.strip(): float(y) for y, word in words}
+        for legend in 'share', 'not above':
+            self.assertGreater(places[legend], places['0'], 'the legend lies on the picture')
         r = run('bench', RAM, '--time', '1', '--plot', 'none/x.svg', status=1)
         self.assertEqual(r.stderr, b'hbakit: none/x.svg: No such file or directory\n')
 
