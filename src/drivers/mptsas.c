@@ -493,6 +493,19 @@ static void forget_messages(struct mptsas *p)
 
 static int describe(struct hba_controller *c, struct mptsas *p);
 
+/* Firmware that was booted anew may be another. */
+static int look_at_facts_again(struct hba_controller *c, struct mptsas *p)
+{
+	int r = ask_facts(c, p);
+
+	if (r < 0 || tasks_of(p) >= p->tasks)
+		return r;
+	if (tasks_of(p) <= INTERNAL + TMFS)
+		return hba_fail(c, -EIO, "the firmware takes %u requests after the reset, too few to work with",
+				hba_get16(p->facts.credits));
+	return hba_lower(c, tasks_of(p) - INTERNAL - TMFS);
+}
+
 static int mptsas_start(struct hba_controller *c)
 {
 	struct mptsas *p = hba_controller_priv(c);
@@ -501,10 +514,8 @@ static int mptsas_start(struct hba_controller *c)
 	forget_messages(p);
 	if ((state_of(p) & (MPT_STATE_MASK | MPT_DOORBELL_IN_USE)) != MPT_STATE_READY)
 		r = reset(c, p);
-	if (r == 0)
-		r = ask_facts(c, p);
-	if (r == 0 && tasks_of(p) < p->tasks)
-		r = hba_lower(c, tasks_of(p) > INTERNAL + TMFS ? tasks_of(p) - INTERNAL - TMFS : 1);
+	if (r == 0 && p->described)
+		r = look_at_facts_again(c, p);
 	if (r == 0)
 		r = hba_bus_master_on(c);
 	if (r == 0)
