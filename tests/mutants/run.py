@@ -39,7 +39,7 @@ def read_list(root):
   with open(os.path.join(root, LIST), encoding="utf-8") as f:
     text = re.sub(r"^#.*\n", "", f.read(), flags=re.M)
   mutants = []
-  for block in re.split(r"\n\s*\n", text.strip()):
+  for block in re.split(r"\n\s*(?=mutant )", text.strip()):
     fields = dict((line.split(None, 1) + [""])[:2] for line in block.splitlines())
     if set(fields) != set(FIELDS) or len(block.splitlines()) != len(FIELDS):
       raise Wrong(f"{LIST}: the block of '{block.splitlines()[0]}' has {', '.join(fields)}; it needs {', '.join(FIELDS)}")
@@ -51,22 +51,28 @@ def read_list(root):
 
 
 def rows(root):
-  """What the table says of each name that is ours: the test that shows it."""
+  """The test of each name that is ours or merged."""
   with open(os.path.join(root, TABLE), encoding="utf-8") as f:
-    found = re.findall(r"^\| (.*?) \| ours \| .* \| `(.*?)` \|$", f.read(), re.M)
+    found = re.findall(r"^\| (.*?) \| (?:ours|merged) \| .* \| `(.*?)` \|$", f.read(), re.M)
   return dict(found)
 
 
+def rows_of(mutant):
+  """A mutant may be about several rows that are one thing here."""
+  return mutant.row.split("; ")
+
+
 def check_list(root, mutants):
-  """A row's mutant is for the row's own test. A row that is a number is a section of the contract: what the table has no name for."""
+  """A row's mutant is for the row's own test. A row that is a number is a section of the contract: the table has no name for it."""
   shown = rows(root)
   for m in mutants:
     if re.fullmatch(r"[\d.]+(/\d+)?", m.row):
       continue
-    if m.row not in shown:
-      raise Wrong(f"{LIST}: {m.mutant} is about {m.row}, which {TABLE} does not show as ours")
-    if shown[m.row] != m.test:
-      raise Wrong(f"{LIST}: {m.mutant} names {m.test}, but {m.row} is shown by {shown[m.row]}")
+    for row in rows_of(m):
+      if row not in shown:
+        raise Wrong(f"{LIST}: {m.mutant} is about {row}, which {TABLE} shows neither as ours nor as merged")
+      if shown[row] != m.test:
+        raise Wrong(f"{LIST}: {m.mutant} names {m.test}, but {row} is shown by {shown[row]}")
 
 
 def mutated(text, mutant):
@@ -285,11 +291,11 @@ def fits(root, mutant):
 
 def check_only(root, mutants):
   wrong = [w for w in (fits(root, m) for m in mutants) if w]
-  without = sorted(set(rows(root)) - {m.row for m in mutants})
+  without = sorted(set(rows(root)) - {row for m in mutants for row in rows_of(m)})
   for line in wrong + ["no mutant: " + row for row in without]:
     print(line)
   print(f"mutants: {len(mutants)} in the list, {len(wrong)} do not fit; {len(without)} rows that are shown have none")
-  return 1 if wrong else 0
+  return 1 if wrong or without else 0
 
 
 def main(arguments):

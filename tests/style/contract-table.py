@@ -20,6 +20,7 @@ HEADERS = "include/hbakit"
 HALF = "<!-- ours to theirs: written by tests/style/contract-table.py ROOT --write -->"
 VALUES = "tests/style/contract-table.py:values_differ"
 KINDS = ("ours", "merged", "not here")
+SHOWN = ("ours", "merged")  # by a test
 
 Name = collections.namedtuple("Name", "section name value")
 Row = collections.namedtuple("Row", "section name kind what test line")
@@ -95,9 +96,9 @@ def row_wrong(row, headers):
   yield from (f"names {s}, which is not in {HEADERS}/" for s in symbols(row.what) if not headers.has(s))
   if row.kind == "ours" and not symbols(row.what):
     yield "is ours, but names nothing of ours"
-  if row.kind == "ours" and not row.test:
-    yield "is ours, but no test shows it"
-  if row.kind != "ours" and row.test:
+  if row.kind in SHOWN and not row.test:
+    yield f"is {row.kind}, but no test shows it"
+  if row.kind not in SHOWN and row.test:
     yield f"is {row.kind}, but names a test"
 
 
@@ -162,7 +163,7 @@ def main(root, *arguments):
   names, rows, headers = list(read_names(root)), list(read_rows(root)), Headers(root)
   counts = collections.Counter(row.kind for row in rows)
   tree.finish("contract-table", list(violations(root, names, rows, headers)),
-              f"{len(rows)} names: {counts['ours']} ours and shown, {counts['merged']} merged, {counts['not here']} not here")
+              f"{len(rows)} names: {counts['ours']} ours, {counts['merged']} merged, both shown; {counts['not here']} not here")
 
 
 main(*sys.argv[1:])

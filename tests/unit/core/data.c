@@ -671,6 +671,20 @@ static void each_stage_has_its_command(void **state)
 }
 
 /* A stage begins beyond what the client's CDB can name: it gets one that can. */
+/* Although its segments could carry four times as much. */
+static void a_transfer_limit_cuts_stages(void **state)
+{
+	static const struct shape limited = { "2048 bytes a transfer", 0, 4, 2048, 1, 64, 0, 2048 };
+	struct bench b;
+
+	(void)state;
+	up(&b, &limited);
+	in_stages(&b, 100, 16, 10, 4);
+	for (unsigned k = 0; k < b.r.n_log; k++)
+		assert_int_equal(b.r.log[k].length, 2048);
+	down(&b);
+}
+
 static void a_stage_may_need_a_larger_command(void **state)
 {
 	struct bench b;
@@ -1049,6 +1063,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(bounce_space_is_reserved_at_admission),
 		cmocka_unit_test(task_data_for_the_cpu),
 		cmocka_unit_test(each_stage_has_its_command),
+		cmocka_unit_test(a_transfer_limit_cuts_stages),
 		cmocka_unit_test(a_stage_may_need_a_larger_command),
 		cmocka_unit_test(a_short_stage_is_the_end),
 		cmocka_unit_test(an_error_in_a_later_stage),

@@ -190,6 +190,32 @@ static void tables_of_other_sizes(void **state)
 
 /* ---- stop with tasks about */
 
+enum { PRIV_BYTES = 4096 };
+
+static void count_dirty(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	const uint8_t *priv = hba_controller_priv(c);
+
+	(void)t;
+	for (size_t i = 0; op == TEST_INITIALIZE && i < PRIV_BYTES; i++)
+		*(unsigned *)d->of_test += priv[i] != 0;
+}
+
+static void driver_memory_is_zeroed(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	unsigned dirty = 0;
+
+	(void)state;
+	d->table.priv_size = PRIV_BYTES;
+	d->of_test = &dirty;
+	d->inside = count_dirty;
+	struct hba_controller *c = test_up(d);
+
+	assert_int_equal(dirty, 0);
+	test_down(d, c);
+}
+
 static void each_done_once(void **state)
 {
 	enum { OUT = 3, QUEUED = 3, OWNED = 2 };
@@ -824,6 +850,7 @@ int main(void)
 		cmocka_unit_test(close_without_stop),
 		cmocka_unit_test(wrong_tables),
 		cmocka_unit_test(tables_of_other_sizes),
+		cmocka_unit_test(driver_memory_is_zeroed),
 		cmocka_unit_test(each_done_once),
 		cmocka_unit_test(late_but_good),
 		cmocka_unit_test(violations_say_how_many_there_were),

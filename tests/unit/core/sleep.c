@@ -311,6 +311,27 @@ static uint64_t ms_now(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / TEST_MS;
 }
 
+static void bind_a_vector(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+{
+	(void)t;
+	if (op == TEST_START)
+		*(int *)d->of_test = hba_vector_bind(hba_controller_queue(c, 0), 0);
+}
+
+static void a_vector_that_is_not_there_is_not_bound(void **state)
+{
+	struct test_driver *d = test_driver_new();
+	int bound = 0;
+
+	(void)state;
+	d->of_test = &bound;
+	d->inside = bind_a_vector;
+	struct hba_controller *c = test_up(d);
+
+	assert_int_equal(bound, -ENOENT);
+	test_down(d, c);
+}
+
 static void poll_within_calls_poll(void **state)
 {
 	struct test_driver *d = test_driver_new();
@@ -398,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_watched_descriptor_means_poll),
 		cmocka_unit_test(events_and_wishes_wake),
 		cmocka_unit_test(interrupts_are_armed_then_looked_at),
+		cmocka_unit_test(a_vector_that_is_not_there_is_not_bound),
 		cmocka_unit_test(poll_within_calls_poll),
 		cmocka_unit_test(a_hold_wakes_once),
 		cmocka_unit_test(a_loop_that_owes_chores_does_not_sleep),

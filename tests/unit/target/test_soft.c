@@ -164,17 +164,18 @@ static void units_are_found_as_asked_for(void **state)
 	struct hba_lun *lun;
 	unsigned n = 0;
 
-	start(b, "soft:ram?size=1M&luns=4&block=4096");
+	start(b, "soft:ram?size=1M&targets=2&luns=4&block=4096");
 	for (lun = hba_lun_next(b->c, NULL); lun; lun = hba_lun_next(b->c, lun), n++) {
 		hba_lun_get_info(lun, &info);
-		assert_int_equal(info.number, n);
+		assert_int_equal(info.target, n / 4);
+		assert_int_equal(info.number, n % 4);
 		assert_int_equal(info.block_bytes, 4096);
 		assert_int_equal(info.blocks, 256);
 		assert_string_equal(info.vendor, "HBAKIT");
 		assert_int_equal(strlen(info.serial), 16);
 		assert_memory_equal(info.id, "naa.3", 5);
 	}
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 8);
 }
 
 static void file_with_scratch_beside_it(void **state)
