@@ -148,6 +148,13 @@ static void task_ready(struct hba_controller *c, struct task *t)
 		task_list_append(&t->queue->free, t);
 }
 
+static bool shares_its_high_half(const struct hba_mapping *m)
+{
+	uint64_t first = hba_mapping_iova(m).bus;
+
+	return first >> 32 == (first + hba_mapping_length(m) - 1) >> 32;
+}
+
 static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mapping **ret_arena, size_t *ret_stride)
 {
 	uint64_t mask = c->report.constraints.hba_data_mask;
@@ -158,6 +165,12 @@ static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mappi
 	if (!c->report.hba_data_size)
 		return 0;
 	r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
+	/* The one that crosses a multiple of 4 GiB stays taken until stop, so that the next lies beyond it. */
+	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
+		r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
+	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
+		return memory_refuse(c, -ENOMEM, "this bus has no range of %zu bytes whose addresses share their high 32 bits",
+				     stride * tasks);
 	if (r == 0)
 		*ret_stride = stride;
 	return r;

@@ -2,6 +2,7 @@
 /* pool.c: tasks are made, mapped and named once, before any I/O, and found again in constant time. */
 #include "as-driver.h"
 
+#include "lib/deaf-bus.h"
 #include "lib/test-driver.h"
 
 #include <errno.h>
@@ -171,6 +172,57 @@ static void aligned_arena(struct hba_report *r)
 	r->task_priv_size = 40;
 }
 
+/* A bus that puts each new piece of memory 4 GiB further on, the first `crossings` of them across a multiple of 4 GiB. */
+static unsigned crossings, pieces;
+
+static int maps_across(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+{
+	(void)b;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)bits;
+	pieces++;
+	*ret_iova = (struct hba_iova) { ((uint64_t)pieces << 32) - (pieces <= crossings ? DEAF_PAGE : 0) };
+	return 0;
+}
+
+static void arena_of_one_high_half(struct hba_report *r)
+{
+	r->hba_data_size = 1 << 20; /* so much that each arena is a piece of memory of its own */
+	r->hba_data_same_4g = 1;
+}
+
+static int start_across(unsigned n)
+{
+	struct hba_bus across = deaf_bus;
+	struct test_driver *d = test_driver_new();
+	struct hba_controller *c;
+	int r;
+
+	across.map_memory = maps_across;
+	crossings = n;
+	pieces = 0;
+	d->bus = &across;
+	d->report = arena_of_one_high_half;
+	c = test_open(d, NULL);
+	r = hba_controller_start(c);
+	for (unsigned i = 1; r == 0 && i < c->pool.n; i++)
+		assert_int_equal(c->pool.tasks[i].head.hba_iova.bus >> 32, c->pool.tasks[0].head.hba_iova.bus >> 32);
+	if (r < 0)
+		assert_non_null(strstr(hba_error(), "share their high 32 bits"));
+	test_down(d, c);
+	return r;
+}
+
+static void hba_data_share_the_high_half(void **state)
+{
+	(void)state;
+	assert_int_equal(start_across(0), 0);
+	assert_int_equal(start_across(1), 0);
+	assert_int_equal(start_across(2), -ENOMEM);
+}
+
 static void arena(void **state)
 {
 	struct test_driver *d = test_driver_new();
@@ -288,9 +340,16 @@ static void a_queue_for_life(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order),      cmocka_unit_test(every_kind),    cmocka_unit_test(never_for_io),
-		cmocka_unit_test(odd_shapes), cmocka_unit_test(default_names), cmocka_unit_test(arena),
-		cmocka_unit_test(pool_of_1),  cmocka_unit_test(pool_of_65533), cmocka_unit_test(a_queue_for_life),
+		cmocka_unit_test(order),
+		cmocka_unit_test(every_kind),
+		cmocka_unit_test(never_for_io),
+		cmocka_unit_test(odd_shapes),
+		cmocka_unit_test(default_names),
+		cmocka_unit_test(arena),
+		cmocka_unit_test(hba_data_share_the_high_half),
+		cmocka_unit_test(pool_of_1),
+		cmocka_unit_test(pool_of_65533),
+		cmocka_unit_test(a_queue_for_life),
 	};
 
 	return cmocka_run_group_tests_name("core: pool", tests, NULL, NULL);
