@@ -23,9 +23,10 @@ ELF_MAGIC = b"\x7fELF"
 DONE = "GUEST-DONE"
 ASK_SECONDS = 20
 IOMMU = "intel-iommu,intremap=on"
-MODULES = ("vfio_iommu_type1", "vfio-pci", "sd_mod", "vmw_pvscsi", "virtio_pci", "virtio_scsi", "pci-stub")
+MODULES = ("vfio_iommu_type1", "vfio-pci", "sd_mod", "vmw_pvscsi", "virtio_pci", "virtio_scsi", "pci-stub", "megaraid_sas", "mptsas",
+           "sym53c8xx")
 APPLETS = ("sh mount mkdir cat echo ls modprobe poweroff sleep dd head tail grep ln basename dirname readlink dmesg printf cut sed "
-           "wc cmp sha256sum awk seq expr test true rm kill timeout sync sort tr chown chmod su cp tee")
+           "wc od cmp sha256sum awk seq expr test true rm kill timeout sync sort tr chown chmod su cp tee")
 INIT = f"""#!/bin/sh
 export PATH=/bin:/usr/bin HOME=/tmp
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp

@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 
 import guest
+import listing
 
 IMAGE_BYTES = 32 << 20
+FIRST_WWN = 0x5000c50012345678
 OFFSET = 1 << 20
 SKIPPED = 77
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -47,10 +49,16 @@ class Scenario:
   words: str = ""
   writes_all: bool = False  # every disk has been written, and is compared
   heard: tuple = ()  # what the monitor must have said
+  listed: dict = None  # disks of each adapter, where Linux and hbakit are to list the same
 
 
 def port(slot, chassis):
   return f"pcie-root-port,id=port{chassis},addr={slot},chassis={chassis}"
+
+
+def listed_disk(name, place, number):
+  """With the name that mptsas of Linux wants a disk to have."""
+  return Disk(name, f"{place},wwn={FIRST_WWN + number:#x}")
 
 
 SCENARIOS = (
@@ -78,6 +86,15 @@ SCENARIOS = (
   Scenario("error", (port(8, 1), VIRTIO + ",bus=port1,aer=on"), (Disk("a", "bus=vi.0,scsi-id=0", STUCK),), least=6),
   Scenario("preflight", (PVSCSI + ",addr=2", VIRTIO + ",addr=3", "pvscsi,id=sa,addr=4.0,multifunction=on", "pvscsi,id=sb,addr=4.1"),
            (Disk("a", "bus=vi.0,scsi-id=0"),), least=25),
+  Scenario("listing", (PVSCSI + ",addr=2", VIRTIO + ",addr=3", "megasas,id=ms,addr=4", "megasas-gen2,id=mg,addr=5",
+                       "mptsas1068,id=mp,addr=6", "lsi53c895a,id=sy,addr=7"),
+           tuple(listed_disk(f"d{i}", place, i) for i, place in enumerate((
+             "bus=pv.0,scsi-id=0", "bus=pv.0,scsi-id=5", "bus=vi.0,scsi-id=0,lun=0", "bus=vi.0,scsi-id=0,lun=3", "bus=vi.0,scsi-id=7",
+             "bus=ms.0,scsi-id=0", "bus=ms.0,scsi-id=3", "bus=mg.0,scsi-id=0", "bus=mg.0,scsi-id=2", "bus=mp.0,scsi-id=0",
+             "bus=mp.0,scsi-id=4", "bus=sy.0,scsi-id=0", "bus=sy.0,scsi-id=6"))), least=6,
+           words=" ADAPTERS=pvscsi:2:vmw_pvscsi,virtio-scsi:3:virtio_scsi,megasas:4:megaraid_sas,megasas-gen2:5:megaraid_sas,"
+                 "mptsas:6:mptsas,sym53c8xx:7:sym53c8xx",
+           listed={"pvscsi": 2, "virtio-scsi": 3, "megasas": 2, "megasas-gen2": 2, "mptsas": 2, "sym53c8xx": 2}),
   Scenario("no-iommu", (VIRTIO.replace("on,iommu_platform=on", "on") + ",addr=3",), (), least=2, iommu=""),
   Scenario("no-remap", (VIRTIO + ",addr=3",), (), least=2, iommu="intel-iommu,intremap=off"),
 )
@@ -118,6 +135,8 @@ def wrong_in(scenario, folder, lines):
   for text in scenario.heard:
     if not any(text in line and line.startswith(("event ", "answer ")) for line in lines):
       yield f"the monitor never said {text}"
+  if scenario.listed:
+    yield from listing.differences(lines, scenario.listed)
   if scenario.writes_all and sum(line.startswith("sha256 ") for line in lines) != len(scenario.disks):
     yield "not every unit was written"
 
