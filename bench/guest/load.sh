@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # load.sh: runs in the guest: the same load on the same adapter, by hbakit over VFIO and by Linux's own driver in turn, so that a
-# slow moment of the machine hits both. Then all of it once more on the disk that says what must be read. load.py sets ROUNDS,
-# COUNTED and VERIFIED (DEPTH:COMMANDS, …), and reads the lines.
+# slow moment of the machine hits both. Then all of it once more on the disk that says what must be read. load.py sets ADAPTERS
+# (NAME:SLOT:DRIVER:MODULE,…), ROUNDS, COUNTED and VERIFIED (DEPTH:COMMANDS,…), and reads the lines.
 set -u
 options=${OPTIONS:-} # for every call of load
 
@@ -29,7 +29,7 @@ disk_of() { # address, target
   for _ in $(seq 200); do
     for disk in /sys/block/sd*; do
       case $(readlink -f "$disk/device" 2>/dev/null) in
-      */"$1"/*:0:"$2":0)
+      */"$1"/*:"$2":0) # whichever channel: logical drives have one of their own
         echo "${disk##*/}"
         return
         ;;
@@ -82,16 +82,14 @@ by_linux() { # target, loads, option...
 modprobe vfio_iommu_type1
 modprobe vfio-pci
 modprobe sd_mod
-modprobe vmw_pvscsi
 modprobe virtio_pci
-modprobe virtio_scsi
 echo 48 >/proc/sys/vm/nr_hugepages
 
-for adapter in pvscsi virtio-scsi; do
-  case $adapter in
-  pvscsi) address=0000:00:02.0 driver=vmw_pvscsi ;;
-  virtio-scsi) address=0000:00:03.0 driver=virtio-pci ;;
-  esac
+for words in $(echo "$ADAPTERS" | tr , " "); do
+  # shellcheck disable=SC2046 # four words
+  set -- $(echo "$words" | tr : " ")
+  adapter=$1 address=0000:00:0$2.0 driver=$3
+  modprobe "$4" || give_up "modprobe $4"
   for _ in $(seq "$ROUNDS"); do
     by_hbakit "$NULL_TARGET" "$COUNTED"
     by_linux "$NULL_TARGET" "$COUNTED"
