@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN_BUDGET = 32, LOOK_MS = 50, BUFFER_ALIGNMENT = 4096, SEED = 1 };
+enum { RUN_BUDGET = 32, LOOK_MS = 50, BUFFER_ALIGNMENT = 4096, SEED = 1, ASC_SHIFT = 8 };
 
 /* One task and what it is doing. */
 struct worker {
@@ -48,6 +48,8 @@ struct bench {
 	uint64_t now, end, looked;
 	bool now_is_fresh;
 	enum phase phase;
+	uint32_t generation; /* of the disk that it began with */
+	bool other_disk;
 };
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
@@ -143,6 +145,19 @@ static void send_next(struct worker *w)
 
 /* ---- coming back ----------------------------------------------------------------------------------------------------- */
 
+/* The unit is held until it is known which disk is there. Whichever it is, nothing of this load goes to it. */
+static void notice_change(struct bench *b, const struct hba_result *r)
+{
+	struct scsi_sense sense;
+
+	if (r->outcome != HBA_CHECK_CONDITION || scsi_sense_read(r->sense, r->sense_len, &sense) < 0)
+		return;
+	if (sense.key != SCSI_UNIT_ATTENTION || sense.asc >> ASC_SHIFT != SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> ASC_SHIFT)
+		return;
+	b->other_disk = true;
+	b->phase = PHASE_DRAIN;
+}
+
 /* Only the first is put into words: a disk that fails may do so a hundred thousand times a second. */
 static void failed(const struct worker *w, const struct hba_result *r)
 {
@@ -191,8 +206,10 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 	}
 	b->out--;
 	b->result->ended++;
-	if (!good)
+	if (!good) {
 		failed(w, r);
+		notice_change(b, r);
+	}
 	if (b->phase != PHASE_CHECK && good) {
 		b->result->commands++;
 		histogram_add(&b->result->latency, b->now - w->sent_ns);
@@ -246,10 +263,15 @@ static void run_phase(struct bench *b, enum phase phase)
 
 static int outcome(const struct bench *b)
 {
+	struct hba_lun_info info;
+
+	hba_lun_get_info(b->lun, &info);
 	if (b->session->signal)
 		return cli_say_interrupted(b->session, "bench");
 	if (b->session->over)
 		return cli_fail("%s: the controller went away after %ju commands", b->session->uri, (uintmax_t)b->result->commands);
+	if (b->other_disk || info.generation != b->generation)
+		return cli_other_disk(b->session, b->lun, "bench");
 	return 0;
 }
 
@@ -354,6 +376,7 @@ int bench_run(struct cli_session *s, struct hba_lun *lun, const struct bench_pla
 	int r;
 
 	hba_lun_get_info(lun, &info);
+	b.generation = info.generation;
 	b.chunk_blocks = plan->bytes / info.block_bytes;
 	b.chunks = info.blocks / b.chunk_blocks;
 	r = begin(&b);

@@ -266,11 +266,13 @@ struct cli_stream {
 	uint8_t *memory;
 	uint64_t head, tail; /* slots ever taken, ever given back; head - tail ≤ CLI_STREAM_DEPTH */
 	size_t chunk;        /* bytes of each slot's data */
+	uint32_t generation; /* of the disk that is meant: requests to another one fail */
 	uint64_t commands, bytes;
 };
 
-/** cli_stream_begin() - 0, or CLI_FAILED, told. */
-int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, size_t chunk);
+/** cli_stream_begin() - For the disk that `info` describes. 0, or CLI_FAILED, told. */
+int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, const struct hba_lun_info *info,
+		     size_t chunk);
 /** cli_stream_end() - Waits for what is out, then frees. */
 void cli_stream_end(struct cli_stream *st);
 /** cli_stream_free_slot() - The slot at the head, or NULL if all are taken. */
@@ -283,6 +285,8 @@ void cli_stream_give_back(struct cli_stream *st);
 bool cli_stream_is_empty(const struct cli_stream *st);
 /** cli_disk_error() - One line for a request that failed. Returns CLI_FAILED. */
 int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what, int error);
+/** cli_other_disk() - One line: the medium was changed while this command was at work, as `what` showed. Returns CLI_FAILED. */
+int cli_other_disk(const struct cli_session *s, const struct hba_lun *lun, const char *what);
 
 /* ---- files.c: the other end of read and write ---------------------------------------------------------------------------- */
 

@@ -179,7 +179,7 @@ static int read_unit(void *arguments, struct cli_session *s)
 	if (r == 0)
 		r = take_range(a, &info, &j);
 	if (r == 0)
-		r = cli_stream_begin(&j.stream, s, lun, cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
+		r = cli_stream_begin(&j.stream, s, lun, &info, cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
 	if (r)
 		return r;
 	r = run(&j, a, &info);

@@ -24,6 +24,7 @@ static struct json_object *lun_json(const struct hba_lun_info *info)
 	cli_json_text(o, "id", info->id);
 	cli_json_number(o, "block_size", info->block_bytes);
 	cli_json_number(o, "blocks", info->blocks);
+	cli_json_number(o, "generation", info->generation);
 	return o;
 }
 
@@ -66,7 +67,7 @@ static struct json_object *as_json(struct hba_controller *c)
 
 /* ---- text ------------------------------------------------------------------------------------------------------------ */
 
-static void print_unit(const struct hba_lun_info *info)
+static void print_unit(const struct hba_lun_info *info, bool verbose)
 {
 	char text[LUN_TEXT], size[16] = "no medium";
 
@@ -80,6 +81,8 @@ static void print_unit(const struct hba_lun_info *info)
 	printf("%s\n", info->read_only ? ", read-only" : "");
 	if (info->serial[0] || info->id[0])
 		printf("             serial %s  id %s\n", info->serial[0] ? info->serial : "-", info->id[0] ? info->id : "-");
+	if (verbose)
+		printf("             generation %" PRIu32 " of what is there: each change of medium counts\n", info->generation);
 }
 
 /* Most who scan look for their disks: these come first. */
@@ -96,7 +99,7 @@ static void print_text(struct hba_controller *c, bool verbose)
 			cli_print_properties(c, info.target, "    ");
 		}
 		target = info.target;
-		print_unit(&info);
+		print_unit(&info, verbose);
 	}
 	if (target == HBA_NO_TARGET)
 		puts("  no targets");

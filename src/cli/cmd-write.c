@@ -99,7 +99,7 @@ static int send_next(struct job *j, struct cli_slot *slot)
 /* What was accepted is flushed even if the rest failed, of which one line has been said already. */
 static int flush(struct job *j, bool told)
 {
-	struct hba_disk_io io = { .lun = j->stream.lun, .op = HBA_DISK_FLUSH };
+	struct hba_disk_io io = { .lun = j->stream.lun, .op = HBA_DISK_FLUSH, .generation = j->stream.generation };
 	int r = hba_disk_do(&io);
 
 	return r < 0 && !told ? cli_disk_error(j->session, &io, "SYNCHRONIZE CACHE", r) : 0;
@@ -122,6 +122,7 @@ static int verify(struct job *j, const struct cli_slot *slot)
 				  .offset = offset,
 				  .length = length,
 				  .mode = HBA_DATA_CPU,
+				  .generation = j->stream.generation,
 				  .data = { .buffer = j->back } };
 	int r = hba_disk_do(&io);
 
@@ -255,7 +256,7 @@ static int set_up(const struct arguments *a, struct cli_session *s, struct job *
 	j->back = a->verify ? malloc(chunk) : NULL;
 	if (a->verify && !j->back)
 		return cli_fail("no memory for a buffer of %ju bytes", (uintmax_t)chunk);
-	return cli_stream_begin(&j->stream, s, lun, chunk);
+	return cli_stream_begin(&j->stream, s, lun, &j->info, chunk);
 }
 
 static int write_unit(void *arguments, struct cli_session *s)

@@ -17,9 +17,10 @@
 
 enum { PAGE = 4096 };
 
-int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, size_t chunk)
+int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, const struct hba_lun_info *info,
+		     size_t chunk)
 {
-	*st = (struct cli_stream) { .session = s, .lun = lun, .chunk = chunk };
+	*st = (struct cli_stream) { .session = s, .lun = lun, .chunk = chunk, .generation = info->generation };
 	st->memory = aligned_alloc(PAGE, round_up(chunk * CLI_STREAM_DEPTH, PAGE));
 	if (!st->memory)
 		return cli_fail("no memory for %d buffers of %zu bytes", CLI_STREAM_DEPTH, chunk);
@@ -72,6 +73,7 @@ int cli_stream_send(struct cli_stream *st, struct cli_slot *slot, enum hba_disk_
 		.offset = offset,
 		.length = length,
 		.mode = HBA_DATA_CPU,
+		.generation = st->generation,
 		.data = { .buffer = slot->data },
 		.done = slot_done,
 	};
@@ -105,10 +107,25 @@ bool cli_stream_is_empty(const struct cli_stream *st)
 	return st->head == st->tail;
 }
 
+int cli_other_disk(const struct cli_session *s, const struct hba_lun *lun, const char *what)
+{
+	struct hba_lun_info info;
+	char unit[CLI_UNIT_NAME];
+
+	hba_lun_get_info(lun, &info);
+	cli_unit_name(&info, unit);
+	return cli_fail("%s: %s: the medium of unit %s was changed, and another disk is there now; begin again", s->uri, what,
+			unit);
+}
+
 int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what, int error)
 {
 	char words[CLI_WORDS];
 
+	if (error == -ESTALE) {
+		snprintf(words, sizeof(words), "%s of %ju bytes at offset %ju", what, (uintmax_t)io->length, (uintmax_t)io->offset);
+		return cli_other_disk(s, io->lun, words);
+	}
 	if (io->result.outcome == HBA_CHECK_CONDITION)
 		cli_sense_words(io->result.sense, io->result.sense_len, words);
 	else if (io->result.outcome && io->result.outcome != HBA_GOOD)

@@ -115,7 +115,8 @@ class Commands(unittest.TestCase):
         self.assertEqual([u['lun'] for u in luns], [0, 1])
         for u in luns:
             self.assertEqual((u['type'], u['block_size'] * u['blocks']), ('disk', 64 * MIB))
-            self.assertEqual(set(u), {'lun', 'type', 'vendor', 'product', 'revision', 'serial', 'id', 'block_size', 'blocks'})
+            self.assertEqual(set(u), {'lun', 'type', 'vendor', 'product', 'revision', 'serial', 'id', 'block_size', 'blocks', 'generation'})
+            self.assertGreater(u['generation'], 0)
         self.assertNotEqual(luns[0]['id'], luns[1]['id'])
 
     def test_scan_text(self):
@@ -127,6 +128,8 @@ class Commands(unittest.TestCase):
         # The disks come first, and times only when asked for.
         self.assertLess(text.index('  lun 1 '), text.index('Product Name'))
         self.assertNotIn('map_hba_data', text)
+        self.assertEqual(run('scan', RAM, '-v').stdout.count(b' generation 1 '), 2)
+        self.assertNotIn('generation', text)
         self.assertRegex(run('scan', RAM, '-v').stdout.decode(), r'\n  map_hba_data +[\d.]+ [nmu]?s\n')
 
     def test_info(self):

@@ -5,13 +5,23 @@
  *	sick:hang    they never end; an abort works            sick:late     they take 300 ms
  *	sick:busy    every other one ends in BUSY               sick:break    each is completed twice
  *	sick:bad     they end in MEDIUM ERROR                   sick:start    INQUIRY never ends, either
+ *	sick:swap    before the third READ or WRITE (10) the medium is changed
  */
 #include "../../examples/ram-disk.h"
 
 #include <string.h>
 
 enum { INITIATOR = 7, LAST_TARGET = 0, TASKS = 32, DISK_BYTES = 1 << 20, LATE_MS = 300, NS_PER_MS = 1000000 };
-enum { READ_10_OP = 0x28, INQUIRY_OP = 0x12, MEDIUM_ERROR_KEY = 3, READ_ERROR_ASC = 0x11 };
+enum {
+	READ_10_OP = 0x28,
+	WRITE_10_OP = 0x2a,
+	SWAP_AT = 3,
+	INQUIRY_OP = 0x12,
+	MEDIUM_ERROR_KEY = 3,
+	READ_ERROR_ASC = 0x11,
+	UNIT_ATTENTION_KEY = 6,
+	CHANGED_ASC = 0x28
+};
 
 struct sick {
 	struct ram_disk disk;
@@ -55,6 +65,14 @@ static void hold(struct hba_queue *q, struct sick *s, struct hba_task *t, unsign
 		hba_poll_within(q, ms);
 }
 
+static void refuse(struct hba_task *t, uint8_t key, uint8_t asc)
+{
+	uint8_t sense[RAM_DISK_SENSE_BYTES];
+
+	hba_sense(sense, key, asc, 0);
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+}
+
 static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, const char *how)
 {
 	if (!strcmp(how, "hang")) {
@@ -64,11 +82,7 @@ static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, 
 	} else if (!strcmp(how, "busy") && s->reads++ % 2 == 0) {
 		hba_complete_failed(t, HBA_BUSY, HBA_SENT_YES);
 	} else if (!strcmp(how, "bad")) {
-		uint8_t sense[18];
-
-		hba_sense(sense, MEDIUM_ERROR_KEY, READ_ERROR_ASC, 0);
-		hba_complete(t,
-			     &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+		refuse(t, MEDIUM_ERROR_KEY, READ_ERROR_ASC);
 	} else {
 		answer(s, t);
 		if (!strcmp(how, "break"))
@@ -83,6 +97,8 @@ static void sick_process_task(struct hba_queue *q, struct hba_task *t)
 
 	if (t->cdb[0] == INQUIRY_OP && !strcmp(hba_uri_path(c), "start"))
 		hold(q, s, t, 0);
+	else if (!strcmp(hba_uri_path(c), "swap") && (t->cdb[0] == READ_10_OP || t->cdb[0] == WRITE_10_OP) && ++s->reads == SWAP_AT)
+		refuse(t, UNIT_ATTENTION_KEY, CHANGED_ASC);
 	else if (t->cdb[0] == READ_10_OP)
 		read_badly(q, s, t, hba_uri_path(c));
 	else

@@ -54,6 +54,18 @@ expect_failure 1 "$hbakit" cdb --plugin "$plugin" sick:hang --timeout 0.5 --verb
 says '^hbakit: sick:hang: READ\(10\) of 0:0, block 7 \(unique id [0-9]+\) did not come back within 500 ms; abort task is next, and has 10 s$'
 says '^hbakit: sick:hang: abort task: READ\(10\) of 0:0, block 7 came back after [0-9]+ ms; recovery took [0-9]+ ms$'
 
+# A medium that is changed under a command ends it: one copy is never of two disks.
+head -c 1048576 /dev/zero >"$tmp/zeros"
+expect_failure 1 "$hbakit" read --plugin "$plugin" sick:swap -o "$tmp/mixed"
+says '^hbakit: sick:swap: READ of [0-9]+ bytes at offset [0-9]+: the medium of unit 0:0 was changed, and another disk is there now; begin again$'
+[ ! -e "$tmp/mixed" ] || fail "a copy of two disks is kept"
+expect_failure 1 "$hbakit" write --plugin "$plugin" sick:swap -i "$tmp/zeros"
+says '^hbakit: sick:swap: WRITE of [0-9]+ bytes at offset [0-9]+: the medium of unit 0:0 was changed, and another disk'
+expect_failure 1 "$hbakit" write --plugin "$plugin" sick:swap -i "$tmp/zeros" --verify
+says '^hbakit: sick:swap: (WRITE|READ for --verify) of [0-9]+ bytes at offset [0-9]+: the medium of unit 0:0 was changed, and another'
+expect_failure 1 "$hbakit" bench --plugin "$plugin" sick:swap --verify --rw randrw --depth 4
+says '^hbakit: sick:swap: bench: the medium of unit 0:0 was changed, and another disk is there now; begin again$'
+
 # What hangs is told while it does, with --verbose or without; at a start, too.
 expect_failure 1 "$hbakit" cdb --plugin "$plugin" sick:hang --timeout 6 --in 512 28 00 00 00 00 07 00 00 01 00
 says '^hbakit: sick:hang: READ\(10\) of 0:0, block 7 has been with the driver for [0-9.]+ s; abort task at 6 s$'
