@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd-read.c: `hbakit read URI`: from a unit to a file or a pipe, 32 requests ahead of the writer. */
 #include "cli/cli.h"
+#include "cli/rescue.h"
 
 #include "base/base.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_OFFSET = 0x100, KEY_LENGTH };
+enum { KEY_OFFSET = 0x100, KEY_LENGTH, KEY_SKIP_BAD };
 
 struct arguments {
 	struct cli_common common;
 	bool has_length;
 	uint64_t offset, length;
 	const char *output;
+	bool skip_bad;
+	const char *map; /* NULL: beside the output */
 };
 
 static error_t take(struct cli_common *common, int key, char *arg)
@@ -29,6 +34,10 @@ static error_t take(struct cli_common *common, int key, char *arg)
 		return cli_take_size("--length", arg, &a->length);
 	case 'o':
 		a->output = arg;
+		return 0;
+	case KEY_SKIP_BAD:
+		a->skip_bad = true;
+		a->map = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -168,6 +177,13 @@ static int take_range(const struct arguments *a, const struct hba_lun_info *info
 	return 0;
 }
 
+static int rescue(const struct arguments *a, const struct job *j, struct hba_lun *lun, const struct hba_lun_info *info)
+{
+	struct rescue_plan plan = { .output = a->output, .map = a->map, .begin = j->begin, .end = j->end, .json = a->common.json };
+
+	return rescue_unit(&plan, j->session, lun, info);
+}
+
 static int read_unit(void *arguments, struct cli_session *s)
 {
 	const struct arguments *a = arguments;
@@ -178,6 +194,8 @@ static int read_unit(void *arguments, struct cli_session *s)
 
 	if (r == 0)
 		r = take_range(a, &info, &j);
+	if (r == 0 && a->skip_bad)
+		return rescue(a, &j, lun, &info);
 	if (r == 0)
 		r = cli_stream_begin(&j.stream, s, lun, &info, cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
 	if (r)
@@ -191,8 +209,27 @@ static const struct argp_option options[] = {
 	{ "offset", KEY_OFFSET, "N", 0, "Begin at byte N (default: 0)", 0 },
 	{ "length", KEY_LENGTH, "N", 0, "Read N bytes (default: to the end)", 0 },
 	{ "output", 'o', "FILE", 0, "Write to FILE (default, and -: standard output)", 0 },
+	{ "skip-bad", KEY_SKIP_BAD, "FILE.map", OPTION_ARG_OPTIONAL,
+	  "Go on behind bad blocks, and keep a map of them as GNU ddrescue does (default: the output's name and .map); go on where a map stopped",
+	  0 },
 	{ 0 },
 };
+
+static bool is_same(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+
+	if (strcmp(a, b) == 0)
+		return true;
+	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+static int check_map(const struct arguments *a)
+{
+	if (!*a->map || is_same(a->map, a->output))
+		return cli_usage("--skip-bad=%s: the map needs a file of its own", a->map);
+	return cli_refuse_behind(a->map, a->common.uri, "map");
+}
 
 static int check(const struct arguments *a)
 {
@@ -202,7 +239,8 @@ static int check(const struct arguments *a)
 		return cli_usage("--length 0: that is nothing to read; without --length it goes to the end");
 	if (a->common.json && standard)
 		return cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
-
+	if (a->skip_bad && standard)
+		return cli_usage("--skip-bad leaves holes, and goes on later: add -o FILE");
 	if (standard && isatty(STDOUT_FILENO))
 		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
 	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri, "output");
@@ -211,10 +249,18 @@ static int check(const struct arguments *a)
 static int run_read(int argc, char **argv)
 {
 	struct arguments a = { .common = { .read_only = true } };
+	autofree char *map = NULL;
 	int r = cli_parse(&cmd_read, argc, argv, &a.common);
 
 	if (r == 0)
 		r = check(&a);
+	if (r == 0 && a.skip_bad && !a.map) {
+		if (asprintf(&map, "%s.map", a.output) < 0)
+			return cli_fail("no memory for the map's name");
+		a.map = map;
+	}
+	if (r == 0 && a.skip_bad)
+		r = check_map(&a);
 	return r ? r : cli_with_controller(&a.common, read_unit, &a);
 }
 
