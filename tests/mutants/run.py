@@ -23,7 +23,7 @@ TABLE = "docs/from-driverkit.md"
 FIELDS = ("mutant", "row", "file", "old", "new", "test")
 NOT_OURS = {".git", "run", "__pycache__"}
 MOST_JOBS = 2
-BUILD_S, TEST_S = 600, 120
+BUILD_S, TEST_S, GRACE_S = 600, 120, 10
 
 Mutant = collections.namedtuple("Mutant", FIELDS)
 Outcome = collections.namedtuple("Outcome", "mutant caught what seconds")
@@ -122,12 +122,18 @@ def sync(root, copy):
 
 
 def call(command, cwd, seconds):
-  try:
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          timeout=seconds, check=False)
-    return done.returncode, done.stdout
-  except subprocess.TimeoutExpired as e:
-    return None, (e.stdout or b"").decode(errors="replace")
+  """One that has to be ended is asked first: meson then ends its test, which would otherwise take a processor for ever."""
+  with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+    try:
+      said = child.communicate(timeout=seconds)[0]
+      return child.returncode, said
+    except subprocess.TimeoutExpired:
+      child.terminate()
+    try:
+      return None, child.communicate(timeout=GRACE_S)[0]
+    except subprocess.TimeoutExpired:
+      child.kill()
+      return None, child.communicate()[0]
 
 
 class Workshop:
