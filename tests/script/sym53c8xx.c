@@ -137,6 +137,8 @@ static void has_command(struct chip *h)
 		h->answer = (struct rig_answer) { .data = h->failed.sense, .length = h->failed.sense_len };
 	else
 		h->answer = rig_execute(h->rig, h->cdb, NULL, RIG_DATA);
+	if (h->answer.sense_len)
+		h->failed = h->answer;
 	if (h->cdb[0] == INQUIRY && h->claims && h->answer.length > 7)
 		h->rig->data[7] |= WIDE_AND_SYNCHRONOUS;
 }
@@ -709,6 +711,29 @@ static void transfer_is_as_agreed(void **state)
 	assert_int_equal(negotiated(BYTES(1, 2, 3, 1), BYTES(1, 3, 1, 25, 0)), SLOW | WIDE);
 }
 
+/* The chip does not fetch it: REQUEST SENSE does, before the command ends. */
+static void sense_is_fetched_by_a_command(void **state)
+{
+	enum { REZERO_UNIT = 0x01, KEY = 2, ILLEGAL_REQUEST = 5 }; /* a command that the disk does not know */
+	struct chip *h = chip_new();
+	struct hba_lun *lun = up(h);
+	struct test_io io = { .put = true };
+	struct hba_task *t;
+
+	(void)state;
+	assert_false(hba_controller_report(h->rig->c)->performs_autosense);
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->cdb[0] = REZERO_UNIT;
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	rig_ends(h->rig, &io, 1, HBA_CHECK_CONDITION);
+	assert_int_equal(io.last.sense_len, RIG_SENSE);
+	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
+	assert_int_equal(h->cdb[0], REQUEST_SENSE);
+	rig_works(h->rig, lun, &io);
+	end(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -720,6 +745,7 @@ int main(void)
 		cmocka_unit_test(a_chip_that_lies_is_not_believed),
 		cmocka_unit_test(a_stranger_is_sent_away),
 		cmocka_unit_test(transfer_is_as_agreed),
+		cmocka_unit_test(sense_is_fetched_by_a_command),
 	};
 
 	cmocka_set_test_filter(getenv("HBAKIT_TEST"));
