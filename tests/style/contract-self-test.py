@@ -41,6 +41,16 @@ PLANTS = (
   ("another number", "contract-table", NAMES, r"(task status: BUSY) = 8", r"\1 = 9", "HBA_BUSY is not 0x209"),
   ("another number of ours", "contract-table", "include/hbakit/scsi.h", "HBA_ORDERED = 1", "HBA_ORDERED = 3", "HBA_ORDERED is not 0x1"),
   ("a number that nobody listed", "contract-table", NAMES, r"(power: pause) = \w+", r"\1", "power: pause is shown by its number"),
+  ("a driver that does it no more", "contract-table", "src/drivers/mptsas.c", r"\bhba_bus_reset_seen\(c\);", "", "bus-reset message is exercised by 'sym', not 'mpt sym'"),
+  ("another answer of a driver", "contract-table", "src/drivers/sym53c8xx.c", "performs_autosense = false", "performs_autosense = true", "is exercised by 'yes: all'"),
+  ("a chip that does not do it", "contract-table", TABLE, r"\| sym \|", "| all |", "is exercised by 'sym', not 'all'"),
+  ("a row of soft alone that is not listed", "contract-table", TABLE, r"(\n\| )SetPowerState\(flags\); ", r"\1", "SetPowerState(flags) is exercised by no chip (soft), and not listed"),
+  ("a row that is listed and has a chip", "contract-table", TABLE, r"(\n\| )SetPowerState\(flags\); ", r"\1UserStartController; SetPowerState(flags); ", "UserStartController is listed as 'soft', but the column has 'all'"),
+  ("a listed row without a reason", "contract-table", TABLE, r"(\| kIOHierarchicalLogicalUnitSupportKey \| soft \|).*", r"\1  |", "or there is no reason"),
+  ("a row on a chip that does not have it", "contract-table", TABLE, r"(\n\| port offline \|) mpt", r"\1 meg", "port offline is not exercised by meg"),
+  ("a row on a chip that there is not", "contract-table", TABLE, r"(\n\| port offline \|) mpt", r"\1 esp", "names the chip esp, which is none"),
+  ("a row on a chip without a mutant", "contract-table", "tests/mutants/mutants.txt", r"(mutant chip-port-offline\nrow    ).*", r"\g<1>9.14", "port offline has no mutant"),
+  ("a row on a chip with a test that does not exist", "contract-table", TABLE, r"(\| port offline \| mpt \| `[^:`]*:)", r"\1planted_", "which does not exist"),
   ("an old second half", "contract-table", TABLE, r"\| `hba_error` \| - \|\n", "", "second half is old"),
 )
 
