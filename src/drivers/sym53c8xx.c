@@ -1366,7 +1366,9 @@ static void sym_stop(struct hba_controller *c)
 {
 	struct sym *p = hba_controller_priv(c);
 
-	mask(p, false); /* all is dropped if the BAR was never mapped */
+	if (!hba_bar_is_mapped(&p->bar))
+		return;
+	mask(p, false);
 	if (p->n_out)
 		(void)reset_bus(c, p); /* no target is to move data any more */
 	soft_reset(p);

@@ -66,6 +66,7 @@ struct ways {
 	bool completes_by_read; /* whether there are completions is read from a register, and QEMU has to answer */
 	bool aborts_later;      /* an abort waits for the block layer, and the machine goes on meanwhile */
 	bool tells_of_disks;    /* by events, when they come and go; else a rescan finds them */
+	bool loses_attentions;  /* without autosense QEMU clears the 28/00 of a new medium as it reports the 3A/00 before it */
 	bool forgets_unplugged; /* a command of a disk that is pulled out never ends: its time does it, and a reset */
 };
 
@@ -77,7 +78,7 @@ static const struct ways *ways(void)
 		{ .model = "pvscsi", .tells_of_disks = true },
 		{ .model = "virtio-scsi", .arms_in_memory = true, .aborts_later = true, .tells_of_disks = true },
 		{ .model = "mptsas1068", .completes_by_read = true, .aborts_later = true },
-		{ .model = "lsi53c895a", .completes_by_read = true, .forgets_unplugged = true },
+		{ .model = "lsi53c895a", .completes_by_read = true, .loses_attentions = true, .forgets_unplugged = true },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -842,10 +843,13 @@ static void another_disk_in_its_place(void **state)
 /* Another image of the same size in the same drive: nothing but 28/00 tells them apart. */
 static void another_medium_in_the_drive(void **state)
 {
-	struct machine *m = machine_up("drive=%1$s/a.img");
+	struct machine *m;
 	struct hba_lun *lun;
 
 	(void)state;
+	if (ways()->loses_attentions)
+		skip();
+	m = machine_up("drive=%1$s/a.img");
 	forget_events(m);
 	add_image(m, "b.img");
 	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\",\"drive\":\"n\",\"bus\":\"h0.0\","

@@ -642,32 +642,67 @@ static void a_chip_that_lies_is_not_believed(void **state)
 
 		io = (struct test_io) { 0 };
 		GOES(h, short_read);
-		*(lie ? &h->dsps_lie : &h->dbc_lie) = lie ? 0x12345678 : 513;
+		*(lie ? &h->dsps_lie : &h->dbc_lie) = lie ? 0x12345610 : 513;
 		rig_read(lun, &io, data, 1);
 		rig_send(h->rig);
 		h->dbc_lie = h->dsps_lie = 0;
 		rig_ends(h->rig, &io, 1, HBA_NOT_DELIVERED);
-		rig_told(h->rig, lie ? "not of the program (12345678)" : "byte count cannot be (00000201)");
+		rig_told(h->rig, lie ? "not of the program (12345610)" : "byte count cannot be (00000201)");
 		assert_int_equal(h->bus_resets, BUS_RESETS_OF_START + 1);
 		rig_works(h->rig, lun, &io);
 		end(h);
 	}
 }
 
+/* No such tag; the tag of a command that another target has. */
 static void a_stranger_is_sent_away(void **state)
 {
 	static const struct step wrong_tag[] = { OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT), BACK(0x3e) };
+	static const struct step wrong_target[] = { OUT,
+						    CDB,
+						    MESSAGE(SYM_MSG_DISCONNECT),
+						    { FREE, { 0 }, 0 },
+						    { RESELECT, { SYM_SSID_VAL | 1 }, 0 },
+						    { SYM_MESSAGE_IN, { SYM_MSG_IDENTIFY, SYM_MSG_SIMPLE_TAG, TAG }, 3 } };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct chip *h = chip_new();
+		struct hba_lun *lun = up(h);
+		struct test_io io = { 0 };
+
+		if (i)
+			GOES(h, wrong_target);
+		else
+			GOES(h, wrong_tag);
+		rig_ready(lun, &io);
+		rig_send(h->rig);
+		assert_int_equal(h->aborts, 1);
+		rig_told(h->rig, i ? "target 1 came back for a command" : "does not have (IDENTIFY 80h, tag 62)");
+		assert_int_equal(io.done, 0);
+		end(h);
+	}
+}
+
+static void a_reset_by_somebody_else_is_told(void **state)
+{
+	static const struct step reset[] = { OUT, CDB, { FAULT, { SYM_SIST0_RST }, 0 } };
 	struct chip *h = chip_new();
 	struct hba_lun *lun = up(h);
 	struct test_io io = { 0 };
+	struct hba_event e = { 0 };
+	bool told = false;
 
 	(void)state;
-	GOES(h, wrong_tag);
+	GOES(h, reset);
 	rig_ready(lun, &io);
-	rig_send(h->rig);
-	assert_int_equal(h->aborts, 1);
-	rig_told(h->rig, "came back for a command that it does not have (IDENTIFY 80h, tag 62)");
-	assert_int_equal(io.done, 0);
+	rig_ends(h->rig, &io, 1, HBA_NOT_DELIVERED);
+	rig_works(h->rig, lun, &io);
+	while (!told && hba_event_next(h->rig->c, &e))
+		told = e.kind == HBA_EVENT_BUS_RESET;
+	assert_true(told);
+	/* The driver itself has made no other. */
+	assert_int_equal(h->bus_resets, BUS_RESETS_OF_START);
 	end(h);
 }
 
@@ -709,6 +744,9 @@ static void transfer_is_as_agreed(void **state)
 	assert_int_equal(negotiated(BYTES(1, 2, 3, 0), BYTES(1, 3, 1, 50, 8)), SLOW | SCF_1 | 4 << SYM_SXFER_TP_SHIFT | 8);
 	assert_int_equal(negotiated(BYTES(SYM_MSG_REJECT), BYTES(SYM_MSG_REJECT)), SLOW);
 	assert_int_equal(negotiated(BYTES(1, 2, 3, 1), BYTES(1, 3, 1, 25, 0)), SLOW | WIDE);
+	/* More than was asked for. */
+	assert_int_equal(negotiated(BYTES(1, 2, 3, 2), BYTES(1, 3, 1, 25, 32)), SLOW);
+	assert_int_equal(negotiated(BYTES(1, 2, 3, 0), BYTES(1, 3, 1, 12, 8)), SLOW);
 }
 
 /* The chip does not fetch it: REQUEST SENSE does, before the command ends. */
@@ -744,6 +782,7 @@ int main(void)
 		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),
 		cmocka_unit_test(a_chip_that_lies_is_not_believed),
 		cmocka_unit_test(a_stranger_is_sent_away),
+		cmocka_unit_test(a_reset_by_somebody_else_is_told),
 		cmocka_unit_test(transfer_is_as_agreed),
 		cmocka_unit_test(sense_is_fetched_by_a_command),
 	};
