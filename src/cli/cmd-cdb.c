@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_IN = 0x100, KEY_OUT, MAX_WORDS = HBA_MAX_CDB * 2, MAX_DATA = 16 << 20, KEY_COLUMN = -8 };
+enum { KEY_IN = 0x100, KEY_OUT, KEY_THEN, KEY_KEEP_GOING, MAX_WORDS = HBA_MAX_CDB * 2, MAX_DATA = 16 << 20, KEY_COLUMN = -8 };
 
-struct arguments {
-	struct cli_common common;
+/** struct one - One command. */
+struct one {
 	uint64_t in;
 	const char *out;
 	char *words[MAX_WORDS];
@@ -19,7 +19,14 @@ struct arguments {
 	struct cli_exchange exchange; /* filled from the words, later with the answer */
 };
 
-static error_t take_in(struct arguments *a, const char *arg)
+struct arguments {
+	struct cli_common common;
+	bool keep_going;
+	struct one *all;
+	size_t n, at; /* `at`: the one that is parsed */
+};
+
+static error_t take_in(struct one *a, const char *arg)
 {
 	error_t r = cli_take_size("--in", arg, &a->in);
 
@@ -31,12 +38,14 @@ static error_t take_in(struct arguments *a, const char *arg)
 
 static error_t take_word(struct arguments *a, char *arg)
 {
+	struct one *one = &a->all[a->at];
+
 	if (!a->common.uri) {
 		a->common.uri = arg;
 		return 0;
 	}
-	if (a->n_words < MAX_WORDS) {
-		a->words[a->n_words++] = arg;
+	if (one->n_words < MAX_WORDS) {
+		one->words[one->n_words++] = arg;
 		return 0;
 	}
 	cli_usage("%s: the CDB is longer than %d bytes, the longest there is here", arg, HBA_MAX_CDB);
@@ -45,11 +54,15 @@ static error_t take_word(struct arguments *a, char *arg)
 
 static error_t check(const struct arguments *a)
 {
+	const struct one *one = &a->all[a->at];
+
 	if (!a->common.uri)
 		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img --in 36 12 00 00 00 24 00'");
-	else if (a->n_words == 0)
+	else if (one->n_words == 0 && a->n > 1)
+		cli_usage("--then stands between two commands; one of them has no bytes");
+	else if (one->n_words == 0)
 		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s --in 36 12 00 00 00 24 00'", a->common.uri);
-	else if (a->in && a->out)
+	else if (one->in && one->out)
 		cli_usage("--in and --out: a command moves data one way; give one of them");
 	else
 		return 0;
@@ -62,9 +75,12 @@ static error_t take(struct cli_common *common, int key, char *arg)
 
 	switch (key) {
 	case KEY_IN:
-		return take_in(a, arg);
+		return take_in(&a->all[a->at], arg);
 	case KEY_OUT:
-		a->out = arg;
+		a->all[a->at].out = arg;
+		return 0;
+	case KEY_KEEP_GOING:
+		a->keep_going = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		return take_word(a, arg);
@@ -77,7 +93,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
-static int load(struct cli_session *s, const struct arguments *a, struct cli_exchange *x)
+static int load(struct cli_session *s, const struct one *a, struct cli_exchange *x)
 {
 	struct cli_file f;
 	ssize_t got;
@@ -98,7 +114,7 @@ static int load(struct cli_session *s, const struct arguments *a, struct cli_exc
 	return r;
 }
 
-static int prepare_data(struct cli_session *s, const struct arguments *a, struct cli_exchange *x)
+static int prepare_data(struct cli_session *s, const struct one *a, struct cli_exchange *x)
 {
 	if (a->out) {
 		x->direction = HBA_TO_TARGET;
@@ -119,7 +135,7 @@ static bool is_good(const struct cli_exchange *x)
 	return x->outcome == HBA_GOOD || x->outcome == HBA_CONDITION_MET;
 }
 
-static int print_json(const struct cli_exchange *x, const char *name, const char *status)
+static struct json_object *exchange_json(const struct cli_exchange *x, const char *name, const char *status)
 {
 	struct json_object *o = json_object_new_object();
 	bool answered = hba_response(x->outcome) == HBA_TASK_COMPLETE;
@@ -133,7 +149,7 @@ static int print_json(const struct cli_exchange *x, const char *name, const char
 	json_object_object_add(o, "sense", x->sense_len ? cli_sense_json(x->sense, x->sense_len) : NULL);
 	if (x->direction == HBA_FROM_TARGET)
 		cli_json_hex(o, "data", x->data, x->bytes);
-	return cli_json_print(o);
+	return o;
 }
 
 static int print_text(const struct cli_exchange *x, const char *name, const char *status, const char *sense)
@@ -151,7 +167,7 @@ static int print_text(const struct cli_exchange *x, const char *name, const char
 	return cli_finish_output();
 }
 
-static int show(const struct arguments *a, const struct cli_exchange *x)
+static int show(const struct arguments *a, const struct cli_exchange *x, struct json_object **ret_json)
 {
 	char name[CLI_WORDS], status[CLI_WORDS], sense[CLI_WORDS] = "";
 	int r;
@@ -160,50 +176,109 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 	cli_outcome_name(x->outcome, status);
 	if (x->sense_len || x->outcome == HBA_CHECK_CONDITION)
 		cli_sense_words(x->sense, x->sense_len, sense);
-	r = a->common.json ? print_json(x, name, status) : print_text(x, name, status, sense);
+	if (a->common.json)
+		*ret_json = exchange_json(x, name, status);
+	r = a->common.json ? 0 : print_text(x, name, status, sense);
 	if (r || is_good(x))
 		return r;
 	return cli_fail("%s: %s: %s%s%s", a->common.uri, name, status, sense[0] ? ": " : "", sense);
 }
 
+static int send_one(const struct arguments *a, struct cli_session *s, struct hba_lun *lun, struct one *one,
+		    struct json_object **ret_json)
+{
+	int r = prepare_data(s, one, &one->exchange);
+
+	if (r == 0)
+		r = cli_exchange(s, lun, &one->exchange);
+	return r ? r : show(a, &one->exchange, ret_json);
+}
+
+/* One command is one object; several are a list, of those that were sent. */
+static int print_json(const struct arguments *a, struct json_object **each)
+{
+	struct json_object *o = a->n > 1 ? json_object_new_object() : each[0], *list = json_object_new_array();
+
+	for (size_t i = 0; a->n > 1 && i < a->n; i++)
+		if (each[i])
+			json_object_array_add(list, each[i]);
+	if (a->n > 1)
+		json_object_object_add(o, "commands", list);
+	else
+		json_object_put(list);
+	return o ? cli_json_print(o) : 0;
+}
+
 static int send(void *arguments, struct cli_session *s)
 {
 	struct arguments *a = arguments;
-	struct cli_exchange *x = &a->exchange;
+	autofree struct json_object **each = calloc(a->n, sizeof(struct json_object *));
 	struct hba_lun_info info;
 	struct hba_lun *lun;
-	int r = cli_find_unit(s, &a->common.where, &lun, &info);
+	int failed = 0, r = each ? cli_find_unit(s, &a->common.where, &lun, &info) : cli_fail("no memory for %zu answers", a->n);
 
-	if (r == 0)
-		r = prepare_data(s, a, x);
-	if (r == 0)
-		r = cli_exchange(s, lun, x);
-	return r ? r : show(a, x);
+	if (r)
+		return r;
+	for (size_t i = 0; i < a->n && (!failed || a->keep_going) && !s->signal && !s->over; i++) {
+		r = send_one(a, s, lun, &a->all[i], &each[i]);
+		failed = failed ? failed : r;
+	}
+	r = a->common.json ? print_json(a, each) : 0;
+	return failed ? failed : r;
 }
 
 static const struct argp_option options[] = {
 	{ "in", KEY_IN, "N", 0, "The command reads up to N bytes", 0 },
 	{ "out", KEY_OUT, "FILE", 0, "The command writes the bytes of FILE (-: standard input)", 0 },
+	{ "then", KEY_THEN, NULL, 0, "Another command follows, with --in or --out of its own", 0 },
+	{ "keep-going", KEY_KEEP_GOING, NULL, 0, "Send those after one that failed, too", 0 },
 	{ 0 },
 };
 
+/* Each part of the command line between two --then is parsed by itself; what belongs to no single command may stand in any of them. */
+static int parse_all(struct arguments *a, int argc, char **argv)
+{
+	int r = 0, begin = 0;
+
+	for (int i = 1; r == 0 && i <= argc; i++) {
+		if (i < argc && strcmp(argv[i], "--then"))
+			continue;
+		argv[begin] = argv[0];
+		r = cli_parse(&cmd_cdb, i - begin, argv + begin, &a->common);
+		if (r == 0)
+			r = cli_parse_cdb(a->all[a->at].words, a->all[a->at].n_words, a->all[a->at].exchange.cdb,
+					  &a->all[a->at].exchange.cdb_len);
+		a->at++;
+		begin = i;
+	}
+	return r;
+}
+
 static int run_cdb(int argc, char **argv)
 {
-	struct arguments a = { .exchange = { .direction = HBA_NO_DATA } };
-	int r = cli_parse(&cmd_cdb, argc, argv, &a.common);
+	struct arguments a = { .n = 1 };
+	int r;
 
-	if (r == 0)
-		r = cli_parse_cdb(a.words, a.n_words, a.exchange.cdb, &a.exchange.cdb_len);
+	for (int i = 1; i < argc; i++)
+		a.n += strcmp(argv[i], "--then") == 0;
+	a.all = calloc(a.n, sizeof(*a.all));
+	if (!a.all)
+		return cli_fail("no memory for %zu commands", a.n);
+	for (size_t i = 0; i < a.n; i++)
+		a.all[i].exchange.direction = HBA_NO_DATA;
+	r = parse_all(&a, argc, argv);
 	if (r == 0)
 		r = cli_with_controller(&a.common, send, &a);
-	free(a.exchange.data);
+	for (size_t i = 0; i < a.n; i++)
+		free(a.all[i].exchange.data);
+	free(a.all);
 	return r;
 }
 
 const struct cli_command cmd_cdb = {
 	.name = "cdb",
 	.summary = "send any SCSI command",
-	.arguments = "URI HEX...",
+	.arguments = "URI HEX... [--then HEX...]...",
 	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,

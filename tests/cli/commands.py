@@ -157,6 +157,21 @@ class Commands(unittest.TestCase):
         text = run('cdb', RAM, '--in', '36', '120001002400', status=1).stdout
         self.assertIn(b'byte 2', text)
 
+    def test_several_cdbs(self):
+        disk, data = self.make('disk.img', bytes(MIB)), self.make('data', b'7' * 1024)
+        write, read = ['--out', data, '2a 00 00 00 00 03 00 00 02 00'], ['--in', '512', '28000000000400000100']
+        first, second = run_json('cdb', f'soft:{disk}', *write, '--then', *read)['commands']
+        self.assertEqual((first['command'], first['bytes'], second['data']), ('WRITE(10)', 1024, '37' * 512))
+        # In order, and options of all may stand anywhere.
+        text = run('cdb', RAM, '-l', '1', '000000000000', '--then', '--in', '36', '120000002400').stdout.decode()
+        self.assertLess(text.index('TEST UNIT READY'), text.index('INQUIRY'))
+        bad = ['cdb', RAM, 'ff0000000000', '--then', '000000000000']
+        r = run(*bad, status=1)
+        self.assertNotIn(b'TEST UNIT READY', r.stdout)
+        self.assertEqual(r.stderr.count(b'hbakit: '), 1)
+        self.assertIn(b'TEST UNIT READY', run(*bad, '--keep-going', status=1).stdout)
+        self.assertEqual([len(run_json(*bad, *more, status=1)['commands']) for more in ([], ['--keep-going'])], [1, 2])
+
     def test_cdb_writes_what_it_is_given(self):
         disk = self.make('disk.img', bytes(MIB))
         data = self.make('data', os.urandom(1024))

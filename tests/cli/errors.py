@@ -59,6 +59,11 @@ CASES = [
      'page 0 lists the pages there are'),
     # CDBs
     ('cdb soft:ram', USAGE, "which command? Give its bytes in hex, as in `hbakit cdb soft:ram --in 36 12 00 00 00 24 00'"),
+    ('cdb soft:ram --then 120000002400', USAGE, '--then stands between two commands; one of them has no bytes'),
+    ('cdb soft:ram 000000000000 --then', USAGE, '--then stands between two commands; one of them has no bytes'),
+    ('cdb soft:ram 000000000000 --then 12', USAGE, 'INQUIRY has a CDB of 6 bytes; 1 are given'),
+    ('cdb soft:ram --in 8 000000000000 --then --in 8 --out f 000000000000', USAGE,
+     '--in and --out: a command moves data one way; give one of them'),
     ('cdb soft:ram 12 0', USAGE, '0: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
     ('cdb soft:ram 120', USAGE, '120: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
     ('cdb soft:ram 12 00 0g 00 00 00', USAGE, '0g: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00'),
