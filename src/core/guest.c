@@ -119,7 +119,7 @@ void guests_arrive(struct hba_controller *c)
 		next = t->next;
 		if (t->state == TASK_RETURNED)
 			task_return(t);
-		else
+		else if (!medium_ends(t)) /* the disk may have changed since that thread looked */
 			task_dispatch(c, t);
 	}
 }

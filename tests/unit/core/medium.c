@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* medium.c: another disk, or perhaps another one: the unit is held and looked at, and what meant the one before does not reach it. */
+#include "core/medium.h"
 #include "rig.h"
 
 #include <errno.h>
 #include <hbakit/disk.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -736,6 +738,47 @@ static void what_is_held_ends(void **state)
 	}
 }
 
+static void *submit(void *arg)
+{
+	static struct test_io io;
+
+	assert_int_equal(hba_submit(arg, test_done, &io), 0);
+	return &io;
+}
+
+/* Another thread has read which disk is there, and submits after that has changed. */
+static void another_thread_comes_late(void **state)
+{
+	struct client c = { 0 };
+	struct test_io *late;
+	struct hba_task *t;
+	pthread_t thread;
+	void *io;
+	struct rig r;
+
+	(void)state;
+	init(&r);
+	up(&r);
+	t = test_get(unit(&r, 0));
+	test_fill_rw(t, true, 0, 1, c.buffer);
+	medium_name(t, 1, MEDIUM_THIS_ONE);
+	rig_say(&r, changed, 1);
+	write_to(&r, &c, 0, 1);
+	await(&r, &c);
+	assert_int_equal(generation(&r, 0), 2);
+	assert_int_equal(pthread_create(&thread, NULL, submit, t), 0);
+	assert_int_equal(pthread_join(thread, &io), 0);
+	test_turns(r.c, 3);
+	late = io;
+	assert_int_equal(late->done, 1);
+	assert_int_equal(late->last.outcome, HBA_CHECK_CONDITION);
+	assert_int_equal(late->last.sent, HBA_SENT_NO);
+	assert_int_equal(late->sense[12], MEDIUM);
+	assert_int_equal(rig_clients(&r), 1);
+	hba_task_put(t);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -756,6 +799,7 @@ int main(void)
 		cmocka_unit_test(a_blocked_target_waits_alone),
 		cmocka_unit_test(a_scan_does_not_hold_up_a_look),
 		cmocka_unit_test(what_is_held_ends),
+		cmocka_unit_test(another_thread_comes_late),
 	};
 
 	return cmocka_run_group_tests_name("core: medium", tests, NULL, NULL);
