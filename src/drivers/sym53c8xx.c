@@ -739,8 +739,11 @@ static void clear_fifos(const struct sym *p)
 	set8(p, SYM_STEST3, SYM_STEST3_TE | SYM_STEST3_CSF);
 }
 
+/* What the chip has said before is of a task that ends here: left unread, it would be taken for the next one's. */
 static void bus_is_quiet(struct hba_queue *q, struct sym *p, uint64_t now)
 {
+	(void)take_scsi_status(p);
+	(void)get8(p, SYM_DSTAT);
 	clear_fifos(p);
 	end_all(q, p);
 	forget_targets(p);
@@ -758,8 +761,6 @@ static void go_through_reset(struct hba_queue *q, struct sym *p)
 
 	if (p->quiet == SYM_RESETTING && now >= p->quiet_until) {
 		set8(p, SYM_SCNTL1, 0);
-		(void)take_scsi_status(p);
-		(void)get8(p, SYM_DSTAT);
 		bus_is_quiet(q, p, now);
 	}
 	if (p->quiet == SYM_SETTLING && now >= p->quiet_until) {

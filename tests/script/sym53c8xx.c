@@ -68,6 +68,7 @@ struct chip {
 	const struct step *plan; /* for the next command that brings a CDB with this first byte */
 	size_t n_plan;
 	uint32_t dbc_lie, dsps_lie; /* 0: none */
+	bool reset_at_end;          /* somebody else's, right after the program's next word */
 	/* Registers. */
 	uint8_t regs[SYM_BAR_BYTES], sfbr, sist0, sist1, dstat;
 	uint32_t dsa, dsp, dsps, dbc;
@@ -324,7 +325,9 @@ static void transfer_control(struct chip *h, uint32_t insn, uint32_t argument)
 		h->dsp = argument;
 	} else {
 		h->dsps = h->dsps_lie ? h->dsps_lie : argument;
-		stop(h, 0, 0, SYM_DSTAT_SIR);
+		stop(h, h->reset_at_end ? SYM_SIST0_RST : 0, 0, SYM_DSTAT_SIR);
+		h->connected = h->connected && !h->reset_at_end;
+		h->reset_at_end = false;
 	}
 }
 
@@ -628,6 +631,22 @@ static void accidents_end_in_a_reset_of_the_bus(void **state)
 	READ_GOES(HBA_NOT_DELIVERED, 0, OUT, CDB, { 4, { 0 }, 1 });
 }
 
+/* The program has said that the command is done, and before the driver looks, the bus is reset: none of it is for the next command. */
+static void a_reset_takes_the_programs_last_word(void **state)
+{
+	struct chip *h = chip_new();
+	struct hba_lun *lun = up(h);
+	struct test_io io = { 0 };
+
+	(void)state;
+	h->reset_at_end = true;
+	rig_ready(lun, &io);
+	rig_ends(h->rig, &io, 1, HBA_NOT_DELIVERED);
+	assert_int_equal(h->dstat, 0);
+	rig_works(h->rig, lun, &io);
+	end(h);
+}
+
 /* What the chip shows is held against what it was given. */
 static void a_chip_that_lies_is_not_believed(void **state)
 {
@@ -780,6 +799,7 @@ int main(void)
 		cmocka_unit_test(phases_that_end_early_leave_a_residual),
 		cmocka_unit_test(data_go_on_where_the_pointers_are),
 		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),
+		cmocka_unit_test(a_reset_takes_the_programs_last_word),
 		cmocka_unit_test(a_chip_that_lies_is_not_believed),
 		cmocka_unit_test(a_stranger_is_sent_away),
 		cmocka_unit_test(a_reset_by_somebody_else_is_told),
