@@ -233,11 +233,11 @@ static int leave_state(struct hba_controller *c, struct megasas *m, const struct
 
 /*
  * Ready: whatever was out is forgotten, and no memory is touched. All interrupts are kept back first: QEMU's model takes that for a
- * reset, and needs it, for a queue that an earlier driver has left makes it deaf to INIT.
+ * reset, and needs it, for a queue that an earlier driver has left makes it deaf to INIT. `resets`: how often the adapter's hardware
+ * may be reset on the way.
  */
-static int to_ready(struct hba_controller *c, struct megasas *m)
+static int to_ready(struct hba_controller *c, struct megasas *m, unsigned resets)
 {
-	unsigned resets = 1;
 	int r = 0;
 
 	hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX);
@@ -307,7 +307,7 @@ static int megasas_initialize(struct hba_controller *c, struct hba_report *repor
 	m->variant = hba_controller_variant(c);
 	r = hba_bar_map(c, m->variant->bar, &m->bar);
 	if (r == 0)
-		r = to_ready(c, m);
+		r = to_ready(c, m, 1);
 	if (r < 0)
 		return r;
 	status = hba_bar_read32(&m->bar, MEGASAS_STATUS);
@@ -700,7 +700,7 @@ static int megasas_start(struct hba_controller *c)
 {
 	struct megasas *m = hba_controller_priv(c);
 	bool again = m->started;
-	int r = to_ready(c, m);
+	int r = to_ready(c, m, 1);
 
 	if (r < 0)
 		return r;
@@ -1083,7 +1083,7 @@ static void megasas_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf
 
 static int megasas_reset(struct hba_controller *c, enum hba_reset_level level)
 {
-	return level == HBA_RESET_CONTROLLER ? to_ready(c, hba_controller_priv(c)) : -EOPNOTSUPP;
+	return level == HBA_RESET_CONTROLLER ? to_ready(c, hba_controller_priv(c), 1) : -EOPNOTSUPP;
 }
 
 /* The frame that waits for events comes back, or is forgotten with the queues. */
@@ -1113,7 +1113,7 @@ static void megasas_stop(struct hba_controller *c)
 		(void)ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
 	}
 	if (started)
-		(void)to_ready(c, m);
+		(void)to_ready(c, m, 0); /* a reset of the hardware would end a flush that only takes longer than we may wait */
 	else
 		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX); /* dropped if the BAR was never mapped */
 }

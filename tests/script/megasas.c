@@ -566,6 +566,24 @@ static void power_goes_and_comes(void **state)
 	end(a);
 }
 
+/* It may be in the middle of a flush: what its cache holds would be lost with its memory. */
+static void a_firmware_that_is_slow_to_stop_is_not_reset(void **state)
+{
+	(void)state;
+	for (unsigned gen2 = 0; gen2 < GENERATIONS; gen2++) {
+		struct chip *a = chip_new(gen2);
+
+		up(a);
+		a->mute = a->deaf = true;
+		rig_tick(a->rig, 20);
+		(void)hba_controller_stop(a->rig->c);
+		assert_int_equal(a->adapter_resets, 0);
+		assert_false(a->master);
+		a->mute = a->deaf = false;
+		end(a);
+	}
+}
+
 static const uint32_t transient[] = { MEGASAS_UNDEFINED,   MEGASAS_BOOT_BLOCK,  MEGASAS_FW_INIT,      MEGASAS_WAIT_HANDSHAKE,
 				      MEGASAS_FW_INIT_2,   MEGASAS_DEVICE_SCAN, MEGASAS_BOOT_MESSAGE, MEGASAS_FLUSH_CACHE,
 				      MEGASAS_OPERATIONAL, MEGASAS_FAULT };
@@ -1081,6 +1099,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_generations_work),
 		cmocka_unit_test(power_goes_and_comes),
+		cmocka_unit_test(a_firmware_that_is_slow_to_stop_is_not_reset),
 		cmocka_unit_test(every_state_leads_to_ready),
 		cmocka_unit_test(a_firmware_that_does_not_let_go_is_reset),
 		cmocka_unit_test(stuck_in_a_state_is_told),
