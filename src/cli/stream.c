@@ -118,6 +118,21 @@ int cli_other_disk(const struct cli_session *s, const struct hba_lun *lun, const
 			unit);
 }
 
+/* What an errno of disk.h means here, where the C library's text is about files and sockets. */
+static const char *disk_error_text(int error)
+{
+	switch (-error) {
+	case EAGAIN:
+		return "it can be tried again";
+	case EBADE:
+		return "another initiator holds a reservation";
+	case ETIMEDOUT:
+		return "recovery ended it";
+	default:
+		return strerror(-error);
+	}
+}
+
 int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what, int error)
 {
 	char words[CLI_WORDS];
@@ -133,5 +148,5 @@ int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, co
 	else
 		snprintf(words, sizeof(words), "the command could not be sent, or moved too little");
 	return cli_fail("%s: %s of %ju bytes at offset %ju: %s (%s)", s->uri, what, (uintmax_t)io->length, (uintmax_t)io->offset,
-			strerror(-error), words);
+			disk_error_text(error), words);
 }
