@@ -196,7 +196,7 @@ int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_
 	*ret_server = (struct nbd_server) { .pidfd = -1, .report = -1, .leash = -1 };
 	if (!plugin)
 		return cli_fail("there is no " PLUGIN " beside this program nor in " NBD_PLUGIN_DIR
-				"; it is built if nbdkit-plugin-dev is installed");
+				"; `make build' builds it, if nbdkit-plugin-dev is installed");
 	fill(&a, plugin, w);
 	r = a.failed ? cli_fail("no memory") : spawn(&a, p->fd, ret_server);
 	free_arguments(&a);

@@ -4,6 +4,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -57,6 +58,16 @@ class Trouble(unittest.TestCase):
         self.assertTrue(os.path.exists('file'))
         r = call(HBAKIT, 'serve', 'soft:disk.img', '--nbd', 'unix:a', status=1, env={'PATH': '/nowhere'})
         self.assertIn('nbdkit cannot be started: No such file or directory; it is in the package nbdkit', r.stderr)
+
+    def test_a_build_of_the_command_alone_has_no_plug_in(self):
+        alone = shutil.copy(HBAKIT, 'hbakit')
+        with open(alone, 'rb') as f:
+            installed = re.search(rb'(/[^\0]*/nbdkit/plugins)/?; `make build', f.read()).group(1)
+        if os.path.exists(f'{os.fsdecode(installed)}/nbdkit-hbakit-plugin.so'):
+            self.skipTest('the plug-in is installed')
+        library = os.path.dirname(os.path.dirname(HBAKIT))
+        r = call(os.path.abspath(alone), 'serve', 'soft:ram', '--nbd', 'unix:a', status=1, env={**os.environ, 'LD_LIBRARY_PATH': library})
+        self.assertIn("; `make build' builds it, if nbdkit-plugin-dev is installed", r.stderr)
 
     def test_a_socket_in_use_and_one_left_behind(self):
         with server.Server(HBAKIT, 'soft:ram') as s:
