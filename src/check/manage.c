@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { OUT = 8, ROUNDS = 64, LARGE = 512 * 1024, SCAN_MS = 300 * MS_PER_S, ANSWER_MS = 10 * MS_PER_S };
+enum { OUT = 8, ROUNDS = 64, LARGE = 512 * 1024, SCAN_MS = 300 * MS_PER_S, ANSWER_MS = 10 * MS_PER_S, BUSY_TRIES = 8 };
 
 struct managed {
 	struct hba_management m;
@@ -151,13 +151,17 @@ static void answers_every_function(struct check *k)
 	still_works(k);
 }
 
-/* The first command afterwards hears of it, and only that one. */
+/* The first command that the unit begins afterwards ends with it, and only that one. BUSY is no beginning. */
 static void is_told_of_the_reset(struct check *k)
 {
-	struct command x = command_none(k, scsi_cdb_test_unit_ready());
+	struct command x;
+	unsigned tries = 0;
 
-	if (!command_started(k, &x) || !check_wait(k, &x.done))
-		return;
+	do {
+		x = command_none(k, scsi_cdb_test_unit_ready());
+		if (!command_started(k, &x) || !check_wait(k, &x.done))
+			return;
+	} while (x.outcome == HBA_BUSY && ++tries < BUSY_TRIES);
 	if (x.has_sense && x.sense.key == SCSI_UNIT_ATTENTION && x.sense.asc >> 8 != SCSI_ASC_POWER_ON_OR_RESET >> 8)
 		check_failed(k, "UNIT ATTENTION, reset occurred (06/29/xx)", "UNIT ATTENTION with %04Xh", x.sense.asc);
 	else if (!x.has_sense || x.sense.key != SCSI_UNIT_ATTENTION)
