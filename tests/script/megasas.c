@@ -28,6 +28,7 @@ enum {
 	PATIENCE = 100000,
 	TURN_US = 50,
 	LOST = 0x77, /* a status that is none */
+	REPORT_LUNS = 0xa0,
 };
 
 struct chip {
@@ -40,6 +41,7 @@ struct chip {
 	bool deaf;             /* doorbells do nothing */
 	bool storm;            /* an event for every frame that waits for one */
 	bool mute;             /* what the firmware is asked is not answered */
+	bool two_units;        /* each disk has a second one */
 	uint8_t abort_status;
 	uint32_t commands;
 	struct megasas_ld_list lds;
@@ -55,6 +57,7 @@ struct chip {
 	unsigned n_held;
 	uint16_t last_flags;
 	uint8_t last_segments, last_more, last_command, last_target;
+	uint32_t luns; /* bits of those that commands went to */
 };
 
 static struct chip *chip_of(struct script *s)
@@ -139,6 +142,11 @@ static void execute(struct chip *a, uint64_t frame)
 	if (hba_get16(pass->head.flags) & MEGASAS_TO_DEVICE)
 		move(a, frame, bytes, length, false);
 	answer = rig_execute(a->rig, pass->cdb, bytes, length);
+	if (a->two_units && pass->cdb[0] == REPORT_LUNS) {
+		a->rig->data[3] += 8;
+		a->rig->data[17] = 1;
+		answer.length += 8;
+	}
 	if (answer.sense_len)
 		memcpy(at(a, hba_get32(pass->sense_low), pass->head.sense_len), answer.sense, answer.sense_len);
 	if (answer.length) {
@@ -299,6 +307,7 @@ static void take_frame(struct chip *a, uint64_t frame)
 		a->last_segments = h->sge_count;
 		a->last_command = h->command;
 		a->last_target = h->target;
+		a->luns |= 1U << h->lun % 32;
 		if (a->hold)
 			a->held[a->n_held++ % HELD] = frame;
 		else
@@ -1012,6 +1021,25 @@ static void disks_come_and_go(void **state)
 }
 
 /* Each wait is answered at once, for ever: I/O goes on, and a second sees no more of them than it may. */
+static void each_unit_of_a_disk_has_its_number(void **state)
+{
+	struct chip *a = chip_new(true);
+	struct hba_event e;
+
+	(void)state;
+	a->two_units = true;
+	up(a);
+	forget_events(a);
+	assert_int_equal(a->luns, 1); /* logical drives have one */
+	a->pds.count = hba_le32_of(1);
+	a->pds.pd[0].id = hba_le16_of(9);
+	tell(a, MEGASAS_EVENT_PD_INSERTED, 9);
+	wait_event(a, HBA_EVENT_LUN_CAME, &e);
+	wait_event(a, HBA_EVENT_LUN_CAME, &e);
+	assert_int_equal(a->luns, 3);
+	end(a);
+}
+
 static void an_event_storm_is_bounded(void **state)
 {
 	struct chip *a = chip_new(true);
@@ -1119,6 +1147,7 @@ int main(void)
 		cmocka_unit_test(lists_that_are_too_long_are_cut),
 		cmocka_unit_test(logical_drives_come_and_go),
 		cmocka_unit_test(disks_come_and_go),
+		cmocka_unit_test(each_unit_of_a_disk_has_its_number),
 		cmocka_unit_test(an_event_storm_is_bounded),
 		cmocka_unit_test(a_wait_that_comes_back_empty_is_told),
 		cmocka_unit_test(pulled_out_ends_every_command),
