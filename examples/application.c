@@ -35,7 +35,7 @@ static int turn(struct hba_controller *c)
 		poll(&woken, 1, -1);
 	r = hba_controller_run(c, BUDGET);
 	while (hba_event_next(c, &event) > 0) {
-		if (event.kind == HBA_EVENT_RECOVERY || event.kind == HBA_EVENT_VIOLATION)
+		if (event.kind == HBA_EVENT_RECOVERY || event.kind == HBA_EVENT_VIOLATION || event.kind == HBA_EVENT_DEVICE_ERROR)
 			fprintf(stderr, "application: %s\n", event.text);
 	}
 	return r < 0 ? r : 0;

@@ -248,8 +248,8 @@ const char *hba_uri_option(const struct hba_controller *c, const char *name);
 int hba_uri_number(const struct hba_controller *c, const char *name, uint64_t *ret_number);
 
 /*
- * From what a device wrote to a task, only if that task is with the driver, in this queue; else NULL: a violation of the device,
- * counted and told once. Constant time. The cookie also refuses a generation gone by.
+ * From what a device wrote to a task, only if that task is with the driver, in this queue; else NULL, and counted and told as by
+ * hba_device_error(). Constant time. The cookie also refuses a generation gone by.
  */
 struct hba_task *hba_task_by_id(struct hba_queue *q, uint64_t unique_id);
 struct hba_task *hba_task_by_cookie(struct hba_queue *q, uint64_t cookie);
@@ -368,8 +368,8 @@ void hba_poll_within(struct hba_queue *q, unsigned ms);
 /** hba_fail() - Say in one sentence why this waiting op fails; returns `error` (negative), so: return hba_fail(c, -ENOENT, "...", ...). */
 int hba_fail(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /**
- * hba_device_error() - The device reported what cannot be. All are counted. The first since start is HBA_EVENT_VIOLATION, the 2nd, 4th, 8th
- * and so on are HBA_EVENT_DEVICE_ERROR.
+ * hba_device_error() - The device reported what cannot be. All are counted; the 1st, 2nd, 4th, 8th … since start are told, by
+ * HBA_EVENT_DEVICE_ERROR. It is no violation of the driver's: that one has done right to look.
  */
 void hba_device_error(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 /**

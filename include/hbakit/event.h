@@ -27,9 +27,9 @@ enum hba_event_kind {
 	HBA_EVENT_BUS_RESET,
 	HBA_EVENT_PORT, /* value: enum hba_port_status, of driver.h */
 	HBA_EVENT_RECOVERY, /* text: which rung, for which command, its outcome, what comes next; value: the rung, 0 = none yet, 1 = abort */
-	HBA_EVENT_QUARANTINE,     /* value: bytes now waiting for a confirmation */
-	HBA_EVENT_VIOLATION,      /* text: driver, call, value, rule; value: how many there have been, this one included */
-	HBA_EVENT_SCANNED,        /* all that was asked for is looked at; what it found has been told. value: units present */
+	HBA_EVENT_QUARANTINE, /* value: bytes now waiting for a confirmation */
+	HBA_EVENT_VIOLATION, /* by the driver. text: driver, call, value, rule; value: how many there have been, this one included */
+	HBA_EVENT_SCANNED,   /* all that was asked for is looked at; what it found has been told. value: units present */
 	HBA_EVENT_TARGET_REFUSED, /* initialize_target failed with `value`, an errno other than -ENODEV; text: why */
 	HBA_EVENT_LUNS_LEFT_OUT,  /* a scan could not look at all units of a target. value: how many it knows of; text: why */
 	HBA_EVENT_WRITES_LOST, /* writes that had ended well may not be on the medium of `lun`; text: what happened, what to do */
@@ -44,7 +44,10 @@ enum hba_event_kind {
 	 * is told: after it the unit is sent fewer commands at a time.
 	 */
 	HBA_EVENT_RETRY,
-	/* Another error of the device, after the one that was told as HBA_EVENT_VIOLATION: the 2nd, 4th, 8th … since start. value: which */
+	/*
+	 * The device reported what cannot be: see hba_device_error() of driver.h. No fault of the driver's. Only the 1st, 2nd, 4th, 8th …
+	 * since start are told, as such a fault often comes with every command. text: what it reported; value: which one it is.
+	 */
 	HBA_EVENT_DEVICE_ERROR,
 };
 

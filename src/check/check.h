@@ -10,7 +10,7 @@
 #include <hbakit/controller.h>
 #include <hbakit/event.h>
 
-/** enum check_verdict - CHECK_DEVICE: it failed, and is known to be the fault of this kind of device, whatever its driver does. */
+/** enum check_verdict - CHECK_DEVICE: it failed, by a known fault of this kind of device or by one that the driver has reported. */
 enum check_verdict { CHECK_PASSED, CHECK_FAILED, CHECK_SKIPPED, CHECK_DEVICE };
 
 enum { CHECK_TEXT = 512 };

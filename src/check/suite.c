@@ -127,6 +127,8 @@ void check_take_events(struct check *k)
 			k->options->event(k->options->arg, &e);
 		if (e.kind == HBA_EVENT_VIOLATION)
 			check_note(k, &k->violations, "%s", e.text);
+		if (e.kind == HBA_EVENT_DEVICE_ERROR)
+			check_note(k, &k->device_errors, "%s", e.text);
 	}
 }
 

@@ -92,7 +92,7 @@ struct check {
 	uint8_t *reference;             /* what was in them before anybody wrote */
 	bool saved;                     /* they have been overwritten, maybe: reference has to go back */
 
-	struct notable guards, sense, late, violations;
+	struct notable guards, sense, late, violations, device_errors;
 	unsigned scans;    /* that have ended */
 	uint64_t commands; /* sent in the whole run */
 };

@@ -2,6 +2,7 @@
 /* whole.c: what held, or did not, in every command of the whole run; and the end, and a new beginning. */
 #include "check/suite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* suite.c knows it as the first test of this group. */
@@ -57,6 +58,18 @@ static void can_be_opened_again(struct check *k)
 	check_number(k, "violations while stopping and starting", 0, k->violations.n - violations);
 }
 
+/* A driver is right to report such things, so that its verdict is never "failed". Of many errors only some are told. */
+static void device_reports_what_can_be(struct check *k)
+{
+	check_take_events(k);
+	if (!k->device_errors.n)
+		return;
+	check_failed(k, "no error of the device", "%s%s", k->device_errors.text,
+		     k->device_errors.n > 1 ? ", and others after it" : "");
+	k->result->verdict = CHECK_DEVICE;
+	snprintf(k->result->reason, sizeof(k->result->reason), "it reported what cannot be, unless the driver misread it");
+}
+
 static const struct check_test tests[] = {
 	{ .name = "the driver keeps the contract",
 	  .rule = "no violation is reported, and nothing is mapped on the I/O path, during the whole run",
@@ -79,6 +92,10 @@ static const struct check_test tests[] = {
 	  .reference = "hbakit/controller.h: hba_controller_close()",
 	  .needs = NEED_CONTROLLER,
 	  .run = can_be_opened_again },
+	{ .name = "the device reports nothing impossible",
+	  .rule = "no error of the device is reported during the whole run",
+	  .reference = "hbakit/driver.h: hba_device_error()",
+	  .run = device_reports_what_can_be },
 };
 
 const struct check_group check_whole = { "whole", tests, ARRAY_SIZE(tests) };

@@ -28,7 +28,7 @@ static const struct kind {
 	[CLI_RECOVERIES] = { .event = HBA_EVENT_RECOVERY },
 	[CLI_LOST_WRITES] = { .event = HBA_EVENT_WRITES_LOST },
 	[CLI_HANGS] = { .event = HBA_EVENT_HANGING, .live = true },
-	[CLI_DEVICE_ERRORS] = { .event = HBA_EVENT_DEVICE_ERROR, .counted = true, .thing = "errors of the device" },
+	[CLI_DEVICE_ERRORS] = { .event = HBA_EVENT_DEVICE_ERROR, .counted = true },
 	[CLI_RETRIES] = { .event = HBA_EVENT_RETRY, .thing = "retries" },
 	[CLI_SLOW] = { .event = HBA_EVENT_SLOW, .thing = "slow commands" },
 	[CLI_LOST] = { .event = HBA_EVENT_LOST, .thing = "events lost" },

@@ -38,26 +38,20 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 	va_end(args);
 }
 
-__attribute__((format(printf, 2, 0))) static void tell_violation(struct hba_controller *c, const char *format, va_list args)
+int violation(struct hba_controller *c, const char *format, ...)
 {
 	const struct op *op = op_now();
 	char rule[SENTENCE_BYTES], call[32] = "";
 	uint64_t n = __atomic_add_fetch(&c->violations, 1, __ATOMIC_RELAXED);
+	va_list args;
 
+	va_start(args, format);
 	sentence_write(rule, format, args);
+	va_end(args);
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
 	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
 	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, (int64_t)n, "%s", hba_error());
-}
-
-int violation(struct hba_controller *c, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	tell_violation(c, format, args);
-	va_end(args);
 	return -EPROTO;
 }
 
@@ -66,32 +60,20 @@ int no_errno(struct hba_controller *c, int returned)
 	return violation(c, "returned %d; an op returns 0 or a negative errno", returned);
 }
 
-static void tell_device_error(struct hba_controller *c, uint64_t n, const char *format, va_list args)
-	__attribute__((format(printf, 3, 0)));
-
-static void tell_device_error(struct hba_controller *c, uint64_t n, const char *format, va_list args)
-{
-	char what[SENTENCE_BYTES];
-
-	sentence_write(what, format, args);
-	event_put(c, HBA_EVENT_DEVICE_ERROR, HBA_NO_TARGET, NULL, (int64_t)n, "error %llu of the device: %s", (unsigned long long)n,
-		  what);
-}
-
 /* A device that reports one thing that cannot be often reports the same with every command: then ever fewer of them are told. */
 void hba_device_error(struct hba_controller *c, const char *format, ...)
 {
 	uint64_t n = ++c->device_errors;
+	char what[SENTENCE_BYTES];
 	va_list args;
 
 	if (n & (n - 1))
 		return;
 	va_start(args, format);
-	if (n == 1)
-		tell_violation(c, format, args);
-	else
-		tell_device_error(c, n, format, args);
+	sentence_write(what, format, args);
 	va_end(args);
+	event_put(c, HBA_EVENT_DEVICE_ERROR, HBA_NO_TARGET, NULL, (int64_t)n, "error %llu of the device: %s", (unsigned long long)n,
+		  what);
 }
 
 void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun, const char *format, ...)

@@ -405,16 +405,22 @@ static bool look_up_wrong(struct test_driver *d, struct hba_queue *q, struct hba
 	return false;
 }
 
+/* Of the four the third is counted only. */
 static void strays(void **state)
 {
+	struct hba_event e;
 	struct test_driver *d;
 	struct hba_controller *c = up_with(look_up_wrong, NULL, &d);
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(
-		c, "driver test, process_task: the device gave unique id 0x3e7, and no task with the driver in this queue has it");
-	test_no_violation(c); /* told once */
+	test_device_error(
+		c, "error 1 of the device: the device gave unique id 0x3e7, and no task with the driver in this queue has it");
+	assert_true(test_event(c, HBA_EVENT_DEVICE_ERROR, &e));
+	assert_non_null(strstr(e.text, "the device gave unique id 0x1"));
+	assert_true(test_event(c, HBA_EVENT_DEVICE_ERROR, &e));
+	assert_non_null(strstr(e.text, "the device gave cookie 0x"));
+	test_no_violation(c);
 	test_down(d, c);
 }
 
@@ -429,14 +435,15 @@ static bool lies_twice(struct test_driver *d, struct hba_queue *q, struct hba_ta
 	return false;
 }
 
-static void what_a_device_says_wrong_is_told_once(void **state)
+static void what_a_device_reports_wrong_is_no_violation(void **state)
 {
 	struct test_driver *d;
 	struct hba_controller *c = up_with(lies_twice, NULL, &d);
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(c, "driver test, process_task: the device has 3 heads");
+	test_device_error(c, "error 1 of the device: the device has 3 heads");
+	test_device_error(c, "error 2 of the device: the device has 2 tails");
 	test_no_violation(c);
 	test_down(d, c);
 }
@@ -557,7 +564,7 @@ int main(void)
 		cmocka_unit_test(no_end_of_a_command),
 		cmocka_unit_test(a_linked_end_is_passed_through),
 		cmocka_unit_test(strays),
-		cmocka_unit_test(what_a_device_says_wrong_is_told_once),
+		cmocka_unit_test(what_a_device_reports_wrong_is_no_violation),
 		cmocka_unit_test(mapping_in_a_hot_op),
 		cmocka_unit_test(mapping_in_other_ops),
 		cmocka_unit_test(waiting_in_a_hot_op),

@@ -525,6 +525,21 @@ void test_violation(struct hba_controller *c, const char *sentence)
 	assert_string_equal(e.text, sentence);
 }
 
+void test_device_error(struct hba_controller *c, const char *sentence)
+{
+	struct hba_event e;
+
+	while (hba_event_next(c, &e) > 0) {
+		if (e.kind == HBA_EVENT_VIOLATION)
+			fail_msg("a violation: %s", e.text);
+		if (e.kind != HBA_EVENT_DEVICE_ERROR)
+			continue;
+		assert_string_equal(e.text, sentence);
+		return;
+	}
+	fail_msg("no error of the device was told; it should have been: %s", sentence);
+}
+
 void test_no_violation(struct hba_controller *c)
 {
 	struct hba_event e;

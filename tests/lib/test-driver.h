@@ -128,6 +128,8 @@ unsigned test_fds(void);
 bool test_event(struct hba_controller *c, enum hba_event_kind kind, struct hba_event *ret_event);
 /** test_violation() - The next violation is told in exactly these words. */
 void test_violation(struct hba_controller *c, const char *sentence);
+/** test_device_error() - The next error of the device is told in exactly these words, and no violation before it. */
+void test_device_error(struct hba_controller *c, const char *sentence);
 /** test_no_violation() - And no other is. */
 void test_no_violation(struct hba_controller *c);
 

@@ -815,7 +815,7 @@ static void a_fault_under_io_leads_to_a_reset(void **state)
 		rig_ends(a->rig, &io, 1, HBA_TASK_TIMEOUT);
 		assert_int_equal(a->aborts, 0); /* a firmware at fault is asked nothing */
 		assert_int_equal(a->adapter_resets, 1);
-		wait_event(a, HBA_EVENT_VIOLATION, &e);
+		wait_event(a, HBA_EVENT_DEVICE_ERROR, &e);
 		assert_non_null(strstr(e.text, "its state is Fh"));
 		wait_event(a, HBA_EVENT_PORT, &e);
 		assert_int_equal(e.value, HBA_PORT_FAILED);
@@ -901,7 +901,7 @@ static void wrong_contexts_end_nothing(void **state)
 		reply(a, wrong[i]);
 	test_turns(a->rig->c, 10);
 	assert_int_equal(io.done, 0);
-	assert_true(test_event(a->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(a->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	end_frame(a, frame, MEGASAS_OK);
 	reply(a, context); /* twice */
 	rig_ends(a->rig, &io, 1, HBA_GOOD);
@@ -964,7 +964,7 @@ static void lists_that_are_too_long_are_cut(void **state)
 	for (unsigned i = 0; i < MEGASAS_PDS; i++)
 		a->pds.pd[i].id = hba_le16_of((uint16_t)(i * 257));
 	rig_works(a->rig, up(a), &io);
-	assert_true(test_event(a->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(a->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	assert_non_null(strstr(e.text, "lists 4294967295 logical drives"));
 	end(a);
 }

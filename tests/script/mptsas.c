@@ -1107,7 +1107,7 @@ static void wrong_contexts_end_nothing(void **state)
 	assert_int_equal(f->n_posted, 0);
 	assert_int_equal(f->n_lent, DEPTH); /* each frame was given back */
 	assert_int_equal(io.done, 0);
-	assert_true(test_event(f->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	execute_held(f);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
 	post(f, context); /* twice */
@@ -1134,7 +1134,7 @@ static void reply_frames_that_cannot_be_are_not_read(void **state)
 	settle(f);
 	assert_int_equal(io.done, 0);
 	assert_int_equal(f->n_lent, DEPTH);
-	assert_true(test_event(f->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	assert_non_null(strstr(e.text, "which is none that it has"));
 	/* One is right; posted twice it is the driver's the second time, unless it was given back before. */
 	post_frame(f, &r, sizeof(r));
@@ -1550,7 +1550,7 @@ static void events_of_any_kind_are_survived(void **state)
 	rig_tick(f->rig, 1);
 	wait_unit(f);
 	assert_true(test_event(f->rig->c, HBA_EVENT_BUS_RESET, &e));
-	assert_true(test_event(f->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	(void)lun;
 	rig_works(f->rig, hba_lun_next(f->rig->c, NULL), &io);
 	end(f);

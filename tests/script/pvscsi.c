@@ -600,7 +600,7 @@ static void unknown_and_old_cookies_are_refused(void **state)
 		complete(a, &(struct pvscsi_cmp) { .context = hba_le64_of(wrong[i]) });
 	test_turns(a->rig->c, 10);
 	assert_int_equal(io.done, 0);
-	assert_true(test_event(a->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(a->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	execute(a, &a->held[0]);
 	execute(a, &a->held[0]); /* twice */
 	rig_wait(a->rig, &io, 1);

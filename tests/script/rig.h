@@ -67,7 +67,7 @@ void rig_ends(struct rig *rig, const struct test_io *io, unsigned done, enum hba
 void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io);
 /** rig_copies() - What is written is read again, and the contract kept. */
 void rig_copies(struct rig *rig, struct hba_lun *lun);
-/** rig_told() - One violation has been told, and its sentence holds `part`. */
+/** rig_told() - Errors of the device have been told, each with a sentence that holds `part`; and no violation. */
 void rig_told(struct rig *rig, const char *part);
 /** rig_until() - Turns until the controller is in that state. */
 void rig_until(struct rig *rig, enum hba_state state);

@@ -282,7 +282,7 @@ static void unknown_heads_are_counted_and_dropped(void **state)
 			chip_used(v, VIRTIO_SCSI_REQUESTS, heads[i], ANSWER);
 	rig_send(v->rig);
 	assert_int_equal(io.done, 0);
-	assert_true(test_event(v->rig->c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(v->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	chip_execute(v, v->held[0]);
 	chip_used(v, VIRTIO_SCSI_REQUESTS, v->held[0], ANSWER);
 	rig_ends(v->rig, &io, 1, HBA_GOOD);

@@ -104,14 +104,14 @@ static bool is_the_end(const struct hba_event *e)
 /* Which are many, and no failure: only if they are asked for. */
 static bool is_detail(const struct hba_event *e)
 {
-	return e->kind == HBA_EVENT_RETRY || e->kind == HBA_EVENT_SLOW || e->kind == HBA_EVENT_DEVICE_ERROR;
+	return e->kind == HBA_EVENT_RETRY || e->kind == HBA_EVENT_SLOW;
 }
 
 static bool is_trouble(const struct hba_event *e)
 {
 	return e->kind == HBA_EVENT_HANGING || e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_RECOVERY ||
 	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT ||
-	       e->kind == HBA_EVENT_WRITES_LOST;
+	       e->kind == HBA_EVENT_WRITES_LOST || e->kind == HBA_EVENT_DEVICE_ERROR;
 }
 
 static void take_event(struct keeper *k, const struct hba_event *e)

@@ -310,9 +310,7 @@ static void device_errors_are_told_ever_less(void **state)
 	(void)state;
 	for (unsigned i = 1; i <= MANY; i++)
 		hba_device_error(c, "it has %u heads", i);
-	assert_true(test_event(c, HBA_EVENT_VIOLATION, &e));
-	assert_non_null(strstr(e.text, "it has 1 heads"));
-	for (unsigned i = 2; i <= MANY; i *= 2) {
+	for (unsigned i = 1; i <= MANY; i *= 2) {
 		char text[64];
 
 		snprintf(text, sizeof(text), "error %u of the device: it has %u heads", i, i);
