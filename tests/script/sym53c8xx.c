@@ -794,16 +794,11 @@ static void sense_is_fetched_by_a_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_works_when_chip_and_target_do),
-		cmocka_unit_test(who_does_not_answer_is_not_there),
-		cmocka_unit_test(phases_that_end_early_leave_a_residual),
-		cmocka_unit_test(data_go_on_where_the_pointers_are),
-		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),
-		cmocka_unit_test(a_reset_takes_the_programs_last_word),
-		cmocka_unit_test(a_chip_that_lies_is_not_believed),
-		cmocka_unit_test(a_stranger_is_sent_away),
-		cmocka_unit_test(a_reset_by_somebody_else_is_told),
-		cmocka_unit_test(transfer_is_as_agreed),
+		cmocka_unit_test(it_works_when_chip_and_target_do),       cmocka_unit_test(who_does_not_answer_is_not_there),
+		cmocka_unit_test(phases_that_end_early_leave_a_residual), cmocka_unit_test(data_go_on_where_the_pointers_are),
+		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),    cmocka_unit_test(a_reset_takes_the_programs_last_word),
+		cmocka_unit_test(a_chip_that_lies_is_not_believed),       cmocka_unit_test(a_stranger_is_sent_away),
+		cmocka_unit_test(a_reset_by_somebody_else_is_told),       cmocka_unit_test(transfer_is_as_agreed),
 		cmocka_unit_test(sense_is_fetched_by_a_command),
 	};
 
