@@ -273,14 +273,13 @@ static void complain(struct hba_task *t, uint8_t key, uint8_t asc)
 static void transfer(struct test_target *tgt, struct hba_task *t)
 {
 	uint64_t block = get_be32(t->cdb + 2), count = (uint64_t)t->cdb[7] << 8 | t->cdb[8];
-	uint8_t *at = tgt->medium + block * TEST_BLOCK;
 
 	if (block > TEST_BLOCKS || count > TEST_BLOCKS - block)
 		complain(t, ILLEGAL_REQUEST, OUT_OF_RANGE);
 	else if (t->cdb[0] == READ_10)
-		hba_complete_good(t, hba_task_copy_to(t, 0, at, count * TEST_BLOCK));
+		hba_complete_good(t, hba_task_copy_to(t, 0, tgt->medium + block * TEST_BLOCK, count * TEST_BLOCK));
 	else
-		hba_complete_good(t, hba_task_copy_from(t, 0, at, count * TEST_BLOCK));
+		hba_complete_good(t, hba_task_copy_from(t, 0, tgt->medium + block * TEST_BLOCK, count * TEST_BLOCK));
 }
 
 static void execute(struct test_driver *d, struct hba_task *t)

@@ -559,7 +559,7 @@ static void key_written(struct script *s, const struct script_step *step, uint64
 	(void)offset;
 	f->key = *value == mpt_write_key[f->key] ? f->key + 1 : *value == mpt_write_key[0];
 	f->open = f->key == sizeof(mpt_write_key) && f->stuck != NO_KEY;
-	f->key = f->open ? 0 : f->key;
+	f->key %= sizeof(mpt_write_key);
 }
 
 static void diagnostic_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)

@@ -311,7 +311,7 @@ static void cookies_of_another_queue_are_refused(void **state)
 		assert_ptr_equal(hba_task_by_id(queue, t->unique_id), mine);
 		assert_null(hba_task_by_cookie(queue, t->cookie + (UINT64_C(1) << 32)));
 	}
-	assert_true(test_event(r.c, HBA_EVENT_VIOLATION, &e));
+	assert_true(test_event(r.c, HBA_EVENT_DEVICE_ERROR, &e));
 	assert_null(hba_controller_queue(r.c, QUEUES));
 	r.d->release = 1;
 	test_wait(r.c, &io, 1);
