@@ -1114,8 +1114,8 @@ static void megasas_stop(struct hba_controller *c)
 	}
 	if (started)
 		(void)to_ready(c, m, 0); /* a reset of the hardware would end a flush that only takes longer than we may wait */
-	else
-		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX); /* dropped if the BAR was never mapped */
+	else if (hba_bar_is_mapped(&m->bar))
+		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX);
 }
 
 static const struct megasas_variant megasas_1078 = { "SAS 3 Gb/s, MegaRAID 1078", 0, MEGASAS_INTR_1078_REPLY, false };
