@@ -26,6 +26,7 @@ enum {
 	LUN_TEXT_BYTES = 24,
 	CODE_SHIFT = 8, /* the ASC in scsi_sense::asc, above the ASCQ */
 	MEDIUM_CODE = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> CODE_SHIFT,
+	NO_MEDIUM_CODE = SCSI_ASC_NO_MEDIUM >> CODE_SHIFT,
 	RESET_CODE = SCSI_ASC_POWER_ON_OR_RESET >> CODE_SHIFT,
 	CONDITIONS_CODE =
 		SCSI_ASC_INQUIRY_CHANGED >> CODE_SHIFT, /* TARGET OPERATING CONDITIONS HAVE CHANGED, and what belongs to it */
@@ -212,6 +213,12 @@ static void hold_target(struct hba_target *tgt, const struct task *by)
 		hold(container_of(l, struct hba_lun, link), by);
 }
 
+/* A medium that has left is another one when it is back: the 28/00 that should follow may be lost behind this attention. */
+static bool is_medium_code(unsigned code)
+{
+	return code == MEDIUM_CODE || code == NO_MEDIUM_CODE;
+}
+
 void medium_heed(struct task *t)
 {
 	struct scsi_sense sense;
@@ -220,17 +227,17 @@ void medium_heed(struct task *t)
 	if (scsi_sense_read(t->sense, t->result.sense_len, &sense) < 0 || sense.key != SCSI_UNIT_ATTENTION || sense.deferred)
 		return;
 	code = (uint8_t)(sense.asc >> CODE_SHIFT);
-	if (code == MEDIUM_CODE)
+	if (is_medium_code(code))
 		t->lun->medium_changed = t->lun->info.generation != 0;
 	if (sense.asc == SCSI_ASC_REPORTED_LUNS_CHANGED)
 		hold_target(t->lun->target, t);
-	else if (code == MEDIUM_CODE || code == RESET_CODE || code == CONDITIONS_CODE || sense.asc == SCSI_ASC_CAPACITY_CHANGED)
+	else if (is_medium_code(code) || code == RESET_CODE || code == CONDITIONS_CODE || sense.asc == SCSI_ASC_CAPACITY_CHANGED)
 		hold(t->lun, t);
 }
 
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense)
 {
-	return !t->named && sense->key == SCSI_UNIT_ATTENTION && sense->asc >> CODE_SHIFT == MEDIUM_CODE;
+	return !t->named && sense->key == SCSI_UNIT_ATTENTION && is_medium_code(sense->asc >> CODE_SHIFT);
 }
 
 /* ---- what the look has found */

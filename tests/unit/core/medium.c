@@ -11,6 +11,7 @@
 
 enum {
 	MEDIUM = 0x28,
+	NO_MEDIUM = 0x3a,
 	RESET = 0x29,
 	PARAMETERS = 0x2a,
 	CAPACITY = 9,
@@ -178,6 +179,24 @@ static void a_named_command_fails(void **state)
 		assert_int_equal(c.io.error, 0);
 		rig_down(&r);
 	}
+}
+
+/* QEMU clears the 28/00 of the next medium while it reports this one, where sense is asked for. */
+static void a_medium_that_has_left_is_another_one(void **state)
+{
+	static const struct rig_answer left = { .key = UNIT_ATTENTION_KEY, .asc = NO_MEDIUM };
+	struct client c = { 0 };
+	struct rig r;
+
+	(void)state;
+	init(&r);
+	up(&r);
+	rig_say(&r, left, 1);
+	write_to(&r, &c, 0, 1);
+	await(&r, &c);
+	assert_int_equal(c.io.error, -ESTALE);
+	assert_int_equal(generation(&r, 0), 2);
+	rig_down(&r);
 }
 
 static void a_raw_command_is_told_once(void **state)
@@ -783,6 +802,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_named_command_fails),
+		cmocka_unit_test(a_medium_that_has_left_is_another_one),
 		cmocka_unit_test(a_raw_command_is_told_once),
 		cmocka_unit_test(a_command_for_any_disk_goes_to_the_new_one),
 		cmocka_unit_test(what_was_queued_ends_unsent),
