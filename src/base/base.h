@@ -52,6 +52,19 @@ struct clock {
 
 extern const struct clock clock_monotonic;
 
+/* ---- limit.c -------------------------------------------------------------------------------------------------------- */
+
+/** struct limit - Of one kind of line: the first ten pass, then one a second. Zeroed, none has passed. One thread. */
+struct limit {
+	uint64_t told, withheld, told_ns; /* passed so far; held back since the last one that passed; when that one passed */
+};
+
+/**
+ * limit_pass() - Whether a line of the time `now_ns` passes (a clock's; successive lines in order). *ret_withheld: how many were held back
+ * since the last one that passed, without this one.
+ */
+bool limit_pass(struct limit *l, uint64_t now_ns, uint64_t *ret_withheld);
+
 /* ---- list.c: doubly linked, the links inside ------------------------------------------------------------------------ */
 
 struct list {

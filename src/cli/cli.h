@@ -7,6 +7,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "base/base.h"
+
 #include <argp.h>
 #include <hbakit/hbakit.h>
 #include <json-c/json.h>
@@ -113,7 +115,7 @@ enum {
 struct cli_trouble {
 	uint64_t n;
 	struct hba_event first;
-	uint64_t live, withheld, told_ns; /* told while the command ran; not told since; when the last one was */
+	struct limit live; /* of those told while the command runs */
 };
 
 enum { CLI_STOP_FAILURE = 512 };

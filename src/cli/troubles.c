@@ -3,8 +3,8 @@
  * troubles.c: what no command's outcome tells: live and in words with --verbose, else in a line or two at the end; and how the driver
  * behaved, for --json.
  *
- * Live, the first ten of a kind are told whole, then one a second with a count of those before it, so that a driver that breaks its
- * contract ten thousand times does not fill a terminal. All that was counted is told at the end.
+ * Live, each kind has a limit, so that a driver that breaks its contract ten thousand times does not fill a terminal. All that was
+ * counted is told at the end.
  */
 #include "cli/cli.h"
 
@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { WHOLE = 10, COUNTS = 512 };
+enum { COUNTS = 512 };
 
 /** struct kind - How one kind is told. */
 static const struct kind {
@@ -38,17 +38,14 @@ static const struct kind {
 
 static void tell_live(const struct cli_session *s, struct cli_trouble *t, const struct hba_event *e)
 {
-	if (t->live >= WHOLE && e->time_ns - t->told_ns < NS_PER_S) {
-		t->withheld++;
+	uint64_t withheld;
+
+	if (!limit_pass(&t->live, e->time_ns, &withheld))
 		return;
-	}
-	if (t->withheld)
-		cli_fail("%s: %s (and %" PRIu64 " such before it)", s->uri, e->text, t->withheld);
+	if (withheld)
+		cli_fail("%s: %s (and %" PRIu64 " such before it)", s->uri, e->text, withheld);
 	else
 		cli_fail("%s: %s", s->uri, e->text);
-	t->live++;
-	t->withheld = 0;
-	t->told_ns = e->time_ns;
 }
 
 static void count(struct cli_trouble *t, const struct kind *kind, const struct hba_event *e)
@@ -93,8 +90,8 @@ static void tell_first(const struct cli_session *s, const struct cli_trouble *t,
 
 static void tell_withheld(const struct cli_session *s, const struct cli_trouble *t)
 {
-	if (t->withheld)
-		cli_fail("%s: %" PRIu64 " more such after that, %" PRIu64 " in all; the first: %s", s->uri, t->withheld, t->n,
+	if (t->live.withheld)
+		cli_fail("%s: %" PRIu64 " more such after that, %" PRIu64 " in all; the first: %s", s->uri, t->live.withheld, t->n,
 			 t->first.text);
 }
 
