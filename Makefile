@@ -74,7 +74,7 @@ nbd-long:
 	@tools/deps build qemu test
 	@$(MAKE) --no-print-directory build
 	@for kind in soft pvscsi virtio-scsi; do tests/nbd/clients.py $(BUILD)/src/cli/hbakit $$kind long || exit 1; done
-	@tests/nbd/trouble.py $(BUILD)/src/cli/hbakit long
+	@tests/nbd/trouble.py $(BUILD)/src/cli/hbakit $(BUILD)/tests/cli/sick.so long
 
 bench:
 	@tools/deps build bench

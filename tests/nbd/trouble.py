@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# trouble.py HBAKIT [long]: clients that ask wrongly, vanish, or are a thousand; servers that cannot be. Words, nothing lost, nothing leaked.
+# trouble.py HBAKIT SICK [long]: clients that ask wrongly, vanish, or are a thousand; servers that cannot be. Words, nothing lost, nothing leaked.
 import os
 import re
 import resource
@@ -20,8 +20,10 @@ HBAKIT = os.path.abspath(sys.argv[1])
 PLUGIN = f'{os.path.dirname(HBAKIT)}/../frontends/nbd/nbdkit-hbakit-plugin.so'
 CONNECTIONS = 1000
 LOW_LIMIT = 64
+VIOLATIONS, AT_ONCE, WHOLE = 10000, 50, 10
 VANISHING = 500 if 'long' in sys.argv else 100
-del sys.argv[1:2 + ("long" in sys.argv)]
+SICK = os.path.abspath(sys.argv[2])
+del sys.argv[1:3 + ("long" in sys.argv)]
 
 
 class Trouble(unittest.TestCase):
@@ -140,6 +142,25 @@ class Trouble(unittest.TestCase):
                 c.sendall(request(READ, 0, 4096))
                 self.assertEqual(reply(c), (0, 1))
             self.assertRegex(s.said(), r'read of 4096 bytes at 2097152: the medium or the target failed; sense f0 00 03')
+
+    def test_ten_thousand_violations_are_few_lines_and_a_count(self):
+        start = time.monotonic()
+        with server.Server(HBAKIT, 'sick:break', '--plugin', SICK) as s, shake_hands() as c:
+            for _ in range(VIOLATIONS // AT_ONCE):
+                c.sendall(request(READ, 0, 512) * AT_ONCE)
+                for _ in range(AT_ONCE):
+                    self.assertEqual(reply(c), (0, 1))
+                    pull(c, 512)
+        with open('serve.log', encoding='utf-8') as f:
+            lines = [line for line in f if 'sick:break: driver sick, process_task: hba_complete' in line]
+            f.seek(0)
+            last = re.search(r'sick:break: (\d+) such in all, (\d+) of them told; the first: driver sick, process_task: ', f.read())
+        # The first ten, then no more than one a second, however long it took.
+        self.assertGreaterEqual(len(lines), WHOLE)
+        self.assertLessEqual(len(lines), WHOLE + 1 + time.monotonic() - start)
+        self.assertTrue(last, lines)
+        self.assertEqual(int(last.group(1)), VIOLATIONS)
+        self.assertEqual(int(last.group(2)), len(lines))
 
     def test_clients_that_vanish(self):
         with server.Server(HBAKIT, 'soft:ram?latency_us=2000&tasks=8') as s:

@@ -13,6 +13,7 @@
 #include "nbd.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-enum { LOOK_MS = 100, MS_PER_S = 1000, RUN_BUDGET = 64, MOST_TURNS = 64, FIRST_RETRY_S = 1, FOREVER = -1 };
+enum { LOOK_MS = 100, RUN_BUDGET = 64, MOST_TURNS = 64, FIRST_RETRY_S = 1, FOREVER = -1 };
 
 static uint64_t now_ms(void)
 {
@@ -101,28 +102,82 @@ static bool is_the_end(const struct hba_event *e)
 	return e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD);
 }
 
-/* Which are many, and no failure: only if they are asked for. */
-static bool is_detail(const struct hba_event *e)
+/** struct kind - Of the events that are told. Each has a limit of its own. */
+static const struct kind {
+	enum hba_event_kind event;
+	bool detail; /* many, and no failure: only if they are asked for */
+} kinds[] = {
+	{ HBA_EVENT_HANGING, false },      { HBA_EVENT_LOST, false },      { HBA_EVENT_RECOVERY, false },
+	{ HBA_EVENT_QUARANTINE, false },   { HBA_EVENT_VIOLATION, false }, { HBA_EVENT_LUN_LEFT, false },
+	{ HBA_EVENT_WRITES_LOST, false },  { HBA_EVENT_RETRY, true },      { HBA_EVENT_SLOW, true },
+	{ HBA_EVENT_DEVICE_ERROR, false },
+};
+_Static_assert(ARRAY_SIZE(kinds) == KEEPER_TROUBLES, "each kind has its limit");
+
+static struct keeper_trouble *trouble_of(struct keeper *k, const struct hba_event *e)
 {
-	return e->kind == HBA_EVENT_RETRY || e->kind == HBA_EVENT_SLOW;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].event == e->kind && (k->options.log || !kinds[i].detail))
+			return &k->troubles[i];
+	return NULL;
 }
 
-static bool is_trouble(const struct hba_event *e)
+/* Events may be lost; a violation's value is how many there have been. */
+static void count(struct keeper_trouble *t, const struct hba_event *e)
 {
-	return e->kind == HBA_EVENT_HANGING || e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_RECOVERY ||
-	       e->kind == HBA_EVENT_QUARANTINE || e->kind == HBA_EVENT_VIOLATION || e->kind == HBA_EVENT_LUN_LEFT ||
-	       e->kind == HBA_EVENT_WRITES_LOST || e->kind == HBA_EVENT_DEVICE_ERROR;
+	if (t->n == 0)
+		snprintf(t->first, sizeof(t->first), "%s", e->text);
+	t->n = e->kind == HBA_EVENT_VIOLATION ? (uint64_t)e->value : t->n + 1;
+}
+
+static void tell(const struct keeper *k, struct keeper_trouble *t, const struct hba_event *e)
+{
+	uint64_t withheld;
+
+	if (!limit_pass(&t->limit, e->time_ns, &withheld))
+		return;
+	if (withheld)
+		nbd_say("%s: %s (and %" PRIu64 " such before it)", k->uri, e->text, withheld);
+	else
+		nbd_say("%s: %s", k->uri, e->text);
+}
+
+/* At the close of the controller. The next one begins anew. */
+static void tell_withheld(struct keeper *k)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct keeper_trouble *t = &k->troubles[i];
+
+		if (t->n > t->limit.told)
+			nbd_say("%s: %" PRIu64 " such in all, %" PRIu64 " of them told; the first: %s", k->uri, t->n, t->limit.told,
+				t->first);
+	}
+	memset(k->troubles, 0, sizeof(k->troubles));
 }
 
 static void take_event(struct keeper *k, const struct hba_event *e)
 {
+	struct keeper_trouble *t = trouble_of(k, e);
+
 	if (is_the_end(e) && !k->is_lost)
 		snprintf(k->sentence, sizeof(k->sentence), "%s", e->text);
 	k->is_lost = k->is_lost || is_the_end(e);
-	if (is_trouble(e) || (k->options.log && is_detail(e)))
-		nbd_say("%s: %s", k->uri, e->text);
-	else
+	if (t) {
+		count(t, e);
+		tell(k, t, e);
+	} else {
 		nbdkit_debug("%s: %s", k->uri, e->text);
+	}
+}
+
+/* Those since the last look, too. */
+static void take_last_events(struct keeper *k)
+{
+	struct hba_event e;
+
+	while (hba_event_next(k->controller, &e) > 0)
+		take_event(k, &e);
+	tell_withheld(k);
 }
 
 static void take_events(struct keeper *k)
@@ -219,6 +274,7 @@ static void give_up_controller(struct keeper *k)
 
 	pthread_rwlock_wrlock(&k->using);
 	c = k->controller;
+	take_last_events(k);
 	k->controller = NULL;
 	if (units_forget(&k->units) < 0)
 		nbd_say("no memory to remember which disk was where");
@@ -363,6 +419,7 @@ void keeper_end(struct keeper *k)
 	if (!k->controller)
 		return;
 	hba_controller_take_loop(k->controller);
+	take_last_events(k);
 	if (hba_controller_stop(k->controller) < 0)
 		nbd_say("%s", hba_error());
 	hba_controller_close(k->controller);

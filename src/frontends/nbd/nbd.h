@@ -6,6 +6,8 @@
 #ifndef FRONTENDS_NBD_NBD_H
 #define FRONTENDS_NBD_NBD_H
 
+#include "base/base.h"
+
 #include <hbakit/hbakit.h>
 #include <pthread.h>
 
@@ -144,6 +146,15 @@ void report_alive(int fd);
 
 /* ---- keeper.c: the controller, kept for as long as there are clients ------------------------------------------------------- */
 
+enum { KEEPER_TROUBLES = 10, KEEPER_TEXT = 512 };
+
+/** struct keeper_trouble - Of one kind, since the controller was opened. */
+struct keeper_trouble {
+	struct limit limit;
+	uint64_t n;
+	char first[KEEPER_TEXT];
+};
+
 /** struct keeper - Of a process: one controller, which may be opened more than once. */
 struct keeper {
 	struct hba_options options;
@@ -164,7 +175,8 @@ struct keeper {
 	bool hung_up; /* on clients, as the leash was cut */
 	bool asleep;  /* the controller is armed, and watched */
 	bool is_lost;
-	char sentence[512];       /* why */
+	char sentence[512]; /* why */
+	struct keeper_trouble troubles[KEEPER_TROUBLES];
 	unsigned long seen, step; /* of turns: at the last look */
 	uint64_t alive_at, opened_at;
 	unsigned retry_s;

@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-enum { RUN_BUDGET = 64, MS_PER_S = 1000, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { RUN_BUDGET = 64 };
 
 void turns_init(struct turns *t, struct hba_controller *c, int kick)
 {
@@ -181,8 +181,8 @@ static struct timespec after_ms(unsigned ms)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_sec += ms / MS_PER_S;
 	t.tv_nsec += (long)(ms % MS_PER_S) * NS_PER_MS;
-	if (t.tv_nsec >= NS_PER_S) {
-		t.tv_nsec -= NS_PER_S;
+	if (t.tv_nsec >= (long)NS_PER_S) {
+		t.tv_nsec -= (long)NS_PER_S;
 		t.tv_sec++;
 	}
 	return t;
