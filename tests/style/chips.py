@@ -79,6 +79,8 @@ class Driver:
     self.code = "\n}\n".join(map(tree.code_only, texts))
     self.keys = set(re.findall(r'"([^"\n]+)"', "\n".join(texts)))
     self.parts = re.split(r"^\}.*$", self.code, flags=re.M)  # a function each
+    self.definitions = [part for part in self.parts if re.search(r"\bstruct \w+ \{", part)]
+    self.everywhere = {}
     table = re.search(r"^const struct hba_driver \w+ = \{(.*?)^\};", self.code, re.M | re.S)
     self.table = table.group(1) if table else ""
 
@@ -88,14 +90,23 @@ class Driver:
   def variables(self, struct, part):
     """Names that are declared with this type, as variable, parameter or member."""
     names = []
+    if "struct " + struct not in part:
+      return names
     for declared in re.findall(r"\bstruct %s\b([^;(){}=]*)" % struct, part):
       names += re.findall(r"(?:^|,)[\s*]*(?:const )?(\w+)\s*(?=,|$|\[)", declared)
     return names
 
+  def declared(self, struct):
+    """Those of the parts that define structs: any function may use them. Many rows ask after the same struct."""
+    if struct not in self.everywhere:
+      self.everywhere[struct] = {name for part in self.definitions for name in self.variables(struct, part)}
+    return self.everywhere[struct]
+
   def member(self, struct, member):
-    everywhere = {name for part in self.parts if re.search(r"\bstruct \w+ \{", part) for name in self.variables(struct, part)}
     for part in self.parts:
-      names = set(self.variables(struct, part)) | everywhere
+      if member not in part:  # most have not, and the patterns below are dear
+        continue
+      names = set(self.variables(struct, part)) | self.declared(struct)
       names = "|".join(names | ({r"segments"} if struct == "hba_segment" else set()))
       if names and re.search(r"\b(?:%s)(?:\[[^\]]*\])?(?:->|\.)%s\b" % (names, member), part):
         return True
