@@ -988,12 +988,14 @@ static int ask_config(struct hba_controller *c, struct mptsas *p, struct mpt_con
 {
 	int r;
 
+	/* Firmware that has not answered may still write the page: neither it nor the frame is used again before an answer or a reset. */
+	if (p->config_context && !config_done(c, p))
+		return -ETIMEDOUT;
 	request.function = MPT_CONFIG;
 	p->own->request[CONFIG - OWN].config = request;
 	p->config_context = next_context(p, CONFIG);
 	post_own(p, CONFIG, p->config_context);
 	r = hba_wait_for(c, config_done, p, CONFIG_MS);
-	p->config_context = 0;
 	if (r < 0)
 		return r;
 	return (hba_get16(p->config.head.status) & MPT_STATUS_MASK) == MPT_SUCCESS ? 0 : -ENOENT;

@@ -59,7 +59,8 @@ struct firmware {
 	bool silent_tmf; /* they are not even answered */
 	bool no_acks;    /* acknowledgements are not answered */
 	bool no_pages;
-	bool lost_reply; /* the next command is carried out, and not answered */
+	bool keep_config; /* the next request for a page is kept, and answered by the test */
+	bool lost_reply;  /* the next command is carried out, and not answered */
 	uint8_t tm_response;
 	uint16_t depth, credits, frame_words;
 	uint32_t capabilities;
@@ -84,6 +85,8 @@ struct firmware {
 	uint32_t acks[ACKS];
 	unsigned n_acks;
 	uint32_t events_context;
+	struct mpt_config config; /* the one that is kept */
+	unsigned n_configs;
 	struct mpt_scsi_io held[HELD];
 	uint32_t held_at[HELD];
 	unsigned n_held;
@@ -394,7 +397,12 @@ static void take_request(struct firmware *f, uint32_t low)
 		manage(f, frame);
 		break;
 	case MPT_CONFIG:
-		configure(f, frame);
+		f->n_configs++;
+		if (f->keep_config)
+			memcpy(&f->config, frame, sizeof(f->config));
+		else
+			configure(f, frame);
+		f->keep_config = false;
 		break;
 	case MPT_EVENT_NOTIFICATION:
 		f->events_context = hba_get32(head->context);
@@ -1525,6 +1533,42 @@ static void a_device_that_is_given_up_leaves_and_may_come_back(void **state)
 	end(f);
 }
 
+static void scan(struct firmware *f)
+{
+	struct hba_event e;
+
+	while (hba_event_next(f->rig->c, &e))
+		;
+	assert_int_equal(hba_controller_rescan(f->rig->c), 0);
+	for (unsigned i = 0; i < 100000 && !test_event(f->rig->c, HBA_EVENT_SCANNED, &e); i++) {
+		test_turns(f->rig->c, 2);
+		usleep(10);
+	}
+}
+
+/* The page has one place in memory: no other is asked for before the firmware has answered, for it may still write there. */
+static void a_page_that_is_late_is_no_other_targets(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+	unsigned before = f->n_configs;
+
+	(void)state;
+	f->keep_config = true;
+	rig_tick(f->rig, TAKEN);
+	scan(f);
+	assert_int_equal(f->n_configs, before + 1);
+	rig_tick(f->rig, 0);
+	configure(f, &f->config);
+	settle(f);
+	scan(f);
+	assert_true(f->n_configs > before + 2);
+	rig_works(f->rig, lun, &io);
+	test_no_violation(f->rig->c);
+	end(f);
+}
+
 static void events_of_any_kind_are_survived(void **state)
 {
 	static const uint8_t ones[36] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -1645,6 +1689,7 @@ int main(void)
 		cmocka_unit_test(a_link_that_is_lost_stops_the_clock),
 		cmocka_unit_test(a_wide_port_is_lost_with_its_last_link),
 		cmocka_unit_test(a_device_that_is_given_up_leaves_and_may_come_back),
+		cmocka_unit_test(a_page_that_is_late_is_no_other_targets),
 		cmocka_unit_test(events_of_any_kind_are_survived),
 		cmocka_unit_test(the_mask_is_written_when_it_changes),
 		cmocka_unit_test(pulled_out_ends_every_command),
