@@ -7,8 +7,8 @@
  *	key 0 0x0123456789abcdef nexus, key; one line per registration
  *	end
  *
- * It is written whole beside the old one and renamed over it, so that a crash leaves one or the other. Both file and directory are synced. What cannot be read is not
- * guessed at: a disk that others believe is theirs alone must not open as anybody's.
+ * It is written whole beside the old one and renamed over it, so that a crash leaves one or the other. Both file and directory are
+ * synced. A file that cannot be read is an error: a reserved disk must not open as one without a reservation.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -76,7 +76,6 @@ static int replace(const char *path, const char *text, size_t n)
 int target_registrations_save(const struct registrations *r)
 {
 	char text[FILE_BYTES];
-
 	int error;
 
 	if (r->through_power_loss)
