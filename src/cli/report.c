@@ -211,14 +211,15 @@ static void print_steps(const struct hba_controller *c)
 	}
 }
 
-static void print_counts(const struct hba_counts *n)
+static void print_counts(const struct hba_counts *n, bool verbose)
 {
 	char bytes[16], time[16];
 
 	format_size(n->hba_data_bytes, bytes);
 	cli_format_time(n->hba_data_ns, time);
-	printf("  %" PRIu64 " tasks mapped and named (%" PRIu64 "+%" PRIu64 "+%" PRIu64 "), %s of HBA data in %s; ",
-	       n->hba_data_mapped, n->client_tasks, n->internal_tasks, n->tmf_tasks, bytes, time);
+	printf("  %" PRIu64 " tasks mapped and named (%" PRIu64 "+%" PRIu64 "+%" PRIu64 "), %s of HBA data%s%s; ",
+	       n->hba_data_mapped, n->client_tasks, n->internal_tasks, n->tmf_tasks, bytes, verbose ? " in " : "",
+	       verbose ? time : "");
 	if (n->io_path_mappings)
 		printf("the I/O path tried to map %" PRIu64 " times: the driver is broken\n", n->io_path_mappings);
 	else
@@ -240,5 +241,5 @@ void cli_print_controller(const struct hba_controller *c, bool steps)
 	cli_print_properties(c, HBA_NO_TARGET, "  ");
 	if (steps)
 		print_steps(c);
-	print_counts(&n);
+	print_counts(&n, steps);
 }
