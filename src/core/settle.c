@@ -27,6 +27,7 @@ enum {
 	READY_FOR_MS = 60 * MS_PER_S, /* what a disk may need to spin up */
 	RAMP_AFTER = 64,              /* good completions per step back up */
 	SENSE_WORDS = 160,
+	AGAIN_WORDS = 48,
 	CODE_SHIFT = 8, /* ASC and ASCQ in one number */
 };
 
@@ -131,7 +132,7 @@ static void sense_words(const struct scsi_sense *s, char text[SENSE_WORDS])
 static void tell_again(const struct task *t, const struct rule *rule, const struct scsi_sense *sense, unsigned delay_ms)
 {
 	struct hba_lun *lun = t->lun;
-	char command[TASK_WORDS], why[SENSE_WORDS], when[TIME_WORDS + 4] = "at once", delay[TIME_WORDS];
+	char command[TASK_WORDS], why[SENSE_WORDS], when[AGAIN_WORDS] = "is sent again at once", delay[TIME_WORDS];
 	unsigned try = t->repeats + 1U;
 
 	if (rule->applies == is_full) {
@@ -146,10 +147,12 @@ static void tell_again(const struct task *t, const struct rule *rule, const stru
 	else
 		sense_words(sense, why);
 	time_words(delay_ms * (uint64_t)NS_PER_MS, delay);
-	if (delay_ms)
-		snprintf(when, sizeof(when), "in %s", delay);
-	event_put(lun->controller, HBA_EVENT_RETRY, lun->target->id, &lun->id, try, "%s is sent again %s, try %u: %s", command,
-		  when, try, why);
+	/* Another disk may be found there; then the command ends, and is not sent again. */
+	if (lun->suspect)
+		snprintf(when, sizeof(when), "waits until the unit has been read again");
+	else if (delay_ms)
+		snprintf(when, sizeof(when), "is sent again in %s", delay);
+	event_put(lun->controller, HBA_EVENT_RETRY, lun->target->id, &lun->id, try, "%s %s, try %u: %s", command, when, try, why);
 }
 
 /* The target's task set is smaller than we thought: no more than it has now. What is out makes room when it ends. */

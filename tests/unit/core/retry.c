@@ -278,8 +278,8 @@ static void each_repeat_is_told_with_its_reason(void **state)
 	rig_pass(&r, 10 * READY_MS, BUSY_MS);
 	assert_int_equal(io.last.outcome, HBA_GOOD);
 	told(&r, 2,
-	     "READ(10) of 0:1, block 0 is sent again at once, try 2: UNIT ATTENTION, ASC 29, ASCQ 00: POWER ON, RESET, OR BUS DEVICE "
-	     "RESET OCCURRED");
+	     "READ(10) of 0:1, block 0 waits until the unit has been read again, try 2: UNIT ATTENTION, ASC 29, ASCQ 00: POWER ON, "
+	     "RESET, OR BUS DEVICE RESET OCCURRED");
 	told(&r, 3, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 3: BUSY");
 	told(&r, 4,
 	     "READ(10) of 0:1, block 0 is sent again in 500 ms, try 4: NOT READY, ASC 04, ASCQ 01: LOGICAL UNIT IS IN PROCESS OF "
