@@ -125,6 +125,31 @@ static bool is_policy(const char *word)
 	return !word || strcmp(word, "stop") == 0 || strcmp(word, "report") == 0 || strcmp(word, "ignore") == 0;
 }
 
+/* The last ",word=value" of what should be a file's name, its value cut off: it may have been meant as an option. NULL: there is none. */
+static char *cut_unknown_word(struct drive *d)
+{
+	char *comma = strrchr(d->file, ','), *equals = comma ? strchr(comma, '=') : NULL;
+
+	if (!equals)
+		return NULL;
+	*comma = *equals = '\0';
+	return comma + 1;
+}
+
+static int refuse_file(struct drive *d, int error, char why[HBA_BUS_WHY_BYTES])
+{
+	const char *word = error == ENOENT ? cut_unknown_word(d) : NULL;
+	char reason[128];
+
+	if (!word)
+		return refuse_drive(d, strerror(error), -error, why);
+	for (size_t i = 0; i < DRIVE_WORDS; i++)
+		if (strcmp(word, drive_words[i]) == 0)
+			return refuse_drive(d, "an option is given twice", -EINVAL, why);
+	snprintf(reason, sizeof(reason), "no option '%.40s'; there are target, lun, iops, block, rerror and werror", word);
+	return refuse_drive(d, reason, -EINVAL, why);
+}
+
 /* `next`: the target it has if nothing else is said. */
 static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTES])
 {
@@ -146,7 +171,7 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
 		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL, why);
 	if (is_file(d->file) && access(d->file, R_OK) < 0)
-		return refuse_drive(d, strerror(errno), -errno, why);
+		return refuse_file(d, errno, why);
 	return 0;
 }
 

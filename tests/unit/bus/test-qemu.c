@@ -74,6 +74,15 @@ static void one_that_cannot_be_started_says_why(void **state)
 	refused("qemu=/bin/false", -EIO, "QEMU has ended, with status 1");
 }
 
+static void an_unknown_option_of_a_drive_is_named(void **state)
+{
+	(void)state;
+	refused("drive=no/such,tarmac=3", -EINVAL,
+		"drive 'no/such': no option 'tarmac'; there are target, lun, iops, block, rerror and werror");
+	refused("drive=no/such,target=1,target=2", -EINVAL, "drive 'no/such': an option is given twice");
+	refused("drive=no/such,tarmac", -ENOENT, "drive 'no/such,tarmac': No such file or directory");
+}
+
 /* Which chip it is, is asked of QEMU, by whatever name it has there. */
 static void any_model_is_identified(void **state)
 {
@@ -156,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(extended_config_space_is_not_there),
 		cmocka_unit_test(one_that_cannot_be_started_says_why),
+		cmocka_unit_test(an_unknown_option_of_a_drive_is_named),
 		cmocka_unit_test(any_model_is_identified),
 		cmocka_unit_test(what_qemu_refuses_is_told_in_the_words_of_the_uri),
 		cmocka_unit_test(of_an_option_given_twice_the_last_counts),
