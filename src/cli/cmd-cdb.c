@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/base.h"
+#include "scsi/scsi.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -167,6 +168,17 @@ static int print_text(const struct cli_exchange *x, const char *name, const char
 	return cli_finish_output();
 }
 
+/* A command that was sent without data, though its CDB has room for some, looks as if the target had none. */
+static void hint_at_data(const struct cli_exchange *x, const char *name)
+{
+	uint64_t bytes = 0;
+
+	if (x->direction != HBA_NO_DATA || !scsi_cdb_transfer(x->cdb, x->cdb_len, 0, &bytes) || !bytes)
+		return;
+	(void)cli_fail("%s moves up to %ju bytes of data, and none were asked for; --in %ju shows those that it reads", name,
+		       (uintmax_t)bytes, (uintmax_t)bytes);
+}
+
 static int show(const struct arguments *a, const struct cli_exchange *x, struct json_object **ret_json)
 {
 	char name[CLI_WORDS], status[CLI_WORDS], sense[CLI_WORDS] = "";
@@ -179,8 +191,12 @@ static int show(const struct arguments *a, const struct cli_exchange *x, struct 
 	if (a->common.json)
 		*ret_json = exchange_json(x, name, status);
 	r = a->common.json ? 0 : print_text(x, name, status, sense);
-	if (r || is_good(x))
+	if (r)
 		return r;
+	if (is_good(x)) {
+		hint_at_data(x, name);
+		return 0;
+	}
 	return cli_fail("%s: %s: %s%s%s", a->common.uri, name, status, sense[0] ? ": " : "", sense);
 }
 
@@ -279,7 +295,8 @@ const struct cli_command cmd_cdb = {
 	.name = "cdb",
 	.summary = "send any SCSI command",
 	.arguments = "URI HEX... [--then HEX...]...",
-	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes.",
+	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes. With --in N the data "
+	       "that it reads are shown: hbakit cdb soft:ram --in 36 12 00 00 00 24 00",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

@@ -127,9 +127,22 @@ static void print_driver(const struct hba_driver *d)
 	print_options(d->options);
 }
 
+/* The part of a URI that follows the bus, as a user would begin. */
+static const char *rest_of_uri(const struct hba_bus *b)
+{
+	static const struct {
+		const char *bus, *rest;
+	} known[] = { { "pci", "ADDRESS" }, { "qemu", "MODEL?drive=FILE" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(known[i].bus, b->name) == 0)
+			return known[i].rest;
+	return "...";
+}
+
 static void print_bus(const struct hba_bus *b)
 {
-	printf("%s: %s\n\nURI: %s:...\n", b->name, b->summary, b->name);
+	printf("%s: %s\n\nURI: %s:%s\n", b->name, b->summary, b->name, rest_of_uri(b));
 	print_options(b->options);
 }
 

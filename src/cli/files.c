@@ -71,7 +71,7 @@ int cli_open_input(const char *path, struct cli_file *ret_file)
 	if (!is_standard(path)) {
 		f = (struct cli_file) { .fd = open_without_waiting(path, O_RDONLY), .name = path, .own = true };
 		if (f.fd < 0)
-			return cli_fail("%s: %s", path, strerror(-f.fd));
+			return cli_fail("%s: cannot be opened for reading: %s", path, strerror(-f.fd));
 	}
 	return take(f, ret_file);
 }
@@ -168,7 +168,7 @@ int cli_open_output(struct cli_session *s, const char *path, struct cli_file *re
 		if (r < 0) {
 			forget(&f);
 			return r == -EINTR ? cli_say_interrupted(s, "waiting for a reader")
-					   : cli_fail("%s: %s", path, strerror(-r));
+					   : cli_fail("%s: cannot be opened for writing: %s", path, strerror(-r));
 		}
 	}
 	return take(f, ret_file);

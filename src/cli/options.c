@@ -20,9 +20,14 @@ struct parse {
 
 error_t cli_take_number(const char *option, const char *text, uint64_t *ret_number)
 {
-	if (parse_number(text, ret_number) == 0)
+	int r = parse_number(text, ret_number);
+
+	if (r == 0)
 		return 0;
-	cli_usage("%s %s: not a number; write it in decimal, or in hex with 0x", option, text);
+	if (r == -ERANGE)
+		cli_usage("%s %s: too large; the largest is %ju", option, text, (uintmax_t)UINT64_MAX);
+	else
+		cli_usage("%s %s: not a number; write it in decimal, or in hex with 0x", option, text);
 	return CLI_TOLD;
 }
 

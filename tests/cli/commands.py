@@ -155,6 +155,9 @@ class Commands(unittest.TestCase):
         self.assertEqual((o['status'], o['sense']['key'], o['sense']['asc'], o['sense']['ascq']), (2, 5, 0x24, 0))
         self.assertEqual((o['sense']['field']['in'], o['sense']['field']['byte']), ('cdb', 2))
         text = run('cdb', RAM, '--in', '36', '120001002400', status=1).stdout
+        for cdb, hint in (('120000002400', b'hbakit: INQUIRY moves up to 36 bytes of data, and none were asked for; --in 36 shows '
+                           b'those that it reads\n'), ('120000000000', b''), ('000000000000', b'')):
+            self.assertEqual(run('cdb', RAM, cdb).stderr, hint)
         self.assertIn(b'byte 2', text)
 
     def test_several_cdbs(self):
@@ -278,7 +281,7 @@ class Commands(unittest.TestCase):
         for legend in 'share', 'not above':
             self.assertGreater(places[legend], places['0'], 'the legend lies on the picture')
         r = run('bench', RAM, '--time', '1', '--plot', 'none/x.svg', status=1)
-        self.assertEqual(r.stderr, b'hbakit: none/x.svg: No such file or directory\n')
+        self.assertEqual(r.stderr, b'hbakit: none/x.svg: cannot be opened for writing: No such file or directory\n')
 
     def interrupt(self, *arguments, begun, what=None, which=signal.SIGINT, **named):
         """Sends a signal once the work has begun, which `begun` knows: not after some time, for a machine may be slow."""
