@@ -261,19 +261,25 @@ unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
+/* The outcome is that of queue_flush(), which would find the task a turn later. */
+static bool is_lost(const struct hba_controller *c)
+{
+	return c->letting_go.wanted || c->state == HBA_GONE;
+}
+
 /* Several that came back stand at their units' heads as they stood before: the first of them first. */
 void queue_take_back(struct hba_queue *q)
 {
-	/* They are what queue_flush() would have found a turn later. */
-	bool gone = q->controller->letting_go.wanted || q->controller->state == HBA_GONE;
 	struct task_list reversed = { 0 };
 	struct task *t;
 
+	if (!q->handed_back.head)
+		return;
 	while ((t = task_list_pop(&q->handed_back)))
 		task_list_push(&reversed, t);
 	while ((t = task_list_pop(&reversed)))
 		if (t->cancelled || !q->controller->accepting)
-			task_end(t, gone ? HBA_NOT_PRESENT : HBA_NOT_DELIVERED, HBA_SENT_NO);
+			task_end(t, is_lost(q->controller) ? HBA_NOT_PRESENT : HBA_NOT_DELIVERED, HBA_SENT_NO);
 		else if (!medium_ends(t))
 			queue_add_again(t);
 }
