@@ -104,7 +104,7 @@ static bool cut_word(struct drive *d)
 
 static int refuse_drive(const struct drive *d, const char *reason, int error, char why[HBA_BUS_WHY_BYTES])
 {
-	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.120s': %s", d->file, reason);
+	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.100s': %s", d->file, reason);
 	return error;
 }
 
