@@ -2,6 +2,9 @@
 /*
  * soft-mood.c: see soft-mood.h. All by counting, nothing by chance: the same commands meet the same moods.
  *
+ * The core's own commands meet none and are not counted: when it sends some, and how many, is no matter of the clients'.
+ * They do wait for `latency_us`, like all others.
+ *
  * Each mood counts the tasks that came as far as itself, so that two of the same number do not hide one another.
  */
 #include "drivers/soft-mood.h"
@@ -132,13 +135,11 @@ static enum mood_verdict end(struct hba_task *t, enum hba_outcome outcome)
 	return MOOD_KEPT;
 }
 
-enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
+static enum mood_verdict meet(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
 {
 	struct mood_queue *mq = hba_queue_priv(q);
 	struct hba_task *t = mt->task;
 
-	mt->counted = false;
-	list_init(&mt->link); /* a reset may have forgotten it in a list that is gone */
 	if (is_turn(m->requeue, &mq->arrivals) && !mq->room_at) {
 		hand_back(q, t);
 		return MOOD_KEPT;
@@ -149,6 +150,19 @@ enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct 
 		return end(t, HBA_TASK_SET_FULL);
 	if (!is_always_answered(t) && is_turn(m->attention, &mq->polite))
 		return MOOD_ATTENTION;
+	return MOOD_RUN;
+}
+
+enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
+{
+	const struct hba_task *t = mt->task;
+	enum mood_verdict verdict;
+
+	mt->counted = false;
+	list_init(&mt->link); /* a reset may have forgotten it in a list that is gone */
+	verdict = t->kind == HBA_TASK_CLIENT ? meet(m, q, mt) : MOOD_RUN;
+	if (verdict != MOOD_RUN)
+		return verdict;
 	/* Others may wait until the sense has been fetched: it is not to wait behind them. */
 	if (!m->latency_us || t->cdb[0] == SCSI_REQUEST_SENSE)
 		return MOOD_RUN;

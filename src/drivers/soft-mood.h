@@ -16,7 +16,7 @@
 
 #include <hbakit/driver.h>
 
-/** struct mood - What the URI asks for; 0: not that. */
+/** struct mood - What the URI asks for; 0: not that. Commands are those of clients, but for latency_us. */
 struct mood {
 	uint64_t busy;       /* every so many commands one finds the unit BUSY */
 	uint64_t full;       /* so many commands of a unit may be out, one more meets TASK SET FULL */

@@ -24,7 +24,7 @@ enum {
 	MOST_LATENCY_US = 60 * 1000 * 1000,
 	USUAL_INITIATOR = 7, /* as a SCSI bus has it: of eight, the one with the highest priority */
 	FEATURES = 5,
-	/* Every single one would never let a command through. */
+	/* With every single one, no command would ever get through. */
 	LEAST_EVERY = 2,
 };
 #define MOST_EVERY UINT32_MAX
@@ -69,7 +69,7 @@ static const struct number {
 	{ WISH("max_transfer", constraints.max_transfer), LEAST_SEGMENT_BYTES, INT64_MAX, false },
 	{ WISH("busy", mood.busy), LEAST_EVERY, MOST_EVERY, false },
 	{ WISH("full", mood.full), 1, MOST_TASKS, false },
-	{ WISH("attention", mood.attention), LEAST_EVERY, MOST_EVERY, false },
+	{ WISH("attention", mood.attention), 1, MOST_EVERY, false },
 	{ WISH("requeue", mood.requeue), LEAST_EVERY, MOST_EVERY, false },
 	{ WISH("latency_us", mood.latency_us), 1, MOST_LATENCY_US, false },
 };

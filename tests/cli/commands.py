@@ -214,8 +214,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(run('read', 'soft:disk.img?scratch=1M', '-l', '1').stdout, bytes(MIB))
 
     def test_an_error_of_a_disk_is_told_in_its_own_terms(self):
-        """Not in those of files and sockets. Each second command is refused, so that no READ succeeds, whatever is repeated."""
-        r = run('read', 'soft:ram?attention=2', '-o', 'copy', status=1)
+        """Not in those of files and sockets. Each command is refused, so that no READ succeeds, whatever is repeated."""
+        r = run('read', 'soft:ram?attention=1', '-o', 'copy', status=1)
         self.assertIn(b': READ of 262144 bytes at offset 0: it can be tried again (Unit Attention: ', r.stderr)
         self.assertFalse(os.path.exists('copy'))
 
