@@ -45,6 +45,7 @@ struct check_options {
 struct check_summary {
 	unsigned passed, failed, skipped, device;
 	bool interrupted;
+	bool no_such_unit; /* the options name one that is not there */
 };
 
 /** check_count() - How many results there will be: the plan. */

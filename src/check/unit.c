@@ -48,9 +48,11 @@ int check_start(struct check *k)
 	int r = hba_controller_start(k->controller);
 
 	k->over = r < 0;
-	if (r == 0)
-		check_choose_unit(k);
-	return r;
+	if (r < 0)
+		return r;
+	check_choose_unit(k);
+	k->summary.no_such_unit |= !k->lun && (k->options->has_target || k->options->has_lun);
+	return 0;
 }
 
 /* Of the controller's memory there may be none; of our own there is. */

@@ -159,6 +159,8 @@ bool cli_interrupted(struct cli_session *s);
 void cli_wait(struct cli_session *s, int fd, short events);
 /** cli_say_interrupted() - The one line for it, said when the controller has been stopped. `what` lives on. Returns CLI_FAILED. */
 int cli_say_interrupted(struct cli_session *s, const char *what);
+/** cli_no_such_unit() - Told: CLI_FAILED. */
+int cli_no_such_unit(const struct cli_session *s, const struct cli_where *where);
 /** cli_find_unit() - 0 and the unit with its info; or CLI_FAILED, told. */
 int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun, struct hba_lun_info *ret_info);
 enum { CLI_UNIT_NAME = 48 }; /* twenty digits, a colon, sixteen hex digits, and room */

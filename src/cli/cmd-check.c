@@ -197,6 +197,8 @@ static int check(void *arguments, struct cli_session *s)
 	r = print_summary(a, &sum);
 	if (sum.interrupted)
 		return cli_say_interrupted(s, "check");
+	if (r == CLI_OK && sum.no_such_unit)
+		return cli_no_such_unit(s, &a->common.where);
 	return r == CLI_OK && sum.failed ? CLI_FAILED : r;
 }
 
@@ -228,7 +230,7 @@ const struct cli_command cmd_check = {
 	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
 	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
 	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
-	       "Exit status: 0 all passed, skipped or known faults of the device, 1 some failed, 2 usage.",
+	       "Exit status: 0 all passed, skipped or known faults of the device, 1 some failed, or the unit asked for is not there, 2 usage.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

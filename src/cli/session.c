@@ -222,7 +222,7 @@ static bool fits(const struct cli_where *where, const struct hba_lun_info *info)
 	return (!where->has_target || info->target == where->target) && (!where->has_lun || has_lun(where, info));
 }
 
-static int no_such_unit(const struct cli_session *s, const struct cli_where *where)
+int cli_no_such_unit(const struct cli_session *s, const struct cli_where *where)
 {
 	char target[32] = "", lun[32] = "";
 
@@ -245,7 +245,7 @@ int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct h
 		*ret_info = info;
 		return 0;
 	}
-	return no_such_unit(s, where);
+	return cli_no_such_unit(s, where);
 }
 
 void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME])

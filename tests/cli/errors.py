@@ -52,6 +52,8 @@ CASES = [
     # units
     ('inquiry soft:ram -l 7', FAILED, "soft:ram: there is no unit with LUN 7; `hbakit scan soft:ram' lists those there are"),
     ('read soft:ram -t 3 -o out', FAILED, "soft:ram: there is no unit at target 3; `hbakit scan soft:ram' lists those there are"),
+    ('check soft:ram -t 9', FAILED, "soft:ram: there is no unit at target 9; `hbakit scan soft:ram' lists those there are"),
+    ('check soft:ram --json -l 7', FAILED, "soft:ram: there is no unit with LUN 7; `hbakit scan soft:ram' lists those there are"),
     ('inquiry soft:ram -l x', USAGE, '--lun x: not a number; write it in decimal, or in hex with 0x'),
     ('check soft:ram --seed 99999999999999999999', USAGE,
      '--seed 99999999999999999999: too large; the largest is 18446744073709551615'),
