@@ -187,7 +187,7 @@ static int verify(const char *uri, const char *kind, const char *address)
 	struct client *k = client_up(uri);
 	bool polled = strcmp(kind, "none") == 0;
 	/* How many the search for targets brings, which has many commands out at once, is not asked here. */
-	unsigned long interrupts = fired(kind, address);
+	unsigned long interrupts = fired(kind, address), least;
 	bool ok;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -206,9 +206,13 @@ static int verify(const char *uri, const char *kind, const char *address)
 	interrupts = fired(kind, address) - interrupts;
 	printf("%u commands, %u good; slept for %u; %lu interrupts\n", k->done, k->good, k->slept, interrupts);
 	hba_controller_close(k->c);
-	/* It sleeps for nearly all, and each time an interrupt ends it; a line that is never lowered brings them in masses. */
+	/*
+	 * It sleeps for nearly all, and each time an interrupt ends it; a line that is never lowered brings them in masses.
+	 * A pin that is still up when VFIO unmasks it is told without an interrupt that the system counts.
+	 */
+	least = strcmp(kind, "intx") == 0 ? ROUNDS : k->slept;
 	ok = k->good == 2 * ROUNDS &&
-	     (polled ? k->slept == 0 : k->slept > ROUNDS && interrupts >= k->slept && interrupts <= MOST_PER_SLEEP * k->slept);
+	     (polled ? k->slept == 0 : k->slept > ROUNDS && interrupts >= least && interrupts <= MOST_PER_SLEEP * k->slept);
 	free(k);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
