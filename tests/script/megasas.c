@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	COMMANDS = 64,
@@ -26,7 +25,6 @@ enum {
 	JBOD = 256,
 	EVENTS_A_SECOND = 32,
 	PATIENCE = 100000,
-	TURN_US = 50,
 	LOST = 0x77, /* a status that is none */
 	REPORT_LUNS = 0xa0,
 };
@@ -194,7 +192,7 @@ static void wait_for_event(struct chip *a, uint64_t frame)
 	assert_int_equal(hba_get32(d->mailbox[0]), a->newest + 1);
 	assert_int_equal(hba_get32(d->mailbox[1]), MEGASAS_EVENTS_ALL);
 	a->waits++;
-	a->event_frame = frame;
+	__atomic_store_n(&a->event_frame, frame, __ATOMIC_RELEASE); /* a test looks while the service thread asks */
 	if (a->storm)
 		tell(a, MEGASAS_EVENT_LINK_LOST, 0);
 }
@@ -514,7 +512,8 @@ static struct chip *with_one_held(bool gen2, struct hba_lun **ret_lun, struct te
 	*ret_lun = up(a);
 	a->hold = true;
 	rig_ready(*ret_lun, io);
-	rig_send(a->rig);
+	for (unsigned i = 0; i < PATIENCE && !a->n_held; i++)
+		rig_turn(a->rig, i);
 	assert_int_equal(a->n_held, 1);
 	return a;
 }
@@ -532,8 +531,7 @@ static void wait_event(struct chip *a, enum hba_event_kind kind, struct hba_even
 	for (unsigned i = 0; i < PATIENCE; i++) {
 		if (test_event(a->rig->c, kind, ret_e))
 			return;
-		test_turns(a->rig->c, 1);
-		usleep(TURN_US); /* it may be the service thread's turn */
+		rig_turn(a->rig, i);
 	}
 	fail_msg("event %d never came", kind);
 }
@@ -758,10 +756,10 @@ static void every_status_has_an_end(void **state)
 		unsigned done = io.done;
 
 		rig_ready(lun, &io);
-		for (unsigned tries = 0; tries < 1000 && io.done == done; tries++) {
+		for (unsigned i = 0; i < PATIENCE && io.done == done; i++) {
 			if (a->n_held)
 				end_frame(a, a->held[--a->n_held], (uint8_t)status);
-			test_turns(a->rig->c, 2);
+			rig_turn(a->rig, i);
 		}
 		assert_int_equal(io.done, done + 1);
 		if (status == MEGASAS_DEVICE_NOT_FOUND)
@@ -899,9 +897,8 @@ static void wrong_contexts_end_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		reply(a, wrong[i]);
-	test_turns(a->rig->c, 10);
+	wait_event(a, HBA_EVENT_DEVICE_ERROR, &e);
 	assert_int_equal(io.done, 0);
-	assert_true(test_event(a->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	end_frame(a, frame, MEGASAS_OK);
 	reply(a, context); /* twice */
 	rig_ends(a->rig, &io, 1, HBA_GOOD);
@@ -919,8 +916,6 @@ static void a_command_without_a_status_is_told(void **state)
 	(void)state;
 	forget_events(a);
 	reply(a, hba_get32(head_at(a, a->held[0])->context));
-	test_turns(a->rig->c, 10);
-	assert_int_equal(io.done, 0);
 	rig_told(a->rig, "without an answer to it");
 	end_frame(a, a->held[0], MEGASAS_OK);
 	rig_ends(a->rig, &io, 1, HBA_GOOD);
@@ -940,9 +935,8 @@ static void an_index_outside_the_ring_is_not_followed(void **state)
 
 		forget_events(a);
 		hba_publish32(at(a, a->producer_at, 4), wrong[i]);
-		test_turns(a->rig->c, 50);
-		assert_int_equal(io.done, 0);
 		rig_told(a->rig, "in a ring of 64");
+		assert_int_equal(io.done, 0);
 		hba_publish32(at(a, a->producer_at, 4), before);
 		end_frame(a, a->held[0], MEGASAS_OK);
 		rig_ends(a->rig, &io, 1, HBA_GOOD);
@@ -990,7 +984,6 @@ static void logical_drives_come_and_go(void **state)
 	wait_event(a, HBA_EVENT_LUN_LEFT, &e);
 	test_no_violation(a->rig->c);
 	tell(a, MEGASAS_EVENT_LD_CREATED, MEGASAS_LDS);
-	test_turns(a->rig->c, 50);
 	rig_told(a->rig, "an event is about logical drive 64");
 	end(a);
 }
@@ -1054,7 +1047,8 @@ static void an_event_storm_is_bounded(void **state)
 		rig_works(a->rig, lun, &io);
 	assert_true(a->waits <= EVENTS_A_SECOND);
 	rig_tick(a->rig, 10);
-	test_turns(a->rig->c, 1000);
+	for (unsigned i = 0; i < PATIENCE && a->waits <= EVENTS_A_SECOND; i++)
+		rig_turn(a->rig, i);
 	assert_true(a->waits > EVENTS_A_SECOND);
 	rig_tick(a->rig, 0);
 	a->storm = false;
@@ -1072,7 +1066,6 @@ static void a_wait_that_comes_back_empty_is_told(void **state)
 	(void)state;
 	forget_events(a);
 	reply(a, hba_get32(head_at(a, a->event_frame)->context));
-	test_turns(a->rig->c, 10);
 	rig_told(a->rig, "the frame that waits for events");
 	/* Refused: no more events, and a scan asks again. */
 	end_frame(a, a->event_frame, MEGASAS_INVALID_DCMD);
@@ -1080,10 +1073,8 @@ static void a_wait_that_comes_back_empty_is_told(void **state)
 	test_turns(a->rig->c, 10);
 	assert_int_equal(a->event_frame, 0);
 	assert_int_equal(hba_controller_rescan(a->rig->c), 0);
-	for (unsigned i = 0; i < PATIENCE && !a->event_frame; i++) {
-		test_turns(a->rig->c, 1);
-		usleep(TURN_US);
-	}
+	for (unsigned i = 0; i < PATIENCE && !__atomic_load_n(&a->event_frame, __ATOMIC_ACQUIRE); i++)
+		rig_turn(a->rig, i);
 	assert_int_not_equal(a->event_frame, 0);
 	rig_works(a->rig, lun, &io);
 	end(a);

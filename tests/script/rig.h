@@ -59,6 +59,8 @@ struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write,
 			    void *buffer);
 /** rig_send() - The turns that it takes until what was submitted, or answered, is on the other side. */
 void rig_send(struct rig *rig);
+/** rig_turn() - The i-th turn of a wait: later ones leave the processor to the service thread. */
+void rig_turn(struct rig *rig, unsigned i);
 /** rig_wait() - Until `io` has had so many dones: turns, and time. */
 void rig_wait(struct rig *rig, const struct test_io *io, unsigned done);
 /** rig_ends() - The same, and the last of them with that outcome. */
@@ -67,7 +69,7 @@ void rig_ends(struct rig *rig, const struct test_io *io, unsigned done, enum hba
 void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io);
 /** rig_copies() - What is written is read again, and the contract kept. */
 void rig_copies(struct rig *rig, struct hba_lun *lun);
-/** rig_told() - Errors of the device have been told, each with a sentence that holds `part`; and no violation. */
+/** rig_told() - Until errors of the device are told, each with a sentence that holds `part`; and no violation. */
 void rig_told(struct rig *rig, const char *part);
 /** rig_until() - Turns until the controller is in that state. */
 void rig_until(struct rig *rig, enum hba_state state);
