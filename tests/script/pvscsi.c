@@ -19,7 +19,8 @@ enum {
 	CMPS = 1024,
 	SETUP_WORDS = 132,
 	MESSAGE_WORDS = 34,
-	BAR_BYTES = 0x8000
+	BAR_BYTES = 0x8000,
+	MANY_TURNS = 100000
 };
 
 struct adapter {
@@ -684,14 +685,18 @@ static void every_host_status_has_an_end(void **state)
 		a->n_held = 0;
 		rig_ready(lun, &io);
 		rig_send(a->rig);
-		for (unsigned tries = 0; tries < 1000 && io.done == done; tries++) {
+		for (unsigned i = 0; i < MANY_TURNS && io.done == done; i++) {
 			if (a->n_held)
 				end_request(a, &a->held[--a->n_held], (uint16_t)host);
-			test_turns(a->rig->c, 2);
+			rig_turn(a->rig, i);
 		}
 		assert_int_equal(io.done, done + 1);
 		if (host == PVSCSI_HOST_SELECT_TIMEOUT)
 			assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
+		if (host == PVSCSI_HOST_TIMEOUT)
+			assert_int_equal(io.last.outcome, HBA_PROTOCOL_TIMEOUT);
+		if (host == PVSCSI_HOST_NO_RESPONSE)
+			assert_int_equal(io.last.outcome, HBA_NOT_RESPONDING);
 	}
 	end(a);
 }
