@@ -35,7 +35,6 @@ enum {
 	SCRAP_BYTES = 4,
 	SENSE_HEADER = 8, /* its last byte counts those that follow */
 	EVENTS_A_SECOND = 32,
-	READ_OR_WRITE = 0x02, /* the bit in which opcodes of block reads and writes differ */
 
 	ASK_MS = 5000,
 	FLUSH_MS = 8000,
@@ -813,9 +812,9 @@ static int megasas_initialize_target(struct hba_controller *c, struct hba_target
 /* The CDB decides which way QEMU's model moves data, and so may other firmware: one that contradicts it is not sent. */
 static bool is_backwards(const struct hba_task *t)
 {
-	bool writes = t->cdb[0] & READ_OR_WRITE;
+	enum hba_direction says = scsi_cdb_direction(t->cdb[0]);
 
-	return (t->flags & HBA_TASK_RW) && t->direction == (writes ? HBA_FROM_TARGET : HBA_TO_TARGET);
+	return t->direction != HBA_NO_DATA && says != HBA_NO_DATA && t->direction != says;
 }
 
 static bool lies_below_4g(const struct hba_task *t)

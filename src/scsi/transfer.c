@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.c: how many bytes a CDB lets move at most: the allocation length, parameter list length or transfer length in it (SPC-4
+ * transfer.c: which way an opcode's data go, and how many bytes a CDB lets move at most: the allocation length, parameter list length or transfer length in it (SPC-4
  * 4.3.5, SBC-3 5). Commands whose data are counted in other units, or whose length depends on more than the CDB, are left out.
  */
 #include "base/base.h"
@@ -28,6 +28,66 @@ static const struct length_field {
 	{ SCSI_REPORT_LUNS, 6, 4 },
 	{ SCSI_MAINTENANCE_IN, 6, 4 },
 };
+
+/* SPC-4 annex E, SBC-3 table 13, MMC-6. Left out: the vendors' own, and those whose service action or parameters decide. */
+static const uint8_t directions[UINT8_MAX + 1] = {
+	[SCSI_REQUEST_SENSE] = HBA_FROM_TARGET,
+	[0x04] = HBA_TO_TARGET /* FORMAT UNIT */,
+	[0x05] = HBA_FROM_TARGET /* READ BLOCK LIMITS */,
+	[0x07] = HBA_TO_TARGET /* REASSIGN BLOCKS */,
+	[SCSI_READ_6] = HBA_FROM_TARGET,
+	[SCSI_WRITE_6] = HBA_TO_TARGET,
+	[SCSI_INQUIRY] = HBA_FROM_TARGET,
+	[SCSI_MODE_SELECT_6] = HBA_TO_TARGET,
+	[SCSI_MODE_SENSE_6] = HBA_FROM_TARGET,
+	[SCSI_RECEIVE_DIAGNOSTIC_RESULTS] = HBA_FROM_TARGET,
+	[SCSI_SEND_DIAGNOSTIC] = HBA_TO_TARGET,
+	[0x23] = HBA_FROM_TARGET /* READ FORMAT CAPACITIES */,
+	[SCSI_READ_CAPACITY_10] = HBA_FROM_TARGET,
+	[SCSI_READ_10] = HBA_FROM_TARGET,
+	[SCSI_WRITE_10] = HBA_TO_TARGET,
+	[SCSI_WRITE_AND_VERIFY_10] = HBA_TO_TARGET,
+	[SCSI_VERIFY_10] = HBA_TO_TARGET,
+	[0x37] = HBA_FROM_TARGET /* READ DEFECT DATA(10) */,
+	[0x3b] = HBA_TO_TARGET /* WRITE BUFFER */,
+	[0x3c] = HBA_FROM_TARGET /* READ BUFFER(10) */,
+	[0x3e] = HBA_FROM_TARGET /* READ LONG(10) */,
+	[0x3f] = HBA_TO_TARGET /* WRITE LONG(10) */,
+	[SCSI_WRITE_SAME_10] = HBA_TO_TARGET,
+	[SCSI_UNMAP] = HBA_TO_TARGET,
+	[0x43] = HBA_FROM_TARGET /* READ TOC/PMA/ATIP */,
+	[0x46] = HBA_FROM_TARGET /* GET CONFIGURATION */,
+	[0x4a] = HBA_FROM_TARGET /* GET EVENT STATUS NOTIFICATION */,
+	[0x4c] = HBA_TO_TARGET /* LOG SELECT */,
+	[SCSI_LOG_SENSE] = HBA_FROM_TARGET,
+	[SCSI_MODE_SELECT_10] = HBA_TO_TARGET,
+	[SCSI_MODE_SENSE_10] = HBA_FROM_TARGET,
+	[SCSI_PERSISTENT_RESERVE_IN] = HBA_FROM_TARGET,
+	[SCSI_PERSISTENT_RESERVE_OUT] = HBA_TO_TARGET,
+	[SCSI_READ_16] = HBA_FROM_TARGET,
+	[SCSI_COMPARE_AND_WRITE] = HBA_TO_TARGET,
+	[SCSI_WRITE_16] = HBA_TO_TARGET,
+	[SCSI_ORWRITE_16] = HBA_TO_TARGET,
+	[SCSI_WRITE_AND_VERIFY_16] = HBA_TO_TARGET,
+	[SCSI_VERIFY_16] = HBA_TO_TARGET,
+	[SCSI_WRITE_SAME_16] = HBA_TO_TARGET,
+	[0x9b] = HBA_FROM_TARGET /* READ BUFFER(16) */,
+	[SCSI_REPORT_LUNS] = HBA_FROM_TARGET,
+	[0xa2] = HBA_FROM_TARGET /* SECURITY PROTOCOL IN */,
+	[SCSI_MAINTENANCE_IN] = HBA_FROM_TARGET,
+	[0xa4] = HBA_TO_TARGET /* MAINTENANCE OUT */,
+	[SCSI_READ_12] = HBA_FROM_TARGET,
+	[SCSI_WRITE_12] = HBA_TO_TARGET,
+	[SCSI_WRITE_AND_VERIFY_12] = HBA_TO_TARGET,
+	[SCSI_VERIFY_12] = HBA_TO_TARGET,
+	[0xb5] = HBA_TO_TARGET /* SECURITY PROTOCOL OUT */,
+	[0xb7] = HBA_FROM_TARGET /* READ DEFECT DATA(12) */,
+};
+
+enum hba_direction scsi_cdb_direction(uint8_t opcode)
+{
+	return (enum hba_direction)directions[opcode];
+}
 
 static const struct length_field *field_of(uint8_t opcode)
 {

@@ -55,7 +55,8 @@ struct chip {
 	unsigned n_held;
 	uint16_t last_flags;
 	uint8_t last_segments, last_more, last_command, last_target;
-	uint32_t luns; /* bits of those that commands went to */
+	bool sends[UINT8_MAX + 1], brings[UINT8_MAX + 1]; /* opcodes that came with data to the target, and from it */
+	uint32_t luns;                                    /* bits of those that commands went to */
 };
 
 static struct chip *chip_of(struct script *s)
@@ -283,6 +284,15 @@ static void abort_frame(struct chip *a, uint64_t frame)
 	end_frame(a, frame, victim == a->event_frame ? MEGASAS_OK : a->abort_status);
 }
 
+static void note_opcode(struct chip *a, uint64_t frame)
+{
+	const struct megasas_pass *pass = at(a, frame, sizeof(*pass));
+	uint16_t flags = hba_get16(pass->head.flags);
+
+	a->sends[pass->cdb[0]] |= (flags & MEGASAS_TO_DEVICE) != 0;
+	a->brings[pass->cdb[0]] |= (flags & MEGASAS_TO_HOST) != 0;
+}
+
 static void take_frame(struct chip *a, uint64_t frame)
 {
 	const struct megasas_header *h = head_at(a, frame);
@@ -305,6 +315,7 @@ static void take_frame(struct chip *a, uint64_t frame)
 		a->last_segments = h->sge_count;
 		a->last_command = h->command;
 		a->last_target = h->target;
+		note_opcode(a, frame);
 		a->luns |= 1U << h->lun % 32;
 		if (a->hold)
 			a->held[a->n_held++ % HELD] = frame;
@@ -774,22 +785,43 @@ static void every_status_has_an_end(void **state)
 
 static void a_command_that_contradicts_its_direction_is_not_sent(void **state)
 {
+	static const struct {
+		uint8_t opcode, direction;
+		bool sent;
+	} rows[] = {
+		{ 0x28, HBA_FROM_TARGET, true },
+		{ 0x2a, HBA_TO_TARGET, true },
+		{ 0x28, HBA_TO_TARGET, false },
+		{ 0x2a, HBA_FROM_TARGET, false },
+		/* INQUIRY, MODE SELECT(6), UNMAP, LOG SENSE; a vendor's own */
+		{ 0x12, HBA_TO_TARGET, false },
+		{ 0x15, HBA_FROM_TARGET, false },
+		{ 0x42, HBA_FROM_TARGET, false },
+		{ 0x4d, HBA_TO_TARGET, false },
+		{ 0xc1, HBA_TO_TARGET, true },
+		{ 0xc1, HBA_FROM_TARGET, true },
+	};
 	struct chip *a = chip_new(true);
 	struct hba_lun *lun = up(a);
-	uint8_t buffer[RIG_BLOCK];
+	uint8_t buffer[RIG_BLOCK] = { 0 };
 
 	(void)state;
-	for (unsigned write = 0; write < 2; write++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const bool *came = rows[i].direction == HBA_TO_TARGET ? a->sends : a->brings;
 		struct test_io io = { 0 };
 		struct hba_task *t;
 
 		assert_int_equal(hba_task_get(lun, sizeof(buffer), NULL, &t), 0);
-		test_fill_rw(t, write, 0, 1, buffer);
-		t->cdb[0] = write ? 0x28 : 0x2a;
+		test_fill_rw(t, rows[i].direction == HBA_TO_TARGET, 0, 1, buffer);
+		t->cdb[0] = rows[i].opcode;
+		t->cdb[4] = 36; /* an allocation length where one is: without, there are no data */
 		assert_int_equal(hba_submit(t, test_done, &io), 0);
-		rig_tick(a->rig, 20);
-		rig_ends(a->rig, &io, 1, HBA_NOT_DELIVERED);
+		rig_tick(a->rig, 20); /* refused, it is tried again a few times */
+		rig_wait(a->rig, &io, 1);
 		rig_tick(a->rig, 0);
+		assert_int_equal(came[rows[i].opcode], rows[i].sent);
+		if (!rows[i].sent)
+			assert_int_equal(io.last.outcome, HBA_NOT_DELIVERED);
 		hba_task_put(t);
 	}
 	end(a);

@@ -43,6 +43,25 @@ static void test_what_the_cdb_says(void **state)
 	}
 }
 
+/* Of READ and WRITE as their reader has it; of the others a few; of what is not known, neither way. */
+static void test_which_way_data_go(void **state)
+{
+	(void)state;
+	for (unsigned opcode = 0; opcode <= UINT8_MAX; opcode++) {
+		const uint8_t cdb[16] = { (uint8_t)opcode };
+		struct scsi_rw rw;
+
+		if (scsi_cdb_read_rw(cdb, sizeof(cdb), &rw))
+			assert_int_equal(scsi_cdb_direction((uint8_t)opcode), rw.direction);
+	}
+	assert_int_equal(scsi_cdb_direction(SCSI_INQUIRY), HBA_FROM_TARGET);
+	assert_int_equal(scsi_cdb_direction(SCSI_LOG_SENSE), HBA_FROM_TARGET);
+	assert_int_equal(scsi_cdb_direction(SCSI_MODE_SELECT_10), HBA_TO_TARGET);
+	assert_int_equal(scsi_cdb_direction(SCSI_COMPARE_AND_WRITE), HBA_TO_TARGET);
+	assert_int_equal(scsi_cdb_direction(SCSI_TEST_UNIT_READY), HBA_NO_DATA);
+	assert_int_equal(scsi_cdb_direction(0xc1), HBA_NO_DATA);
+}
+
 static void test_what_it_does_not_say(void **state)
 {
 	static const uint8_t known[] = { SCSI_INQUIRY, SCSI_REPORT_LUNS, SCSI_WRITE_AND_VERIFY_16 };
@@ -78,6 +97,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_the_cdb_says),
+		cmocka_unit_test(test_which_way_data_go),
 		cmocka_unit_test(test_what_it_does_not_say),
 	};
 
