@@ -1040,6 +1040,8 @@ static int megasas_interrupts(struct hba_queue *q, bool on)
 	if (!on)
 		return 0;
 	hba_bar_write32(&m->bar, MEGASAS_DOORBELL_CLEAR, UINT32_MAX);
+	/* A write still on its way would clear an interrupt that is raised after the look below. */
+	(void)hba_bar_read32(&m->bar, MEGASAS_DOORBELL_CLEAR);
 	unmask(m, true);
 	return replies_ahead(q, m) > 0;
 }

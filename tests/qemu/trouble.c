@@ -63,7 +63,7 @@ struct machine {
 struct ways {
 	const char *model;
 	bool arms_in_memory;    /* a sleeper asks for interrupts without a register */
-	bool completes_by_read; /* whether there are completions is read from a register, and QEMU has to answer */
+	bool completes_by_read; /* a look for completions, or the last one before a sleep, reads a register, and QEMU has to answer */
 	bool aborts_later;      /* an abort waits for the block layer, and the machine goes on meanwhile */
 	bool tells_of_disks;    /* by events, when they come and go; else a rescan finds them */
 	bool loses_attentions;  /* without autosense QEMU clears the 28/00 of a new medium as it reports the 3A/00 before it */
@@ -73,8 +73,8 @@ struct ways {
 static const struct ways *ways(void)
 {
 	static const struct ways all[] = {
-		{ .model = "megasas" },
-		{ .model = "megasas-gen2" },
+		{ .model = "megasas", .completes_by_read = true },
+		{ .model = "megasas-gen2", .completes_by_read = true },
 		{ .model = "pvscsi", .tells_of_disks = true },
 		{ .model = "virtio-scsi", .arms_in_memory = true, .aborts_later = true, .tells_of_disks = true },
 		{ .model = "mptsas1068", .completes_by_read = true, .aborts_later = true },
