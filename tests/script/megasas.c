@@ -695,6 +695,21 @@ static void states_and_limits_that_cannot_be(void **state)
 	}
 }
 
+/* Its registers cannot be had: stop, which comes all the same, has none to write. */
+static void stop_after_registers_that_are_not_there(void **state)
+{
+	(void)state;
+	for (unsigned gen2 = 0; gen2 < GENERATIONS; gen2++) {
+		struct chip *a = chip_new(gen2);
+
+		a->rig->script.info.bar_length[gen2] = 0;
+		rig_open(a->rig, &megasas_driver);
+		assert_int_equal(hba_controller_start(a->rig->c), -ENOENT);
+		test_no_violation(a->rig->c);
+		end(a);
+	}
+}
+
 static void a_firmware_that_answers_nothing_is_told(void **state)
 {
 	struct chip *a = chip_new(true);
@@ -799,6 +814,33 @@ static void every_status_has_an_end(void **state)
 		if (status == MEGASAS_OUT_OF_RANGE)
 			assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
 	}
+	end(a);
+}
+
+static void sense_comes_with_the_status(void **state)
+{
+	enum {
+		REZERO_UNIT = 0x01,
+		KEY = 2,
+		ILLEGAL_REQUEST = 5,
+		ASC = 12,
+		INVALID_OPCODE = 0x20
+	}; /* one that the disk does not know */
+	struct chip *a = chip_new(true);
+	struct hba_lun *lun = up(a);
+	struct test_io io = { .put = true };
+	struct hba_task *t;
+
+	(void)state;
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->cdb[0] = REZERO_UNIT;
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	rig_ends(a->rig, &io, 1, HBA_CHECK_CONDITION);
+	assert_int_equal(io.last.sense_len, RIG_SENSE);
+	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
+	assert_int_equal(io.sense[ASC], INVALID_OPCODE);
+	rig_works(a->rig, lun, &io);
 	end(a);
 }
 
@@ -914,6 +956,83 @@ static void an_abort_that_does_not_help_leads_to_a_reset(void **state)
 		rig_works(a->rig, lun, &io);
 		end(a);
 	}
+}
+
+enum { WRITERS = 8, KEPT = 4 };
+
+/** struct writer - Writes its own block again and again, each time with another byte. */
+struct writer {
+	struct test_io io;
+	uint8_t data[RIG_BLOCK];
+	unsigned sent, good, ended_by_reset;
+};
+
+static void write_again(struct hba_lun *lun, struct writer *w, unsigned block)
+{
+	struct hba_task *t;
+
+	memset(w->data, (int)(++w->sent * WRITERS + block), RIG_BLOCK);
+	w->io.put = true;
+	assert_int_equal(hba_task_get(lun, RIG_BLOCK, NULL, &t), 0);
+	test_fill_rw(t, true, block, 1, w->data);
+	assert_int_equal(hba_submit(t, test_done, &w->io), 0);
+}
+
+/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
+static void look_at(struct chip *a, struct hba_lun *lun, struct writer *w, unsigned block)
+{
+	if (w->io.done < w->sent)
+		return;
+	if (w->io.last.outcome == HBA_GOOD) {
+		assert_memory_equal(a->rig->medium + (size_t)block * RIG_BLOCK, w->data, RIG_BLOCK);
+		w->good++;
+	} else {
+		assert_int_equal(w->io.last.outcome, HBA_NOT_DELIVERED);
+		w->ended_by_reset++;
+	}
+	write_again(lun, w, block);
+}
+
+/* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
+static void io_goes_on_through_a_reset(void **state)
+{
+	enum { SOON_MS = 100, ENOUGH = 20 };
+	struct chip *a = chip_new(true);
+	struct hba_lun *lun = up(a);
+	struct test_io hung = { .put = true };
+	struct writer w[WRITERS] = { 0 };
+	struct hba_task *t;
+
+	(void)state;
+	a->hold = true;
+	a->abort_status = LOST;
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->timeout_ms = SOON_MS;
+	assert_int_equal(hba_submit(t, test_done, &hung), 0);
+	for (unsigned i = 0; i < KEPT; i++)
+		write_again(lun, &w[i], i);
+	for (unsigned i = 0; i < PATIENCE && a->n_held <= KEPT; i++)
+		rig_turn(a->rig, i);
+	a->hold = false;
+	for (unsigned i = KEPT; i < WRITERS; i++)
+		write_again(lun, &w[i], i);
+	rig_tick(a->rig, 5);
+	for (unsigned i = 0; i < PATIENCE && (!hung.done || w[0].good < ENOUGH); i++) {
+		rig_turn(a->rig, i);
+		for (unsigned k = 0; k < WRITERS; k++)
+			look_at(a, lun, &w[k], k);
+	}
+	assert_int_equal(hung.last.outcome, HBA_TASK_TIMEOUT);
+	assert_int_equal(a->resets, 1);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		assert_true(i >= KEPT || w[i].ended_by_reset == 1);
+		assert_true(w[i].good >= ENOUGH / 2);
+		rig_wait(a->rig, &w[i].io, w[i].sent);
+	}
+	a->abort_status = MEGASAS_OK;
+	rig_copies(a->rig, lun);
+	end(a);
 }
 
 static void fewer_commands_after_a_reset(void **state)
@@ -1174,14 +1293,17 @@ int main(void)
 		cmocka_unit_test(a_firmware_that_does_not_let_go_is_reset),
 		cmocka_unit_test(stuck_in_a_state_is_told),
 		cmocka_unit_test(states_and_limits_that_cannot_be),
+		cmocka_unit_test(stop_after_registers_that_are_not_there),
 		cmocka_unit_test(a_firmware_that_answers_nothing_is_told),
 		cmocka_unit_test(what_the_firmware_says_of_itself_is_cut),
 		cmocka_unit_test(lists_of_both_widths),
 		cmocka_unit_test(every_status_has_an_end),
+		cmocka_unit_test(sense_comes_with_the_status),
 		cmocka_unit_test(a_command_that_contradicts_its_direction_is_not_sent),
 		cmocka_unit_test(a_fault_under_io_leads_to_a_reset),
 		cmocka_unit_test(a_lost_reply_is_aborted),
 		cmocka_unit_test(an_abort_that_does_not_help_leads_to_a_reset),
+		cmocka_unit_test(io_goes_on_through_a_reset),
 		cmocka_unit_test(fewer_commands_after_a_reset),
 		cmocka_unit_test(wrong_contexts_end_nothing),
 		cmocka_unit_test(a_command_without_a_status_is_told),

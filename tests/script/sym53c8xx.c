@@ -8,6 +8,7 @@
 #include "drivers/drivers.h"
 #include "drivers/sym53c8xx-scripts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -578,6 +579,19 @@ static void it_works_when_chip_and_target_do(void **state)
 	end(h);
 }
 
+/* Its registers cannot be had: stop, which comes all the same, has none to write. */
+static void stop_after_registers_that_are_not_there(void **state)
+{
+	struct chip *h = chip_new();
+
+	(void)state;
+	h->rig->script.info.bar_length[SYM_BAR_MEMORY] = h->rig->script.info.bar_length[SYM_BAR_IO] = 0;
+	rig_open(h->rig, &sym53c8xx_driver);
+	assert_int_equal(hba_controller_start(h->rig->c), -ENOENT);
+	test_no_violation(h->rig->c);
+	end(h);
+}
+
 static void who_does_not_answer_is_not_there(void **state)
 {
 	struct chip *h = chip_new();
@@ -799,7 +813,7 @@ int main(void)
 		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),    cmocka_unit_test(a_reset_takes_the_programs_last_word),
 		cmocka_unit_test(a_chip_that_lies_is_not_believed),       cmocka_unit_test(a_stranger_is_sent_away),
 		cmocka_unit_test(a_reset_by_somebody_else_is_told),       cmocka_unit_test(transfer_is_as_agreed),
-		cmocka_unit_test(sense_is_fetched_by_a_command),
+		cmocka_unit_test(sense_is_fetched_by_a_command),          cmocka_unit_test(stop_after_registers_that_are_not_there),
 	};
 
 	cmocka_set_test_filter(getenv("HBAKIT_TEST"));
