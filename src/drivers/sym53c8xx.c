@@ -849,16 +849,15 @@ static void list_ended(struct hba_queue *q, struct sym *p, struct hba_task *t, u
 }
 
 /* QEMU's model has no data for a command without any, and yet is in their phase until it ends. */
-static void bucket_ended(struct hba_queue *q, struct sym *p, const struct hba_task *t)
+static void bucket_ended(struct hba_queue *q, struct sym *p)
 {
 	uint32_t dbc = hba_bar_read32(&p->bar, SYM_DBC) & SYM_MOST_COUNT;
 
 	if (dbc > SYM_BUCKET_BYTES)
 		accident(q, p, "the chip's byte count cannot be", dbc);
-	else if (t->length == 0)
-		run(p, SYM_AT_PHASE + SYM_NOTHING);
 	else
-		run(p, SYM_AT_PHASE + SYM_ALL);
+		run(p,
+		    SYM_AT_PHASE + SYM_ALL); /* a command without data has had all of them; one that wants some is told to leave */
 }
 
 /*
@@ -895,7 +894,7 @@ static void phase_mismatch(struct hba_queue *q, struct sym *p)
 	} else if (sym_program_behind(&p->program, dsp, SYM_AT_LIST_OUT, SYM_SEGMENTS, &i)) {
 		list_ended(q, p, t, i, true);
 	} else if (is_behind(p, dsp, SYM_AT_EXCESS_IN, 1)) {
-		bucket_ended(q, p, t);
+		bucket_ended(q, p);
 	} else if (is_behind(p, dsp, SYM_AT_SELECT, MESSAGE_OF_SELECT) || is_behind(p, dsp, SYM_AT_COMMAND, 1)) {
 		clear_fifos(p);
 		resume_phase(p, t);
@@ -1144,7 +1143,7 @@ static void said_of_nexus(struct hba_queue *q, struct sym *p, struct hba_task *t
 		break;
 	case SYM_EXCESS:
 		of(t)->moved = t->length;
-		run(p, SYM_AT_PHASE + (t->length ? SYM_ALL : SYM_NOTHING));
+		run(p, SYM_AT_PHASE + SYM_ALL);
 		break;
 	case SYM_MISSING:
 		abort_nexus(p, t->hba_data, t, HBA_NOT_DELIVERED);

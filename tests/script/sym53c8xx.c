@@ -618,6 +618,29 @@ static void phases_that_end_early_leave_a_residual(void **state)
 		  MESSAGE(SYM_MSG_COMPLETE), { FREE, { 0 }, 0 });
 }
 
+/* More data than there are, or data where there are none: what comes is dropped, and who wants some is told to leave. */
+static void data_of_a_command_without_any(void **state)
+{
+	static const struct step wants[] = { OUT, CDB, { SYM_DATA_OUT, { 0 }, 100 }, END };
+	static const struct step brings[] = { OUT, CDB, IN(SYM_BUCKET_BYTES + 100), END };
+	struct chip *h = chip_new();
+	struct hba_lun *lun = up(h);
+	struct test_io io = { 0 };
+
+	(void)state;
+	GOES(h, brings);
+	rig_ready(lun, &io);
+	rig_ends(h->rig, &io, 1, HBA_GOOD);
+	assert_int_equal(io.last.bytes, 0);
+	GOES(h, wants);
+	rig_ready(lun, &io);
+	rig_ends(h->rig, &io, 2, HBA_NOT_DELIVERED);
+	assert_int_equal(h->aborts, 1);
+	assert_int_equal(h->bus_resets, BUS_RESETS_OF_START);
+	rig_works(h->rig, lun, &io);
+	end(h);
+}
+
 static void data_go_on_where_the_pointers_are(void **state)
 {
 	(void)state;
@@ -808,12 +831,13 @@ static void sense_is_fetched_by_a_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_works_when_chip_and_target_do),       cmocka_unit_test(who_does_not_answer_is_not_there),
-		cmocka_unit_test(phases_that_end_early_leave_a_residual), cmocka_unit_test(data_go_on_where_the_pointers_are),
-		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),    cmocka_unit_test(a_reset_takes_the_programs_last_word),
-		cmocka_unit_test(a_chip_that_lies_is_not_believed),       cmocka_unit_test(a_stranger_is_sent_away),
-		cmocka_unit_test(a_reset_by_somebody_else_is_told),       cmocka_unit_test(transfer_is_as_agreed),
-		cmocka_unit_test(sense_is_fetched_by_a_command),          cmocka_unit_test(stop_after_registers_that_are_not_there),
+		cmocka_unit_test(it_works_when_chip_and_target_do),        cmocka_unit_test(who_does_not_answer_is_not_there),
+		cmocka_unit_test(phases_that_end_early_leave_a_residual),  cmocka_unit_test(data_go_on_where_the_pointers_are),
+		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),     cmocka_unit_test(a_reset_takes_the_programs_last_word),
+		cmocka_unit_test(a_chip_that_lies_is_not_believed),        cmocka_unit_test(a_stranger_is_sent_away),
+		cmocka_unit_test(a_reset_by_somebody_else_is_told),        cmocka_unit_test(transfer_is_as_agreed),
+		cmocka_unit_test(sense_is_fetched_by_a_command),           cmocka_unit_test(data_of_a_command_without_any),
+		cmocka_unit_test(stop_after_registers_that_are_not_there),
 	};
 
 	cmocka_set_test_filter(getenv("HBAKIT_TEST"));
