@@ -81,6 +81,7 @@ static void reply(struct chip *a, uint32_t context)
 {
 	uint32_t p = producer(a);
 
+	assert_true(hba_get32(*(hba_le32 *)at(a, a->consumer_at, 4)) < a->entries);
 	*(hba_le32 *)at(a, a->ring_at + (uint64_t)p * 4, 4) = hba_le32_of(context);
 	hba_publish32(at(a, a->producer_at, 4), p + 1 == a->entries ? 0 : p + 1);
 }
@@ -135,9 +136,12 @@ static void execute(struct chip *a, uint64_t frame)
 {
 	static uint8_t bytes[RIG_DATA];
 	struct megasas_pass *pass = at(a, frame, sizeof(*pass));
+	static const uint8_t cdb_lengths[] = { 6, 10, 10, 0, 16, 12, 0, 0 };
 	size_t length = hba_get32(pass->head.data_len);
 	struct rig_answer answer;
 
+	if (cdb_lengths[pass->cdb[0] >> 5])
+		assert_int_equal(pass->head.cdb_len, cdb_lengths[pass->cdb[0] >> 5]);
 	if (hba_get16(pass->head.flags) & MEGASAS_TO_DEVICE)
 		move(a, frame, bytes, length, false);
 	answer = rig_execute(a->rig, pass->cdb, bytes, length);
@@ -739,6 +743,9 @@ static void what_the_firmware_says_of_itself_is_cut(void **state)
 	(void)state;
 	up(a);
 	assert_string_equal(property(a, "Product Name"), "Script RAID");
+	assert_string_equal(property(a, "Vendor Name"), "LSI");
+	assert_string_equal(property(a, "Product Revision Level"), "23.1");
+	assert_non_null(strstr(property(a, "Port Description"), "2108"));
 	assert_string_equal(property(a, "Firmware Name"), "APP");
 	assert_int_equal(strlen(property(a, "Firmware Version")), sizeof(((struct megasas_component *)0)->version));
 	end(a);
@@ -789,6 +796,7 @@ static void lists_of_both_widths(void **state)
 
 static void every_status_has_an_end(void **state)
 {
+	enum { ASC = 12, LBA_OUT_OF_RANGE = 0x21 };
 	struct hba_lun *lun;
 	struct chip *a = chip_new(true);
 	struct test_io io = { 0 };
@@ -812,7 +820,7 @@ static void every_status_has_an_end(void **state)
 		if (status == MEGASAS_RESERVED)
 			assert_int_equal(io.last.outcome, HBA_RESERVATION_CONFLICT);
 		if (status == MEGASAS_OUT_OF_RANGE)
-			assert_int_equal(io.last.outcome, HBA_CHECK_CONDITION);
+			assert_int_equal(io.sense[ASC], LBA_OUT_OF_RANGE);
 	}
 	end(a);
 }

@@ -20,6 +20,8 @@ enum {
 	INQUIRY = 0x12,
 	REQUEST_SENSE = 0x03,
 	WRITE_10 = 0x2a,
+	REPORT_LUNS = 0xa0,
+	REZERO_UNIT = 0x01,          /* which the disk does not know */
 	WIDE_AND_SYNCHRONOUS = 0x30, /* byte 7 of INQUIRY's data */
 	ALL = 0xffff,
 	TAG = 0xff, /* in a message of a target: the tag that it was given */
@@ -65,7 +67,7 @@ struct step {
 struct chip {
 	struct rig *rig;
 	/* Knobs. */
-	bool absent, claims;
+	bool absent, claims, two_units;
 	const struct step *plan; /* for the next command that brings a CDB with this first byte */
 	size_t n_plan;
 	uint32_t dbc_lie, dsps_lie; /* 0: none */
@@ -83,7 +85,9 @@ struct chip {
 	size_t n_cdb, n_out, n_message, given;
 	struct rig_answer answer, failed;
 	/* What happened. */
-	unsigned bus_resets, aborts;
+	unsigned bus_resets, soft_resets, aborts;
+	unsigned luns;              /* bits of those that were identified */
+	uint8_t last, before_sense; /* the command before this one, and before REQUEST SENSE */
 	uint8_t longest[SYM_MESSAGE_BYTES];
 	size_t n_longest;
 };
@@ -133,6 +137,9 @@ static void selected(struct chip *h)
 
 static void has_command(struct chip *h)
 {
+	if (h->cdb[0] == REQUEST_SENSE)
+		h->before_sense = h->last;
+	h->last = h->cdb[0];
 	if (h->cdb[0] == WRITE_10)
 		return;
 	if (h->cdb[0] == REQUEST_SENSE)
@@ -141,6 +148,11 @@ static void has_command(struct chip *h)
 		h->answer = rig_execute(h->rig, h->cdb, NULL, RIG_DATA);
 	if (h->answer.sense_len)
 		h->failed = h->answer;
+	if (h->two_units && h->cdb[0] == REPORT_LUNS) {
+		h->rig->data[3] += 8;
+		h->rig->data[17] = 1;
+		h->answer.length += 8;
+	}
 	if (h->cdb[0] == INQUIRY && h->claims && h->answer.length > 7)
 		h->rig->data[7] |= WIDE_AND_SYNCHRONOUS;
 }
@@ -150,6 +162,8 @@ static void has_message(struct chip *h)
 {
 	uint8_t last = h->message[h->n_message - 1];
 
+	if (h->message[0] & SYM_MSG_IDENTIFY)
+		h->luns |= 1U << (h->message[0] & SYM_MSG_IDENTIFY_LUN);
 	if (h->n_message > 2 && h->message[1] == SYM_MSG_SIMPLE_TAG)
 		h->tag = h->message[2];
 	if (h->n_message > h->n_longest) {
@@ -459,6 +473,8 @@ static void byte_written(struct script *s, const struct script_step *step, uint6
 		h->connected = h->running = h->waiting = false;
 		h->n_steps = 0;
 	}
+	if (offset == SYM_ISTAT && (*value & SYM_ISTAT_SRST))
+		h->soft_resets++;
 	if (offset == SYM_ISTAT && (*value & SYM_ISTAT_SIGP) && h->waiting) {
 		h->waiting = false;
 		h->dsp -= SYM_INSN_BYTES;
@@ -808,7 +824,7 @@ static void transfer_is_as_agreed(void **state)
 /* The chip does not fetch it: REQUEST SENSE does, before the command ends. */
 static void sense_is_fetched_by_a_command(void **state)
 {
-	enum { REZERO_UNIT = 0x01, KEY = 2, ILLEGAL_REQUEST = 5 }; /* a command that the disk does not know */
+	enum { KEY = 2, ILLEGAL_REQUEST = 5 };
 	struct chip *h = chip_new();
 	struct hba_lun *lun = up(h);
 	struct test_io io = { .put = true };
@@ -828,15 +844,123 @@ static void sense_is_fetched_by_a_command(void **state)
 	end(h);
 }
 
+/* Another command for the unit waits in the driver: sense would be gone with it. */
+static void sense_is_fetched_before_the_next_command(void **state)
+{
+	struct chip *h = chip_new();
+	struct hba_lun *lun = up(h);
+	struct test_io failed = { .put = true }, io = { 0 };
+	struct hba_task *t;
+
+	(void)state;
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->cdb[0] = REZERO_UNIT;
+	assert_int_equal(hba_submit(t, test_done, &failed), 0);
+	rig_ready(lun, &io);
+	rig_ends(h->rig, &failed, 1, HBA_CHECK_CONDITION);
+	rig_ends(h->rig, &io, 1, HBA_GOOD);
+	assert_int_equal(h->before_sense, REZERO_UNIT);
+	end(h);
+}
+
+static void each_unit_has_its_number(void **state)
+{
+	struct chip *h = chip_new();
+
+	(void)state;
+	h->two_units = true;
+	up(h);
+	assert_int_equal(h->luns, 3);
+	end(h);
+}
+
+static void each_attribute_has_its_tag(void **state)
+{
+	static const struct {
+		uint8_t attribute, tag;
+	} rows[] = { { HBA_SIMPLE, SYM_MSG_SIMPLE_TAG },
+		     { HBA_ORDERED, SYM_MSG_ORDERED_TAG },
+		     { HBA_HEAD_OF_QUEUE, SYM_MSG_HEAD_TAG } };
+	struct chip *h = chip_new();
+	struct hba_lun *lun = up(h);
+	struct test_io io = { .put = true };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hba_task *t;
+
+		assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+		test_fill_ready(t);
+		t->attribute = rows[i].attribute;
+		assert_int_equal(hba_submit(t, test_done, &io), 0);
+		rig_ends(h->rig, &io, i + 1, HBA_GOOD);
+		assert_int_equal(h->message[1], rows[i].tag);
+	}
+	end(h);
+}
+
+static void interrupts_are_let_through_and_stop_resets_the_chip(void **state)
+{
+	struct chip *h = chip_new();
+	unsigned before;
+
+	(void)state;
+	rig_copies(h->rig, up(h));
+	while (hba_controller_arm(h->rig->c) != 0)
+		hba_controller_run(h->rig->c, 1);
+	assert_true(h->regs[SYM_DIEN] & SYM_DSTAT_SIR);
+	before = h->soft_resets;
+	assert_int_equal(hba_controller_stop(h->rig->c), 0);
+	assert_true(h->soft_resets > before);
+	end(h);
+}
+
+/* The target goes, and does not come back for its command: it is told to forget it; when it is not there, the bus is reset. */
+static void a_timeout_goes_up_the_ladder(void **state)
+{
+	static const struct step gone[] = { OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT), { FREE, { 0 }, 0 } };
+
+	(void)state;
+	for (unsigned absent = 0; absent < 2; absent++) {
+		struct chip *h = chip_new();
+		struct hba_lun *lun = up(h);
+		struct test_io io = { 0 };
+
+		GOES(h, gone);
+		rig_ready(lun, &io);
+		rig_send(h->rig);
+		h->absent = absent;
+		rig_tick(h->rig, 20);
+		rig_ends(h->rig, &io, 1, HBA_TASK_TIMEOUT);
+		assert_int_equal(h->aborts, !absent);
+		assert_int_equal(h->bus_resets, BUS_RESETS_OF_START + absent);
+		h->absent = false;
+		rig_works(h->rig, lun, &io);
+		end(h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_works_when_chip_and_target_do),        cmocka_unit_test(who_does_not_answer_is_not_there),
-		cmocka_unit_test(phases_that_end_early_leave_a_residual),  cmocka_unit_test(data_go_on_where_the_pointers_are),
-		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),     cmocka_unit_test(a_reset_takes_the_programs_last_word),
-		cmocka_unit_test(a_chip_that_lies_is_not_believed),        cmocka_unit_test(a_stranger_is_sent_away),
-		cmocka_unit_test(a_reset_by_somebody_else_is_told),        cmocka_unit_test(transfer_is_as_agreed),
-		cmocka_unit_test(sense_is_fetched_by_a_command),           cmocka_unit_test(data_of_a_command_without_any),
+		cmocka_unit_test(it_works_when_chip_and_target_do),
+		cmocka_unit_test(who_does_not_answer_is_not_there),
+		cmocka_unit_test(phases_that_end_early_leave_a_residual),
+		cmocka_unit_test(data_go_on_where_the_pointers_are),
+		cmocka_unit_test(accidents_end_in_a_reset_of_the_bus),
+		cmocka_unit_test(a_reset_takes_the_programs_last_word),
+		cmocka_unit_test(a_chip_that_lies_is_not_believed),
+		cmocka_unit_test(a_stranger_is_sent_away),
+		cmocka_unit_test(a_reset_by_somebody_else_is_told),
+		cmocka_unit_test(transfer_is_as_agreed),
+		cmocka_unit_test(sense_is_fetched_by_a_command),
+		cmocka_unit_test(sense_is_fetched_before_the_next_command),
+		cmocka_unit_test(each_unit_has_its_number),
+		cmocka_unit_test(each_attribute_has_its_tag),
+		cmocka_unit_test(interrupts_are_let_through_and_stop_resets_the_chip),
+		cmocka_unit_test(a_timeout_goes_up_the_ladder),
+		cmocka_unit_test(data_of_a_command_without_any),
 		cmocka_unit_test(stop_after_registers_that_are_not_there),
 	};
 
