@@ -356,3 +356,30 @@ void rig_until(struct rig *rig, enum hba_state state)
 		rig_turn(rig, i);
 	assert_string_equal(hba_state_name(hba_controller_state(rig->c)), hba_state_name(state));
 }
+
+static bool service_is_idle(struct hba_controller *c)
+{
+	struct service *s = &c->service;
+	bool idle;
+
+	pthread_mutex_lock(&s->lock);
+	idle = list_is_empty(&s->todo) && !s->running && list_is_empty(&s->over);
+	pthread_mutex_unlock(&s->lock);
+	return idle;
+}
+
+/* Arming does not tell: it answers 0 while an op has the driver, and never while a command is out that no interrupt would end. */
+void rig_quiet(struct rig *rig)
+{
+	unsigned idle = 0;
+
+	for (unsigned i = 0; i < MANY_TURNS && idle < TURNS_TO_SEND; i++) {
+		int n = hba_controller_run(rig->c, HBA_MAX_BATCH);
+
+		assert_true(n >= 0);
+		idle = n == 0 && !rig->c->chores_owed && service_is_idle(rig->c) ? idle + 1 : 0;
+		if (!idle)
+			usleep(10);
+	}
+	assert_int_equal(idle, TURNS_TO_SEND);
+}

@@ -73,5 +73,10 @@ void rig_copies(struct rig *rig, struct hba_lun *lun);
 void rig_told(struct rig *rig, const char *part);
 /** rig_until() - Turns until the controller is in that state. */
 void rig_until(struct rig *rig, enum hba_state state);
+/**
+ * rig_quiet() - Turns until no waiting op is under way or posted and turns find nothing more to do. Then the chip's state is this
+ * thread's alone until the next turn.
+ */
+void rig_quiet(struct rig *rig);
 
 #endif
