@@ -21,6 +21,7 @@ enum {
 	SENSE_MS = 10 * MS_PER_S,
 	ATTENTION_TRIES = 8,
 	UNSENT_TRIES = 3,
+	BUSY_FIRST_MS = 1, /* doubled with each repeat, up to BUSY_MS */
 	BUSY_MS = 100,
 	READY_MS = 500,
 	BUSY_FOR_MS = 30 * MS_PER_S,  /* from the first refusal on */
@@ -121,6 +122,21 @@ static bool may_try(struct task *t, const struct rule *rule)
 	return true;
 }
 
+/*
+ * A unit that is busy for a moment is asked again soon, and one that stays busy is not flooded (SAM-5, status BUSY).
+ * The target's "Retry Count" buys full delays: else a few retries would be over within milliseconds.
+ */
+static unsigned delay_of(const struct task *t, const struct rule *rule)
+{
+	unsigned ms = BUSY_FIRST_MS;
+
+	if (rule->applies != is_busy || t->lun->target->retries != HBA_UNSET)
+		return rule->delay_ms;
+	for (unsigned i = 1; i < t->repeats && ms < rule->delay_ms; i++)
+		ms *= 2;
+	return ms < rule->delay_ms ? ms : rule->delay_ms;
+}
+
 static void sense_words(const struct scsi_sense *s, char text[SENSE_WORDS])
 {
 	const char *asc = scsi_asc_name(s->asc);
@@ -172,7 +188,7 @@ static bool send_again(struct task *t, const struct scsi_sense *sense)
 
 	if (!rule || !may_try(t, rule))
 		return false;
-	delay = rule->applies == is_full ? shrink(lun, rule->delay_ms) : rule->delay_ms;
+	delay = rule->applies == is_full ? shrink(lun, rule->delay_ms) : delay_of(t, rule);
 	tell_again(t, rule, sense, delay);
 	t->sense_asked = false;
 	if (delay)

@@ -28,7 +28,7 @@ read_one sick:late --slow 1m
 lines_are 0
 
 read_one sick:busy --verbose
-says '^hbakit: sick:busy: READ\(10\) of 0:0, block 0 is sent again in 100 ms, try 2: BUSY$'
+says '^hbakit: sick:busy: READ\(10\) of 0:0, block 0 is sent again in 1 ms, try 2: BUSY$'
 read_one sick:busy
 says '^hbakit: sick:busy: retries: 1; --verbose tells of each$'
 lines_are 1

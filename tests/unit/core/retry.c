@@ -7,6 +7,7 @@
 
 enum {
 	READ_10_OP = 0x28,
+	BUSY_FIRST_MS = 1,
 	BUSY_MS = 100,
 	READY_MS = 500,
 	POWER_ON = 0x29,
@@ -61,6 +62,13 @@ static void up(struct rig *r)
 
 /* ---- the rules */
 
+static void set_number(struct hba_controller *c, struct hba_target *tgt, const char *key, uint64_t n)
+{
+	struct hba_property p = { .key = key, .type = HBA_NUMBER, .value.number = n };
+
+	AS_DRIVER(c, assert_int_equal(hba_set_property(c, tgt, &p), 0));
+}
+
 static void attention_comes_off_block_commands(void **state)
 {
 	struct test_io io = { .put = true };
@@ -101,8 +109,8 @@ static void only_block_commands_are_retried(void **state)
 	rig_down(&r);
 }
 
-/* Answered so until `ms` have passed, each `every` ms; then it is told. */
-static void for_so_long(const struct rig_answer *a, uint64_t every, uint64_t ms, enum hba_outcome end)
+/* Answered so until `ms` have passed, first after `first` ms, at last each `every` ms; then it is told. */
+static void for_so_long(const struct rig_answer *a, uint64_t first, uint64_t every, uint64_t ms, enum hba_outcome end)
 {
 	struct test_io io = { .put = true };
 	struct rig r;
@@ -114,13 +122,13 @@ static void for_so_long(const struct rig_answer *a, uint64_t every, uint64_t ms,
 	t0 = r.d->now;
 	test_turns(r.c, 3);
 	assert_int_equal(rig_clients(&r), 1);
-	test_advance(r.d, every - 1);
+	test_advance(r.d, first - 1);
 	test_turns(r.c, 3);
 	assert_int_equal(rig_clients(&r), 1);
 	test_advance(r.d, 1);
 	test_turns(r.c, 3);
 	assert_int_equal(rig_clients(&r), 2);
-	assert_int_equal(r.log[1].at - t0, every * TEST_MS);
+	assert_int_equal(r.log[1].at - t0, first * TEST_MS);
 	rig_say(&r, *a, 0);
 	while (r.d->now - t0 < (ms - 2 * every) * TEST_MS) {
 		r.next = 0; /* the same answer for ever */
@@ -140,13 +148,47 @@ static void for_so_long(const struct rig_answer *a, uint64_t every, uint64_t ms,
 static void busy_for_30_seconds(void **state)
 {
 	(void)state;
-	for_so_long(&busy, BUSY_MS, 30 * 1000, HBA_BUSY);
+	for_so_long(&busy, BUSY_FIRST_MS, BUSY_MS, 30 * 1000, HBA_BUSY);
+}
+
+/* The delays between `n` refusals and the try that follows each, with `retries` (HBA_UNSET: none) as the target's number. */
+static void busy_delays(uint64_t retries, const unsigned *ms, unsigned n)
+{
+	struct test_io io = { .put = true };
+	struct rig r;
+
+	up(&r);
+	if (retries != HBA_UNSET)
+		set_number(r.c, target_find(r.c, 0), "Retry Count", retries);
+	rig_say(&r, busy, n);
+	send(unit(&r, 0), &io, true);
+	test_turns(r.c, 3);
+	for (unsigned i = 0; i < n; i++) {
+		test_advance(r.d, ms[i] - 1);
+		test_turns(r.c, 3);
+		assert_int_equal(rig_clients(&r), i + 1);
+		test_advance(r.d, 1);
+		test_turns(r.c, 3);
+		assert_int_equal(rig_clients(&r), i + 2);
+	}
+	assert_int_equal(io.done, 1);
+	assert_int_equal(io.last.outcome, HBA_GOOD);
+	rig_down(&r);
+}
+
+static void busy_delays_double(void **state)
+{
+	static const unsigned doubled[] = { 1, 2, 4, 8, 16, 32, 64, BUSY_MS, BUSY_MS, BUSY_MS }, counted[] = { BUSY_MS, BUSY_MS };
+
+	(void)state;
+	busy_delays(HBA_UNSET, doubled, ARRAY_SIZE(doubled));
+	busy_delays(ARRAY_SIZE(counted), counted, ARRAY_SIZE(counted));
 }
 
 static void becoming_ready_for_60_seconds(void **state)
 {
 	(void)state;
-	for_so_long(&not_ready, READY_MS, 60 * 1000, HBA_CHECK_CONDITION);
+	for_so_long(&not_ready, READY_MS, READY_MS, 60 * 1000, HBA_CHECK_CONDITION);
 }
 
 /* Not ready for any other reason is an answer. */
@@ -280,7 +322,7 @@ static void each_repeat_is_told_with_its_reason(void **state)
 	told(&r, 2,
 	     "READ(10) of 0:1, block 0 waits until the unit has been read again, try 2: UNIT ATTENTION, ASC 29, ASCQ 00: POWER ON, "
 	     "RESET, OR BUS DEVICE RESET OCCURRED");
-	told(&r, 3, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 3: BUSY");
+	told(&r, 3, "READ(10) of 0:1, block 0 is sent again in 2 ms, try 3: BUSY");
 	told(&r, 4,
 	     "READ(10) of 0:1, block 0 is sent again in 500 ms, try 4: NOT READY, ASC 04, ASCQ 01: LOGICAL UNIT IS IN PROCESS OF "
 	     "BECOMING READY");
@@ -289,7 +331,7 @@ static void each_repeat_is_told_with_its_reason(void **state)
 	rig_say(&r, busy, 1);
 	send(unit(&r, 1), &io, true);
 	rig_pass(&r, 2 * BUSY_MS, BUSY_MS);
-	told(&r, 2, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 2: BUSY");
+	told(&r, 2, "READ(10) of 0:1, block 0 is sent again in 1 ms, try 2: BUSY");
 	rig_say(&r, busy, 1);
 	send(unit(&r, 1), &io, false);
 	test_wait(r.c, &io, 3);
@@ -316,13 +358,6 @@ static void a_full_task_set_is_told_once(void **state)
 }
 
 /* ---- the target's own number of retries */
-
-static void set_number(struct hba_controller *c, struct hba_target *tgt, const char *key, uint64_t n)
-{
-	struct hba_property p = { .key = key, .type = HBA_NUMBER, .value.number = n };
-
-	AS_DRIVER(c, assert_int_equal(hba_set_property(c, tgt, &p), 0));
-}
 
 /* So many refusals in a row: how often was it sent? */
 static unsigned sent_when(struct rig *r, struct rig_answer answer, bool block)
@@ -837,6 +872,7 @@ int main(void)
 		cmocka_unit_test(attention_comes_off_block_commands),
 		cmocka_unit_test(only_block_commands_are_retried),
 		cmocka_unit_test(busy_for_30_seconds),
+		cmocka_unit_test(busy_delays_double),
 		cmocka_unit_test(becoming_ready_for_60_seconds),
 		cmocka_unit_test(not_ready_otherwise_is_told),
 		cmocka_unit_test(others_go_on_while_one_is_busy),
