@@ -24,6 +24,7 @@ struct check_result {
 	enum check_verdict verdict;
 	char expected[CHECK_TEXT], got[CHECK_TEXT]; /* if it failed, also by the device's fault */
 	char reason[CHECK_TEXT];                    /* if it was skipped, or which fault of the device it is */
+	char extent[CHECK_TEXT];                    /* how much was tried, if that depends on the device's speed; else empty */
 };
 
 /** struct check_options - What the suite needs of its caller. */

@@ -61,6 +61,8 @@ static void print_tap(const struct check_result *r)
 	autofree char *reason = cli_printable(r->reason);
 
 	printf("%sok %u - %s: %s", has_failed(r) ? "not " : "", r->number, r->group, r->name);
+	if (r->extent[0])
+		printf(" (%s)", r->extent);
 	if (r->verdict == CHECK_SKIPPED)
 		printf(" # SKIP %s", reason ? reason : "");
 	if (r->verdict == CHECK_DEVICE)
@@ -94,6 +96,8 @@ static struct json_object *result_json(const struct check_result *r)
 	cli_json_text(o, "reference", r->reference);
 	if (r->verdict == CHECK_SKIPPED || r->verdict == CHECK_DEVICE)
 		cli_json_text(o, "reason", r->reason);
+	if (r->extent[0])
+		cli_json_text(o, "extent", r->extent);
 	if (has_failed(r)) {
 		cli_json_text(o, "expected", r->expected);
 		cli_json_text(o, "got", r->got);

@@ -243,7 +243,7 @@ static const struct fault faults[] = {
 	{ .name = "swap", .test = "data: lists of pieces read the same", .before = swaps_pieces },
 	{ .name = "early", .test = "data: every length reads the same", .before = reads_later, .completed = keeps_for_later },
 	{ .name = "residual", .test = "data: an underrun is told", .after = hides_underruns },
-	{ .name = "drop", .test = "load: thousands of reads and writes on all units", .before = drops_writes },
+	{ .name = "drop", .test = "load: reads and writes on all units", .before = drops_writes },
 	{ .name = "quiet", .test = "management: LOGICAL UNIT RESET", .hides_resets = true },
 	{ .name = "abort", .test = "whole: the driver keeps the contract", .keeps_victims = true },
 	{ .name = "map", .test = "whole: the driver keeps the contract", .before = maps_in_a_hot_op },

@@ -219,6 +219,11 @@ class Commands(unittest.TestCase):
         self.assertIn(b': READ of 262144 bytes at offset 0: it can be tried again (Unit Attention: ', r.stderr)
         self.assertFalse(os.path.exists('copy'))
 
+    def test_check_tells_how_much_it_read(self):
+        """250 reads one after another, of 15 ms each, are more than there is time for."""
+        line = next(l for l in run('check', 'soft:ram?latency_us=15000').stdout.decode().splitlines() if 'load: reads at' in l)
+        self.assertRegex(line, r'^ok [0-9]+ - load: reads at every depth \([1-9][0-9]* reads, then the time was up\)$')
+
     def test_output_takes_the_place_of_what_was_there(self):
         old = self.make('old', b'as it was')
         os.chmod(old, 0o640)
