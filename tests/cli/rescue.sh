@@ -14,7 +14,8 @@ rescue() {
 
 # areas_are MAP: its areas are the standard input's.
 areas_are() {
-  grep -v '^#' "$1" | tail -n +2 | diff - /dev/stdin || fail "other areas in $1"
+  cat >areas
+  grep -v '^#' "$1" | tail -n +2 | diff - areas || fail "other areas in $1"
 }
 
 says() {
