@@ -129,4 +129,5 @@ void cli_json_conduct(struct json_object *o, struct cli_session *s)
 	hba_controller_counts(s->controller, &n);
 	cli_json_number(o, "io_path_mappings", n.io_path_mappings);
 	cli_json_number(o, "violations", s->troubles[CLI_VIOLATIONS].n);
+	cli_json_number(o, "device_errors", s->troubles[CLI_DEVICE_ERRORS].n);
 }

@@ -6,6 +6,7 @@
  *	sick:busy    every other one ends in BUSY               sick:break    each is completed twice
  *	sick:bad     they end in MEDIUM ERROR                   sick:start    INQUIRY never ends, either
  *	sick:swap    before the third READ or WRITE (10) the medium is changed
+ *	sick:lie     with each the device reports what cannot be
  */
 #include "../../examples/ram-disk.h"
 
@@ -87,6 +88,8 @@ static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, 
 		answer(s, t);
 		if (!strcmp(how, "break"))
 			hba_complete_good(t, 0);
+		if (!strcmp(how, "lie"))
+			hba_device_error(hba_queue_controller(q), "index %u in a ring of %u", TASKS, TASKS);
 	}
 }
 

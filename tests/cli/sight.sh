@@ -33,6 +33,16 @@ read_one sick:busy
 says '^hbakit: sick:busy: retries: 1; --verbose tells of each$'
 lines_are 1
 
+# A device error is told, and is no violation of the driver's.
+read_one sick:lie --verbose
+says '^hbakit: sick:lie: .*index 32 in a ring of 32$'
+read_one sick:lie
+says '^hbakit: sick:lie: .*index 32 in a ring of 32$'
+lines_are 1
+read_one sick:lie --json
+python3 -c 'import json, sys; o = json.load(sys.stdin); sys.exit((o["violations"], o["device_errors"]) != (0, 1))' <"$tmp/stdout" ||
+  fail "not one device error in $(cat "$tmp/stdout")"
+
 # Of many violations the first ten are told whole, then one a second, then the number; --json stays one object.
 "$hbakit" bench --plugin "$plugin" sick:break --time 1 --depth 8 --json --verbose >"$tmp/stdout" 2>"$tmp/stderr" || fail "bench"
 n=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["violations"])' <"$tmp/stdout")

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 3, ROUNDS = 2500, FEWER = 300, SLEEP_US = 100, LONG_MS = 60 * 1000 };
+enum { THREADS = 3, ROUNDS = 2500, FEWER = 300, SLEEP_US = 100, LONG_MS = 8000 };
 
 /** struct client - One thread with one task at a time. */
 struct client {
@@ -131,7 +131,7 @@ static bool all_back(const struct client *clients, unsigned n)
 	return done == n;
 }
 
-/* The caller's own loop, which sleeps whenever it may: a wake-up that is lost is 60 s of silence, and fails. */
+/* The caller's own loop, which sleeps whenever it may: a wake-up that is lost is LONG_MS of silence, and fails. */
 static void run_sleeping(struct rig *r, const struct client *clients, unsigned n)
 {
 	struct pollfd p = { .fd = hba_controller_fd(r->c), .events = POLLIN };
