@@ -351,7 +351,9 @@ enum { MPT_RATE_LOWEST = 8, MPT_RATE_1_5 = 8, MPT_RATE_3_0 = 9 }; /* below the l
 
 enum { MPT_PAGE_MANUFACTURING = 0x09, MPT_PAGE_EXTENDED = 0x0f };
 enum { MPT_PAGE_SAS_IO_UNIT = 0x10, MPT_PAGE_SAS_DEVICE = 0x12 };
-#define MPT_PAGE_BY_TARGET UINT32_C(0x10000000) /* address of a SAS device page: the rest is bus and target */
+/* Address of a SAS device page: the rest is bus and target, or a handle. */
+#define MPT_PAGE_BY_TARGET UINT32_C(0x10000000)
+#define MPT_PAGE_BY_HANDLE UINT32_C(0x20000000)
 
 struct mpt_manufacturing_0 { /* text without a NUL at the end */
 	uint8_t header[4];

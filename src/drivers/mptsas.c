@@ -35,6 +35,7 @@ enum {
 	CHAINS = 14,
 	ELEMENT_WORDS = sizeof(struct mpt_sge) / MPT_WORD,
 	PHYS = 16,
+	LEVELS = 8, /* of expanders, one behind another */
 	PAGE_BYTES = 512,
 	CONTROL_BITS = 32, /* of addresses: see above */
 
@@ -115,12 +116,13 @@ struct mptsas {
 	struct mpt_config_reply config;                          /* the last answers */
 	struct mpt_task_mgmt_reply bus_reset;
 
-	uint16_t handle[TARGETS]; /* the firmware's name for a target; 0: not known */
+	/* Of each target: the handle of what our phys lead to on the way there, which is itself or an expander; 0: not known. */
+	uint16_t link[TARGETS];
 	struct {
-		uint16_t handle;
+		uint16_t handle;     /* of what it leads to or, while it is down, led to */
+		uint16_t own_handle; /* of the controller */
 		bool up;
 	} phy[PHYS];
-	unsigned phys;
 };
 
 static struct mptsas *mptsas_of(struct hba_queue *q)
@@ -529,7 +531,7 @@ static int mptsas_start(struct hba_controller *c)
 		return r;
 	want_events(p);
 	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
-	return p->described ? 0 : describe(c, p);
+	return describe(c, p);
 }
 
 /* ---- sending */
@@ -702,29 +704,43 @@ static void set_port(struct hba_controller *c, struct mptsas *p)
 	hba_port_status(c, up ? HBA_PORT_ONLINE : HBA_PORT_OFFLINE);
 }
 
-/* A wide port is cut off when its last link is. */
-static bool is_linked(const struct mptsas *p, uint16_t handle)
+/* A wide port is cut off when its last link is; what no phy leads to is not known to be. */
+static bool is_cut_off(const struct mptsas *p, uint16_t link)
 {
+	bool down = false;
+
 	for (unsigned i = 0; i < PHYS; i++)
-		if (p->phy[i].up && p->phy[i].handle == handle)
-			return true;
-	return false;
+		if (p->phy[i].handle == link) {
+			if (p->phy[i].up)
+				return false;
+			down = true;
+		}
+	return down;
 }
 
+static void block_behind(struct hba_controller *c, const struct mptsas *p, uint16_t link)
+{
+	for (unsigned i = 0; link && i < TARGETS; i++)
+		if (p->link[i] == link)
+			(void)hba_target_block(c, i, is_cut_off(p, link)); /* -ENOENT: it has left meanwhile */
+}
+
+/* A phy that is down may have no handle in the event: it led where it led before. */
 static void link_changed(struct hba_controller *c, struct mptsas *p, const struct mpt_link_event *e)
 {
-	uint16_t handle = hba_get16(e->handle);
+	uint16_t handle = hba_get16(e->handle), before;
 
 	if (e->phy >= PHYS) {
 		hba_device_error(c, "the firmware tells of phy %u, above %u", e->phy, PHYS - 1);
 		return;
 	}
-	p->phy[e->phy].handle = handle;
+	before = p->phy[e->phy].handle;
+	p->phy[e->phy].handle = handle ? handle : before;
 	p->phy[e->phy].up = e->rates >> 4 >= MPT_RATE_LOWEST;
 	set_port(c, p);
-	for (unsigned i = 0; handle && i < TARGETS; i++)
-		if (p->handle[i] == handle)
-			(void)hba_target_block(c, i, !is_linked(p, handle)); /* -ENOENT: it has left meanwhile */
+	block_behind(c, p, p->phy[e->phy].handle);
+	if (before != p->phy[e->phy].handle)
+		block_behind(c, p, before);
 }
 
 /* SAS addresses are written from the most significant byte on; the firmware's begin with the least. */
@@ -735,12 +751,36 @@ static struct hba_property sas_address(const uint8_t address[8], uint8_t bytes[8
 	return (struct hba_property) { .key = "SAS Address", .type = HBA_BYTES, .value.bytes = bytes, .length = 8 };
 }
 
+static bool is_borne(const struct mptsas *p, uint16_t handle)
+{
+	for (unsigned i = 0; i < PHYS; i++)
+		if (p->phy[i].handle == handle)
+			return true;
+	return false;
+}
+
+static bool is_ours(const struct mptsas *p, uint16_t handle)
+{
+	for (unsigned i = 0; i < PHYS; i++)
+		if (p->phy[i].own_handle == handle)
+			return true;
+	return false;
+}
+
+/* Pages cannot be read here: no more is known than what the event says. A new target's are read when it is initialised. */
+static uint16_t link_of_event(const struct mptsas *p, const struct mpt_device_event *e)
+{
+	uint16_t handle = hba_get16(e->handle), parent = hba_get16(e->parent);
+
+	return !parent || is_borne(p, handle) || is_ours(p, parent) ? handle : parent;
+}
+
 static void device_added(struct hba_controller *c, struct mptsas *p, const struct mpt_device_event *e)
 {
 	uint8_t bytes[8];
 	const struct hba_property properties[] = { sas_address(e->address, bytes), { 0 } };
 
-	p->handle[e->target] = hba_get16(e->handle);
+	p->link[e->target] = link_of_event(p, e);
 	if (hba_target_create(c, e->target, properties) == 1)
 		hba_luns_changed(c, e->target);
 }
@@ -757,7 +797,7 @@ static void device_changed(struct hba_controller *c, struct mptsas *p, const str
 		device_added(c, p, e);
 		break;
 	case MPT_DEVICE_NOT_RESPONDING:
-		p->handle[e->target] = 0;
+		p->link[e->target] = 0;
 		(void)hba_target_destroy(c, e->target); /* -ENOENT: nobody knew it */
 		break;
 	case MPT_DEVICE_SMART:
@@ -1088,7 +1128,22 @@ static int describe_controller(struct hba_controller *c, struct mptsas *p)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int describe_links(struct hba_controller *c, struct mptsas *p)
+/* A phy that is down leads nowhere, says the page; where it led before is kept. */
+static void take_links(struct mptsas *p, const struct mpt_sas_io_unit_0 *page)
+{
+	for (unsigned i = 0; i < PHYS; i++) {
+		const struct mpt_phy *phy = &page->phy[i];
+		uint16_t handle = i < page->phys ? hba_get16(phy->handle) : 0;
+
+		if (handle)
+			p->phy[i].handle = handle;
+		p->phy[i].own_handle = i < page->phys ? hba_get16(phy->own_handle) : 0;
+		p->phy[i].up = i < page->phys && phy->rate >= MPT_RATE_LOWEST;
+	}
+}
+
+/* No command is out: so replies are taken one at a time, and an event behind the page after it. */
+static int read_links(struct hba_controller *c, struct mptsas *p)
 {
 	static const char *const speeds[] = { [MPT_RATE_1_5] = "1.5 Gbit/s", [MPT_RATE_3_0] = "3 Gbit/s" };
 	struct hba_property speed = { .key = "Port Speed", .type = HBA_STRING };
@@ -1096,56 +1151,103 @@ static int describe_links(struct hba_controller *c, struct mptsas *p)
 	unsigned best = 0;
 	int r = read_page(c, p, MPT_PAGE_SAS_IO_UNIT, 0, 0, &page, sizeof(page));
 
-	if (r < 0)
+	if (r < 0) {
+		memset(p->phy, 0, sizeof(p->phy));
 		return r == -ENOENT ? 0 : r;
-	for (unsigned i = 0; i < page.phys && i < PHYS; i++) {
-		p->phy[i].handle = hba_get16(page.phy[i].handle);
-		p->phy[i].up = page.phy[i].rate >= MPT_RATE_LOWEST;
+	}
+	take_links(p, &page);
+	for (unsigned i = 0; i < page.phys && i < PHYS; i++)
 		if (page.phy[i].rate > best && page.phy[i].rate < ARRAY_SIZE(speeds))
 			best = page.phy[i].rate;
-	}
 	set_port(c, p);
 	speed.value.string = speeds[best];
 	return speeds[best] ? hba_set_property(c, NULL, &speed) : 0;
 }
 
-static int describe(struct hba_controller *c, struct mptsas *p)
+/* From the device up to what a phy of ours leads to. An expander without a page is taken for that. */
+static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_device_0 page, uint16_t *ret_link)
 {
-	int r = describe_controller(c, p);
+	uint16_t handle = hba_get16(page.handle), parent;
 
-	if (r == 0)
-		r = describe_links(c, p);
-	if (r < 0)
-		return hba_fail(c, r, "the firmware does not answer a request for its configuration pages (%#x)", state_of(p));
-	p->described = true;
+	for (unsigned i = 0; i < LEVELS; i++) {
+		int r;
+
+		*ret_link = handle;
+		parent = hba_get16(page.parent);
+		if (!parent || is_borne(p, handle) || is_ours(p, parent))
+			return 0;
+		handle = parent;
+		r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_HANDLE | handle, &page, sizeof(page));
+		if (r == -ENOENT)
+			page.parent = hba_le16_of(0);
+		else if (r < 0)
+			return r;
+	}
+	*ret_link = 0;
 	return 0;
 }
 
 /* A target of which the firmware has no page may be there all the same: INQUIRY finds out. */
-static int mptsas_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int look_at_target(struct hba_controller *c, struct mptsas *p, struct hba_target *tgt, uint64_t id)
 {
-	struct mptsas *p = hba_controller_priv(c);
-	uint64_t id = hba_target_id(tgt);
 	struct hba_property address;
 	struct mpt_sas_device_0 page;
+	uint16_t link = 0;
 	uint8_t bytes[8];
 	int r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_TARGET | (uint32_t)id, &page, sizeof(page));
 
-	(void)report;
+	p->link[id] = 0;
+	if (r == 0)
+		r = find_link(c, p, page, &link);
 	if (r < 0)
 		return r == -ENOENT ? 0 : hba_fail(c, r, "the firmware does not answer what it knows of target %u", (unsigned)id);
-	p->handle[id] = hba_get16(page.handle);
+	p->link[id] = link;
 	if (memcmp(page.address, no_address, sizeof(no_address)) == 0)
 		return 0;
 	address = sas_address(page.address, bytes);
 	return hba_set_property(c, tgt, &address);
 }
 
+/* Firmware that was reset has found its devices anew. One that it does not know is not waited for. */
+static int look_at_targets_again(struct hba_controller *c, struct mptsas *p)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < TARGETS && r == 0; i++) {
+		struct hba_target *tgt = hba_target_find(c, i);
+
+		if (!tgt)
+			continue;
+		r = look_at_target(c, p, tgt, i);
+		if (r == 0)
+			(void)hba_target_block(c, i, p->link[i] && is_cut_off(p, p->link[i]));
+	}
+	return r;
+}
+
+static int describe(struct hba_controller *c, struct mptsas *p)
+{
+	int r = p->described ? 0 : describe_controller(c, p);
+
+	if (r == 0)
+		r = read_links(c, p);
+	if (r < 0)
+		return hba_fail(c, r, "the firmware does not answer a request for its configuration pages (%#x)", state_of(p));
+	p->described = true;
+	return look_at_targets_again(c, p);
+}
+
+static int mptsas_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+{
+	(void)report;
+	return look_at_target(c, hba_controller_priv(c), tgt, hba_target_id(tgt));
+}
+
 static void mptsas_release_target(struct hba_controller *c, struct hba_target *tgt)
 {
 	struct mptsas *p = hba_controller_priv(c);
 
-	p->handle[hba_target_id(tgt)] = 0;
+	p->link[hba_target_id(tgt)] = 0;
 }
 
 /* ---- recovery and end */

@@ -24,6 +24,9 @@ enum {
 	TARGETS = 8,
 	OWN_ID = 8,
 	HANDLE = 0x11,
+	OWN_HANDLE = 0x01,
+	EXPANDER = 0x40, /* the one that the disk hangs on; those above it have the next handles */
+	PHYS = 2,
 	ACKS = 4096,
 	SEGMENTS = 128,
 	TAKEN = 20, /* ms a tick, where time must pass */
@@ -65,6 +68,15 @@ struct firmware {
 	uint16_t depth, credits, frame_words;
 	uint32_t capabilities;
 	uint8_t chain_depth, port_type;
+	struct {
+		uint16_t handle;
+		uint8_t rate;
+	} phy[PHYS];
+	uint16_t handle;     /* of the disk; 0: there is no page of it */
+	unsigned expanders;  /* between it and the first phy */
+	bool endless;        /* the last of them hangs on the first */
+	bool no_expanders;   /* there are no pages of them */
+	uint16_t lost_after; /* behind the next page of the phys comes the event that this handle's link is lost */
 	/* What happened. */
 	bool master;
 	uint32_t state, code;
@@ -285,51 +297,6 @@ static void manage(struct firmware *f, const struct mpt_task_mgmt *request)
 	post_frame(f, &r, sizeof(r));
 }
 
-/* ---- pages */
-
-static size_t page(const struct mpt_config *c, uint8_t bytes[512])
-{
-	struct mpt_manufacturing_0 board = { .chip = "SAS1068", .chip_revision = "B0", .board = "SCRIPT  ", .tracer = "T\001R" };
-	struct mpt_sas_io_unit_0 unit = { .phys = 2 };
-	struct mpt_sas_device_0 device = { .handle = hba_le16_of(HANDLE) };
-	struct mpt_manufacturing_5 name = { 0 };
-
-	memset(bytes, 0, 512);
-	memcpy(name.base_wwid, base_wwid, sizeof(base_wwid));
-	memcpy(device.address, disk_address, sizeof(disk_address));
-	for (unsigned i = 0; i < 2; i++)
-		unit.phy[i] = (struct mpt_phy) { .rate = i ? 0 : MPT_RATE_3_0, .handle = hba_le16_of(i ? 0 : HANDLE) };
-	if (c->type == MPT_PAGE_MANUFACTURING && c->number == 0)
-		return memcpy(bytes, &board, sizeof(board)), sizeof(board);
-	if (c->type == MPT_PAGE_MANUFACTURING && c->number == 5)
-		return memcpy(bytes, &name, sizeof(name)), sizeof(name);
-	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_IO_UNIT && c->number == 0)
-		return memcpy(bytes, &unit, sizeof(unit)), 16 + 2 * sizeof(unit.phy[0]);
-	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_DEVICE && hba_get32(c->address) == MPT_PAGE_BY_TARGET)
-		return memcpy(bytes, &device, sizeof(device)), sizeof(device);
-	return 0;
-}
-
-static void configure(struct firmware *f, const struct mpt_config *c)
-{
-	struct mpt_config_reply r = { 0 };
-	uint8_t bytes[512];
-	size_t length = f->no_pages ? 0 : page(c, bytes), room = hba_get32(c->buffer.flags_length) & MPT_SGE_LENGTH;
-
-	r.head.words = sizeof(r) / MPT_WORD;
-	r.head.function = MPT_CONFIG;
-	r.head.context = c->context;
-	if (!length)
-		r.head.status = hba_le16_of(MPT_CONFIG_INVALID_PAGE);
-	else if (c->action == MPT_CONFIG_READ)
-		memcpy(at(f, hba_get32(c->buffer.low), room), bytes, room < length ? room : length);
-	if (c->type == MPT_PAGE_EXTENDED)
-		r.head.ext_length = hba_le16_of((uint16_t)(length / MPT_WORD));
-	else
-		r.length = (uint8_t)(length / MPT_WORD);
-	post_frame(f, &r, sizeof(r));
-}
-
 /* ---- events */
 
 static void event(struct firmware *f, uint32_t code, uint32_t number, bool ack, const void *data, size_t bytes)
@@ -347,11 +314,16 @@ static void event(struct firmware *f, uint32_t code, uint32_t number, bool ack, 
 	post_frame(f, &e, sizeof(e));
 }
 
-static void link_is(struct firmware *f, uint8_t phy, uint8_t rate)
+static void link_leads(struct firmware *f, uint8_t phy, uint8_t rate, uint16_t handle)
 {
-	const struct mpt_link_event e = { .phy = phy, .rates = (uint8_t)(rate << 4), .handle = hba_le16_of(HANDLE) };
+	const struct mpt_link_event e = { .phy = phy, .rates = (uint8_t)(rate << 4), .handle = hba_le16_of(handle) };
 
 	event(f, MPT_EVENT_SAS_PHY_LINK, 0, false, &e, sizeof(e));
+}
+
+static void link_is(struct firmware *f, uint8_t phy, uint8_t rate)
+{
+	link_leads(f, phy, rate, HANDLE);
 }
 
 static void device(struct firmware *f, uint8_t target, uint8_t bus, uint8_t reason)
@@ -360,6 +332,84 @@ static void device(struct firmware *f, uint8_t target, uint8_t bus, uint8_t reas
 
 	memcpy(e.address, disk_address, sizeof(e.address));
 	event(f, MPT_EVENT_SAS_DEVICE, 0, false, &e, sizeof(e));
+}
+
+/* ---- pages */
+
+static struct mpt_sas_io_unit_0 unit_page(const struct firmware *f)
+{
+	struct mpt_sas_io_unit_0 unit = { .phys = PHYS };
+
+	for (unsigned i = 0; i < PHYS; i++)
+		unit.phy[i] = (struct mpt_phy) { .rate = f->phy[i].rate,
+						 .handle = hba_le16_of(f->phy[i].handle),
+						 .own_handle = hba_le16_of(OWN_HANDLE) };
+	return unit;
+}
+
+/* What an expander hangs on, the disk being one below the first. */
+static uint16_t above(const struct firmware *f, uint16_t handle)
+{
+	if ((uint16_t)(handle + 1) < EXPANDER + f->expanders)
+		return handle + 1;
+	return f->endless ? EXPANDER : OWN_HANDLE;
+}
+
+static bool device_page(const struct firmware *f, uint32_t address, struct mpt_sas_device_0 *ret_page)
+{
+	uint16_t handle = (uint16_t)address;
+
+	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(f->handle), .parent = hba_le16_of(above(f, EXPANDER - 1)) };
+	memcpy(ret_page->address, disk_address, sizeof(disk_address));
+	if (address == MPT_PAGE_BY_TARGET)
+		return f->handle;
+	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(handle), .parent = hba_le16_of(above(f, handle)) };
+	return address - handle == MPT_PAGE_BY_HANDLE && !f->no_expanders && handle >= EXPANDER && handle < EXPANDER + f->expanders;
+}
+
+static size_t page(const struct firmware *f, const struct mpt_config *c, uint8_t bytes[512])
+{
+	struct mpt_manufacturing_0 board = { .chip = "SAS1068", .chip_revision = "B0", .board = "SCRIPT  ", .tracer = "T\001R" };
+	struct mpt_sas_io_unit_0 unit = unit_page(f);
+	struct mpt_sas_device_0 device;
+	struct mpt_manufacturing_5 name = { 0 };
+
+	memset(bytes, 0, 512);
+	memcpy(name.base_wwid, base_wwid, sizeof(base_wwid));
+	if (c->type == MPT_PAGE_MANUFACTURING && c->number == 0)
+		return memcpy(bytes, &board, sizeof(board)), sizeof(board);
+	if (c->type == MPT_PAGE_MANUFACTURING && c->number == 5)
+		return memcpy(bytes, &name, sizeof(name)), sizeof(name);
+	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_IO_UNIT && c->number == 0)
+		return memcpy(bytes, &unit, sizeof(unit)), 16 + PHYS * sizeof(unit.phy[0]);
+	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_DEVICE && device_page(f, hba_get32(c->address), &device))
+		return memcpy(bytes, &device, sizeof(device)), sizeof(device);
+	return 0;
+}
+
+static void configure(struct firmware *f, const struct mpt_config *c)
+{
+	struct mpt_config_reply r = { 0 };
+	uint8_t bytes[512];
+	size_t length = f->no_pages ? 0 : page(f, c, bytes), room = hba_get32(c->buffer.flags_length) & MPT_SGE_LENGTH;
+
+	r.head.words = sizeof(r) / MPT_WORD;
+	r.head.function = MPT_CONFIG;
+	r.head.context = c->context;
+	if (!length)
+		r.head.status = hba_le16_of(MPT_CONFIG_INVALID_PAGE);
+	else if (c->action == MPT_CONFIG_READ)
+		memcpy(at(f, hba_get32(c->buffer.low), room), bytes, room < length ? room : length);
+	if (c->type == MPT_PAGE_EXTENDED)
+		r.head.ext_length = hba_le16_of((uint16_t)(length / MPT_WORD));
+	else
+		r.length = (uint8_t)(length / MPT_WORD);
+	post_frame(f, &r, sizeof(r));
+	if (f->lost_after && c->action == MPT_CONFIG_READ && c->ext_type == MPT_PAGE_SAS_IO_UNIT) {
+		link_leads(f, 0, 0, f->lost_after);
+		f->phy[0].handle = f->phy[0].rate = 0;
+		f->lost_after = 0;
+	}
 }
 
 static void acknowledged(struct firmware *f, const struct mpt_event_ack *a)
@@ -703,6 +753,8 @@ static struct firmware *usual(void)
 		.frame_words = 32,
 		.chain_depth = 34,
 		.port_type = MPT_PORT_SAS,
+		.phy = { { HANDLE, MPT_RATE_3_0 } },
+		.handle = HANDLE,
 		.tm_response = MPT_TM_COMPLETE,
 	};
 	f->rig->script.info = (struct hba_bus_info) {
@@ -1598,7 +1650,209 @@ static void events_of_any_kind_are_survived(void **state)
 	assert_true(test_event(f->rig->c, HBA_EVENT_BUS_RESET, &e));
 	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	(void)lun;
+	link_is(f, 0, MPT_RATE_3_0); /* one of the events has taken it down */
 	rig_works(f->rig, hba_lun_next(f->rig->c, NULL), &io);
+	end(f);
+}
+
+/* ---- links, over a reset and behind expanders */
+
+static void turn_off_and_on(struct firmware *f)
+{
+	assert_int_equal(hba_controller_set_power(f->rig->c, HBA_POWER_OFF), 0);
+	assert_int_equal(hba_controller_set_power(f->rig->c, HBA_POWER_ON), 0);
+	rig_quiet(f->rig);
+}
+
+/* Cut off: a command is not sent. It stays, and `io` is told of it later. */
+static void stands_still(struct firmware *f, struct hba_lun *lun, struct test_io *io)
+{
+	unsigned done = io->done;
+
+	rig_ready(lun, io);
+	rig_quiet(f->rig);
+	assert_int_equal(io->done, done);
+}
+
+static void a_link_that_is_back_after_a_reset_is_used(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	link_is(f, 0, 0);
+	settle(f);
+	stands_still(f, lun, &io);
+	turn_off_and_on(f);
+	rig_ends(f->rig, &io, 1, HBA_GOOD);
+	rig_copies(f->rig, lun);
+	end(f);
+}
+
+/* Before the reset, or during it. The page of a phy that is down tells no handle. */
+static void a_link_that_is_lost_after_a_reset_is_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned before = 0; before < 2; before++) {
+		struct firmware *f = usual();
+		struct hba_lun *lun = up(f);
+		struct test_io io = { 0 };
+		struct hba_event e;
+
+		if (before)
+			link_is(f, 0, 0);
+		settle(f);
+		f->phy[0].handle = f->phy[0].rate = 0;
+		while (hba_event_next(f->rig->c, &e))
+			;
+		turn_off_and_on(f);
+		assert_true(test_event(f->rig->c, HBA_EVENT_PORT, &e));
+		assert_int_equal(e.value, HBA_PORT_OFFLINE);
+		stands_still(f, lun, &io);
+		link_is(f, 0, MPT_RATE_3_0);
+		rig_ends(f->rig, &io, 1, HBA_GOOD);
+		test_no_violation(f->rig->c);
+		end(f);
+	}
+}
+
+/* It will not say that it gives up a device of which it does not know. */
+static void a_device_that_the_firmware_does_not_know_is_not_waited_for(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	link_is(f, 0, 0);
+	settle(f);
+	stands_still(f, lun, &io);
+	f->phy[0].handle = f->phy[0].rate = 0;
+	f->handle = 0;
+	turn_off_and_on(f);
+	rig_ends(f->rig, &io, 1, HBA_GOOD);
+	end(f);
+}
+
+static void handles_are_read_anew_after_a_reset(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	f->handle = f->phy[0].handle = HANDLE + 1;
+	turn_off_and_on(f);
+	link_leads(f, 0, 0, HANDLE + 1);
+	settle(f);
+	stands_still(f, lun, &io);
+	link_leads(f, 0, MPT_RATE_3_0, HANDLE + 1);
+	rig_ends(f->rig, &io, 1, HBA_GOOD);
+	end(f);
+}
+
+static void a_link_event_right_behind_the_page_counts(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	f->lost_after = HANDLE;
+	turn_off_and_on(f);
+	stands_still(f, lun, &io);
+	link_is(f, 0, MPT_RATE_3_0);
+	rig_ends(f->rig, &io, 1, HBA_GOOD);
+	end(f);
+}
+
+static void a_link_without_a_handle_leads_where_it_led(void **state)
+{
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	link_leads(f, 0, 0, 0);
+	settle(f);
+	stands_still(f, lun, &io);
+	link_leads(f, 0, MPT_RATE_3_0, 0);
+	rig_ends(f->rig, &io, 1, HBA_GOOD);
+	/* To another device now: no phy is known that leads to this one, so the firmware is asked. */
+	link_leads(f, 0, 0, 0);
+	settle(f);
+	stands_still(f, lun, &io);
+	link_leads(f, 0, MPT_RATE_3_0, HANDLE + 1);
+	rig_ends(f->rig, &io, 2, HBA_GOOD);
+	end(f);
+}
+
+static void a_link_to_an_expander_is_that_of_all_behind_it(void **state)
+{
+	static const struct {
+		unsigned expanders;
+		bool no_pages;
+	} rows[] = { { 1, false }, { 1, true }, { 3, false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct firmware *f = usual();
+		uint16_t first = (uint16_t)(EXPANDER + rows[i].expanders - 1);
+		struct test_io io = { 0 };
+		struct hba_lun *lun;
+
+		f->expanders = rows[i].expanders;
+		f->no_expanders = rows[i].no_pages;
+		f->phy[0].handle = first;
+		lun = up(f);
+		link_is(f, 1, 0); /* not its own */
+		settle(f);
+		rig_works(f->rig, lun, &io);
+		link_leads(f, 0, 0, i ? first : 0);
+		settle(f);
+		stands_still(f, lun, &io);
+		link_leads(f, 0, MPT_RATE_3_0, first);
+		rig_ends(f->rig, &io, 2, HBA_GOOD);
+		end(f);
+	}
+}
+
+/* A device that an event tells of is behind the expander that the event names. */
+static void a_known_device_that_is_added_again_may_hang_elsewhere(void **state)
+{
+	struct mpt_device_event e = { .reason = MPT_DEVICE_ADDED,
+				      .handle = hba_le16_of(HANDLE + 1),
+				      .parent = hba_le16_of(EXPANDER) };
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { 0 };
+
+	(void)state;
+	memcpy(e.address, disk_address, sizeof(e.address));
+	link_leads(f, 1, MPT_RATE_3_0, EXPANDER);
+	event(f, MPT_EVENT_SAS_DEVICE, 0, false, &e, sizeof(e));
+	settle(f);
+	link_is(f, 0, 0);
+	settle(f);
+	rig_works(f->rig, lun, &io);
+	link_leads(f, 1, 0, 0);
+	settle(f);
+	stands_still(f, lun, &io);
+	link_leads(f, 1, MPT_RATE_3_0, 0);
+	rig_ends(f->rig, &io, 2, HBA_GOOD);
+	end(f);
+}
+
+static void expanders_without_an_end_are_survived(void **state)
+{
+	struct firmware *f = usual();
+
+	(void)state;
+	f->expanders = 2;
+	f->endless = true;
+	f->phy[0].handle = EXPANDER + 2; /* none of them */
+	rig_copies(f->rig, up(f));
 	end(f);
 }
 
@@ -1692,6 +1946,15 @@ int main(void)
 		cmocka_unit_test(a_device_that_is_given_up_leaves_and_may_come_back),
 		cmocka_unit_test(a_page_that_is_late_is_no_other_targets),
 		cmocka_unit_test(events_of_any_kind_are_survived),
+		cmocka_unit_test(a_link_that_is_back_after_a_reset_is_used),
+		cmocka_unit_test(a_link_that_is_lost_after_a_reset_is_waited_for),
+		cmocka_unit_test(a_device_that_the_firmware_does_not_know_is_not_waited_for),
+		cmocka_unit_test(handles_are_read_anew_after_a_reset),
+		cmocka_unit_test(a_link_event_right_behind_the_page_counts),
+		cmocka_unit_test(a_link_without_a_handle_leads_where_it_led),
+		cmocka_unit_test(a_link_to_an_expander_is_that_of_all_behind_it),
+		cmocka_unit_test(a_known_device_that_is_added_again_may_hang_elsewhere),
+		cmocka_unit_test(expanders_without_an_end_are_survived),
 		cmocka_unit_test(the_mask_is_written_when_it_changes),
 		cmocka_unit_test(pulled_out_ends_every_command),
 		cmocka_unit_test(all_ones_end_every_command),
