@@ -78,6 +78,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(run_json('drivers', 'soft')['scheme'], 'soft')
         self.assertIn(b'soft:', run('drivers').stdout)
         self.assertIn(b'luns', run('drivers', 'soft').stdout)
+        self.assertIn(b'\nURI: qemu:MODEL?drive=FILE\n', run('drivers', 'qemu').stdout)
+        self.assertIn(b'\nURI: pci:ADDRESS\n', run('drivers', 'pci').stdout)
         self.assertEqual({'pci', 'qemu'}, {b['name'] for b in run_json('drivers')['buses']})
         self.assertIn(b'qemu:', run('drivers').stdout)
         options = {o['name'] for o in run_json('drivers', 'qemu')['options']}
@@ -121,6 +123,8 @@ class Commands(unittest.TestCase):
 
     def test_scan_text(self):
         text = run('scan', RAM).stdout.decode()
+        self.assertNotRegex(text, r'[\d.]+ [nmu]?s\b', 'a time in a scan without -v')
+        self.assertRegex(run('scan', RAM, '-v').stdout.decode(), r' of HBA data in [\d.]+ [nmu]?s; ')
         n = run_json('scan', RAM)['controller']['tasks']
         self.assertIn(f"{sum(n.values())} tasks mapped and named ({n['client']}+{n['internal']}+{n['tmf']}), ", text)
         self.assertIn('the I/O path mapped nothing', text)
