@@ -1325,7 +1325,7 @@ static void mptsas_stop(struct hba_controller *c)
 {
 	struct mptsas *p = hba_controller_priv(c);
 
-	if (p->bar.length)
+	if (hba_bar_is_mapped(&p->bar))
 		(void)reset(c, p);
 }
 

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	BAR_BYTES = 0x4000,
@@ -23,13 +22,16 @@ enum {
 	CLIENTS = DEPTH - 7, /* beside three of the framework and four messages of the driver's own */
 	TARGETS = 8,
 	OWN_ID = 8,
+	REPORT_LUNS = 0xa0,
+	REZERO_UNIT = 0x01, /* which the disk does not know */
 	HANDLE = 0x11,
 	OWN_HANDLE = 0x01,
 	EXPANDER = 0x40, /* the one that the disk hangs on; those above it have the next handles */
 	PHYS = 2,
 	ACKS = 4096,
-	SEGMENTS = 128,
-	TAKEN = 20, /* ms a tick, where time must pass */
+	SEGMENTS = 132,    /* 5 in the frame, 13 buffers of 9 and one of 10 */
+	TAKEN = 20,        /* ms a tick, where time must pass */
+	PATIENCE = 100000, /* turns */
 };
 
 static const uint8_t base_wwid[8] = { 0x01, 0, 0, 0, 0, 0x60, 0x05, 0x50 };
@@ -62,6 +64,8 @@ struct firmware {
 	bool silent_tmf; /* they are not even answered */
 	bool no_acks;    /* acknowledgements are not answered */
 	bool no_pages;
+	bool two_units;   /* the disk has LUN 1, too */
+	uint8_t disk;     /* its target */
 	bool keep_config; /* the next request for a page is kept, and answered by the test */
 	bool lost_reply;  /* the next command is carried out, and not answered */
 	uint8_t tm_response;
@@ -93,6 +97,7 @@ struct firmware {
 	uint32_t posted[FIFO];
 	unsigned first_posted, n_posted;
 	uint8_t tm_types[16];
+	struct mpt_task_mgmt last_tm;
 	unsigned n_tms;
 	uint32_t acks[ACKS];
 	unsigned n_acks;
@@ -245,13 +250,18 @@ static void execute(struct firmware *f, const struct mpt_scsi_io *io, uint32_t l
 	struct rig_answer answer;
 	struct walk w = { 0 };
 
-	if (io->target) {
+	if (io->target != f->disk) {
 		end_io(f, io, MPT_SCSI_NO_DEVICE);
 		return;
 	}
 	if (control & MPT_IO_TO_DEVICE)
 		w = move(f, io, frame_address(f, low), bytes, sizeof(bytes), false);
 	answer = rig_execute(f->rig, io->cdb, bytes, length);
+	if (f->two_units && io->cdb[0] == REPORT_LUNS) {
+		f->rig->data[3] += 8;
+		f->rig->data[17] = 1;
+		answer.length += 8;
+	}
 	if (answer.length) {
 		memcpy(bytes, answer.data, answer.length);
 		w = move(f, io, frame_address(f, low), bytes, answer.length, true);
@@ -287,6 +297,7 @@ static void manage(struct firmware *f, const struct mpt_task_mgmt *request)
 	struct mpt_task_mgmt_reply r = { 0 };
 
 	f->tm_types[f->n_tms++ % sizeof(f->tm_types)] = request->type;
+	f->last_tm = *request;
 	if (f->silent_tmf)
 		return;
 	end_held(f, request->type == MPT_ABORT_TASK ? &request->victim : NULL);
@@ -782,11 +793,8 @@ static void end(struct firmware *f)
 /* Until the firmware keeps so many. */
 static void send_held(struct firmware *f, unsigned n)
 {
-	for (unsigned i = 0; i < 10000 && f->n_held < n; i++) {
-		test_turns(f->rig->c, 1);
-		if (i > 100)
-			usleep(10);
-	}
+	for (unsigned i = 0; i < PATIENCE && f->n_held < n; i++)
+		rig_turn(f->rig, i);
 	assert_int_equal(f->n_held, n);
 }
 
@@ -806,17 +814,15 @@ static struct firmware *with_one_held(struct hba_lun **ret_lun, struct test_io *
 static void settle(struct firmware *f)
 {
 	rig_quiet(f->rig);
-	for (unsigned i = 0; i < 10000 && f->n_posted; i++)
+	for (unsigned i = 0; i < PATIENCE && f->n_posted; i++)
 		rig_quiet(f->rig);
 	assert_int_equal(f->n_posted, 0);
 }
 
 static void wait_unit(struct firmware *f)
 {
-	for (unsigned i = 0; i < 100000 && !hba_lun_next(f->rig->c, NULL); i++) {
-		test_turns(f->rig->c, 2);
-		usleep(10);
-	}
+	for (unsigned i = 0; i < PATIENCE && !hba_lun_next(f->rig->c, NULL); i++)
+		rig_turn(f->rig, i);
 	rig_quiet(f->rig);
 	assert_non_null(hba_lun_next(f->rig->c, NULL));
 }
@@ -955,6 +961,19 @@ static void a_message_reset_that_does_nothing_is_followed_by_another(void **stat
 	end(f);
 }
 
+/* Its registers cannot be had: stop, which comes all the same, has none to write. */
+static void stop_after_registers_that_are_not_there(void **state)
+{
+	struct firmware *f = usual();
+
+	(void)state;
+	f->rig->script.info.bar_length[MPT_BAR] = 0;
+	rig_open(f->rig, &mptsas_driver);
+	assert_int_equal(hba_controller_start(f->rig->c), -ENOENT);
+	test_no_violation(f->rig->c);
+	end(f);
+}
+
 static void limits_that_cannot_be_are_refused(void **state)
 {
 	static const struct {
@@ -1012,7 +1031,7 @@ static void read_in_pieces(struct firmware *f, struct hba_lun *lun, uint8_t *mem
 
 static void lists_go_from_the_frame_into_chains(void **state)
 {
-	static const unsigned lengths[] = { 2, 6, 8, 14, 16, 24, 26, 100, 126, 128 };
+	static const unsigned lengths[] = { 2, 6, 8, 14, 16, 24, 26, 100, 122, 124, 130, SEGMENTS };
 	struct firmware *f = usual();
 	struct hba_lun *lun = up(f);
 	struct hba_mapping *m = NULL;
@@ -1033,7 +1052,7 @@ static void chains_are_as_many_as_the_firmware_takes(void **state)
 	static const struct {
 		uint8_t depth;
 		unsigned segments;
-	} rows[] = { { 0, 6 }, { 1, 15 }, { 2, 24 }, { 14, 132 }, { 255, 132 } };
+	} rows[] = { { 0, 6 }, { 1, 15 }, { 2, 24 }, { 13, 123 }, { 14, SEGMENTS }, { 255, SEGMENTS } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -1063,12 +1082,12 @@ static void every_ioc_status_has_an_end(void **state)
 		f->n_held = 0;
 		rig_ready(lun, &io);
 		rig_send(f->rig);
-		for (unsigned tries = 0; tries < 1000 && io.done == done; tries++) {
+		for (unsigned i = 0; i < PATIENCE && io.done == done; i++) {
 			if (f->n_held) {
 				f->n_held--;
 				end_io(f, &f->held[f->n_held], (uint16_t)(status | (status & 1 ? 0x8000 : 0)));
 			}
-			test_turns(f->rig->c, 2);
+			rig_turn(f->rig, i);
 		}
 		assert_int_equal(io.done, done + 1);
 		if (status == 0)
@@ -1078,6 +1097,27 @@ static void every_ioc_status_has_an_end(void **state)
 		if (status == MPT_SCSI_OVERRUN)
 			assert_int_equal(io.last.outcome, HBA_NOT_DELIVERED);
 	}
+	end(f);
+}
+
+static void sense_comes_with_the_status(void **state)
+{
+	enum { KEY = 2, ILLEGAL_REQUEST = 5, ASC = 12, INVALID_OPCODE = 0x20 };
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io io = { .put = true };
+	struct hba_task *t;
+
+	(void)state;
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->cdb[0] = REZERO_UNIT;
+	assert_int_equal(hba_submit(t, test_done, &io), 0);
+	rig_ends(f->rig, &io, 1, HBA_CHECK_CONDITION);
+	assert_int_equal(io.last.sense_len, RIG_SENSE);
+	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
+	assert_int_equal(io.sense[ASC], INVALID_OPCODE);
+	rig_works(f->rig, lun, &io);
 	end(f);
 }
 
@@ -1131,8 +1171,8 @@ static void what_is_beyond_a_replys_length_is_not_read(void **state)
 	r.moved = r.sense_count = hba_le32_of(UINT32_MAX);
 	r.head.words = sizeof(struct mpt_reply) / MPT_WORD;
 	post_frame(f, &r, sizeof(r));
-	for (unsigned i = 0; i < 100 && !io.done; i++) {
-		test_turns(f->rig->c, 2);
+	for (unsigned i = 0; i < PATIENCE && !io.done; i++) {
+		rig_turn(f->rig, i);
 		if (f->n_held > 1) /* the framework asks for the sense that did not come */
 			execute_held(f);
 	}
@@ -1332,6 +1372,82 @@ static void silent_firmware_is_reset(void **state)
 	end(f);
 }
 
+enum { WRITERS = 8, KEPT = 4 };
+
+/** struct writer - Writes its own block again and again, each time with another byte. */
+struct writer {
+	struct test_io io;
+	uint8_t data[RIG_BLOCK];
+	unsigned sent, good, ended_by_reset;
+};
+
+static void write_again(struct hba_lun *lun, struct writer *w, unsigned block)
+{
+	struct hba_task *t;
+
+	memset(w->data, (int)(++w->sent * WRITERS + block), RIG_BLOCK);
+	w->io.put = true;
+	assert_int_equal(hba_task_get(lun, RIG_BLOCK, NULL, &t), 0);
+	test_fill_rw(t, true, block, 1, w->data);
+	assert_int_equal(hba_submit(t, test_done, &w->io), 0);
+}
+
+/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
+static void look_at(struct firmware *f, struct hba_lun *lun, struct writer *w, unsigned block)
+{
+	if (w->io.done < w->sent)
+		return;
+	if (w->io.last.outcome == HBA_GOOD) {
+		assert_memory_equal(f->rig->medium + (size_t)block * RIG_BLOCK, w->data, RIG_BLOCK);
+		w->good++;
+	} else {
+		assert_int_equal(w->io.last.outcome, HBA_NOT_DELIVERED);
+		w->ended_by_reset++;
+	}
+	write_again(lun, w, block);
+}
+
+/* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
+static void io_goes_on_through_a_reset(void **state)
+{
+	enum { SOON_MS = 100, ENOUGH = 20 };
+	struct firmware *f = usual();
+	struct hba_lun *lun = up(f);
+	struct test_io hung = { .put = true };
+	struct writer w[WRITERS] = { 0 };
+	struct hba_task *t;
+
+	(void)state;
+	f->hold = f->forget_tmf = true;
+	f->tm_response = MPT_TM_FAILED;
+	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+	test_fill_ready(t);
+	t->timeout_ms = SOON_MS;
+	assert_int_equal(hba_submit(t, test_done, &hung), 0);
+	for (unsigned i = 0; i < KEPT; i++)
+		write_again(lun, &w[i], i);
+	send_held(f, 1 + KEPT);
+	f->hold = false;
+	for (unsigned i = KEPT; i < WRITERS; i++)
+		write_again(lun, &w[i], i);
+	rig_tick(f->rig, 5);
+	for (unsigned i = 0; i < PATIENCE && (!hung.done || w[0].good < ENOUGH); i++) {
+		rig_turn(f->rig, i);
+		for (unsigned k = 0; k < WRITERS; k++)
+			look_at(f, lun, &w[k], k);
+	}
+	assert_int_equal(hung.last.outcome, HBA_TASK_TIMEOUT);
+	assert_int_equal(f->message_resets, 2); /* one at start */
+	assert_int_equal(f->inits, 2);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		assert_true(i >= KEPT || w[i].ended_by_reset == 1);
+		assert_true(w[i].good >= ENOUGH / 2);
+		rig_wait(f->rig, &w[i].io, w[i].sent);
+	}
+	rig_copies(f->rig, lun);
+	end(f);
+}
+
 static unsigned can_have(struct hba_lun *lun)
 {
 	struct hba_task *t[DEPTH];
@@ -1408,8 +1524,8 @@ static void every_function_is_a_message(void **state)
 		if (rows[row].function == HBA_ABORT_TASK)
 			asked.m.victim = hba_task_by_id(hba_controller_queue(f->rig->c, 0), hba_get32(f->held[0].context) & 0x3ff);
 		assert_int_equal(hba_manage(&asked.m), 0);
-		for (unsigned k = 0; k < 10000 && !asked.answered; k++)
-			test_turns(f->rig->c, 1);
+		for (unsigned k = 0; k < PATIENCE && !asked.answered; k++)
+			rig_turn(f->rig, k);
 		assert_true(asked.answered);
 		assert_int_equal(asked.response, HBA_FUNCTION_COMPLETE);
 		assert_int_equal(f->tm_types[0], rows[row].type);
@@ -1418,6 +1534,50 @@ static void every_function_is_a_message(void **state)
 		test_no_violation(f->rig->c);
 		end(f);
 	}
+}
+
+static void messages_name_the_unit(void **state)
+{
+	enum { DISK = 3 };
+	static const uint8_t lun_1[8] = { 0, 1 };
+	static const struct {
+		uint8_t attribute;
+		uint32_t control;
+	} rows[] = { { HBA_SIMPLE, MPT_IO_SIMPLE }, { HBA_ORDERED, MPT_IO_ORDERED }, { HBA_HEAD_OF_QUEUE, MPT_IO_HEAD_OF_QUEUE } };
+	struct firmware *f = usual();
+	struct asked asked = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .done = answered } };
+	struct test_io io = { .put = true };
+	struct hba_lun *lun;
+	struct hba_task *t;
+
+	(void)state;
+	f->two_units = true;
+	f->disk = DISK;
+	lun = up(f);
+	lun = hba_lun_next(f->rig->c, lun);
+	assert_non_null(lun);
+	f->hold = true;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		f->n_held = 0;
+		assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
+		test_fill_ready(t);
+		t->attribute = rows[i].attribute;
+		assert_int_equal(hba_submit(t, test_done, &io), 0);
+		send_held(f, 1);
+		assert_int_equal(f->held[0].target, DISK);
+		assert_memory_equal(f->held[0].lun, lun_1, sizeof(lun_1));
+		assert_int_equal(hba_get32(f->held[0].control), rows[i].control);
+		execute_held(f);
+		rig_ends(f->rig, &io, i + 1, HBA_GOOD);
+	}
+	asked.m.lun = lun;
+	assert_int_equal(hba_manage(&asked.m), 0);
+	for (unsigned i = 0; i < PATIENCE && !asked.answered; i++)
+		rig_turn(f->rig, i);
+	assert_int_equal(f->last_tm.target, DISK);
+	assert_memory_equal(f->last_tm.lun, lun_1, sizeof(lun_1));
+	test_no_violation(f->rig->c);
+	end(f);
 }
 
 static void every_response_code_has_a_meaning(void **state)
@@ -1439,8 +1599,8 @@ static void every_response_code_has_a_meaning(void **state)
 
 		f->tm_response = rows[i].code;
 		assert_int_equal(hba_manage(&asked.m), 0);
-		for (unsigned k = 0; k < 10000 && !asked.answered; k++)
-			test_turns(f->rig->c, 1);
+		for (unsigned k = 0; k < PATIENCE && !asked.answered; k++)
+			rig_turn(f->rig, k);
 		assert_true(asked.answered);
 		assert_int_equal(asked.response, rows[i].response);
 	}
@@ -1485,7 +1645,7 @@ static void acknowledgements_that_are_not_answered_are_survived(void **state)
 	settle(f);
 	f->no_acks = true;
 	kept = f->lent[0]; /* the last that is used, and so kept */
-	for (unsigned i = 0; i < 1000 && f->n_lent; i++) {
+	for (unsigned i = 0; i < PATIENCE && f->n_lent; i++) {
 		event(f, 0x21, i, true, NULL, 0);
 		settle(f);
 	}
@@ -1592,10 +1752,8 @@ static void scan(struct firmware *f)
 	while (hba_event_next(f->rig->c, &e))
 		;
 	assert_int_equal(hba_controller_rescan(f->rig->c), 0);
-	for (unsigned i = 0; i < 100000 && !test_event(f->rig->c, HBA_EVENT_SCANNED, &e); i++) {
-		test_turns(f->rig->c, 2);
-		usleep(10);
-	}
+	for (unsigned i = 0; i < PATIENCE && !test_event(f->rig->c, HBA_EVENT_SCANNED, &e); i++)
+		rig_turn(f->rig, i);
 	rig_quiet(f->rig);
 }
 
@@ -1922,10 +2080,12 @@ int main(void)
 		cmocka_unit_test(it_says_who_it_is),
 		cmocka_unit_test(stuck_firmware_is_refused),
 		cmocka_unit_test(a_message_reset_that_does_nothing_is_followed_by_another),
+		cmocka_unit_test(stop_after_registers_that_are_not_there),
 		cmocka_unit_test(limits_that_cannot_be_are_refused),
 		cmocka_unit_test(lists_go_from_the_frame_into_chains),
 		cmocka_unit_test(chains_are_as_many_as_the_firmware_takes),
 		cmocka_unit_test(every_ioc_status_has_an_end),
+		cmocka_unit_test(sense_comes_with_the_status),
 		cmocka_unit_test(counts_are_cut_to_what_there_is),
 		cmocka_unit_test(what_is_beyond_a_replys_length_is_not_read),
 		cmocka_unit_test(wrong_contexts_end_nothing),
@@ -1936,8 +2096,10 @@ int main(void)
 		cmocka_unit_test(a_timeout_goes_up_the_ladder),
 		cmocka_unit_test(firmware_in_state_fault_is_booted_anew),
 		cmocka_unit_test(silent_firmware_is_reset),
+		cmocka_unit_test(io_goes_on_through_a_reset),
 		cmocka_unit_test(firmware_that_takes_less_after_a_reset_gets_less),
 		cmocka_unit_test(every_function_is_a_message),
+		cmocka_unit_test(messages_name_the_unit),
 		cmocka_unit_test(every_response_code_has_a_meaning),
 		cmocka_unit_test(events_are_acknowledged_in_their_order),
 		cmocka_unit_test(acknowledgements_that_are_not_answered_are_survived),
