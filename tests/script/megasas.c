@@ -26,7 +26,6 @@ enum {
 	EVENTS_A_SECOND = 32,
 	PATIENCE = 100000,
 	LOST = 0x77, /* a status that is none */
-	REPORT_LUNS = 0xa0,
 };
 
 struct chip {
@@ -39,7 +38,6 @@ struct chip {
 	bool deaf;             /* doorbells do nothing */
 	bool storm;            /* an event for every frame that waits for one */
 	bool mute;             /* what the firmware is asked is not answered */
-	bool two_units;        /* each disk has a second one */
 	uint8_t abort_status;
 	uint32_t commands;
 	struct megasas_ld_list lds;
@@ -145,11 +143,6 @@ static void execute(struct chip *a, uint64_t frame)
 	if (hba_get16(pass->head.flags) & MEGASAS_TO_DEVICE)
 		move(a, frame, bytes, length, false);
 	answer = rig_execute(a->rig, pass->cdb, bytes, length);
-	if (a->two_units && pass->cdb[0] == REPORT_LUNS) {
-		a->rig->data[3] += 8;
-		a->rig->data[17] = 1;
-		answer.length += 8;
-	}
 	if (answer.sense_len)
 		memcpy(at(a, hba_get32(pass->sense_low), pass->head.sense_len), answer.sense, answer.sense_len);
 	if (answer.length) {
@@ -827,28 +820,10 @@ static void every_status_has_an_end(void **state)
 
 static void sense_comes_with_the_status(void **state)
 {
-	enum {
-		REZERO_UNIT = 0x01,
-		KEY = 2,
-		ILLEGAL_REQUEST = 5,
-		ASC = 12,
-		INVALID_OPCODE = 0x20
-	}; /* one that the disk does not know */
 	struct chip *a = chip_new(true);
-	struct hba_lun *lun = up(a);
-	struct test_io io = { .put = true };
-	struct hba_task *t;
 
 	(void)state;
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->cdb[0] = REZERO_UNIT;
-	assert_int_equal(hba_submit(t, test_done, &io), 0);
-	rig_ends(a->rig, &io, 1, HBA_CHECK_CONDITION);
-	assert_int_equal(io.last.sense_len, RIG_SENSE);
-	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
-	assert_int_equal(io.sense[ASC], INVALID_OPCODE);
-	rig_works(a->rig, lun, &io);
+	rig_has_sense(a->rig, up(a));
 	end(a);
 }
 
@@ -966,78 +941,23 @@ static void an_abort_that_does_not_help_leads_to_a_reset(void **state)
 	}
 }
 
-enum { WRITERS = 8, KEPT = 4 };
-
-/** struct writer - Writes its own block again and again, each time with another byte. */
-struct writer {
-	struct test_io io;
-	uint8_t data[RIG_BLOCK];
-	unsigned sent, good, ended_by_reset;
-};
-
-static void write_again(struct hba_lun *lun, struct writer *w, unsigned block)
-{
-	struct hba_task *t;
-
-	memset(w->data, (int)(++w->sent * WRITERS + block), RIG_BLOCK);
-	w->io.put = true;
-	assert_int_equal(hba_task_get(lun, RIG_BLOCK, NULL, &t), 0);
-	test_fill_rw(t, true, block, 1, w->data);
-	assert_int_equal(hba_submit(t, test_done, &w->io), 0);
-}
-
-/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
-static void look_at(struct chip *a, struct hba_lun *lun, struct writer *w, unsigned block)
-{
-	if (w->io.done < w->sent)
-		return;
-	if (w->io.last.outcome == HBA_GOOD) {
-		assert_memory_equal(a->rig->medium + (size_t)block * RIG_BLOCK, w->data, RIG_BLOCK);
-		w->good++;
-	} else {
-		assert_int_equal(w->io.last.outcome, HBA_NOT_DELIVERED);
-		w->ended_by_reset++;
-	}
-	write_again(lun, w, block);
-}
-
 /* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
 static void io_goes_on_through_a_reset(void **state)
 {
-	enum { SOON_MS = 100, ENOUGH = 20 };
 	struct chip *a = chip_new(true);
 	struct hba_lun *lun = up(a);
-	struct test_io hung = { .put = true };
-	struct writer w[WRITERS] = { 0 };
-	struct hba_task *t;
+	struct rig_writer w[RIG_WRITERS] = { 0 };
+	struct test_io hung = { 0 };
 
 	(void)state;
 	a->hold = true;
 	a->abort_status = LOST;
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->timeout_ms = SOON_MS;
-	assert_int_equal(hba_submit(t, test_done, &hung), 0);
-	for (unsigned i = 0; i < KEPT; i++)
-		write_again(lun, &w[i], i);
-	for (unsigned i = 0; i < PATIENCE && a->n_held <= KEPT; i++)
+	rig_hang(lun, &hung, w);
+	for (unsigned i = 0; i < PATIENCE && a->n_held <= RIG_CAUGHT; i++)
 		rig_turn(a->rig, i);
 	a->hold = false;
-	for (unsigned i = KEPT; i < WRITERS; i++)
-		write_again(lun, &w[i], i);
-	rig_tick(a->rig, 5);
-	for (unsigned i = 0; i < PATIENCE && (!hung.done || w[0].good < ENOUGH); i++) {
-		rig_turn(a->rig, i);
-		for (unsigned k = 0; k < WRITERS; k++)
-			look_at(a, lun, &w[k], k);
-	}
-	assert_int_equal(hung.last.outcome, HBA_TASK_TIMEOUT);
+	rig_writes_through_reset(a->rig, lun, &hung, w);
 	assert_int_equal(a->resets, 1);
-	for (unsigned i = 0; i < WRITERS; i++) {
-		assert_true(i >= KEPT || w[i].ended_by_reset == 1);
-		assert_true(w[i].good >= ENOUGH / 2);
-		rig_wait(a->rig, &w[i].io, w[i].sent);
-	}
 	a->abort_status = MEGASAS_OK;
 	rig_copies(a->rig, lun);
 	end(a);
@@ -1198,7 +1118,7 @@ static void each_unit_of_a_disk_has_its_number(void **state)
 	struct hba_event e;
 
 	(void)state;
-	a->two_units = true;
+	a->rig->two_units = true;
 	up(a);
 	forget_events(a);
 	assert_int_equal(a->luns, 1); /* logical drives have one */

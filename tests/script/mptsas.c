@@ -22,8 +22,6 @@ enum {
 	CLIENTS = DEPTH - 7, /* beside three of the framework and four messages of the driver's own */
 	TARGETS = 8,
 	OWN_ID = 8,
-	REPORT_LUNS = 0xa0,
-	REZERO_UNIT = 0x01, /* which the disk does not know */
 	HANDLE = 0x11,
 	OWN_HANDLE = 0x01,
 	EXPANDER = 0x40, /* the one that the disk hangs on; those above it have the next handles */
@@ -64,7 +62,6 @@ struct firmware {
 	bool silent_tmf; /* they are not even answered */
 	bool no_acks;    /* acknowledgements are not answered */
 	bool no_pages;
-	bool two_units;   /* the disk has LUN 1, too */
 	uint8_t disk;     /* its target */
 	bool keep_config; /* the next request for a page is kept, and answered by the test */
 	bool lost_reply;  /* the next command is carried out, and not answered */
@@ -257,11 +254,6 @@ static void execute(struct firmware *f, const struct mpt_scsi_io *io, uint32_t l
 	if (control & MPT_IO_TO_DEVICE)
 		w = move(f, io, frame_address(f, low), bytes, sizeof(bytes), false);
 	answer = rig_execute(f->rig, io->cdb, bytes, length);
-	if (f->two_units && io->cdb[0] == REPORT_LUNS) {
-		f->rig->data[3] += 8;
-		f->rig->data[17] = 1;
-		answer.length += 8;
-	}
 	if (answer.length) {
 		memcpy(bytes, answer.data, answer.length);
 		w = move(f, io, frame_address(f, low), bytes, answer.length, true);
@@ -1102,22 +1094,10 @@ static void every_ioc_status_has_an_end(void **state)
 
 static void sense_comes_with_the_status(void **state)
 {
-	enum { KEY = 2, ILLEGAL_REQUEST = 5, ASC = 12, INVALID_OPCODE = 0x20 };
 	struct firmware *f = usual();
-	struct hba_lun *lun = up(f);
-	struct test_io io = { .put = true };
-	struct hba_task *t;
 
 	(void)state;
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->cdb[0] = REZERO_UNIT;
-	assert_int_equal(hba_submit(t, test_done, &io), 0);
-	rig_ends(f->rig, &io, 1, HBA_CHECK_CONDITION);
-	assert_int_equal(io.last.sense_len, RIG_SENSE);
-	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
-	assert_int_equal(io.sense[ASC], INVALID_OPCODE);
-	rig_works(f->rig, lun, &io);
+	rig_has_sense(f->rig, up(f));
 	end(f);
 }
 
@@ -1372,78 +1352,23 @@ static void silent_firmware_is_reset(void **state)
 	end(f);
 }
 
-enum { WRITERS = 8, KEPT = 4 };
-
-/** struct writer - Writes its own block again and again, each time with another byte. */
-struct writer {
-	struct test_io io;
-	uint8_t data[RIG_BLOCK];
-	unsigned sent, good, ended_by_reset;
-};
-
-static void write_again(struct hba_lun *lun, struct writer *w, unsigned block)
-{
-	struct hba_task *t;
-
-	memset(w->data, (int)(++w->sent * WRITERS + block), RIG_BLOCK);
-	w->io.put = true;
-	assert_int_equal(hba_task_get(lun, RIG_BLOCK, NULL, &t), 0);
-	test_fill_rw(t, true, block, 1, w->data);
-	assert_int_equal(hba_submit(t, test_done, &w->io), 0);
-}
-
-/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
-static void look_at(struct firmware *f, struct hba_lun *lun, struct writer *w, unsigned block)
-{
-	if (w->io.done < w->sent)
-		return;
-	if (w->io.last.outcome == HBA_GOOD) {
-		assert_memory_equal(f->rig->medium + (size_t)block * RIG_BLOCK, w->data, RIG_BLOCK);
-		w->good++;
-	} else {
-		assert_int_equal(w->io.last.outcome, HBA_NOT_DELIVERED);
-		w->ended_by_reset++;
-	}
-	write_again(lun, w, block);
-}
-
 /* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
 static void io_goes_on_through_a_reset(void **state)
 {
-	enum { SOON_MS = 100, ENOUGH = 20 };
 	struct firmware *f = usual();
 	struct hba_lun *lun = up(f);
-	struct test_io hung = { .put = true };
-	struct writer w[WRITERS] = { 0 };
-	struct hba_task *t;
+	struct rig_writer w[RIG_WRITERS] = { 0 };
+	struct test_io hung = { 0 };
 
 	(void)state;
 	f->hold = f->forget_tmf = true;
 	f->tm_response = MPT_TM_FAILED;
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->timeout_ms = SOON_MS;
-	assert_int_equal(hba_submit(t, test_done, &hung), 0);
-	for (unsigned i = 0; i < KEPT; i++)
-		write_again(lun, &w[i], i);
-	send_held(f, 1 + KEPT);
+	rig_hang(lun, &hung, w);
+	send_held(f, 1 + RIG_CAUGHT);
 	f->hold = false;
-	for (unsigned i = KEPT; i < WRITERS; i++)
-		write_again(lun, &w[i], i);
-	rig_tick(f->rig, 5);
-	for (unsigned i = 0; i < PATIENCE && (!hung.done || w[0].good < ENOUGH); i++) {
-		rig_turn(f->rig, i);
-		for (unsigned k = 0; k < WRITERS; k++)
-			look_at(f, lun, &w[k], k);
-	}
-	assert_int_equal(hung.last.outcome, HBA_TASK_TIMEOUT);
+	rig_writes_through_reset(f->rig, lun, &hung, w);
 	assert_int_equal(f->message_resets, 2); /* one at start */
 	assert_int_equal(f->inits, 2);
-	for (unsigned i = 0; i < WRITERS; i++) {
-		assert_true(i >= KEPT || w[i].ended_by_reset == 1);
-		assert_true(w[i].good >= ENOUGH / 2);
-		rig_wait(f->rig, &w[i].io, w[i].sent);
-	}
 	rig_copies(f->rig, lun);
 	end(f);
 }
@@ -1551,7 +1476,7 @@ static void messages_name_the_unit(void **state)
 	struct hba_task *t;
 
 	(void)state;
-	f->two_units = true;
+	f->rig->two_units = true;
 	f->disk = DISK;
 	lun = up(f);
 	lun = hba_lun_next(f->rig->c, lun);
@@ -1748,12 +1673,16 @@ static void a_device_that_is_given_up_leaves_and_may_come_back(void **state)
 static void scan(struct firmware *f)
 {
 	struct hba_event e;
+	bool over = false;
 
 	while (hba_event_next(f->rig->c, &e))
 		;
 	assert_int_equal(hba_controller_rescan(f->rig->c), 0);
-	for (unsigned i = 0; i < PATIENCE && !test_event(f->rig->c, HBA_EVENT_SCANNED, &e); i++)
+	for (unsigned i = 0; i < PATIENCE && !over; i++) {
 		rig_turn(f->rig, i);
+		over = test_event(f->rig->c, HBA_EVENT_SCANNED, &e);
+	}
+	assert_true(over);
 	rig_quiet(f->rig);
 }
 

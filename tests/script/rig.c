@@ -23,6 +23,9 @@ enum {
 	ILLEGAL_REQUEST = 5,
 	INVALID_FIELD = 0x24,
 	OUT_OF_RANGE = 0x21,
+	INVALID_OPCODE = 0x20,
+	SENSE_KEY = 2,
+	SENSE_ASC = 12,
 	TURNS_TO_SEND = 4,
 	MANY_TURNS = 100000,
 };
@@ -179,10 +182,11 @@ static size_t capacity_16(uint8_t *data)
 	return 32;
 }
 
-static size_t report_luns(uint8_t *data)
+static size_t report_luns(uint8_t *data, bool two_units)
 {
-	put_be32(data, 8);
-	return 16;
+	put_be32(data, two_units ? 16 : 8);
+	data[17] = two_units;
+	return two_units ? 24 : 16;
 }
 
 struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out, size_t length)
@@ -205,14 +209,14 @@ struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t
 		a.length = capacity_16(rig->data);
 		break;
 	case REPORT_LUNS:
-		a.length = report_luns(rig->data);
+		a.length = report_luns(rig->data, rig->two_units);
 		break;
 	case MODE_SENSE_6:
 		rig->data[0] = 3;
 		a.length = 4;
 		break;
 	default:
-		return refused(0x20);
+		return refused(INVALID_OPCODE);
 	}
 	return a;
 }
@@ -239,6 +243,15 @@ struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io)
 	struct hba_task *t = take(lun, 0);
 
 	test_fill_ready(t);
+	return submit(t, io);
+}
+
+struct hba_task *rig_unknown(struct hba_lun *lun, struct test_io *io)
+{
+	struct hba_task *t = take(lun, 0);
+
+	test_fill_ready(t);
+	t->cdb[0] = RIG_UNKNOWN;
 	return submit(t, io);
 }
 
@@ -321,6 +334,18 @@ void rig_copies(struct rig *rig, struct hba_lun *lun)
 	test_no_violation(rig->c);
 }
 
+void rig_has_sense(struct rig *rig, struct hba_lun *lun)
+{
+	struct test_io io = { 0 };
+
+	rig_unknown(lun, &io);
+	rig_ends(rig, &io, 1, HBA_CHECK_CONDITION);
+	assert_int_equal(io.last.sense_len, RIG_SENSE);
+	assert_int_equal(io.sense[SENSE_KEY], ILLEGAL_REQUEST);
+	assert_int_equal(io.sense[SENSE_ASC], INVALID_OPCODE);
+	rig_works(rig, lun, &io);
+}
+
 /* How many errors of the device were told up to now. */
 static unsigned read_errors(struct rig *rig, const char *part)
 {
@@ -357,17 +382,6 @@ void rig_until(struct rig *rig, enum hba_state state)
 	assert_string_equal(hba_state_name(hba_controller_state(rig->c)), hba_state_name(state));
 }
 
-static bool service_is_idle(struct hba_controller *c)
-{
-	struct service *s = &c->service;
-	bool idle;
-
-	pthread_mutex_lock(&s->lock);
-	idle = list_is_empty(&s->todo) && !s->running && list_is_empty(&s->over);
-	pthread_mutex_unlock(&s->lock);
-	return idle;
-}
-
 /* Arming does not tell: it answers 0 while an op has the driver, and never while a command is out that no interrupt would end. */
 void rig_quiet(struct rig *rig)
 {
@@ -377,9 +391,67 @@ void rig_quiet(struct rig *rig)
 		int n = hba_controller_run(rig->c, HBA_MAX_BATCH);
 
 		assert_true(n >= 0);
-		idle = n == 0 && !rig->c->chores_owed && service_is_idle(rig->c) ? idle + 1 : 0;
+		idle = n == 0 && !rig->c->chores_owed && service_idle(rig->c) ? idle + 1 : 0;
 		if (!idle)
 			usleep(10);
 	}
 	assert_int_equal(idle, TURNS_TO_SEND);
+}
+
+/* ---- I/O through a reset */
+
+static void write_again(struct hba_lun *lun, struct rig_writer *w, unsigned block)
+{
+	struct hba_task *t = take(lun, RIG_BLOCK);
+
+	memset(w->data, (int)(++w->sent * RIG_WRITERS + block), RIG_BLOCK);
+	test_fill_rw(t, true, block, 1, w->data);
+	submit(t, &w->io);
+}
+
+void rig_hang(struct hba_lun *lun, struct test_io *hung, struct rig_writer w[RIG_WRITERS])
+{
+	enum { SOON_MS = 100 };
+	struct hba_task *t = take(lun, 0);
+
+	test_fill_ready(t);
+	t->timeout_ms = SOON_MS;
+	submit(t, hung);
+	for (unsigned i = 0; i < RIG_CAUGHT; i++)
+		write_again(lun, &w[i], i);
+}
+
+/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
+static void look_at(struct rig *rig, struct hba_lun *lun, struct rig_writer *w, unsigned block)
+{
+	if (w->io.done < w->sent)
+		return;
+	if (w->io.last.outcome == HBA_GOOD) {
+		assert_memory_equal(rig->medium + (size_t)block * RIG_BLOCK, w->data, RIG_BLOCK);
+		w->good++;
+	} else {
+		assert_int_equal(w->io.last.outcome, HBA_NOT_DELIVERED);
+		w->ended_by_reset++;
+	}
+	write_again(lun, w, block);
+}
+
+void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung, struct rig_writer w[RIG_WRITERS])
+{
+	enum { ENOUGH = 20 };
+
+	for (unsigned i = RIG_CAUGHT; i < RIG_WRITERS; i++)
+		write_again(lun, &w[i], i);
+	rig_tick(rig, 5);
+	for (unsigned i = 0; i < MANY_TURNS && (!hung->done || w[0].good < ENOUGH); i++) {
+		rig_turn(rig, i);
+		for (unsigned k = 0; k < RIG_WRITERS; k++)
+			look_at(rig, lun, &w[k], k);
+	}
+	assert_int_equal(hung->last.outcome, HBA_TASK_TIMEOUT);
+	for (unsigned i = 0; i < RIG_WRITERS; i++) {
+		assert_true(i >= RIG_CAUGHT || w[i].ended_by_reset == 1);
+		assert_true(w[i].good >= ENOUGH / 2);
+		rig_wait(rig, &w[i].io, w[i].sent);
+	}
 }

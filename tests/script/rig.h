@@ -11,7 +11,15 @@
 
 #include "bus/script.h"
 
-enum { RIG_BLOCK = 512, RIG_BLOCKS = 256, RIG_SENSE = 18, RIG_DATA = 64 * 1024 };
+enum {
+	RIG_BLOCK = 512,
+	RIG_BLOCKS = 256,
+	RIG_SENSE = 18,
+	RIG_DATA = 64 * 1024,
+	RIG_UNKNOWN = 0x01, /* an opcode that the disk does not know */
+	RIG_WRITERS = 8,
+	RIG_CAUGHT = 4, /* of the writers: those whose first write the chip keeps */
+};
 
 /** struct rig_answer - What the disk says to one command. */
 struct rig_answer {
@@ -27,6 +35,7 @@ struct rig {
 	struct hba_controller *c;
 	uint8_t medium[RIG_BLOCKS * RIG_BLOCK];
 	uint8_t data[RIG_DATA];
+	bool two_units; /* the disk reports LUN 1, too */
 	void *of_chip;
 };
 
@@ -54,6 +63,8 @@ struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t
 struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io);
 struct hba_task *rig_read(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
 struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
+/** rig_unknown() - Submit a command that the disk does not know. */
+struct hba_task *rig_unknown(struct hba_lun *lun, struct test_io *io);
 /** rig_direct() - Blocks from the first on, never bounced: in a piece of a region, or if that is NULL at `buffer`. */
 struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks, const struct hba_piece *piece,
 			    void *buffer);
@@ -69,6 +80,8 @@ void rig_ends(struct rig *rig, const struct test_io *io, unsigned done, enum hba
 void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io);
 /** rig_copies() - What is written is read again, and the contract kept. */
 void rig_copies(struct rig *rig, struct hba_lun *lun);
+/** rig_has_sense() - A command that the disk does not know ends with its sense, all of it. */
+void rig_has_sense(struct rig *rig, struct hba_lun *lun);
 /** rig_told() - Until errors of the device are told, each with a sentence that holds `part`; and no violation. */
 void rig_told(struct rig *rig, const char *part);
 /** rig_until() - Turns until the controller is in that state. */
@@ -78,5 +91,22 @@ void rig_until(struct rig *rig, enum hba_state state);
  * thread's alone until the next turn.
  */
 void rig_quiet(struct rig *rig);
+
+/* ---- I/O through a reset */
+
+/** struct rig_writer - Writes its own block again and again, each time with another byte. */
+struct rig_writer {
+	struct test_io io;
+	uint8_t data[RIG_BLOCK];
+	unsigned sent, good, ended_by_reset;
+};
+
+/** rig_hang() - Submit a TEST UNIT READY with a short time-out; then a first write of each writer up to RIG_CAUGHT. */
+void rig_hang(struct hba_lun *lun, struct test_io *hung, struct rig_writer w[RIG_WRITERS]);
+/**
+ * rig_writes_through_reset() - The chip keeps what rig_hang() has sent: all others write on until `hung` has timed out, and all of them
+ * after that. Each write that ended well is on the medium; the reset has ended those that were caught.
+ */
+void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung, struct rig_writer w[RIG_WRITERS]);
 
 #endif

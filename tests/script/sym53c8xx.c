@@ -20,8 +20,6 @@ enum {
 	INQUIRY = 0x12,
 	REQUEST_SENSE = 0x03,
 	WRITE_10 = 0x2a,
-	REPORT_LUNS = 0xa0,
-	REZERO_UNIT = 0x01,          /* which the disk does not know */
 	WIDE_AND_SYNCHRONOUS = 0x30, /* byte 7 of INQUIRY's data */
 	ALL = 0xffff,
 	TAG = 0xff, /* in a message of a target: the tag that it was given */
@@ -67,7 +65,7 @@ struct step {
 struct chip {
 	struct rig *rig;
 	/* Knobs. */
-	bool absent, claims, two_units;
+	bool absent, claims;
 	const struct step *plan; /* for the next command that brings a CDB with this first byte */
 	size_t n_plan;
 	uint32_t dbc_lie, dsps_lie; /* 0: none */
@@ -148,11 +146,6 @@ static void has_command(struct chip *h)
 		h->answer = rig_execute(h->rig, h->cdb, NULL, RIG_DATA);
 	if (h->answer.sense_len)
 		h->failed = h->answer;
-	if (h->two_units && h->cdb[0] == REPORT_LUNS) {
-		h->rig->data[3] += 8;
-		h->rig->data[17] = 1;
-		h->answer.length += 8;
-	}
 	if (h->cdb[0] == INQUIRY && h->claims && h->answer.length > 7)
 		h->rig->data[7] |= WIDE_AND_SYNCHRONOUS;
 }
@@ -824,23 +817,13 @@ static void transfer_is_as_agreed(void **state)
 /* The chip does not fetch it: REQUEST SENSE does, before the command ends. */
 static void sense_is_fetched_by_a_command(void **state)
 {
-	enum { KEY = 2, ILLEGAL_REQUEST = 5 };
 	struct chip *h = chip_new();
 	struct hba_lun *lun = up(h);
-	struct test_io io = { .put = true };
-	struct hba_task *t;
 
 	(void)state;
 	assert_false(hba_controller_report(h->rig->c)->performs_autosense);
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->cdb[0] = REZERO_UNIT;
-	assert_int_equal(hba_submit(t, test_done, &io), 0);
-	rig_ends(h->rig, &io, 1, HBA_CHECK_CONDITION);
-	assert_int_equal(io.last.sense_len, RIG_SENSE);
-	assert_int_equal(io.sense[KEY], ILLEGAL_REQUEST);
-	assert_int_equal(h->cdb[0], REQUEST_SENSE);
-	rig_works(h->rig, lun, &io);
+	rig_has_sense(h->rig, lun);
+	assert_int_equal(h->before_sense, RIG_UNKNOWN);
 	end(h);
 }
 
@@ -849,18 +832,14 @@ static void sense_is_fetched_before_the_next_command(void **state)
 {
 	struct chip *h = chip_new();
 	struct hba_lun *lun = up(h);
-	struct test_io failed = { .put = true }, io = { 0 };
-	struct hba_task *t;
+	struct test_io failed = { 0 }, io = { 0 };
 
 	(void)state;
-	assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
-	test_fill_ready(t);
-	t->cdb[0] = REZERO_UNIT;
-	assert_int_equal(hba_submit(t, test_done, &failed), 0);
+	rig_unknown(lun, &failed);
 	rig_ready(lun, &io);
 	rig_ends(h->rig, &failed, 1, HBA_CHECK_CONDITION);
 	rig_ends(h->rig, &io, 1, HBA_GOOD);
-	assert_int_equal(h->before_sense, REZERO_UNIT);
+	assert_int_equal(h->before_sense, RIG_UNKNOWN);
 	end(h);
 }
 
@@ -869,7 +848,7 @@ static void each_unit_has_its_number(void **state)
 	struct chip *h = chip_new();
 
 	(void)state;
-	h->two_units = true;
+	h->rig->two_units = true;
 	up(h);
 	assert_int_equal(h->luns, 3);
 	end(h);
