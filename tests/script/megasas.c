@@ -609,7 +609,7 @@ static void a_firmware_that_is_slow_to_stop_is_not_reset(void **state)
 
 		up(a);
 		a->mute = a->deaf = true;
-		rig_tick(a->rig, 20);
+		rig_tick(a->rig, 100);
 		(void)hba_controller_stop(a->rig->c);
 		assert_int_equal(a->adapter_resets, 0);
 		assert_false(a->master);

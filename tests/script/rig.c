@@ -123,7 +123,7 @@ struct hba_lun *rig_up(struct rig *rig, const struct hba_driver *driver)
 void rig_refused(struct rig *rig, const struct hba_driver *driver, int error, const char *part)
 {
 	rig_open(rig, driver);
-	rig_tick(rig, 50);
+	rig_tick(rig, 500);
 	assert_int_equal(hba_controller_start(rig->c), error);
 	if (!strstr(hba_error(), part))
 		fail_msg("'%s' does not hold '%s'", hba_error(), part);
