@@ -245,7 +245,7 @@ bool scsi_cdb_may_change_medium(const uint8_t *cdb);
  */
 bool scsi_cdb_transfer(const uint8_t *cdb, size_t length, uint32_t block_bytes, uint64_t *ret_bytes);
 
-/** scsi_cdb_direction() - Which way the data of a command go, by its opcode; HBA_NO_DATA: it has none, or it is not known here. */
+/** scsi_cdb_direction() - Which way the data of a command go, by its opcode; HBA_NO_DATA: it has none, or not always that way. */
 enum hba_direction scsi_cdb_direction(uint8_t opcode);
 
 /** scsi_cdb_length() - The length an opcode's group says (SPC-4 4.3.2): 6, 10, 12, 16; 0 = vendor or variable. */

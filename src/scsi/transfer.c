@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.c: which way an opcode's data go, and how many bytes a CDB lets move at most: the allocation length, parameter list length or transfer length in it (SPC-4
- * 4.3.5, SBC-3 5). Commands whose data are counted in other units, or whose length depends on more than the CDB, are left out.
+ * transfer.c: which way an opcode's data go, and how many bytes a CDB lets move at most: the allocation length, parameter list
+ * length or transfer length in it (SPC-4 4.3.5, SBC-3 5). Commands whose data are counted in other units, or whose length depends on
+ * more than the CDB, are left out.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -29,7 +30,11 @@ static const struct length_field {
 	{ SCSI_MAINTENANCE_IN, 6, 4 },
 };
 
-/* SPC-4 annex E, SBC-3 table 13, MMC-6. Left out: the vendors' own, and those whose service action or parameters decide. */
+/*
+ * SPC-4 annex E, SBC-3 table 13, MMC-6. Left out: the vendors' own, those whose service action or parameters decide, and those that go
+ * one way for a disk and the other way for another kind of device: 42h UNMAP and READ SUB-CHANNEL, A3h MAINTENANCE IN and SEND KEY, A4h
+ * MAINTENANCE OUT and REPORT KEY, B5h SECURITY PROTOCOL OUT and REQUEST VOLUME ELEMENT ADDRESS.
+ */
 static const uint8_t directions[UINT8_MAX + 1] = {
 	[SCSI_REQUEST_SENSE] = HBA_FROM_TARGET,
 	[0x04] = HBA_TO_TARGET /* FORMAT UNIT */,
@@ -54,7 +59,6 @@ static const uint8_t directions[UINT8_MAX + 1] = {
 	[0x3e] = HBA_FROM_TARGET /* READ LONG(10) */,
 	[0x3f] = HBA_TO_TARGET /* WRITE LONG(10) */,
 	[SCSI_WRITE_SAME_10] = HBA_TO_TARGET,
-	[SCSI_UNMAP] = HBA_TO_TARGET,
 	[0x43] = HBA_FROM_TARGET /* READ TOC/PMA/ATIP */,
 	[0x46] = HBA_FROM_TARGET /* GET CONFIGURATION */,
 	[0x4a] = HBA_FROM_TARGET /* GET EVENT STATUS NOTIFICATION */,
@@ -74,13 +78,10 @@ static const uint8_t directions[UINT8_MAX + 1] = {
 	[0x9b] = HBA_FROM_TARGET /* READ BUFFER(16) */,
 	[SCSI_REPORT_LUNS] = HBA_FROM_TARGET,
 	[0xa2] = HBA_FROM_TARGET /* SECURITY PROTOCOL IN */,
-	[SCSI_MAINTENANCE_IN] = HBA_FROM_TARGET,
-	[0xa4] = HBA_TO_TARGET /* MAINTENANCE OUT */,
 	[SCSI_READ_12] = HBA_FROM_TARGET,
 	[SCSI_WRITE_12] = HBA_TO_TARGET,
 	[SCSI_WRITE_AND_VERIFY_12] = HBA_TO_TARGET,
 	[SCSI_VERIFY_12] = HBA_TO_TARGET,
-	[0xb5] = HBA_TO_TARGET /* SECURITY PROTOCOL OUT */,
 	[0xb7] = HBA_FROM_TARGET /* READ DEFECT DATA(12) */,
 };
 

@@ -837,11 +837,12 @@ static void a_command_that_contradicts_its_direction_is_not_sent(void **state)
 		{ 0x2a, HBA_TO_TARGET, true },
 		{ 0x28, HBA_TO_TARGET, false },
 		{ 0x2a, HBA_FROM_TARGET, false },
-		/* INQUIRY, MODE SELECT(6), UNMAP, LOG SENSE; a vendor's own */
+		/* INQUIRY, MODE SELECT(6), LOG SELECT, LOG SENSE; UNMAP, which a CD drive takes for READ SUB-CHANNEL; a vendor's own */
 		{ 0x12, HBA_TO_TARGET, false },
 		{ 0x15, HBA_FROM_TARGET, false },
-		{ 0x42, HBA_FROM_TARGET, false },
+		{ 0x4c, HBA_FROM_TARGET, false },
 		{ 0x4d, HBA_TO_TARGET, false },
+		{ 0x42, HBA_FROM_TARGET, true },
 		{ 0xc1, HBA_TO_TARGET, true },
 		{ 0xc1, HBA_FROM_TARGET, true },
 	};

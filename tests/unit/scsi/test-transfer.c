@@ -60,6 +60,11 @@ static void test_which_way_data_go(void **state)
 	assert_int_equal(scsi_cdb_direction(SCSI_COMPARE_AND_WRITE), HBA_TO_TARGET);
 	assert_int_equal(scsi_cdb_direction(SCSI_TEST_UNIT_READY), HBA_NO_DATA);
 	assert_int_equal(scsi_cdb_direction(0xc1), HBA_NO_DATA);
+	/* For disks they go one way, for CD drives or media changers the other. */
+	assert_int_equal(scsi_cdb_direction(SCSI_UNMAP), HBA_NO_DATA);
+	assert_int_equal(scsi_cdb_direction(SCSI_MAINTENANCE_IN), HBA_NO_DATA);
+	assert_int_equal(scsi_cdb_direction(0xa4), HBA_NO_DATA);
+	assert_int_equal(scsi_cdb_direction(0xb5), HBA_NO_DATA);
 }
 
 static void test_what_it_does_not_say(void **state)
