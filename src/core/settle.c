@@ -124,7 +124,7 @@ static bool may_try(struct task *t, const struct rule *rule)
 
 /*
  * A unit that is busy for a moment is asked again soon, and one that stays busy is not flooded (SAM-5, status BUSY).
- * The target's "Retry Count" buys full delays: else a few retries would be over within milliseconds.
+ * With a "Retry Count" of the target each delay is the longest: a few short ones would be over within milliseconds.
  */
 static unsigned delay_of(const struct task *t, const struct rule *rule)
 {

@@ -751,7 +751,7 @@ static struct hba_property sas_address(const uint8_t address[8], uint8_t bytes[8
 	return (struct hba_property) { .key = "SAS Address", .type = HBA_BYTES, .value.bytes = bytes, .length = 8 };
 }
 
-static bool is_borne(const struct mptsas *p, uint16_t handle)
+static bool is_attached(const struct mptsas *p, uint16_t handle)
 {
 	for (unsigned i = 0; i < PHYS; i++)
 		if (p->phy[i].handle == handle)
@@ -772,7 +772,7 @@ static uint16_t link_of_event(const struct mptsas *p, const struct mpt_device_ev
 {
 	uint16_t handle = hba_get16(e->handle), parent = hba_get16(e->parent);
 
-	return !parent || is_borne(p, handle) || is_ours(p, parent) ? handle : parent;
+	return !parent || is_attached(p, handle) || is_ours(p, parent) ? handle : parent;
 }
 
 static void device_added(struct hba_controller *c, struct mptsas *p, const struct mpt_device_event *e)
@@ -1174,7 +1174,7 @@ static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_
 
 		*ret_link = handle;
 		parent = hba_get16(page.parent);
-		if (!parent || is_borne(p, handle) || is_ours(p, parent))
+		if (!parent || is_attached(p, handle) || is_ours(p, parent))
 			return 0;
 		handle = parent;
 		r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_HANDLE | handle, &page, sizeof(page));

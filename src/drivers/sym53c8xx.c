@@ -848,7 +848,10 @@ static void list_ended(struct hba_queue *q, struct sym *p, struct hba_task *t, u
 		resume_phase(p, t);
 }
 
-/* QEMU's model has no data for a command without any, and yet is in their phase until it ends. */
+/*
+ * QEMU's model has no data for a command without any, and yet is in their phase until it ends. All of its data have moved: a target that
+ * wants some is told to leave.
+ */
 static void bucket_ended(struct hba_queue *q, struct sym *p)
 {
 	uint32_t dbc = hba_bar_read32(&p->bar, SYM_DBC) & SYM_MOST_COUNT;
@@ -856,8 +859,7 @@ static void bucket_ended(struct hba_queue *q, struct sym *p)
 	if (dbc > SYM_BUCKET_BYTES)
 		accident(q, p, "the chip's byte count cannot be", dbc);
 	else
-		run(p,
-		    SYM_AT_PHASE + SYM_ALL); /* a command without data has had all of them; one that wants some is told to leave */
+		run(p, SYM_AT_PHASE + SYM_ALL);
 }
 
 /*
