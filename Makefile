@@ -28,7 +28,7 @@ help:
 	@echo 'make bench-guest  hbakit over VFIO beside Linux'\''s own driver, in a guest: a section of the same page (some minutes)'
 	@echo '                GUEST=--profile: only where the instructions go'
 	@echo 'make style      only the checks of the text: includes, headers, symbols, format …'
-	@echo 'make mutants    makes one line of the code wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
+	@echo 'make mutants    makes one statement wrong at a time: the test named for it must go red; MUTANTS=--short=10 for less'
 	@echo 'make deb        Debian packages, in run/deb/; tried in a root of their own, and by lintian'
 	@echo 'make format     clang-format on all of it'
 	@echo 'make clean      remove what was built'

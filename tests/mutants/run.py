@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""run: are the tests any good? Each mutant of mutants.txt is one line of the code made wrong; the test it names must go red.
+"""run: are the tests any good? Each mutant of mutants.txt is one statement made wrong; the test it names must go red.
 
 The tree is copied to ROOT/build-mutants/N, once per worker and only as far as it has changed since the last run. There a mutant is put
-in, what its test needs is built, only that test is run, and the line is put right again. The named function must fail; that some other
+in, what its test needs is built, only that test is run, and it is taken out again. The named function must fail; that some other
 one of the same program does is not enough. `run.py ROOT [--only ID]... [--short N] [--jobs N] [--list]`"""
 import argparse
 import collections
@@ -86,15 +86,26 @@ def check_list(root, mutants):
         raise Wrong(f"{LIST}: {m.mutant} names {m.test}, but {row} is shown by {shown[row]}")
 
 
+def squeezed(text):
+  """Without white space and the seams of broken strings; and where each character that is left stands in the text."""
+  left = [(m.start(), m.group()) for m in re.finditer(r'"\s*\n\s*"|\s+|[^\s]', text) if len(m.group()) == 1 and not m.group().isspace()]
+  return "".join(c for _, c in left), [i for i, _ in left]
+
+
+def whole_lines(text, begin, end):
+  return not text[text.rfind("\n", 0, begin) + 1:begin].strip() and not text[end:].split("\n", 1)[0].strip()
+
+
 def mutated(text, mutant):
-  """The file with the one line changed, its indentation kept. The old line must be there once."""
-  lines = text.split("\n")
-  places = [i for i, line in enumerate(lines) if line.strip() == mutant.old]
-  if len(places) != 1:
-    raise Wrong(f"{mutant.mutant}: {mutant.file} has {len(places)} lines '{mutant.old}', not one")
-  line = lines[places[0]]
-  lines[places[0]] = line[:len(line) - len(line.lstrip())] + mutant.new
-  return "\n".join(lines)
+  """The file with the one statement changed, be it on one line or on several. It must be there once, with no other on its lines."""
+  (old, _), (packed, place) = squeezed(mutant.old), squeezed(text)
+  found = [m.start() for m in re.finditer("(?=" + re.escape(old) + ")", packed)]
+  spans = [(place[i], place[i + len(old) - 1] + 1) for i in found]
+  spans = [span for span in spans if whole_lines(text, *span)]
+  if len(spans) != 1:
+    raise Wrong(f"{mutant.mutant}: {mutant.file} has {len(spans)} statements '{mutant.old}', not one")
+  begin, end = spans[0]
+  return text[:begin] + mutant.new + text[end:]
 
 
 # ---- a copy to work in
@@ -276,7 +287,7 @@ def tell(outcome):
 
 
 def parse(arguments):
-  parser = argparse.ArgumentParser(description="Makes one line of the code wrong at a time; the named test must go red.")
+  parser = argparse.ArgumentParser(description="Makes one statement wrong at a time; the named test must go red.")
   parser.add_argument("root")
   parser.add_argument("--only", action="append", metavar="ID", help="this mutant; may be said again")
   parser.add_argument("--short", type=int, default=1, metavar="N", help="only every Nth")
