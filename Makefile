@@ -103,7 +103,7 @@ deb:
 
 format:
 	@tools/deps format
-	@find src include tests bench examples \( -name '*.c' -o -name '*.h' \) -exec clang-format -i {} + 2>/dev/null || true
+	@find src include tests bench examples -path tests/abi/v1 -prune -o -name '*.[ch]' -exec clang-format -i {} +
 
 clean:
 	rm -rf $(BUILD) build-release build-asan build-tsan build-mutants run

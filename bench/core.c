@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core.c: time of the framework per command, and, under callgrind, its instructions: counted are the commands alone, not the start.
+ * core.c: time of the framework per command, and, under callgrind, its instructions: counted are
+ * the commands alone, not the start.
  *
  *	bench-core [--depth N] [--commands N] [--units N] [--roam] [--cpu] URI
  *
- * One line: commands, nanoseconds. bench/core.py asks and reads; `valgrind --tool=callgrind --instr-atstart=no` counts.
+ * One line: commands, nanoseconds. bench/core.py asks and reads; `valgrind --tool=callgrind
+ * --instr-atstart=no` counts.
  */
 #include "load.h"
 
@@ -79,7 +81,8 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = { .options = options, .parser = parse, .args_doc = "URI" };
-	struct arguments a = { .plan = { .depth = 128, .units = 1, .mode = HBA_DATA_REGION }, .commands = 1000000 };
+	struct arguments a = { .plan = { .depth = 128, .units = 1, .mode = HBA_DATA_REGION },
+			       .commands = 1000000 };
 	struct hba_controller *c = NULL;
 	struct load *l = NULL;
 	int status = 1;

@@ -146,14 +146,16 @@ static bool find_units(struct load *l)
 	hba_lun_get_info(lun, &info);
 	l->block_bytes = info.block_bytes;
 	l->blocks = info.blocks;
-	return info.block_bytes && LOAD_BYTES % info.block_bytes == 0 && info.blocks * info.block_bytes >= LOAD_BYTES;
+	return info.block_bytes && LOAD_BYTES % info.block_bytes == 0 &&
+	       info.blocks * info.block_bytes >= LOAD_BYTES;
 }
 
 static bool make_workers(struct load *l)
 {
 	l->workers = calloc(l->plan.depth, sizeof(*l->workers));
 	if (!l->workers ||
-	    hba_mapping_create(l->controller, HBA_DEVICE_BOTH, (size_t)l->plan.depth * LOAD_BYTES, LOAD_BYTES, &l->memory) < 0)
+	    hba_mapping_create(l->controller, HBA_DEVICE_BOTH, (size_t)l->plan.depth * LOAD_BYTES,
+			       LOAD_BYTES, &l->memory) < 0)
 		return false;
 	for (unsigned i = 0; i < l->plan.depth; i++) {
 		struct worker *w = &l->workers[i];

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping.c: what it costs to map a task's HBA data for each command, instead of once, when the task is made.
+ * mapping.c: what it costs to map a task's HBA data for each command, instead of once, when the
+ * task is made.
  *
  *	bench-mapping creation|command COMMANDS
  *
- * One driver both ways: `soft`, whose tasks also have a page that a chip would read, taken, mapped and written by the same calls. In
- * a hot op these calls are refused, so for the second way the client makes them, around each command: that much is flattery, for
- * a driver would have to wait for the service thread. There is no IOMMU here either, whose tables would have to be changed each time.
+ * One driver both ways: `soft`, whose tasks also have a page that a chip would read, taken, mapped
+ * and written by the same calls. In a hot op these calls are refused, so for the second way the
+ * client makes them, around each command: that much is flattery, for a driver would have to wait
+ * for the service thread. There is no IOMMU here either, whose tables would have to be changed each
+ * time.
  *
  * One line: commands, nanoseconds, page faults.
  */
@@ -40,7 +43,8 @@ static int map_frame(struct hba_task *t)
 {
 	struct framed *f = t->priv;
 
-	return hba_mapping_create(task_of(t)->queue->controller, HBA_DEVICE_READS, FRAME, FRAME, &f->frame);
+	return hba_mapping_create(task_of(t)->queue->controller, HBA_DEVICE_READS, FRAME, FRAME,
+				  &f->frame);
 }
 
 static void unmap_frame(struct hba_task *t)
@@ -101,7 +105,9 @@ int main(int argc, char **argv)
 {
 	bool each = argc > 1 && strcmp(argv[1], "command") == 0;
 	struct hba_driver table = *soft();
-	const struct controller_plan plan = { .driver = &table, .uri = "soft:null", .path = "null", .query = "size=1T&fill=none" };
+	const struct controller_plan plan = {
+		.driver = &table, .uri = "soft:null", .path = "null", .query = "size=1T&fill=none"
+	};
 	struct hba_controller *c = NULL;
 	int status = EXIT_FAILURE;
 

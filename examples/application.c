@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * application.c: a program that uses a controller: it lists the units, asks the first disk for its supported VPD pages by a SCSI
- * command, then reads the whole disk with 16 requests outstanding and prints the sum of its bytes.
+ * application.c: a program that uses a controller: it lists the units, asks the first disk for its
+ * supported VPD pages by a SCSI command, then reads the whole disk with 16 requests outstanding and
+ * prints the sum of its bytes.
  *
  *	cc application.c -o application $(pkg-config --cflags --libs hbakit)
  *	./application 'soft:ram?size=64M'
  *
- * One thread does everything: it submits, and hba_controller_run() calls the completions. While nothing is to be done it sleeps in poll().
+ * One thread does everything: it submits, and hba_controller_run() calls the completions. While
+ * nothing is to be done it sleeps in poll().
  */
 #include <errno.h>
 #include <hbakit/hbakit.h>
@@ -35,13 +37,14 @@ static int turn(struct hba_controller *c)
 		poll(&woken, 1, -1);
 	r = hba_controller_run(c, BUDGET);
 	while (hba_event_next(c, &event) > 0) {
-		if (event.kind == HBA_EVENT_RECOVERY || event.kind == HBA_EVENT_VIOLATION || event.kind == HBA_EVENT_DEVICE_ERROR)
+		if (event.kind == HBA_EVENT_RECOVERY || event.kind == HBA_EVENT_VIOLATION ||
+		    event.kind == HBA_EVENT_DEVICE_ERROR)
 			fprintf(stderr, "application: %s\n", event.text);
 	}
 	return r < 0 ? r : 0;
 }
 
-/* ---- one SCSI command ----------------------------------------------------------------------------------------------- */
+/* ---- one SCSI command */
 
 struct inquiry {
 	uint8_t page[VPD_BYTES];
@@ -62,7 +65,8 @@ static void inquiry_done(struct hba_task *t, const struct hba_result *r, void *a
 
 static int print_vpd_pages(struct hba_lun *lun)
 {
-	static const uint8_t cdb[6] = { 0x12, 1, 0, 0, VPD_BYTES, 0 }; /* INQUIRY, EVPD, page 00h (SPC-4 6.6) */
+	/* INQUIRY, EVPD, page 00h (SPC-4 6.6) */
+	static const uint8_t cdb[6] = { 0x12, 1, 0, 0, VPD_BYTES, 0 };
 	struct inquiry inquiry = { .done = false };
 	struct hba_task *t;
 
@@ -91,7 +95,7 @@ static int print_vpd_pages(struct hba_lun *lun)
 	return EXIT_SUCCESS;
 }
 
-/* ---- a disk as bytes ------------------------------------------------------------------------------------------------ */
+/* ---- a disk as bytes */
 
 struct reading {
 	struct hba_lun_info disk;
@@ -143,7 +147,8 @@ static void prepare(struct request *q, struct hba_lun *lun, struct reading *r, u
 	q->io.op = HBA_DISK_READ;
 	q->io.mode = HBA_DATA_CPU;
 	q->io.data.buffer = buffer;
-	q->io.generation = r->disk.generation; /* of this disk, not of another that took its place */
+	/* of this disk, not of another that took its place */
+	q->io.generation = r->disk.generation;
 	q->io.done = read_done;
 }
 
@@ -162,14 +167,15 @@ static int read_disk(struct hba_lun *lun)
 	while (r.out)
 		turn(hba_lun_controller(lun));
 	if (r.error) {
-		fprintf(stderr, "application: reading ended at byte %" PRIu64 ": %s\n", r.next, strerror(-r.error));
+		fprintf(stderr, "application: reading ended at byte %" PRIu64 ": %s\n", r.next,
+			strerror(-r.error));
 		return EXIT_FAILURE;
 	}
 	printf("%" PRIu64 " bytes, sum %" PRIu64 "\n", r.end, r.sum);
 	return EXIT_SUCCESS;
 }
 
-/* ---- the controller ------------------------------------------------------------------------------------------------- */
+/* ---- the controller */
 
 static struct hba_lun *first_disk(struct hba_controller *c)
 {
@@ -178,8 +184,9 @@ static struct hba_lun *first_disk(struct hba_controller *c)
 
 	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun; lun = hba_lun_next(c, lun)) {
 		hba_lun_get_info(lun, &info);
-		printf("target %" PRIu64 " lun %" PRIu64 ": %s %s, %" PRIu64 " blocks of %u\n", info.target, info.number,
-		       info.vendor, info.product, info.blocks, (unsigned)info.block_bytes);
+		printf("target %" PRIu64 " lun %" PRIu64 ": %s %s, %" PRIu64 " blocks of %u\n",
+		       info.target, info.number, info.vendor, info.product, info.blocks,
+		       (unsigned)info.block_bytes);
 		if (!first && info.type == 0 && info.blocks)
 			first = lun;
 	}

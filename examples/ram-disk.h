@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ram-disk.h: what stands for a chip and the disk behind it in these examples: a command in; data, status and sense out.
+ * ram-disk.h: what stands for a chip and the disk behind it in these examples: a command in; data,
+ * status and sense out.
  *
- * One unit in memory. It knows what a disk must know by SPC-4 and SBC-3, and refuses all else. A driver of yours has a real chip, and
- * nothing of this.
+ * One unit in memory. It knows what a disk must know by SPC-4 and SBC-3, and refuses all else. A
+ * driver of yours has a real chip, and nothing of this.
  */
 #ifndef EXAMPLES_RAM_DISK_H
 #define EXAMPLES_RAM_DISK_H
 
 #include <hbakit/driver.h>
 
-enum { TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, INQUIRY = 0x12, READ_CAPACITY_10 = 0x25, REPORT_LUNS = 0xa0 };
-enum { SYNCHRONIZE_CACHE_10 = 0x35, SYNCHRONIZE_CACHE_16 = 0x91, SERVICE_ACTION_IN_16 = 0x9e, READ_CAPACITY_16 = 0x10 };
+enum {
+	TEST_UNIT_READY = 0x00,
+	REQUEST_SENSE = 0x03,
+	INQUIRY = 0x12,
+	READ_CAPACITY_10 = 0x25,
+	REPORT_LUNS = 0xa0
+};
+enum {
+	SYNCHRONIZE_CACHE_10 = 0x35,
+	SYNCHRONIZE_CACHE_16 = 0x91,
+	SERVICE_ACTION_IN_16 = 0x9e,
+	READ_CAPACITY_16 = 0x10
+};
 enum {
 	READ_6 = 0x08,
 	READ_10 = 0x28,
@@ -55,7 +67,8 @@ static inline int ram_disk_make(struct hba_controller *c, struct ram_disk *disk,
 	int r = hba_mapping_create(c, HBA_DEVICE_BOTH, bytes, 0, &memory);
 
 	if (r < 0)
-		return hba_fail(c, r, "no memory for a disk of %llu bytes", (unsigned long long)bytes);
+		return hba_fail(c, r, "no memory for a disk of %llu bytes",
+				(unsigned long long)bytes);
 	disk->bytes = hba_mapping_address(memory);
 	disk->blocks = bytes / RAM_DISK_BLOCK;
 	return 0;
@@ -80,23 +93,30 @@ static inline void ram_disk_put(uint8_t *bytes, unsigned n, uint64_t value)
 static inline void ram_disk_refuse(const struct ram_disk_command *c, uint32_t why)
 {
 	hba_sense(c->sense, (uint8_t)(why >> 16), (uint8_t)(why >> 8), (uint8_t)why);
-	*c->result = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = c->sense, .sense_len = RAM_DISK_SENSE_BYTES };
+	*c->result = (struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					   .sense = c->sense,
+					   .sense_len = RAM_DISK_SENSE_BYTES };
 }
 
 /* As much of the answer as the command asks for. The result tells how much that was. */
-static inline void ram_disk_answer(const struct ram_disk_command *c, const uint8_t *bytes, size_t length, uint64_t allocation)
+static inline void ram_disk_answer(const struct ram_disk_command *c, const uint8_t *bytes,
+				   size_t length, uint64_t allocation)
 {
-	c->result->bytes = hba_task_copy_to(c->task, 0, bytes, length < allocation ? length : allocation);
+	c->result->bytes =
+		hba_task_copy_to(c->task, 0, bytes, length < allocation ? length : allocation);
 }
 
 static inline void ram_disk_inquiry(const struct ram_disk_command *c, bool exists)
 {
 	/* The page's code is in its second byte, in the fourth how many follow. */
-	static const uint8_t pages[3][20] = { { 0, 0x00, 0, 3, 0x00, 0x80, 0x83 },
-					      { 0, 0x80, 0, 4, 'R', 'A', 'M', '1' },
-					      { 0,   0x83, 0,   16,  2,   1,   0,   12,  'H', 'B',
-						'A', 'K',  'I', 'T', ' ', ' ', 'R', 'A', 'M', '1' } };
-	uint8_t standard[] = "\x00\x00\x06\x02\x1f\x00\x00\x02HBAKIT  RAM disk        1   "; /* 36 bytes, and C's 0 */
+	static const uint8_t pages[3][20] = {
+		{ 0, 0x00, 0, 3, 0x00, 0x80, 0x83 },
+		{ 0, 0x80, 0, 4, 'R', 'A', 'M', '1' },
+		{ 0,   0x83, 0,   16,  2,   1,   0,   12,  'H', 'B',
+		  'A', 'K',  'I', 'T', ' ', ' ', 'R', 'A', 'M', '1' }
+	};
+	/* 36 bytes, and C's 0 */
+	uint8_t standard[] = "\x00\x00\x06\x02\x1f\x00\x00\x02HBAKIT  RAM disk        1   ";
 	const uint8_t *data = c->cdb[1] == 0 && c->cdb[2] == 0 ? standard : NULL;
 	size_t length = sizeof(standard) - 1;
 
@@ -112,7 +132,8 @@ static inline void ram_disk_inquiry(const struct ram_disk_command *c, bool exist
 		ram_disk_refuse(c, INVALID_FIELD);
 }
 
-static inline void ram_disk_capacity(const struct ram_disk_command *c, unsigned address_bytes, size_t length, uint64_t allocation)
+static inline void ram_disk_capacity(const struct ram_disk_command *c, unsigned address_bytes,
+				     size_t length, uint64_t allocation)
 {
 	uint8_t answer[32] = { 0 };
 
@@ -125,11 +146,13 @@ static inline void ram_disk_capacity(const struct ram_disk_command *c, unsigned 
 static inline void ram_disk_read_write(const struct ram_disk_command *c)
 {
 	/* By the first three bits of the opcode: where the address is in the CDB, and the count. */
-	static const uint8_t where[8][4] = {
-		[0] = { 1, 3, 4, 1 }, [1] = { 2, 4, 7, 2 }, [4] = { 2, 8, 10, 4 }, [5] = { 2, 4, 6, 4 }
-	};
+	static const uint8_t where[8][4] = { [0] = { 1, 3, 4, 1 },
+					     [1] = { 2, 4, 7, 2 },
+					     [4] = { 2, 8, 10, 4 },
+					     [5] = { 2, 4, 6, 4 } };
 	const uint8_t *w = where[c->cdb[0] >> 5];
-	uint64_t address = ram_disk_get(c->cdb + w[0], w[1]), count = ram_disk_get(c->cdb + w[2], w[3]);
+	uint64_t address = ram_disk_get(c->cdb + w[0], w[1]),
+		 count = ram_disk_get(c->cdb + w[2], w[3]);
 	bool six = w[0] == 1, protects = !six && c->cdb[1] >> 5;
 	uint8_t *at;
 
@@ -141,7 +164,8 @@ static inline void ram_disk_read_write(const struct ram_disk_command *c)
 	}
 	at = c->disk->bytes + address * RAM_DISK_BLOCK;
 	count *= RAM_DISK_BLOCK;
-	c->result->bytes = c->cdb[0] & 2 ? hba_task_copy_from(c->task, 0, at, count) : hba_task_copy_to(c->task, 0, at, count);
+	c->result->bytes = c->cdb[0] & 2 ? hba_task_copy_from(c->task, 0, at, count)
+					 : hba_task_copy_to(c->task, 0, at, count);
 }
 
 static inline void ram_disk_do(const struct ram_disk_command *c)
@@ -184,9 +208,13 @@ static inline void ram_disk_do(const struct ram_disk_command *c)
 	}
 }
 
-/** ram_disk_execute() - Carry out `cdb` with the data of `t`. *ret_result is for hba_complete(); its sense lies in `sense`. */
+/**
+ * ram_disk_execute() - Carry out `cdb` with the data of `t`. *ret_result is for hba_complete(); its
+ * sense lies in `sense`.
+ */
 static inline void ram_disk_execute(struct ram_disk *disk, struct hba_task *t, const uint8_t *cdb,
-				    uint8_t sense[RAM_DISK_SENSE_BYTES], struct hba_result *ret_result)
+				    uint8_t sense[RAM_DISK_SENSE_BYTES],
+				    struct hba_result *ret_result)
 {
 	const struct ram_disk_command c = { disk, t, cdb, sense, ret_result };
 	bool exists = t->lun.bytes[1] == 0; /* SAM-5 4.7: the number of a simple LUN */

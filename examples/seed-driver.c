@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * seed-driver.c: the example on the page of UserMapHBAData, carried over step by step, inside a driver that serves a disk in memory.
+ * seed-driver.c: the example on the page of UserMapHBAData, carried over step by step, inside a
+ * driver that serves a disk in memory.
  *
- *	DriverKit                                             here
- *	------------------------------------------------      -----------------------------------------------
- *	UserMapHBAData(&uniqueTaskID)                         map_hba_data(c, t, &id)
- *	IOBufferMemoryDescriptor::Create(InOut, size, page)   hba_buffer_create(c, HBA_DEVICE_BOTH, size, page)
- *	buffer->CreateMapping(0, 0, 0, 0, 0, &map)            hba_buffer_map(buffer, &mapping)
- *	map->GetAddress()                                     hba_mapping_address(mapping)
- *	PrepareForDMA, its segment                            hba_mapping_iova(mapping): prepared by the same step
- *	the driver's own array of tasks, by id                seed->tasks[id]
- *	++id, handed back                                     *ret_id = id
+ *	DriverKit                                    here
+ *	-------------------------------------------  ----------------------------------------
+ *	UserMapHBAData(&uniqueTaskID)                map_hba_data(c, t, &id)
+ *	IOBufferMemoryDescriptor::Create()           hba_buffer_create(c, HBA_DEVICE_BOTH, …)
+ *	buffer->CreateMapping(0, 0, 0, 0, 0, &map)   hba_buffer_map(buffer, &mapping)
+ *	map->GetAddress()                            hba_mapping_address(mapping)
+ *	PrepareForDMA, its segment                   hba_mapping_iova(mapping); already prepared
+ *	the driver's own array of tasks, by id       seed->tasks[id]
+ *	++id, handed back                            *ret_id = id
  *
- * So it is once per task, before any I/O. On the way of a command nothing is mapped, allocated or searched: process_task and the
- * completion find a task's memory by its id. Build and try it:
+ * So it is once per task, before any I/O. On the way of a command nothing is mapped, allocated or
+ * searched: process_task and the completion find a task's memory by its id. Build and try it:
  *
  *	cc -shared -fPIC -I ../include seed-driver.c -o seed-driver.so
  *	hbakit check --write --plugin ./seed-driver.so seed:
@@ -23,10 +24,20 @@
 #include <errno.h>
 #include <string.h>
 
-enum { INITIATOR = 7, LAST_TARGET = 0, CLIENT_TASKS = 64, INTERNAL_TASKS = 2, TMF_TASKS = 1, PAGE = 4096 };
+enum {
+	INITIATOR = 7,
+	LAST_TARGET = 0,
+	CLIENT_TASKS = 64,
+	INTERNAL_TASKS = 2,
+	TMF_TASKS = 1,
+	PAGE = 4096
+};
 enum { ALL_TASKS = CLIENT_TASKS + INTERNAL_TASKS + TMF_TASKS };
 
-/** struct seed_task_data - What the chip is given for each command, and writes its answer into: the page's "task data". */
+/**
+ * struct seed_task_data - What the chip is given for each command, and writes its answer into: the
+ * page's "task data".
+ */
 struct seed_task_data {
 	uint8_t cdb[HBA_MAX_CDB];
 	uint8_t sense[RAM_DISK_SENSE_BYTES];
@@ -55,8 +66,8 @@ static int seed_initialize(struct hba_controller *c, struct hba_report *report)
 	if (r < 0)
 		return r;
 	if (size < RAM_DISK_BLOCK || size % RAM_DISK_BLOCK)
-		return hba_fail(c, -EINVAL, "size=%s: it must be whole blocks of %d bytes", hba_uri_option(c, "size"),
-				RAM_DISK_BLOCK);
+		return hba_fail(c, -EINVAL, "size=%s: it must be whole blocks of %d bytes",
+				hba_uri_option(c, "size"), RAM_DISK_BLOCK);
 	report->initiator_id = INITIATOR;
 	report->highest_target_id = LAST_TARGET;
 	report->max_tasks = CLIENT_TASKS;
@@ -102,7 +113,10 @@ static void seed_process_task(struct hba_queue *q, struct hba_task *t)
 	struct hba_result result;
 
 	memcpy(data->cdb, t->cdb, sizeof(data->cdb));
-	/* A chip would get the address of it by its doorbell, and interrupt when it is done. This one has done when it returns. */
+	/*
+	 * A chip would get the address of it by its doorbell, and interrupt when it is done. This
+	 * one has done when it returns.
+	 */
 	ram_disk_execute(&seed->disk, t, data->cdb, data->sense, &result);
 	hba_complete(t, &result);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * smallest-driver.c: a whole driver, by leaving out all that has a default: hbakit scan --plugin ./smallest-driver.so smallest:
+ * smallest-driver.c: a whole driver, by leaving out all that has a default: hbakit scan --plugin
+ * ./smallest-driver.so smallest:
  *
  * Every command ends where it comes, so there is nothing to poll, to abort or to stop.
  */

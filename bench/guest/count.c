@@ -4,10 +4,11 @@
  *
  *	qemu-system-x86_64 -accel tcg -smp 1 ... -plugin count.so,out=FILE[,profile=on]
  *
- * One line in FILE for each MARK_END: "counted N idle M", N without the M that were spent in turns without work. Instructions of user
- * and kernel alike. Each round of a repeated string instruction is one of QEMU's; a processor retires such an instruction once, so they
- * are left out: that favours whoever uses them, which is the kernel. With profile=on the line is followed by "at ADDRESS N" for each
- * block of instructions, and all of it is slower.
+ * One line in FILE for each MARK_END: "counted N idle M", N without the M that were spent in turns
+ * without work. Instructions of user and kernel alike. Each round of a repeated string instruction
+ * is one of QEMU's; a processor retires such an instruction once, so they are left out: that
+ * favours whoever uses them, which is the kernel. With profile=on the line is followed by "at
+ * ADDRESS N" for each block of instructions, and all of it is slower.
  */
 #include "plugin-api.h"
 
@@ -32,13 +33,18 @@ struct block {
 	UT_hash_handle hh;
 };
 
-/** struct marked - A mark, and the instructions from it to the next one of its block, or to its end. */
+/**
+ * struct marked - A mark, and the instructions from it to the next one of its block, or to its end.
+ */
 struct marked {
 	enum mark kind;
 	uint64_t behind;
 };
 
-/* The interface has no argument for who is told of a translation, so this cannot hang on anything. One processor writes it. */
+/*
+ * The interface has no argument for who is told of a translation, so this cannot hang on anything.
+ * One processor writes it.
+ */
 static struct counter {
 	uint64_t insns, rounds; /* added to by translated code */
 	uint64_t begun, turned; /* what was counted then */
@@ -83,7 +89,8 @@ static void tell_blocks(void)
 {
 	for (struct block *b = counter.blocks; b; b = b->hh.next) {
 		if (b->runs)
-			fprintf(counter.out, "at %#llx %llu\n", (unsigned long long)b->place.address,
+			fprintf(counter.out, "at %#llx %llu\n",
+				(unsigned long long)b->place.address,
 				(unsigned long long)(b->runs * b->place.insns));
 		b->runs = 0;
 	}
@@ -132,7 +139,8 @@ static void end(void)
 		return;
 	end_idle();
 	counter.counting = false;
-	fprintf(counter.out, "counted %llu idle %llu\n", (unsigned long long)(counted() - counter.begun - counter.idle),
+	fprintf(counter.out, "counted %llu idle %llu\n",
+		(unsigned long long)(counted() - counter.begun - counter.idle),
 		(unsigned long long)counter.idle);
 	tell_blocks();
 	fflush(counter.out);
@@ -172,7 +180,8 @@ static enum mark mark_of(const struct qemu_plugin_insn *insn)
 	const uint8_t *bytes = qemu_plugin_insn_data(insn);
 
 	if (qemu_plugin_insn_size(insn) != MARK_BYTES || memcmp(bytes, head, sizeof(head)) != 0 ||
-	    memcmp(bytes + MARK_KIND_AT + 1, tail, sizeof(tail)) != 0 || bytes[MARK_KIND_AT] > MARK_IDLE)
+	    memcmp(bytes + MARK_KIND_AT + 1, tail, sizeof(tail)) != 0 ||
+	    bytes[MARK_KIND_AT] > MARK_IDLE)
 		return MARK_NONE;
 	return (enum mark)bytes[MARK_KIND_AT];
 }
@@ -195,7 +204,10 @@ static bool is_repeated(const struct qemu_plugin_insn *insn)
 	return repeated && ((op >= 0xa4 && op <= 0xa7) || (op >= 0xaa && op <= 0xaf));
 }
 
-/* What lies in front of the first mark, and it, counts when the block is entered; the rest from mark to mark. */
+/*
+ * What lies in front of the first mark, and it, counts when the block is entered; the rest from
+ * mark to mark.
+ */
 static void count_block(struct qemu_plugin_tb *tb, size_t n)
 {
 	struct marked *last = NULL;
@@ -218,9 +230,11 @@ static void count_block(struct qemu_plugin_tb *tb, size_t n)
 		if (!last)
 			abort();
 		last->kind = kind;
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, mark_ran, QEMU_PLUGIN_CB_NO_REGS, last);
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, mark_ran, QEMU_PLUGIN_CB_NO_REGS,
+						       last);
 	}
-	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &counter.insns, front);
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &counter.insns,
+						 front);
 }
 
 static size_t count_rounds(struct qemu_plugin_tb *tb, size_t n)
@@ -232,7 +246,8 @@ static size_t count_rounds(struct qemu_plugin_tb *tb, size_t n)
 
 		if (!is_repeated(insn))
 			continue;
-		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counter.rounds, 1);
+		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+							   &counter.rounds, 1);
 		found++;
 	}
 	return found;
@@ -246,8 +261,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	count_block(tb, n);
 	rounds = count_rounds(tb, n);
 	if (counter.profiling)
-		qemu_plugin_register_vcpu_tb_exec_cb(tb, block_ran, QEMU_PLUGIN_CB_NO_REGS,
-						     block_at(qemu_plugin_tb_vaddr(tb), n - rounds));
+		qemu_plugin_register_vcpu_tb_exec_cb(
+			tb, block_ran, QEMU_PLUGIN_CB_NO_REGS,
+			block_at(qemu_plugin_tb_vaddr(tb), n - rounds));
 }
 
 /* ---- */
@@ -270,7 +286,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int a
 	}
 	counter.out = path ? fopen(path, "w") : NULL;
 	if (!counter.out) {
-		fprintf(stderr, "count.so: %s\n", path ? "the file named by out= cannot be written" : "out=FILE is missing");
+		fprintf(stderr, "count.so: %s\n",
+			path ? "the file named by out= cannot be written" : "out=FILE is missing");
 		return -1;
 	}
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load-hbakit.c: the way through hbakit: tasks taken once, each sent again from its done. Polled, or asleep until the device interrupts.
+ * load-hbakit.c: the way through hbakit: tasks taken once, each sent again from its done. Polled,
+ * or asleep until the device interrupts.
  *
- * Polled, a turn that sent nothing and found nothing is marked as waiting: how many there are depends on the device alone.
+ * Polled, a turn that sent nothing and found nothing is marked as waiting: how many there are
+ * depends on the device alone.
  */
 #include "load.h"
 
@@ -105,11 +107,14 @@ static int find_unit(struct load *l, struct hbakit *h, struct hba_lun **ret_lun)
 		return load_failed(l, "there is no LUN 0 of target %ju", (uintmax_t)l->target);
 	hba_lun_get_info(lun, &info);
 	if (!info.block_bytes || LOAD_BYTES % info.block_bytes)
-		return load_failed(l, "a block of %u bytes does not divide %d", info.block_bytes, LOAD_BYTES);
+		return load_failed(l, "a block of %u bytes does not divide %d", info.block_bytes,
+				   LOAD_BYTES);
 	h->per_read = LOAD_BYTES / info.block_bytes;
 	l->blocks = info.blocks / h->per_read;
 	if (!l->blocks || info.blocks > UINT32_MAX)
-		return load_failed(l, "READ (10) does not reach all of %ju blocks, or there are none", (uintmax_t)info.blocks);
+		return load_failed(l,
+				   "READ (10) does not reach all of %ju blocks, or there are none",
+				   (uintmax_t)info.blocks);
 	*ret_lun = lun;
 	return 0;
 }
@@ -134,7 +139,9 @@ static int take_task(struct load *l, struct hbakit *h, struct hba_lun *lun, unsi
 	*w = (struct worker) {
 		.load = l,
 		.task = t,
-		.piece = { .region = hba_mapping_region(h->memory), .length = LOAD_BYTES, .offset = (uint64_t)slot * LOAD_BYTES },
+		.piece = { .region = hba_mapping_region(h->memory),
+			   .length = LOAD_BYTES,
+			   .offset = (uint64_t)slot * LOAD_BYTES },
 		.slot = slot,
 	};
 	return 0;
@@ -143,7 +150,8 @@ static int take_task(struct load *l, struct hbakit *h, struct hba_lun *lun, unsi
 /* Buffers of the controller's own memory, in place of those that the load came with. */
 static int take_memory(struct load *l, struct hbakit *h)
 {
-	if (hba_mapping_create(h->controller, HBA_DEVICE_WRITES, (size_t)l->depth * LOAD_BYTES, LOAD_BYTES, &h->memory) < 0)
+	if (hba_mapping_create(h->controller, HBA_DEVICE_WRITES, (size_t)l->depth * LOAD_BYTES,
+			       LOAD_BYTES, &h->memory) < 0)
 		return load_failed(l, "%s", hba_error());
 	free(l->buffers);
 	l->buffers = hba_mapping_address(h->memory);
@@ -155,7 +163,8 @@ static int begin(struct load *l, struct hbakit *h)
 	struct hba_lun *lun;
 	int r;
 
-	if (hba_controller_open(l->where, NULL, &h->controller) < 0 || hba_controller_start(h->controller) < 0)
+	if (hba_controller_open(l->where, NULL, &h->controller) < 0 ||
+	    hba_controller_start(h->controller) < 0)
 		return load_failed(l, "%s", hba_error());
 	r = find_unit(l, h, &lun);
 	if (r == 0)

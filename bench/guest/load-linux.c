@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load-linux.c: the ways through Linux: a block device, past the page cache, by io_uring as lean as it gets, or by libaio's system calls.
+ * load-linux.c: the ways through Linux: a block device, past the page cache, by io_uring as lean as
+ * it gets, or by libaio's system calls.
  *
- * io_uring gets what makes it fastest: file and buffers registered, completion work done by the thread that waits, one system call to
- * send all there is and to wait. libaio has no more than two system calls. Both take all completions that are there.
+ * io_uring gets what makes it fastest: file and buffers registered, completion work done by the
+ * thread that waits, one system call to send all there is and to wait. libaio has no more than two
+ * system calls. Both take all completions that are there.
  */
 #include "load.h"
 
@@ -56,7 +58,8 @@ static int open_uring(struct load *l)
 	if (r < 0)
 		return r;
 	w = l->way;
-	r = io_uring_queue_init(LOAD_MOST_DEPTH, &w->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	r = io_uring_queue_init(LOAD_MOST_DEPTH, &w->ring,
+				IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
 	if (r < 0)
 		return load_failed(l, "io_uring: %s", strerror(-r));
 	w->has_ring = true;
@@ -75,7 +78,8 @@ static void uring_send(struct load *l, struct linux_way *w, unsigned slot)
 	if (!load_next(l, slot))
 		return;
 	sqe = io_uring_get_sqe(&w->ring); /* there is one: the ring has LOAD_MOST_DEPTH */
-	io_uring_prep_read_fixed(sqe, 0, load_buffer(l, slot), LOAD_BYTES, l->block[slot] * LOAD_BYTES, (int)slot);
+	io_uring_prep_read_fixed(sqe, 0, load_buffer(l, slot), LOAD_BYTES,
+				 l->block[slot] * LOAD_BYTES, (int)slot);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	sqe->user_data = slot;
 }
@@ -120,7 +124,9 @@ static int open_aio(struct load *l)
 	if (r < 0)
 		return r;
 	w = l->way;
-	return syscall(SYS_io_setup, l->depth, &w->context) < 0 ? load_failed(l, "io_setup: %s", strerror(errno)) : 0;
+	return syscall(SYS_io_setup, l->depth, &w->context) < 0
+		       ? load_failed(l, "io_setup: %s", strerror(errno))
+		       : 0;
 }
 
 static void aio_prepare(struct load *l, struct linux_way *w, unsigned slot, unsigned *n)

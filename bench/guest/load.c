@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load.c: random reads of 4 KiB from one disk at one depth, through hbakit or through Linux. `load WAY WHERE DEPTH COMMANDS`
+ * load.c: random reads of 4 KiB from one disk at one depth, through hbakit or through Linux. `load
+ * WAY WHERE DEPTH COMMANDS`
  *
- * Prints one line: "load way=polled depth=32 commands=100000 ns=… canary=… wrong=0"; between its first and last command it makes no
- * other use of the machine, reads no clock and stands between marks (mark.h). With --verify each 64-bit word of the disk
- * must hold its own index. `canary` is how long a fixed loop took just before: what disturbs it, disturbs the load.
+ * Prints one line: "load way=polled depth=32 commands=100000 ns=… canary=… wrong=0"; between its
+ * first and last command it makes no other use of the machine, reads no clock and stands between
+ * marks (mark.h). With --verify each 64-bit word of the disk must hold its own index. `canary` is
+ * how long a fixed loop took just before: what disturbs it, disturbs the load.
  */
 #include "load.h"
 
@@ -128,9 +130,12 @@ static int measure(const struct way *way, struct load *l, uint64_t commands)
 	mark_here(MARK_END);
 	if (r < 0)
 		return r;
-	printf("load way=%s depth=%u commands=%" PRIu64 " ns=%" PRIu64 " canary=%" PRIu64 " wrong=%" PRIu64 "\n", way->name,
-	       l->depth, commands, now() - begun, still, l->wrong);
-	return l->wrong ? load_failed(l, "%" PRIu64 " reads brought too little, or other data", l->wrong) : 0;
+	printf("load way=%s depth=%u commands=%" PRIu64 " ns=%" PRIu64 " canary=%" PRIu64
+	       " wrong=%" PRIu64 "\n",
+	       way->name, l->depth, commands, now() - begun, still, l->wrong);
+	return l->wrong ? load_failed(l, "%" PRIu64 " reads brought too little, or other data",
+				      l->wrong)
+			: 0;
 }
 
 /* ---- */
@@ -139,7 +144,8 @@ static int print_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	(void)size;
 	(void)arg;
-	printf("object %#jx %s\n", (uintmax_t)info->dlpi_addr, info->dlpi_name[0] ? info->dlpi_name : "load");
+	printf("object %#jx %s\n", (uintmax_t)info->dlpi_addr,
+	       info->dlpi_name[0] ? info->dlpi_name : "load");
 	return 0;
 }
 
@@ -219,8 +225,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static const struct argp_option options[] = {
 	{ "target", KEY_TARGET, "N", 0, "hbakit's unit is LUN 0 of this target (default: 0)", 0 },
-	{ "verify", KEY_VERIFY, NULL, 0, "Each 64-bit word of the disk must hold its own index", 0 },
-	{ "objects", KEY_OBJECTS, NULL, 0, "Print where program and libraries lie, for who has their addresses", 0 },
+	{ "verify", KEY_VERIFY, NULL, 0, "Each 64-bit word of the disk must hold its own index",
+	  0 },
+	{ "objects", KEY_OBJECTS, NULL, 0,
+	  "Print where program and libraries lie, for who has their addresses", 0 },
 	{ 0 },
 };
 

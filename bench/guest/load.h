@@ -4,7 +4,8 @@
  *
  *	open ──> go (to warm up) ──> go (counted and timed) ──> close
  *
- * What is read next, and whether it is what it should be, is the same code for all ways: see load.c.
+ * What is read next, and whether it is what it should be, is the same code for all ways: see
+ * load.c.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -42,7 +43,10 @@ struct way {
 extern const struct way way_polled, way_interrupts; /* load-hbakit.c */
 extern const struct way way_uring, way_aio;         /* load-linux.c */
 
-/** load_next() - Choose what this slot reads next, into its buffer. false: enough were sent in this go. */
+/**
+ * load_next() - Choose what this slot reads next, into its buffer. false: enough were sent in this
+ * go.
+ */
 bool load_next(struct load *l, unsigned slot);
 /** load_arrived() - The slot's read came back with so many bytes. */
 void load_arrived(struct load *l, unsigned slot, uint64_t bytes);
@@ -52,6 +56,7 @@ static inline uint8_t *load_buffer(const struct load *l, unsigned slot)
 }
 
 /** load_failed() - Say it in one sentence; returns -1. */
-int load_failed(const struct load *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int load_failed(const struct load *l, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mark.h: how a program in a guest tells the counter outside where it is: by an instruction that does nothing.
+ * mark.h: how a program in a guest tells the counter outside where it is: by an instruction that
+ * does nothing.
  *
- * It is a long NOP with an address that is never looked at: the counter knows it by its bytes when QEMU translates it, the
- * processor by nothing. So the same program runs as well without a counter, and on real hardware.
+ * It is a long NOP with an address that is never looked at: the counter knows it by its bytes when
+ * QEMU translates it, the processor by nothing. So the same program runs as well without a counter,
+ * and on real hardware.
  */
 #ifndef BENCH_MARK_H
 #define BENCH_MARK_H
@@ -23,6 +25,8 @@ enum { MARK_KIND_AT = 5, MARK_BYTES = 9 };
 
 #define MARK_TEXT_(...) #__VA_ARGS__
 #define MARK_TEXT(...)  MARK_TEXT_(__VA_ARGS__)
-#define mark_here(kind) __asm__ volatile(".byte " MARK_TEXT(MARK_HEAD) ", %c0, " MARK_TEXT(MARK_TAIL)::"i"(kind) : "memory")
+#define mark_here(kind)                                                                          \
+	__asm__ volatile(".byte " MARK_TEXT(MARK_HEAD) ", %c0, " MARK_TEXT(MARK_TAIL)::"i"(kind) \
+			 : "memory")
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bus.h: how a controller is reached. First what a driver uses, then the table that a back end (vfio, qemu, script) fills.
+ * bus.h: how a controller is reached. First what a driver uses, then the table that a back end
+ * (vfio, qemu, script) fills.
  *
- * Registers are little-endian on every bus here; values are the host's. Of a device that is gone they read as all ones, and writes
- * are dropped. The same happens to an access that cannot be right, outside its BAR, misaligned, or of a BAR that was never
- * mapped, and that is a violation as well. No driver holds a raw pointer to a register.
+ * Registers are little-endian on every bus here; values are the host's. Of a device that is gone
+ * they read as all ones, and writes are dropped. The same happens to an access that cannot be
+ * right, outside its BAR, misaligned, or of a BAR that was never mapped, and that is a violation as
+ * well. No driver holds a raw pointer to a register.
  */
 #ifndef HBAKIT_BUS_H
 #define HBAKIT_BUS_H
@@ -23,7 +25,9 @@ extern "C" {
 #define HBA_LE(bits, v) __builtin_bswap##bits(v)
 #endif
 
-/* Numbers as they lie in a device's memory: distinct types, so that a host's number cannot slip in. */
+/*
+ * Numbers as they lie in a device's memory: distinct types, so that a host's number cannot slip in.
+ */
 typedef struct {
 	uint16_t raw;
 } hba_le16;
@@ -69,7 +73,10 @@ static inline hba_le64 hba_le64_of_iova(struct hba_iova a)
 	return hba_le64_of(a.bus);
 }
 
-/** hba_acquire32() - Read an index that the device writes; what it published before is then seen. Check it before use. */
+/**
+ * hba_acquire32() - Read an index that the device writes; what it published before is then seen.
+ * Check it before use.
+ */
 static inline uint32_t hba_acquire32(const hba_le32 *p)
 {
 	return HBA_LE(32, __atomic_load_n(&p->raw, __ATOMIC_ACQUIRE));
@@ -84,7 +91,8 @@ static inline void hba_publish32(hba_le32 *p, uint32_t v)
 /**
  * struct hba_bar - A mapped register window; a token to copy freely, good until stop has returned.
  *
- * Zeroed it is "not mapped": hba_bar_is_mapped() says no, and any access is a violation. The members are for the inlines below.
+ * Zeroed it is "not mapped": hba_bar_is_mapped() says no, and any access is a violation. The
+ * members are for the inlines below.
  */
 struct hba_bar {
 	/* private: */
@@ -94,18 +102,24 @@ struct hba_bar {
 	unsigned index;
 };
 
-/** hba_bar_map() - Map BAR `index` (0..5), memory or I/O. In initialize. Waits. -ENOENT: there is none. Released after stop. */
+/**
+ * hba_bar_map() - Map BAR `index` (0..5), memory or I/O. In initialize. Waits. -ENOENT: there is
+ * none. Released after stop.
+ */
 int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_bar);
 
-/** hba_bar_is_mapped() - For a stop, which also follows an initialize that failed before it mapped anything. */
+/**
+ * hba_bar_is_mapped() - For a stop, which also follows an initialize that failed before it mapped
+ * anything.
+ */
 static inline bool hba_bar_is_mapped(const struct hba_bar *bar)
 {
 	return bar->controller != NULL;
 }
 
 /*
- * The long way: no direct mapping, or not right, or gone. width: 1, 2, 4, or 8, which not every device takes in one piece. Deadline of
- * the bus, then gone.
+ * The long way: no direct mapping, or not right, or gone. width: 1, 2, 4, or 8, which not every
+ * device takes in one piece. Deadline of the bus, then gone.
  */
 uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width);
 void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, unsigned width);
@@ -113,10 +127,14 @@ void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, u
 /* private: of the inlines below; alignment costs nothing where `offset` is a constant. */
 static inline bool hba_bar_is_direct(const struct hba_bar *bar, uint64_t offset, unsigned width)
 {
-	return bar->mem && !(offset & (width - 1)) && offset < bar->length && bar->length - offset >= width;
+	return bar->mem && !(offset & (width - 1)) && offset < bar->length &&
+	       bar->length - offset >= width;
 }
 
-/* In any op; they never wait where the bus has a direct mapping. offset: bytes, a multiple of the width. A write is posted. */
+/*
+ * In any op; they never wait where the bus has a direct mapping. offset: bytes, a multiple of the
+ * width. A write is posted.
+ */
 static inline uint8_t hba_bar_read8(const struct hba_bar *bar, uint64_t offset)
 {
 	if (hba_bar_is_direct(bar, offset, 1))
@@ -162,35 +180,48 @@ static inline void hba_bar_write32(const struct hba_bar *bar, uint64_t offset, u
 		hba_bar_write(bar, offset, value, 4);
 }
 
-/** hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the same register. */
-void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words);
+/**
+ * hba_bar_write_block() - `words` 32-bit words, as they lie, one after another into one and the
+ * same register.
+ */
+void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data,
+			 size_t words);
 
 /**
- * hba_bar_copy_from() - `bytes` bytes from a BAR's memory, such as a chip's script RAM or a table, as they lie there.
+ * hba_bar_copy_from() - `bytes` bytes from a BAR's memory, such as a chip's script RAM or a table,
+ * as they lie there.
  *
- * In ascending order, four bytes at a time where the offset allows it, single ones before and behind. All ones if gone or not right.
+ * In ascending order, four bytes at a time where the offset allows it, single ones before and
+ * behind. All ones if gone or not right.
  */
 void hba_bar_copy_from(const struct hba_bar *bar, uint64_t offset, void *to, size_t bytes);
 /** hba_bar_copy_to() - The same in the other direction. */
 void hba_bar_copy_to(const struct hba_bar *bar, uint64_t offset, const void *from, size_t bytes);
 
-/* PCI config space: offset 0..4095, a multiple of the width, which is 1, 2 or 4. Waiting ops. All ones where there is none. */
+/*
+ * PCI config space: offset 0..4095, a multiple of the width, which is 1, 2 or 4. Waiting ops. All
+ * ones where there is none.
+ */
 uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned width);
 void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width);
 
 /**
- * hba_bus_master_on() - Let the device reach memory: off until a driver, having reset the chip, calls this.
- * In start, which comes again at power on. The framework turns it off after stop, power off too, whatever the driver says. -ENODEV.
+ * hba_bus_master_on() - Let the device reach memory: off until a driver, having reset the chip,
+ * calls this. In start, which comes again at power on. The framework turns it off after stop, power
+ * off too, whatever the driver says. -ENODEV.
  */
 int hba_bus_master_on(struct hba_controller *c);
 
-/** struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name. Others are refused. */
+/**
+ * struct hba_option - One thing a URI may say after its `?`. A list of them ends with a NULL name.
+ * Others are refused.
+ */
 struct hba_option {
 	const char *name, *value; /* the default; NULL = unset */
 	const char *help;         /* one line for `hbakit drivers NAME` */
 };
 
-/* ---- for back ends -------------------------------------------------------------------------------------------------- */
+/* ---- for back ends */
 
 struct hba_bus_device; /* a back end's own struct behind one open device */
 
@@ -199,7 +230,8 @@ enum { HBA_BUS_WHY_BYTES = 256 };
 enum hba_bus_facts {
 	HBA_BUS_FOREIGN_MEMORY = 1,   /* map_memory takes any fd; else only those of alloc_memory */
 	HBA_BUS_IOVA_IS_PHYSICAL = 2, /* there is no IOMMU: a chip cannot be past it */
-	HBA_BUS_MSI = 4,              /* vectors are messages: never shared, never lost while masked */
+	/* vectors are messages: never shared, never lost while masked */
+	HBA_BUS_MSI = 4,
 };
 
 /** struct hba_bus_info - What a back end learned when it opened. */
@@ -214,43 +246,62 @@ struct hba_bus_info {
 /**
  * struct hba_bus - A back end's table. Append only; NULL = the documented default.
  *
- * All of it runs on the service thread and may wait up to `ms` (bar_read, and bar_write if it must: the bus's own deadline), but for
- * the two fds, take_event and vector_served: these never wait.
- * 0 or negative errno; -ENODEV says the device is gone, and gone is final: no further call but `close`. Memory is handed back after it.
+ * All of it runs on the service thread and may wait up to `ms` (bar_read, and bar_write if it must:
+ * the bus's own deadline), but for the two fds, take_event and vector_served: these never wait. 0
+ * or negative errno; -ENODEV says the device is gone, and gone is final: no further call but
+ * `close`. Memory is handed back after it.
  */
 struct hba_bus {
 	size_t size;
 	unsigned version;
 	const char *name; /* its URI scheme: "pci", "qemu", "script" */
 
-	const struct hba_option *options; /* what a URI of this bus may say after its `?`. Default: none */
+	/* what a URI of this bus may say after its `?`. Default: none */
+	const struct hba_option *options;
 
 	/*
-	 * Which chip would it be? Fills the ids only, changes nothing, and may wait as long as `open`. On an error `why` gets one
-	 * sentence. Required.
-	 * `path` is the URI between colon and `?`, `query` what follows, or NULL.
+	 * Which chip would it be? Fills the ids only, changes nothing, and may wait as long as
+	 * `open`. On an error `why` gets one sentence. Required. `path` is the URI between colon
+	 * and `?`, `query` what follows, or NULL.
 	 */
-	int (*identify)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES]);
+	int (*identify)(const char *path, const char *query, struct hba_bus_info *ret_info,
+			char why[HBA_BUS_WHY_BYTES]);
 	/* Open it. Bus master is off when it returns. Arguments as above. Required. */
-	int (*open)(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		    struct hba_bus_device **ret_device);
-	/* Also for a device half open, gone or hung. When it has returned the device reaches no memory. Required. */
+	int (*open)(const char *path, const char *query, struct hba_bus_info *ret_info,
+		    char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device);
+	/*
+	 * Also for a device half open, gone or hung. When it has returned the device reaches no
+	 * memory. Required.
+	 */
 	void (*close)(struct hba_bus_device *d);
 
-	int (*config_read)(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value);
-	int (*config_write)(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value);
+	int (*config_read)(struct hba_bus_device *d, unsigned offset, unsigned width,
+			   uint32_t *ret_value);
+	int (*config_write)(struct hba_bus_device *d, unsigned offset, unsigned width,
+			    uint32_t value);
 
 	/* *ret_mem may stay NULL: then all goes by bar_read and bar_write. */
 	int (*bar_map)(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem);
-	int (*bar_read)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value);
-	int (*bar_write)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value);
+	int (*bar_read)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			uint64_t *ret_value);
+	int (*bar_write)(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			 uint64_t value);
 
-	/* Memory the device can reach, as an fd. Default: a sealed memfd of huge pages where there are some. */
-	int (*alloc_memory)(struct hba_bus_device *d, size_t length, int *ret_fd, uint64_t *ret_offset);
-	/* Lengths are pages. The IOVA lies below 2^bits; which one is the bus's choice. -ENOSPC: none that low. */
-	int (*map_memory)(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
-			  struct hba_iova *ret_iova);
-	/* After it returns 0 the device cannot reach the range. Only then is the memory used again. */
+	/*
+	 * Memory the device can reach, as an fd. Default: a sealed memfd of huge pages where there
+	 * are some.
+	 */
+	int (*alloc_memory)(struct hba_bus_device *d, size_t length, int *ret_fd,
+			    uint64_t *ret_offset);
+	/*
+	 * Lengths are pages. The IOVA lies below 2^bits; which one is the bus's choice. -ENOSPC:
+	 * none that low.
+	 */
+	int (*map_memory)(struct hba_bus_device *d, int fd, uint64_t offset, size_t length,
+			  unsigned bits, struct hba_iova *ret_iova);
+	/*
+	 * After it returns 0 the device cannot reach the range. Only then is the memory used again.
+	 */
 	int (*unmap_memory)(struct hba_bus_device *d, struct hba_iova iova, size_t length);
 
 	/* An eventfd, owned by the bus, written once per interrupt. Default: no vectors. */
@@ -258,29 +309,45 @@ struct hba_bus {
 	/* Readable when the device asks to be let go, reports an error, or is gone. -1 = never. */
 	int (*event_fd)(struct hba_bus_device *d);
 
-	/* 0 means confirmed: off, and no transaction pending. The confirmation of last resort that memory is ours again. */
+	/*
+	 * 0 means confirmed: off, and no transaction pending. The confirmation of last resort that
+	 * memory is ours again.
+	 */
 	int (*bus_master)(struct hba_bus_device *d, bool on, unsigned ms);
 	/* Function reset; confirms as much. Default: -EOPNOTSUPP. */
 	int (*reset)(struct hba_bus_device *d, unsigned ms);
 
 	/*
-	 * The chip reaches memory past the IOMMU (hba_report.physical_iovas): from now on every IOVA is the physical address, and
-	 * memory comes from alloc_memory only, in whole pieces of *ret_bytes, each for itself in one range and mapped by a map_memory
-	 * of its own. Once, before any map_memory.
-	 * Default: all is well where HBA_BUS_IOVA_IS_PHYSICAL, else -EOPNOTSUPP.
+	 * The chip reaches memory past the IOMMU (hba_report.physical_iovas): from now on every
+	 * IOVA is the physical address, and memory comes from alloc_memory only, in whole pieces of
+	 * *ret_bytes, each for itself in one range and mapped by a map_memory of its own. Once,
+	 * before any map_memory. Default: all is well where HBA_BUS_IOVA_IS_PHYSICAL, else
+	 * -EOPNOTSUPP.
 	 */
 	int (*use_physical)(struct hba_bus_device *d, size_t *ret_bytes);
-	/* Why the last call failed and what to do about it, in one sentence; NULL: errno says it all. Any op but the two fds'. */
+	/*
+	 * Why the last call failed and what to do about it, in one sentence; NULL: errno says it
+	 * all. Any op but the two fds'.
+	 */
 	const char *(*why)(const struct hba_bus_device *d);
-	/* event_fd was readable. 1: the device shall be let go, and still works; 0: it was nothing; -ENODEV: it is lost. Loop. */
+	/*
+	 * event_fd was readable. 1: the device shall be let go, and still works; 0: it was nothing;
+	 * -ENODEV: it is lost. Loop.
+	 */
 	int (*take_event)(struct hba_bus_device *d);
-	/* Loop, before it sleeps: a vector that fired may fire again. For lines that stay masked until served. Default: nothing. */
+	/*
+	 * Loop, before it sleeps: a vector that fired may fire again. For lines that stay masked
+	 * until served. Default: nothing.
+	 */
 	void (*vector_served)(struct hba_bus_device *d, unsigned vector);
 
 	const char *summary; /* one line for `hbakit drivers`. Default: none */
 };
 
-/** hba_bus_next() - The buses there are: name, summary and options are for anybody. NULL: the first; NULL at the end. Any thread. */
+/**
+ * hba_bus_next() - The buses there are: name, summary and options are for anybody. NULL: the first;
+ * NULL at the end. Any thread.
+ */
 const struct hba_bus *hba_bus_next(const struct hba_bus *bus);
 
 #define HBA_BUS_VERSION 1

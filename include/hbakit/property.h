@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * property.h: what a controller or a target says of itself in words and numbers: the contract's "Controller Characteristics"
- * and "Protocol Characteristics" (docs/from-driverkit.md 6.2, 6.3). The keys are the contract's; docs/from-driverkit.md lists them.
+ * property.h: what a controller or a target says of itself in words and numbers: the contract's
+ * "Controller Characteristics" and "Protocol Characteristics" (docs/from-driverkit.md 6.2, 6.3).
+ * The keys are the contract's; docs/from-driverkit.md lists them.
  */
 #ifndef HBAKIT_PROPERTY_H
 #define HBAKIT_PROPERTY_H
@@ -15,7 +16,10 @@ extern "C" {
 
 enum hba_property_type { HBA_STRING, HBA_NUMBER, HBA_BYTES };
 
-/** struct hba_property - A typed value under the contract's key. A list of them ends with a NULL key. Copied. */
+/**
+ * struct hba_property - A typed value under the contract's key. A list of them ends with a NULL
+ * key. Copied.
+ */
 struct hba_property {
 	const char *key; /* "SAS Address"; the keys: docs/from-driverkit.md */
 	enum hba_property_type type;

@@ -2,8 +2,8 @@
 /*
  * scsi.h: the words of SCSI that the contract uses, with the contract's numbers.
  *
- * Nothing here sends anything. Opcodes, VPD pages and sense codes are not listed: they are the standard's,
- * not the contract's, and `src/scsi` reads and builds them.
+ * Nothing here sends anything. Opcodes, VPD pages and sense codes are not listed: they are the
+ * standard's, not the contract's, and `src/scsi` reads and builds them.
  */
 #ifndef HBAKIT_SCSI_H
 #define HBAKIT_SCSI_H
@@ -15,25 +15,34 @@ extern "C" {
 #endif
 
 enum {
-	HBA_MAX_CDB = 32,    /* bytes; the contract has 16, 32-byte CDBs are ours */
-	HBA_MAX_SENSE = 252, /* bytes; SPC's limit (the contract's buffer has 256, its length field 255) */
-	HBA_MAX_BATCH = 32,  /* tasks between two calls of kick (contract: tasks per bundle) */
-	HBA_UNTAGGED = 0,    /* the tag of an untagged task */
+	HBA_MAX_CDB = 32, /* bytes; the contract has 16, 32-byte CDBs are ours */
+	/* bytes; SPC's limit (the contract's buffer has 256, its length field 255) */
+	HBA_MAX_SENSE = 252,
+	HBA_MAX_BATCH = 32, /* tasks between two calls of kick (contract: tasks per bundle) */
+	HBA_UNTAGGED = 0,   /* the tag of an untagged task */
 };
 
-/** struct hba_lun_id - The eight bytes of a LUN as SAM writes them: four big-endian levels. All zero is LUN 0. */
+/**
+ * struct hba_lun_id - The eight bytes of a LUN as SAM writes them: four big-endian levels. All zero
+ * is LUN 0.
+ */
 struct hba_lun_id {
 	uint8_t bytes[8];
 };
 
 /**
- * hba_lun_number() - The LUN as a plain number, for a chip whose commands have room for one up to `highest`.
+ * hba_lun_number() - The LUN as a plain number, for a chip whose commands have room for one up to
+ * `highest`.
  *
- * 0; -ERANGE: it is above `highest`; -EINVAL: it is no plain number, but a path through several levels, or a well known unit. Any thread.
+ * 0; -ERANGE: it is above `highest`; -EINVAL: it is no plain number, but a path through several
+ * levels, or a well known unit. Any thread.
  */
 int hba_lun_number(const struct hba_lun_id *lun, uint64_t highest, uint64_t *ret_number);
 
-/** enum hba_service_response - How delivery, or a task management function, ended (SCSIServiceResponse). */
+/**
+ * enum hba_service_response - How delivery, or a task management function, ended
+ * (SCSIServiceResponse).
+ */
 enum hba_service_response {
 	HBA_IN_PROCESS = 0, /* never an answer to us: completing with it is a violation */
 	HBA_DELIVERY_FAILURE = 1,
@@ -43,13 +52,16 @@ enum hba_service_response {
 	HBA_FUNCTION_REJECTED = 5,
 };
 
-#define HBA_OUTCOME(response, status) ((enum hba_outcome)((unsigned)(response) << 8 | ((unsigned)(status)&0xff)))
+#define HBA_OUTCOME(response, status) \
+	((enum hba_outcome)((unsigned)(response) << 8 | ((unsigned)(status)&0xff)))
 
 /**
- * enum hba_outcome - Service response and task status in one number, so that neither can be read without the other.
+ * enum hba_outcome - Service response and task status in one number, so that neither can be read
+ * without the other.
  *
- * The contract's two status families share numbers (0x02 is CHECK CONDITION or a protocol timeout, 0x04 is CONDITION
- * MET or an absent device). Here they cannot be confused. Any other pair a device invents: HBA_OUTCOME(response, status).
+ * The contract's two status families share numbers (0x02 is CHECK CONDITION or a protocol timeout,
+ * 0x04 is CONDITION MET or an absent device). Here they cannot be confused. Any other pair a device
+ * invents: HBA_OUTCOME(response, status).
  */
 enum hba_outcome {
 	/* the target answered: SCSITaskStatus */
@@ -68,7 +80,8 @@ enum hba_outcome {
 	HBA_PROTOCOL_TIMEOUT = 0x102,
 	HBA_NOT_RESPONDING = 0x103, /* after all that the protocol can try */
 	HBA_NOT_PRESENT = 0x104,    /* DeviceNotPresent: no such target, or it left */
-	HBA_NOT_DELIVERED = 0x105,  /* DeliveryFailure: a reset, a protocol error; the device is well */
+	/* DeliveryFailure: a reset, a protocol error; the device is well */
+	HBA_NOT_DELIVERED = 0x105,
 	HBA_NO_STATUS = 0x1ff,
 };
 
@@ -90,7 +103,9 @@ enum hba_direction {
 	HBA_FROM_TARGET = 2, /* a read */
 };
 
-/** enum hba_attribute - SAM task attribute: given by the client, changed by nobody (fTaskAttribute). */
+/**
+ * enum hba_attribute - SAM task attribute: given by the client, changed by nobody (fTaskAttribute).
+ */
 enum hba_attribute {
 	HBA_SIMPLE = 0,
 	HBA_ORDERED = 1,
@@ -98,10 +113,14 @@ enum hba_attribute {
 	HBA_ACA = 3,
 };
 
-/** enum hba_tmf - The six task management functions. HBA_TMF_BIT() makes the mask in struct hba_report. */
+/**
+ * enum hba_tmf - The six task management functions. HBA_TMF_BIT() makes the mask in struct
+ * hba_report.
+ */
 enum hba_tmf {
-	HBA_ABORT_TASK = 0,         /* UserAbortTaskRequest */
-	HBA_ABORT_TASK_SET = 1,     /* UserAbortTaskSetRequest: this initiator's tasks in the unit */
+	HBA_ABORT_TASK = 0, /* UserAbortTaskRequest */
+	/* UserAbortTaskSetRequest: this initiator's tasks in the unit */
+	HBA_ABORT_TASK_SET = 1,
 	HBA_CLEAR_TASK_SET = 2,     /* UserClearTaskSetRequest: all tasks in the unit */
 	HBA_CLEAR_ACA = 3,          /* UserClearACARequest */
 	HBA_LOGICAL_UNIT_RESET = 4, /* UserLogicalUnitResetRequest */
@@ -109,7 +128,9 @@ enum hba_tmf {
 };
 #define HBA_TMF_BIT(tmf) (UINT64_C(1) << (tmf))
 
-/** enum hba_feature - SPI features. Requests and results carry them as masks of HBA_FEATURE_BIT(). */
+/**
+ * enum hba_feature - SPI features. Requests and results carry them as masks of HBA_FEATURE_BIT().
+ */
 enum hba_feature {
 	HBA_WIDE = 0,
 	HBA_SYNCHRONOUS = 1,
@@ -119,7 +140,10 @@ enum hba_feature {
 };
 #define HBA_FEATURE_BIT(feature) (1U << (feature))
 
-/** hba_sense() - Fill eighteen bytes of fixed-format sense: current error, key, additional code and qualifier. */
+/**
+ * hba_sense() - Fill eighteen bytes of fixed-format sense: current error, key, additional code and
+ * qualifier.
+ */
 static inline void hba_sense(uint8_t sense[18], uint8_t key, uint8_t asc, uint8_t ascq)
 {
 	for (unsigned i = 0; i < 18; i++)

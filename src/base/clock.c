@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* clock.c: the one real clock. Monotonic, and read without a system call where the kernel offers that. */
+/*
+ * clock.c: the one real clock. Monotonic, and read without a system call where the kernel offers
+ * that.
+ */
 #include "base/base.h"
 
 #include <time.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * endian.h: big-endian numbers in byte strings, as SCSI writes them. (Little-endian structures of chips: hbakit/bus.h.)
+ * endian.h: big-endian numbers in byte strings, as SCSI writes them. (Little-endian structures of
+ * chips: hbakit/bus.h.)
  */
 #ifndef BASE_ENDIAN_H
 #define BASE_ENDIAN_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* limit.c: of lines that come again and again, the first are told whole, then one a second with a count of those before it. */
+/*
+ * limit.c: of lines that come again and again, the first are told whole, then one a second with a
+ * count of those before it.
+ */
 #include "base/base.h"
 
 enum { WHOLE = 10 };

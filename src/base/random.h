@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * random.h: numbers that look random and come again with the same seed. For addresses and patterns, not for secrets.
+ * random.h: numbers that look random and come again with the same seed. For addresses and patterns,
+ * not for secrets.
  *
- * A counter that steps by the golden ratio, its bits mixed by two multiplications (Steele, Lea, Flood: SplitMix, 2014).
+ * A counter that steps by the golden ratio, its bits mixed by two multiplications (Steele, Lea,
+ * Flood: SplitMix, 2014).
  */
 #ifndef BASE_RANDOM_H
 #define BASE_RANDOM_H
@@ -18,7 +20,10 @@ static inline uint64_t random_next(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/** random_below() - 0 to n - 1, by the high half of a product: no division. Uneven by n / 2^64, which nobody will ever see. */
+/**
+ * random_below() - 0 to n - 1, by the high half of a product: no division. Uneven by n / 2^64,
+ * which nobody will ever see.
+ */
 static inline uint64_t random_below(uint64_t *state, uint64_t n)
 {
 	return (uint64_t)((unsigned __int128)random_next(state) * n >> 64);

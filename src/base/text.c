@@ -16,7 +16,8 @@ static int number_and_rest(const char *text, uint64_t *ret_number, char **ret_re
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
 	errno = 0;
-	n = strtoull(text, ret_rest, text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
+	n = strtoull(text, ret_rest,
+		     text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
 	if (errno == ERANGE)
 		return -ERANGE;
 	*ret_number = n;
@@ -85,7 +86,8 @@ void unescape_percent(char *text)
 	char *to = text, digits[3] = "";
 
 	for (; *text; text++) {
-		if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
+		if (*text == '%' && isxdigit((unsigned char)text[1]) &&
+		    isxdigit((unsigned char)text[2])) {
 			memcpy(digits, text + 1, 2);
 			*to++ = (char)strtoul(digits, NULL, 16);
 			text += 2;
@@ -113,10 +115,11 @@ void format_size(uint64_t bytes, char text[16])
 
 	for (; value >= 1024 && u + 1 < ARRAY_SIZE(units); u++)
 		value /= 1024;
-	snprintf(text, 16, value < 10 && value != (double)(unsigned)value ? "%.1f %s" : "%.0f %s", value, units[u]);
+	snprintf(text, 16, value < 10 && value != (double)(unsigned)value ? "%.1f %s" : "%.0f %s",
+		 value, units[u]);
 }
 
-/* ---- RFC 3629 ------------------------------------------------------------------------------------------------------------ */
+/* ---- RFC 3629 */
 
 /* How many bytes a character has whose first one is this; 0: none begins so. */
 static size_t utf8_length(unsigned char first)
@@ -132,21 +135,26 @@ static size_t utf8_length(unsigned char first)
 static uint32_t utf8_read(const char *text, size_t length)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	uint32_t c = length == 1 ? (unsigned char)text[0] : (unsigned char)text[0] & (0x7fU >> length);
+	uint32_t c =
+		length == 1 ? (unsigned char)text[0] : (unsigned char)text[0] & (0x7fU >> length);
 
 	for (size_t i = 1; i < length; i++) {
 		if (((unsigned char)text[i] & 0xc0) != 0x80)
 			return 0;
 		c = c << 6 | ((unsigned char)text[i] & 0x3f);
 	}
-	return length > 1 && (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) ? 0 : c;
+	return length > 1 && (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) ? 0
+												: c;
 }
 
-/* Controls, those of ISO 6429's upper half too; and what makes a line read in another order than it is written in. */
+/*
+ * Controls, those of ISO 6429's upper half too; and what makes a line read in another order than it
+ * is written in.
+ */
 static bool is_harmful(uint32_t c)
 {
-	return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2066 && c <= 0x2069);
+	return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 size_t text_cut_off(const char *text, size_t length)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bus.h: the back ends that reach a device. The registry lists them. Below, what is the same for all of them.
+ * bus.h: the back ends that reach a device. The registry lists them. Below, what is the same for
+ * all of them.
  */
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
@@ -10,7 +11,7 @@
 extern const struct hba_bus bus_qemu; /* qemu.c */
 extern const struct hba_bus bus_vfio; /* vfio.c */
 
-/* ---- iova.c: which addresses of an IOMMU are taken --------------------------------------------------------------------- */
+/* ---- iova.c: which addresses of an IOMMU are taken */
 
 struct iova_span {
 	uint64_t first, last; /* both belong to it */
@@ -24,14 +25,19 @@ struct iova_space {
 
 /** iova_space_allow() - Addresses may be taken from here. -ENOMEM, -EINVAL. */
 int iova_space_allow(struct iova_space *s, uint64_t first, uint64_t last);
-/** iova_take() - `length` bytes below 2^bits; above 4 GiB if that can be. -ENOSPC: there is no room. */
-int iova_take(struct iova_space *s, uint64_t length, uint64_t alignment, unsigned bits, uint64_t *ret_first);
-/** iova_claim() - Exactly these. -ENOSPC: the IOMMU has no such addresses; -EBUSY: they are taken. */
+/**
+ * iova_take() - `length` bytes below 2^bits; above 4 GiB if that can be. -ENOSPC: there is no room.
+ */
+int iova_take(struct iova_space *s, uint64_t length, uint64_t alignment, unsigned bits,
+	      uint64_t *ret_first);
+/**
+ * iova_claim() - Exactly these. -ENOSPC: the IOMMU has no such addresses; -EBUSY: they are taken.
+ */
 int iova_claim(struct iova_space *s, uint64_t first, uint64_t length);
 void iova_give_back(struct iova_space *s, uint64_t first);
 void iova_space_free(struct iova_space *s);
 
-/* ---- sysfs.c: what the system says of a PCI function, and why VFIO would refuse it -------------------------------------- */
+/* ---- sysfs.c: what the system says of a PCI function, and why VFIO would refuse it */
 
 enum { PCI_ADDRESS_BYTES = 16, PCI_DRIVER_BYTES = 32, PCI_MATES = 16 };
 
@@ -41,11 +47,14 @@ struct pci_function {
 	uint16_t vendor, device, subvendor, subdevice;
 	uint32_t class_code;           /* 24 bits: class, subclass, interface */
 	char driver[PCI_DRIVER_BYTES]; /* today's; empty: none */
-	int group;                     /* IOMMU group; -1: there is no IOMMU for it, be it in VFIO's no-IOMMU mode */
-	unsigned n_mates;              /* others in the group, bridges not counted; more than PCI_MATES are counted only */
+	/* IOMMU group; -1: there is no IOMMU for it, be it in VFIO's no-IOMMU mode */
+	int group;
+	/* others in the group, bridges not counted; more than PCI_MATES are counted only */
+	unsigned n_mates;
 	struct pci_mate {
 		char address[PCI_ADDRESS_BYTES], driver[PCI_DRIVER_BYTES];
-	} mates[PCI_MATES], in_the_way; /* the latter: one, of all of them, that the kernel drives; no address: there is none */
+		/* the latter: one of them that the kernel drives; no address: there is none */
+	} mates[PCI_MATES], in_the_way;
 };
 
 /** enum pci_obstacle - In the order in which they have to be removed. */
@@ -61,20 +70,27 @@ enum pci_obstacle {
 
 /** pci_address_parse() - "0000:03:00.0", or "03:00.0" in domain 0; in full into *ret. -EINVAL. */
 int pci_address_parse(const char *text, char ret_address[PCI_ADDRESS_BYTES]);
-/** pci_function_read() - `root` is "", or where a test keeps its sys, dev and proc. -ENOENT: there is no such function. */
+/**
+ * pci_function_read() - `root` is "", or where a test keeps its sys, dev and proc. -ENOENT: there
+ * is no such function.
+ */
 int pci_function_read(const char *root, const char *address, struct pci_function *ret_function);
-/** pci_obstacle_why() - Is this in the way? 1, and a sentence that says what to do; 0: it is not. */
-int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o, char why[HBA_BUS_WHY_BYTES]);
+/**
+ * pci_obstacle_why() - Is this in the way? 1, and a sentence that says what to do; 0: it is not.
+ */
+int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o,
+		     char why[HBA_BUS_WHY_BYTES]);
 /** pci_bind_command() - What a person types to give it to vfio-pci. */
 void pci_bind_command(const struct pci_function *f, bool driverctl, char *text, size_t size);
 
-/* ---- qtest.c: QEMU's qtest protocol over a socket --------------------------------------------------------------------- */
+/* ---- qtest.c: QEMU's qtest protocol over a socket */
 
 enum { QTEST_KEPT_BYTES = 64 * 1024 /* some 2500 writes */ };
 
 /**
- * struct qtest - One connection. Writes are posted: their answers are collected when there is time, or before the next read. While QEMU
- * does not answer those that are out, further ones are kept here, and sent as its answers come.
+ * struct qtest - One connection. Writes are posted: their answers are collected when there is time,
+ * or before the next read. While QEMU does not answer those that are out, further ones are kept
+ * here, and sent as its answers come.
  */
 struct qtest {
 	int fd;            /* -1: none, or lost */
@@ -83,32 +99,41 @@ struct qtest {
 	size_t used;
 	char kept[QTEST_KEPT_BYTES]; /* whole lines that are not sent yet */
 	size_t n_kept;
-	int line_fd;   /* qtest_intercept(): an eventfd that counts the times the line went up; -1: none */
+	/* qtest_intercept(): an eventfd that counts the times the line went up; -1: none */
+	int line_fd;
 	unsigned line; /* which one */
 	bool line_is_up;
 };
 
 void qtest_init(struct qtest *q);
 
-/* 0; -ENODEV: QEMU has gone, or says nothing for `ms` when it is waited for; -EPROTO: it refused. */
-int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value);
+/*
+ * 0; -ENODEV: QEMU has gone, or says nothing for `ms` when it is waited for; -EPROTO: it refused.
+ */
+int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms,
+	       uint64_t *ret_value);
 /* Waits only when no more writes can be kept. */
-int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value, unsigned ms);
+int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value,
+		unsigned ms);
 /** qtest_settle() - Wait for every answer that is still to come. */
 int qtest_settle(struct qtest *q, unsigned ms);
 /**
- * qtest_intercept() - From now on QEMU tells of the interrupt lines into its I/O APIC, and `fd` counts when `line` goes up.
+ * qtest_intercept() - From now on QEMU tells of the interrupt lines into its I/O APIC, and `fd`
+ * counts when `line` goes up.
  *
- * Messages about lines come at any time, between the answers: after this the socket is readable when there may be one. As
- * qtest_read() else.
+ * Messages about lines come at any time, between the answers: after this the socket is readable
+ * when there may be one. As qtest_read() else.
  */
 int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms);
 /** qtest_is_behind() - Writes are kept: when answers come, qtest_catch_up() is to send them. */
 bool qtest_is_behind(const struct qtest *q);
-/** qtest_catch_up() - Take the answers that are there, and send as many writes as that allows. Never waits. 0, or -ENODEV. */
+/**
+ * qtest_catch_up() - Take the answers that are there, and send as many writes as that allows. Never
+ * waits. 0, or -ENODEV.
+ */
 int qtest_catch_up(struct qtest *q);
 
-/* ---- pci.c: config space as every PCI device has it (PCI 3.0, 6.1 and 6.2.5) ------------------------------------------- */
+/* ---- pci.c: config space as every PCI device has it (PCI 3.0, 6.1 and 6.2.5) */
 
 enum pci_register {
 	PCI_ID = 0x00,
@@ -120,7 +145,12 @@ enum pci_register {
 	PCI_INTERRUPT_PIN = 0x3d, /* 1..4: INTA..INTD; 0: none */
 };
 
-enum pci_command { PCI_COMMAND_IO = 0x1, PCI_COMMAND_MEMORY = 0x2, PCI_COMMAND_MASTER = 0x4, PCI_COMMAND_NO_INTX = 0x400 };
+enum pci_command {
+	PCI_COMMAND_IO = 0x1,
+	PCI_COMMAND_MEMORY = 0x2,
+	PCI_COMMAND_MASTER = 0x4,
+	PCI_COMMAND_NO_INTX = 0x400
+};
 
 enum { PCI_BARS = 6 };
 
@@ -134,28 +164,35 @@ struct pci_bar {
 struct pci_access {
 	int (*read)(void *arg, unsigned offset, unsigned width, uint32_t *ret_value);
 	int (*write)(void *arg, unsigned offset, unsigned width, uint32_t value);
-	int (*bar_write)(void *arg, unsigned bar, uint64_t offset, uint32_t value); /* for pci_enable_messages() */
+	/* for pci_enable_messages() */
+	int (*bar_write)(void *arg, unsigned bar, uint64_t offset, uint32_t value);
 	void *arg;
 };
 
-/** pci_place_bars() - For a device that no firmware has set up: size every BAR and give it a place, from these addresses on. */
-int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io, struct pci_bar bars[PCI_BARS]);
+/**
+ * pci_place_bars() - For a device that no firmware has set up: size every BAR and give it a place,
+ * from these addresses on.
+ */
+int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io,
+		   struct pci_bar bars[PCI_BARS]);
 
 enum pci_messages { PCI_MSI = 1, PCI_MSIX = 2 };
 
 /**
- * pci_enable_messages() - pci-msi.c: of these kinds MSI-X, or else MSI: vector v writes the number v to `address`. How many there are,
- * up to `most`; 0: the function has none of them.
+ * pci_enable_messages() - pci-msi.c: of these kinds MSI-X, or else MSI: vector v writes the number
+ * v to `address`. How many there are, up to `most`; 0: the function has none of them.
  */
-int pci_enable_messages(const struct pci_access *a, unsigned kinds, unsigned most, uint32_t address);
+int pci_enable_messages(const struct pci_access *a, unsigned kinds, unsigned most,
+			uint32_t address);
 
-/* ---- doorbell.c: a device model's messages as eventfds ----------------------------------------------------------------- */
+/* ---- doorbell.c: a device model's messages as eventfds */
 
 enum { DOORBELL_VECTORS = 8, DOORBELL_REGISTER = 12 /* in BAR 0 of the ivshmem-doorbell device */ };
 
 struct doorbell {
 	int fds[DOORBELL_VECTORS]; /* eventfds: one per vector */
-	int server, device;        /* our end; the end for QEMU to inherit, as the chardev of the device */
+	/* our end; the end for QEMU to inherit, as the chardev of the device */
+	int server, device;
 };
 
 void doorbell_init(struct doorbell *b);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * doorbell.c: the server for one of QEMU's ivshmem-doorbell devices, which turns a write to its register into an eventfd of ours.
+ * doorbell.c: the server for one of QEMU's ivshmem-doorbell devices, which turns a write to its
+ * register into an eventfd of ours.
  *
- *	HBA ── message (MSI): a write of `vector` ──> doorbell register of the ivshmem device ──> eventfd `vector` of peer 0: us
+ *	HBA ── message (MSI): a write of `vector` ──> doorbell register of the ivshmem device
+ *	                                              ──> eventfd `vector` of peer 0: us
  *
- * The protocol (QEMU's docs/specs/ivshmem-spec.txt) is numbers of 64 bits over a socket, some with a descriptor: version, the device's own
- * number, our eventfds, the shared memory, which nobody needs. All of it waits in the socket when QEMU starts.
+ * The protocol (QEMU's docs/specs/ivshmem-spec.txt) is numbers of 64 bits over a socket, some with
+ * a descriptor: version, the device's own number, our eventfds, the shared memory, which nobody
+ * needs. All of it waits in the socket when QEMU starts.
  */
 #include "bus/bus.h"
 
@@ -35,8 +38,9 @@ static int send_number(int socket, int64_t number, int fd)
 	if (fd != NO_FD) {
 		m.msg_control = control.bytes;
 		m.msg_controllen = sizeof(control.bytes);
-		control.header =
-			(struct cmsghdr) { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+		control.header = (struct cmsghdr) { .cmsg_len = CMSG_LEN(sizeof(int)),
+						    .cmsg_level = SOL_SOCKET,
+						    .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	}
 	return sendmsg(socket, &m, MSG_NOSIGNAL) == sizeof(wire) ? 0 : -EIO;
@@ -45,7 +49,9 @@ static int send_number(int socket, int64_t number, int fd)
 static int send_all(struct doorbell *b)
 {
 	autoclose int memory = memfd_create("hbakit-doorbell", MFD_CLOEXEC);
-	int r = memory < 0 || ftruncate(memory, MEMORY_BYTES) < 0 ? -errno : send_number(b->server, VERSION, NO_FD);
+	int r = memory < 0 || ftruncate(memory, MEMORY_BYTES) < 0
+			? -errno
+			: send_number(b->server, VERSION, NO_FD);
 
 	if (r == 0)
 		r = send_number(b->server, DEVICE, NO_FD);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * iova.c: which addresses of a device's IOMMU are taken. First fit over the valid ranges; the low 4 GiB are kept for those who can
- * reach nothing else.
+ * iova.c: which addresses of a device's IOMMU are taken. First fit over the valid ranges; the low 4
+ * GiB are kept for those who can reach nothing else.
  */
 #include "bus/bus.h"
 
@@ -41,12 +41,13 @@ int iova_space_allow(struct iova_space *s, uint64_t first, uint64_t last)
 {
 	if (last < first)
 		return -EINVAL;
-	return insert(&s->valid, &s->n_valid, place_of(s->valid, s->n_valid, first), (struct iova_span) { first, last });
+	return insert(&s->valid, &s->n_valid, place_of(s->valid, s->n_valid, first),
+		      (struct iova_span) { first, last });
 }
 
 /* The first place in [first, last] that touches nothing taken. false: there is none. */
-static bool find_hole(const struct iova_space *s, uint64_t first, uint64_t last, uint64_t length, uint64_t alignment,
-		      uint64_t *ret_first)
+static bool find_hole(const struct iova_space *s, uint64_t first, uint64_t last, uint64_t length,
+		      uint64_t alignment, uint64_t *ret_first)
 {
 	uint64_t at = round_up(first, alignment);
 
@@ -68,8 +69,8 @@ static bool find_hole(const struct iova_space *s, uint64_t first, uint64_t last,
 	return true;
 }
 
-static bool find_above(const struct iova_space *s, uint64_t lowest, uint64_t highest, uint64_t length, uint64_t alignment,
-		       uint64_t *ret_first)
+static bool find_above(const struct iova_space *s, uint64_t lowest, uint64_t highest,
+		       uint64_t length, uint64_t alignment, uint64_t *ret_first)
 {
 	for (size_t i = 0; i < s->n_valid; i++) {
 		uint64_t first = s->valid[i].first > lowest ? s->valid[i].first : lowest;
@@ -81,14 +82,16 @@ static bool find_above(const struct iova_space *s, uint64_t lowest, uint64_t hig
 	return false;
 }
 
-int iova_take(struct iova_space *s, uint64_t length, uint64_t alignment, unsigned bits, uint64_t *ret_first)
+int iova_take(struct iova_space *s, uint64_t length, uint64_t alignment, unsigned bits,
+	      uint64_t *ret_first)
 {
 	uint64_t highest = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1, first;
 	int r;
 
 	if (!length || !is_power_of_two(alignment))
 		return -EINVAL;
-	if (!find_above(s, HIGH, highest, length, alignment, &first) && !find_above(s, LOWEST, highest, length, alignment, &first))
+	if (!find_above(s, HIGH, highest, length, alignment, &first) &&
+	    !find_above(s, LOWEST, highest, length, alignment, &first))
 		return -ENOSPC;
 	r = iova_claim(s, first, length);
 	if (r == 0)
@@ -108,7 +111,8 @@ int iova_claim(struct iova_space *s, uint64_t first, uint64_t length)
 		valid = s->valid[i].first <= first && last <= s->valid[i].last;
 	if (!valid)
 		return -ENOSPC;
-	if ((at > 0 && s->taken[at - 1].last >= first) || (at < s->n_taken && s->taken[at].first <= last))
+	if ((at > 0 && s->taken[at - 1].last >= first) ||
+	    (at < s->n_taken && s->taken[at].first <= last))
 		return -EBUSY;
 	return insert(&s->taken, &s->n_taken, at, (struct iova_span) { first, last });
 }

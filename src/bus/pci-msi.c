@@ -1,13 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* pci-msi.c: what a kernel does for a PCI function's interrupts: MSI-X, or else MSI, is told where to write (PCI 3.0, 6.8). */
+/*
+ * pci-msi.c: what a kernel does for a PCI function's interrupts: MSI-X, or else MSI, is told where
+ * to write (PCI 3.0, 6.8).
+ */
 #include "bus/bus.h"
 
 #include "base/base.h"
 
-enum { CAP_MSI = 0x05, CAP_MSIX = 0x11, CAP_NEXT = 1, CAP_CONTROL = 2, CAP_STEP = 4, CAPS_BEGIN = 0x40, CAPS_MOST = 48 };
+enum {
+	CAP_MSI = 0x05,
+	CAP_MSIX = 0x11,
+	CAP_NEXT = 1,
+	CAP_CONTROL = 2,
+	CAP_STEP = 4,
+	CAPS_BEGIN = 0x40,
+	CAPS_MOST = 48
+};
 enum { STATUS_HAS_CAPS = 0x10 };
-enum { MSI_ADDRESS = 4, MSI_HIGH = 8, MSI_DATA_32 = 8, MSI_DATA_64 = 12, MSI_ENABLE = 0x1, MSI_HOW_MANY = 0x70, MSI_64 = 0x80 };
-enum { MSIX_TABLE = 4, MSIX_COUNT = 0x7ff, MSIX_MASKED = 0x4000, MSIX_ENABLE = 0x8000, TABLE_BAR = 0x7, ENTRY_BYTES = 16 };
+enum {
+	MSI_ADDRESS = 4,
+	MSI_HIGH = 8,
+	MSI_DATA_32 = 8,
+	MSI_DATA_64 = 12,
+	MSI_ENABLE = 0x1,
+	MSI_HOW_MANY = 0x70,
+	MSI_64 = 0x80
+};
+enum {
+	MSIX_TABLE = 4,
+	MSIX_COUNT = 0x7ff,
+	MSIX_MASKED = 0x4000,
+	MSIX_ENABLE = 0x8000,
+	TABLE_BAR = 0x7,
+	ENTRY_BYTES = 16
+};
 
 /* 1; 0: there is none, or the chain of capabilities never comes to one. */
 static int find_capability(const struct pci_access *a, unsigned id, unsigned *ret_at)
@@ -29,7 +55,8 @@ static int find_capability(const struct pci_access *a, unsigned id, unsigned *re
 	return r;
 }
 
-static int write_entry(const struct pci_access *a, uint32_t table, unsigned vector, uint32_t address)
+static int write_entry(const struct pci_access *a, uint32_t table, unsigned vector,
+		       uint32_t address)
 {
 	const uint32_t words[ENTRY_BYTES / CAP_STEP] = { address, 0, vector, 0 };
 	uint64_t offset = (table & ~(uint32_t)TABLE_BAR) + (uint64_t)vector * ENTRY_BYTES;
@@ -53,7 +80,8 @@ static int enable_msix(const struct pci_access *a, unsigned at, unsigned most, u
 	for (unsigned vector = 0; vector < n && r == 0; vector++)
 		r = write_entry(a, table, vector, address);
 	if (r == 0)
-		r = a->write(a->arg, at + CAP_CONTROL, 2, (control & ~(uint32_t)MSIX_MASKED) | MSIX_ENABLE);
+		r = a->write(a->arg, at + CAP_CONTROL, 2,
+			     (control & ~(uint32_t)MSIX_MASKED) | MSIX_ENABLE);
 	return r < 0 ? r : (int)n;
 }
 
@@ -69,7 +97,8 @@ static int enable_msi(const struct pci_access *a, unsigned at, uint32_t address)
 	if (r == 0)
 		r = a->write(a->arg, at + (control & MSI_64 ? MSI_DATA_64 : MSI_DATA_32), 2, 0);
 	if (r == 0)
-		r = a->write(a->arg, at + CAP_CONTROL, 2, (control & ~(uint32_t)MSI_HOW_MANY) | MSI_ENABLE);
+		r = a->write(a->arg, at + CAP_CONTROL, 2,
+			     (control & ~(uint32_t)MSI_HOW_MANY) | MSI_ENABLE);
 	return r < 0 ? r : 1;
 }
 

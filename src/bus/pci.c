@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pci.c: what firmware does for a PCI device, for those that have none: BARs are sized and placed. */
+/*
+ * pci.c: what firmware does for a PCI device, for those that have none: BARs are sized and placed.
+ */
 #include "bus/bus.h"
 
 #include "base/base.h"
@@ -16,7 +18,10 @@ static int probe(const struct pci_access *a, unsigned offset, uint32_t *ret_mask
 	return r < 0 ? r : a->read(a->arg, offset, BAR_STEP, ret_mask);
 }
 
-/* A size is what the bits that cannot be set leave: all ones written, the low ones read back as zero. */
+/*
+ * A size is what the bits that cannot be set leave: all ones written, the low ones read back as
+ * zero.
+ */
 static uint64_t size_of(uint32_t low, uint32_t high, bool io, bool is_64)
 {
 	if (io)
@@ -30,10 +35,13 @@ static int place(const struct pci_access *a, unsigned offset, bool is_64, uint64
 {
 	int r = a->write(a->arg, offset, BAR_STEP, (uint32_t)base);
 
-	return r < 0 || !is_64 ? r : a->write(a->arg, offset + BAR_STEP, BAR_STEP, (uint32_t)(base >> 32));
+	return r < 0 || !is_64
+		       ? r
+		       : a->write(a->arg, offset + BAR_STEP, BAR_STEP, (uint32_t)(base >> 32));
 }
 
-int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io, struct pci_bar bars[PCI_BARS])
+int pci_place_bars(const struct pci_access *a, uint32_t memory, uint32_t io,
+		   struct pci_bar bars[PCI_BARS])
 {
 	uint64_t next_memory = memory, next_io = io, *next;
 

@@ -21,7 +21,8 @@ enum {
 };
 #define JSON "json:"
 
-__attribute__((format(printf, 2, 3))) static void add(struct qemu_command *c, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void add(struct qemu_command *c, const char *format,
+						      ...)
 {
 	va_list args;
 
@@ -34,7 +35,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct qemu_command *c, co
 }
 
 /* The last word, and what of the URI it stands for: QEMU names the word when it refuses it. */
-__attribute__((format(printf, 2, 3))) static void means(struct qemu_command *c, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void means(struct qemu_command *c, const char *format,
+							...)
 {
 	va_list args;
 
@@ -70,12 +72,16 @@ static void escape(const char *path, char text[2 * PATH_BYTES])
 	text[n] = '\0';
 }
 
-/* ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,block=N ,rerror=stop ,werror=stop */
+/*
+ * ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,block=N
+ * ,rerror=stop ,werror=stop
+ */
 
 enum drive_word { TARGET, LUN, IOPS, BLOCK, RERROR, WERROR, DRIVE_WORDS };
 
 static const char *const drive_words[DRIVE_WORDS] = {
-	[TARGET] = "target", [LUN] = "lun", [IOPS] = "iops", [BLOCK] = "block", [RERROR] = "rerror", [WERROR] = "werror"
+	[TARGET] = "target", [LUN] = "lun",       [IOPS] = "iops",
+	[BLOCK] = "block",   [RERROR] = "rerror", [WERROR] = "werror"
 };
 
 /** struct drive - One of them. The words point into `file`, cut off there. */
@@ -85,7 +91,10 @@ struct drive {
 	uint64_t target, lun, iops, block;
 };
 
-/* The last ",word=value" off the end; false: there is none that we know, so the rest is the file's name. */
+/*
+ * The last ",word=value" off the end; false: there is none that we know, so the rest is the file's
+ * name.
+ */
 static bool cut_word(struct drive *d)
 {
 	char *comma = strrchr(d->file, ',');
@@ -93,7 +102,8 @@ static bool cut_word(struct drive *d)
 	for (size_t i = 0; comma && i < DRIVE_WORDS; i++) {
 		size_t n = strlen(drive_words[i]);
 
-		if (strncmp(comma + 1, drive_words[i], n) == 0 && comma[1 + n] == '=' && !d->words[i]) {
+		if (strncmp(comma + 1, drive_words[i], n) == 0 && comma[1 + n] == '=' &&
+		    !d->words[i]) {
 			*comma = '\0';
 			d->words[i] = comma + n + 2;
 			return true;
@@ -102,7 +112,8 @@ static bool cut_word(struct drive *d)
 	return false;
 }
 
-static int refuse_drive(const struct drive *d, const char *reason, int error, char why[HBA_BUS_WHY_BYTES])
+static int refuse_drive(const struct drive *d, const char *reason, int error,
+			char why[HBA_BUS_WHY_BYTES])
 {
 	snprintf(why, HBA_BUS_WHY_BYTES, "drive '%.100s': %s", d->file, reason);
 	return error;
@@ -122,10 +133,14 @@ static bool is_file(const char *name)
 
 static bool is_policy(const char *word)
 {
-	return !word || strcmp(word, "stop") == 0 || strcmp(word, "report") == 0 || strcmp(word, "ignore") == 0;
+	return !word || strcmp(word, "stop") == 0 || strcmp(word, "report") == 0 ||
+	       strcmp(word, "ignore") == 0;
 }
 
-/* The last ",word=value" of what should be a file's name, its value cut off: it may have been meant as an option. NULL: there is none. */
+/*
+ * The last ",word=value" of what should be a file's name, its value cut off: it may have been meant
+ * as an option. NULL: there is none.
+ */
 static char *cut_unknown_word(struct drive *d)
 {
 	char *comma = strrchr(d->file, ','), *equals = comma ? strchr(comma, '=') : NULL;
@@ -146,7 +161,8 @@ static int refuse_file(struct drive *d, int error, char why[HBA_BUS_WHY_BYTES])
 	for (size_t i = 0; i < DRIVE_WORDS; i++)
 		if (strcmp(word, drive_words[i]) == 0)
 			return refuse_drive(d, "an option is given twice", -EINVAL, why);
-	snprintf(reason, sizeof(reason), "no option '%.40s'; there are target, lun, iops, block, rerror and werror", word);
+	snprintf(reason, sizeof(reason),
+		 "no option '%.40s'; there are target, lun, iops, block, rerror and werror", word);
 	return refuse_drive(d, reason, -EINVAL, why);
 }
 
@@ -159,17 +175,23 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 		;
 	unescape_percent(d->file); /* a name may hold what ends an option, or looks like one */
 	/* Which of them there are is the model's to say: QEMU refuses the others. */
-	if ((d->words[TARGET] && (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_PLACE)) ||
+	if ((d->words[TARGET] &&
+	     (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_PLACE)) ||
 	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_PLACE)))
 		return refuse_drive(d, "target= and lun= are numbers up to 65535", -EINVAL, why);
-	if (d->words[IOPS] && (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
+	if (d->words[IOPS] &&
+	    (parse_number(d->words[IOPS], &d->iops) < 0 || !d->iops || d->iops > UINT32_MAX))
 		return refuse_drive(d, "iops= is a number of commands per second", -EINVAL, why);
-	if (d->words[BLOCK] && (parse_size(d->words[BLOCK], &d->block) < 0 || (d->block != SECTOR && d->block != LARGE_SECTOR)))
+	if (d->words[BLOCK] && (parse_size(d->words[BLOCK], &d->block) < 0 ||
+				(d->block != SECTOR && d->block != LARGE_SECTOR)))
 		return refuse_drive(d, "block= is 512 or 4096 bytes", -EINVAL, why);
 	if (d->iops && is_node(d->file))
-		return refuse_drive(d, "iops= does not go with json:, which has a throttle of its own", -EINVAL, why);
+		return refuse_drive(d,
+				    "iops= does not go with json:, which has a throttle of its own",
+				    -EINVAL, why);
 	if (!is_policy(d->words[RERROR]) || !is_policy(d->words[WERROR]))
-		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL, why);
+		return refuse_drive(d, "rerror= and werror= are report, stop or ignore", -EINVAL,
+				    why);
 	if (is_file(d->file) && access(d->file, R_OK) < 0)
 		return refuse_file(d, errno, why);
 	return 0;
@@ -181,31 +203,39 @@ static void add_backend(struct qemu_command *c, unsigned n, const struct drive *
 
 	if (is_node(d->file)) {
 		add(c, "-blockdev");
-		add(c, "{\"driver\":\"raw\",\"node-name\":\"d%u\",\"file\":%s}", n, d->file + strlen(JSON));
+		add(c, "{\"driver\":\"raw\",\"node-name\":\"d%u\",\"file\":%s}", n,
+		    d->file + strlen(JSON));
 		means(c, "drive '%s'", d->file);
 		return;
 	}
 	escape(d->file, text);
 	if (d->iops)
-		snprintf(throttle, sizeof(throttle), ",throttling.iops-total=%llu", (unsigned long long)d->iops);
+		snprintf(throttle, sizeof(throttle), ",throttling.iops-total=%llu",
+			 (unsigned long long)d->iops);
 	add(c, "-drive");
 	add(c, "if=none,id=d%u,file=%s,format=raw,read-only=%s%s", n, text,
 	    !is_file(d->file) || access(d->file, W_OK) == 0 ? "off" : "on", throttle);
 	means(c, "drive '%s'", d->file);
 }
 
-/* An error is reported unless something else is said: QEMU's own default stops its machine when a disk is full. */
+/*
+ * An error is reported unless something else is said: QEMU's own default stops its machine when a
+ * disk is full.
+ */
 static void add_drive(struct qemu_command *c, unsigned n, const struct drive *d)
 {
 	add_backend(c, n, d);
 	add(c, "-device");
 	add(c,
-	    "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,logical_block_size=%llu,"
+	    "scsi-hd,id=s%u,drive=d%u,bus=h0.0,scsi-id=%llu,lun=%llu,serial=hbakit-%u,logical_"
+	    "block_size=%llu,"
 	    "physical_block_size=%llu,rerror=%s,werror=%s",
-	    n, n, (unsigned long long)d->target, (unsigned long long)d->lun, n, (unsigned long long)d->block,
-	    (unsigned long long)d->block, d->words[RERROR] ? d->words[RERROR] : "report",
+	    n, n, (unsigned long long)d->target, (unsigned long long)d->lun, n,
+	    (unsigned long long)d->block, (unsigned long long)d->block,
+	    d->words[RERROR] ? d->words[RERROR] : "report",
 	    d->words[WERROR] ? d->words[WERROR] : "report");
-	means(c, "drive '%s' as target %llu, lun %llu", d->file, (unsigned long long)d->target, (unsigned long long)d->lun);
+	means(c, "drive '%s' as target %llu, lun %llu", d->file, (unsigned long long)d->target,
+	      (unsigned long long)d->lun);
 }
 
 static int add_drives(struct qemu_command *c, const char *query, char why[HBA_BUS_WHY_BYTES])
@@ -238,7 +268,8 @@ static int add_qmp(struct qemu_command *c, const char *query, char why[HBA_BUS_W
 	if (r <= 0)
 		return r;
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "qmp=: the path of a socket has at most 107 bytes");
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "qmp=: the path of a socket has at most 107 bytes");
 		return -ENAMETOOLONG;
 	}
 	escape(path, text);
@@ -253,10 +284,14 @@ static void add_doorbell(struct qemu_command *c, int socket)
 	add(c, "-chardev");
 	add(c, "socket,id=doorbell,fd=%d", socket);
 	add(c, "-device");
-	add(c, "ivshmem-doorbell,id=bell0,addr=2,chardev=doorbell,vectors=%d,ioeventfd=off", DOORBELL_VECTORS);
+	add(c, "ivshmem-doorbell,id=bell0,addr=2,chardev=doorbell,vectors=%d,ioeventfd=off",
+	    DOORBELL_VECTORS);
 }
 
-/* Everything else about a model is asked of QEMU: it creates whatever device has the name, and each names its SCSI bus h0.0. */
+/*
+ * Everything else about a model is asked of QEMU: it creates whatever device has the name, and each
+ * names its SCSI bus h0.0.
+ */
 static const struct quirk {
 	const char *model, *properties;
 } quirks[] = {
@@ -268,12 +303,16 @@ static const struct quirk {
 static const char *quirk_of(const char *model, size_t length)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(quirks); i++)
-		if (strlen(quirks[i].model) == length && memcmp(quirks[i].model, model, length) == 0)
+		if (strlen(quirks[i].model) == length &&
+		    memcmp(quirks[i].model, model, length) == 0)
 			return quirks[i].properties;
 	return "";
 }
 
-/* Of a property that stands there twice QEMU takes the last: the URI's come behind the quirk's, ours behind all. */
+/*
+ * Of a property that stands there twice QEMU takes the last: the URI's come behind the quirk's,
+ * ours behind all.
+ */
 static void add_model(struct qemu_command *c, const char *model)
 {
 	size_t name = strcspn(model, ",");
@@ -283,7 +322,8 @@ static void add_model(struct qemu_command *c, const char *model)
 	means(c, "model '%s'", model);
 }
 
-int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, char why[HBA_BUS_WHY_BYTES])
+int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m,
+		       char why[HBA_BUS_WHY_BYTES])
 {
 	char program[PATH_BYTES] = "qemu-system-x86_64";
 	int r = query_last(m->query, "qemu", program, sizeof(program));
@@ -324,18 +364,23 @@ int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, cha
 
 /* ---- what QEMU says of it */
 
-/* A message begins with the program's name, and that of a word of the command line with both: "NAME: -OPTION VALUE: MESSAGE". */
+/*
+ * A message begins with the program's name, and that of a word of the command line with both:
+ * "NAME: -OPTION VALUE: MESSAGE".
+ */
 static const char *after_word(const struct qemu_command *c, const char *line, unsigned i)
 {
 	size_t option = strlen(c->words[i - 1]), value = strlen(c->words[i]);
 
 	if (strncmp(line, c->words[i - 1], option) != 0 || line[option] != ' ' ||
-	    strncmp(line + option + 1, c->words[i], value) != 0 || strncmp(line + option + 1 + value, ": ", 2) != 0)
+	    strncmp(line + option + 1, c->words[i], value) != 0 ||
+	    strncmp(line + option + 1 + value, ": ", 2) != 0)
 		return NULL;
 	return line + option + 1 + value + 2;
 }
 
-static bool explain_line(const struct qemu_command *c, const char *line, char why[HBA_BUS_WHY_BYTES])
+static bool explain_line(const struct qemu_command *c, const char *line,
+			 char why[HBA_BUS_WHY_BYTES])
 {
 	static const char no_model[] = "is not a valid device model name";
 
@@ -346,17 +391,19 @@ static bool explain_line(const struct qemu_command *c, const char *line, char wh
 			continue;
 		if (strstr(message, no_model))
 			snprintf(why, HBA_BUS_WHY_BYTES,
-				 "%.100s: there is none in this QEMU; `%.60s -device help' lists what there is",
+				 "%.100s: there is none in this QEMU; `%.60s -device help' lists "
+				 "what there is",
 				 c->meant[i] ? c->meant[i] : "a device", c->words[0]);
 		else
-			snprintf(why, HBA_BUS_WHY_BYTES, "%.120s: QEMU refuses it: %.100s", c->meant[i] ? c->meant[i] : c->words[i],
-				 message);
+			snprintf(why, HBA_BUS_WHY_BYTES, "%.120s: QEMU refuses it: %.100s",
+				 c->meant[i] ? c->meant[i] : c->words[i], message);
 		return true;
 	}
 	return false;
 }
 
-bool qemu_command_explain(const struct qemu_command *c, const char *said, char why[HBA_BUS_WHY_BYTES])
+bool qemu_command_explain(const struct qemu_command *c, const char *said,
+			  char why[HBA_BUS_WHY_BYTES])
 {
 	why[0] = '\0';
 	while (*said) {

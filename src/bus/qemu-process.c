@@ -25,7 +25,8 @@ enum {
 /* A ROM in which the CPU halts at once, for ever: no firmware is to touch the device before us. */
 static int make_rom(int *ret_fd)
 {
-	static const uint8_t begin[] = { 0xfa /* cli */, 0xf4 /* hlt */, 0xeb, 0xfd /* jmp to the hlt */ };
+	static const uint8_t begin[] = { 0xfa /* cli */, 0xf4 /* hlt */, 0xeb,
+					 0xfd /* jmp to the hlt */ };
 	uint8_t rom[ROM_BYTES];
 	autoclose int fd = memfd_create("hbakit-rom", 0);
 
@@ -38,12 +39,16 @@ static int make_rom(int *ret_fd)
 }
 
 /* `told` closes when QEMU runs; before, it has the errno for which it does not. */
-static void run_child(struct qemu_command *c, const int inherited[], unsigned n, pid_t parent, int told, int words)
+static void run_child(struct qemu_command *c, const int inherited[], unsigned n, pid_t parent,
+		      int told, int words)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
-	/* It dies with the thread that made it, which is the controller's service: it lives as long as the device. */
+	/*
+	 * It dies with the thread that made it, which is the controller's service: it lives as long
+	 * as the device.
+	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
@@ -68,10 +73,15 @@ static int wait_for_exec(int told)
 	struct pollfd p = { .fd = told, .events = POLLIN };
 	int error;
 
-	return poll(&p, 1, QEMU_BOOT_MS) > 0 && read(told, &error, sizeof(error)) == (ssize_t)sizeof(error) ? -error : 0;
+	return poll(&p, 1, QEMU_BOOT_MS) > 0 &&
+			       read(told, &error, sizeof(error)) == (ssize_t)sizeof(error)
+		       ? -error
+		       : 0;
 }
 
-/* Its end for QEMU never blocks: once the pipe is full, further words are lost, and QEMU runs on. */
+/*
+ * Its end for QEMU never blocks: once the pipe is full, further words are lost, and QEMU runs on.
+ */
 static int make_pipe(int *ret_read, int *ret_write, int flags)
 {
 	int ends[2];
@@ -83,7 +93,8 @@ static int make_pipe(int *ret_read, int *ret_write, int flags)
 	return 0;
 }
 
-static int start_child(struct qemu_process *p, const int inherited[], unsigned n, char why[HBA_BUS_WHY_BYTES])
+static int start_child(struct qemu_process *p, const int inherited[], unsigned n,
+		       char why[HBA_BUS_WHY_BYTES])
 {
 	autoclose int told = -1, tell = -1, words = -1;
 	pid_t parent = getpid();
@@ -103,7 +114,8 @@ static int start_child(struct qemu_process *p, const int inherited[], unsigned n
 	r = wait_for_exec(told);
 	if (r < 0)
 		snprintf(why, HBA_BUS_WHY_BYTES,
-			 "%.120s cannot be started (%s): install qemu-system-x86, or give its path by qemu=PATH",
+			 "%.120s cannot be started (%s): install qemu-system-x86, or give its path "
+			 "by qemu=PATH",
 			 p->command.words[0], strerror(-r));
 	return r;
 }
@@ -113,7 +125,8 @@ void qemu_process_init(struct qemu_process *p)
 	*p = (struct qemu_process) { .pidfd = -1, .words = -1 };
 }
 
-int qemu_process_start(struct qemu_process *p, const struct qemu_machine *machine, char why[HBA_BUS_WHY_BYTES])
+int qemu_process_start(struct qemu_process *p, const struct qemu_machine *machine,
+		       char why[HBA_BUS_WHY_BYTES])
 {
 	struct qemu_machine m = *machine;
 	autoclose int rom = -1;
@@ -156,7 +169,9 @@ int qemu_process_why_silent(struct qemu_process *p, unsigned ms, char why[HBA_BU
 	int status = 0;
 
 	if (!has_ended(p, ms)) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU runs, but it does not answer: it was stopped, or the machine is too busy");
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "QEMU runs, but it does not answer: it was stopped, or the machine is too "
+			 "busy");
 		return -ETIMEDOUT;
 	}
 	if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid)
@@ -167,11 +182,12 @@ int qemu_process_why_silent(struct qemu_process *p, unsigned ms, char why[HBA_BU
 		return -EINVAL;
 	}
 	if (WIFSIGNALED(status))
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU was ended by signal %d (%s)%s%.160s", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)), words[0] ? ": " : "", words);
+		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU was ended by signal %d (%s)%s%.160s",
+			 WTERMSIG(status), strsignal(WTERMSIG(status)), words[0] ? ": " : "",
+			 words);
 	else
-		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU has ended, with status %d%s%.160s", WEXITSTATUS(status),
-			 words[0] ? ": " : "", words);
+		snprintf(why, HBA_BUS_WHY_BYTES, "QEMU has ended, with status %d%s%.160s",
+			 WEXITSTATUS(status), words[0] ? ": " : "", words);
 	return -EIO;
 }
 

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qemu.c: one of QEMU's device models as a real device, without a guest: qemu:MODEL?drive=FILE&drive=FILE…
+ * qemu.c: one of QEMU's device models as a real device, without a guest:
+ * qemu:MODEL?drive=FILE&drive=FILE…
  *
- * MODEL is what QEMU calls a PCI device, with properties if need be: qemu:megasas,msi=off. No list of models is kept here.
+ * MODEL is what QEMU calls a PCI device, with properties if need be: qemu:megasas,msi=off. No list
+ * of models is kept here.
  *
- *	our process                                   qemu-system-x86_64
- *	  memfd, mapped ───────────────────────────── the machine's RAM: what the device reads and writes
- *	  qtest over a socketpair ─────────────────── registers, config space
+ *	our process                     qemu-system-x86_64
+ *	  memfd, mapped ─────────────── the machine's RAM, which the device reads and writes
+ *	  qtest over a socketpair ───── registers, config space
  *
- * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an offset into the RAM, which is why
- * memory of other people cannot be mapped. QEMU dies with us, and we hear of its death from a pidfd, or from the socket.
+ * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an
+ * offset into the RAM, which is why memory of other people cannot be mapped. QEMU dies with us, and
+ * we hear of its death from a pidfd, or from the socket.
  *
- * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd of ours (doorbell.c). A chip that
- * has only a pin is slower: lines on the qtest socket tell of pins, so that each write must be waited for (qtest.c).
+ * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd
+ * of ours (doorbell.c). A chip that has only a pin is slower: lines on the qtest socket tell of
+ * pins, so that each write must be waited for (qtest.c).
  */
 #include "bus/qemu.h"
 
@@ -50,7 +54,8 @@ enum {
 #define DOORBELL_WINDOW UINT32_C(0xd0000000)
 #define CONFIG_ENABLE   UINT32_C(0x80000000)
 #define DEFAULT_MEMORY  (UINT64_C(256) << 20)
-#define LEAST_MEMORY    (UINT64_C(20) << 20) /* with the 16 MiB that are for data that are bounced */
+/* with the 16 MiB that are for data that are bounced */
+#define LEAST_MEMORY    (UINT64_C(20) << 20)
 #define MOST_MEMORY     (UINT64_C(2) << 30)
 
 /** struct interrupts - What irq= may say. */
@@ -75,7 +80,10 @@ struct hba_bus_device {
 	struct doorbell doorbell;
 	const struct interrupts *wanted;
 	unsigned vectors;
-	int pin; /* eventfd: the HBA's line has gone up; -1: its interrupts are messages, or there are none */
+	/*
+	 * eventfd: the HBA's line has gone up; -1: its interrupts are messages, or there are none
+	 */
+	int pin;
 	int ram_fd;
 	uint64_t ram_bytes;
 	struct iova_space ram; /* what is taken of it */
@@ -101,10 +109,12 @@ static int watch_process(struct hba_bus_device *d)
 	if (d->events < 0)
 		return -errno;
 	r = watch(d, EPOLL_CTL_ADD, d->qtest.fd, 0);
-	return r < 0 || d->process.pidfd < 0 ? r : watch(d, EPOLL_CTL_ADD, d->process.pidfd, EPOLLIN);
+	return r < 0 || d->process.pidfd < 0 ? r
+					     : watch(d, EPOLL_CTL_ADD, d->process.pidfd, EPOLLIN);
 }
 
-static int spawn(struct hba_bus_device *d, const char *model, const char *query, bool bare, char why[HBA_BUS_WHY_BYTES])
+static int spawn(struct hba_bus_device *d, const char *model, const char *query, bool bare,
+		 char why[HBA_BUS_WHY_BYTES])
 {
 	struct qemu_machine machine = { .model = model,
 					.query = query,
@@ -125,7 +135,10 @@ static int spawn(struct hba_bus_device *d, const char *model, const char *query,
 	return r < 0 ? r : watch_process(d);
 }
 
-/* ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the loop, which sends the rest */
+/*
+ * ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the
+ * loop, which sends the rest
+ */
 
 /* A pin's changes come at any time. */
 static int watch_answers(struct hba_bus_device *d)
@@ -138,7 +151,10 @@ static int watch_answers(struct hba_bus_device *d)
 	return watch(d, EPOLL_CTL_MOD, d->qtest.fd, listen ? EPOLLIN : 0);
 }
 
-/* With a pin the answer is waited for: it would wake the loop, which arms the device before it sleeps: a write whose answer wakes it … */
+/*
+ * With a pin the answer is waited for: it would wake the loop, which arms the device before it
+ * sleeps: a write whose answer wakes it …
+ */
 static int post(struct hba_bus_device *d, const char *command, uint64_t address, uint64_t value)
 {
 	int r = qtest_write(&d->qtest, command, address, value, ACCESS_MS);
@@ -165,19 +181,22 @@ static const char *const out_words[4] = { "outb", "outw", "outl", NULL };
 static const char *const read_words[4] = { "readb", "readw", "readl", "readq" };
 static const char *const write_words[4] = { "writeb", "writew", "writel", "writeq" };
 
-static int read_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width, uint32_t *ret_value)
+static int read_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width,
+		       uint32_t *ret_value)
 {
 	uint64_t value;
 	int r = select_config(d, devfn, offset);
 
 	if (r == 0)
-		r = qtest_read(&d->qtest, word_for(in_words, width), CONFIG_DATA + (offset & 3), ACCESS_MS, &value);
+		r = qtest_read(&d->qtest, word_for(in_words, width), CONFIG_DATA + (offset & 3),
+			       ACCESS_MS, &value);
 	if (r == 0)
 		*ret_value = (uint32_t)value;
 	return r;
 }
 
-static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width, uint32_t value)
+static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offset, unsigned width,
+			uint32_t value)
 {
 	int r = select_config(d, devfn, offset);
 
@@ -185,7 +204,8 @@ static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offse
 }
 
 /* Of the extended space the two ports know nothing: its registers would be others. */
-static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width,
+			    uint32_t *ret_value)
 {
 	if (offset < PORT_CONFIG_BYTES)
 		return read_config(d, HBA_DEVFN, offset, width, ret_value);
@@ -193,7 +213,8 @@ static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned 
 	return 0;
 }
 
-static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+static int qemu_config_write(struct hba_bus_device *d, unsigned offset, unsigned width,
+			     uint32_t value)
 {
 	return offset >= PORT_CONFIG_BYTES ? 0 : write_config(d, HBA_DEVFN, offset, width, value);
 }
@@ -237,8 +258,8 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 	uint64_t bytes = DEFAULT_MEMORY;
 	int r = query_last(query, "memory", text, sizeof(text));
 
-	if (r < 0 ||
-	    (r > 0 && (parse_size(text, &bytes) < 0 || bytes % (1 << 20) || bytes < LEAST_MEMORY || bytes > MOST_MEMORY))) {
+	if (r < 0 || (r > 0 && (parse_size(text, &bytes) < 0 || bytes % (1 << 20) ||
+				bytes < LEAST_MEMORY || bytes > MOST_MEMORY))) {
 		snprintf(why, HBA_BUS_WHY_BYTES, "memory= is a number of MiB from 20M to 2G");
 		return -EINVAL;
 	}
@@ -251,7 +272,8 @@ static int make_ram(struct hba_bus_device *d, const char *query, char why[HBA_BU
 	return iova_space_allow(&d->ram, RAM_BEGIN, bytes - 1);
 }
 
-static int choose_interrupts(struct hba_bus_device *d, const char *query, char why[HBA_BUS_WHY_BYTES])
+static int choose_interrupts(struct hba_bus_device *d, const char *query,
+			     char why[HBA_BUS_WHY_BYTES])
 {
 	char text[8] = "auto";
 	int r = query_last(query, "irq", text, sizeof(text));
@@ -260,7 +282,9 @@ static int choose_interrupts(struct hba_bus_device *d, const char *query, char w
 		if (strcmp(text, kinds_of_interrupts[i].name) == 0)
 			d->wanted = &kinds_of_interrupts[i];
 	if (!d->wanted) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
+		snprintf(
+			why, HBA_BUS_WHY_BYTES,
+			"irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
 		return -EINVAL;
 	}
 	return d->wanted->messages ? doorbell_open(&d->doorbell) : 0;
@@ -282,12 +306,13 @@ static int enable_messages(struct hba_bus_device *d, const struct pci_access *hb
 	if (r == 0)
 		r = write_config(d, DOORBELL_DEVFN, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	return r < 0 ? r
-		     : pci_enable_messages(hba, d->wanted->messages, DOORBELL_VECTORS, (uint32_t)bars[0].base + DOORBELL_REGISTER);
+		     : pci_enable_messages(hba, d->wanted->messages, DOORBELL_VECTORS,
+					   (uint32_t)bars[0].base + DOORBELL_REGISTER);
 }
 
 /*
- * Pin A of slot n is the n-th of the four inputs of the I/O APIC that q35's slots share, pin B the next, and so on. The four begin at
- * GSI 20 (QEMU, hw/isa/lpc_ich9.c, ich9_lpc_map_irq).
+ * Pin A of slot n is the n-th of the four inputs of the I/O APIC that q35's slots share, pin B the
+ * next, and so on. The four begin at GSI 20 (QEMU, hw/isa/lpc_ich9.c, ich9_lpc_map_irq).
  */
 static int enable_pin(struct hba_bus_device *d)
 {
@@ -299,13 +324,15 @@ static int enable_pin(struct hba_bus_device *d)
 	d->pin = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->pin < 0)
 		return -errno;
-	r = qtest_intercept(&d->qtest, FIRST_PCI_GSI + (HBA_SLOT + pin - 1) % PCI_GSIS, d->pin, ACCESS_MS);
+	r = qtest_intercept(&d->qtest, FIRST_PCI_GSI + (HBA_SLOT + pin - 1) % PCI_GSIS, d->pin,
+			    ACCESS_MS);
 	if (r == 0)
 		r = watch_answers(d);
 	return r < 0 ? r : 1;
 }
 
-static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *hba, char why[HBA_BUS_WHY_BYTES])
+static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *hba,
+			     char why[HBA_BUS_WHY_BYTES])
 {
 	int r = d->wanted->messages ? enable_messages(d, hba) : 0;
 
@@ -313,7 +340,9 @@ static int enable_interrupts(struct hba_bus_device *d, const struct pci_access *
 		r = enable_pin(d);
 	if (r == 0 && d->wanted->insists) {
 		snprintf(why, HBA_BUS_WHY_BYTES,
-			 "irq=%s: the model offers none of these; without irq= the best there is will be used", d->wanted->name);
+			 "irq=%s: the model offers none of these; without irq= the best there is "
+			 "will be used",
+			 d->wanted->name);
 		return -ENOENT;
 	}
 	if (r > 0)
@@ -357,7 +386,8 @@ static int wait_for_machine(struct hba_bus_device *d)
 	return qtest_read(&d->qtest, "inb", 0x80, QEMU_BOOT_MS, &ignored);
 }
 
-static int bring_up(struct hba_bus_device *d, struct hba_bus_info *info, char why[HBA_BUS_WHY_BYTES])
+static int bring_up(struct hba_bus_device *d, struct hba_bus_info *info,
+		    char why[HBA_BUS_WHY_BYTES])
 {
 	int r = wait_for_machine(d);
 
@@ -387,7 +417,8 @@ static void qemu_close(struct hba_bus_device *d)
 	free(d);
 }
 
-static int new_device(const char *query, struct hba_bus_device **ret_device, char why[HBA_BUS_WHY_BYTES])
+static int new_device(const char *query, struct hba_bus_device **ret_device,
+		      char why[HBA_BUS_WHY_BYTES])
 {
 	struct hba_bus_device *d = calloc(1, sizeof(*d));
 	int r;
@@ -413,8 +444,12 @@ static int why_not(struct hba_bus_device *d, int r, char why[HBA_BUS_WHY_BYTES])
 	return r == -ENODEV ? qemu_process_why_silent(&d->process, QEMU_END_MS, why) : r;
 }
 
-/* There is no list of models here: which chip a name stands for is asked of a QEMU that has nothing but it. */
-static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
+/*
+ * There is no list of models here: which chip a name stands for is asked of a QEMU that has nothing
+ * but it.
+ */
+static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info,
+			 char why[HBA_BUS_WHY_BYTES])
 {
 	struct hba_bus_device *d;
 	int r = new_device(query, &d, why);
@@ -431,8 +466,8 @@ static int qemu_identify(const char *path, const char *query, struct hba_bus_inf
 	return r;
 }
 
-static int qemu_open(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		     struct hba_bus_device **ret_device)
+static int qemu_open(const char *path, const char *query, struct hba_bus_info *ret_info,
+		     char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device)
 {
 	struct hba_bus_device *d;
 	int r = new_device(query, &d, why);
@@ -455,15 +490,16 @@ static int qemu_open(const char *path, const char *query, struct hba_bus_info *r
 
 /* ---- registers */
 
-static int qemu_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
+static int qemu_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			 uint64_t *ret_value)
 {
 	const struct pci_bar *b = &d->bars[bar];
 	uint64_t low, high;
 	int r;
 
 	if (!b->io || width <= PORT_BYTES)
-		return qtest_read(&d->qtest, word_for(b->io ? in_words : read_words, width), b->base + offset, ACCESS_MS,
-				  ret_value);
+		return qtest_read(&d->qtest, word_for(b->io ? in_words : read_words, width),
+				  b->base + offset, ACCESS_MS, ret_value);
 	/* No port has 64 bits: the CPU of a PC would read two. */
 	r = qtest_read(&d->qtest, "inl", b->base + offset, ACCESS_MS, &low);
 	if (r == 0)
@@ -473,27 +509,34 @@ static int qemu_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset
 	return r;
 }
 
-static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+static int qemu_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			  uint64_t value)
 {
 	const struct pci_bar *b = &d->bars[bar];
 	int r;
 
 	if (!b->io || width <= PORT_BYTES)
-		return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset, value);
+		return post(d, word_for(b->io ? out_words : write_words, width), b->base + offset,
+			    value);
 	r = post(d, "outl", b->base + offset, (uint32_t)value);
 	return r < 0 ? r : post(d, "outl", b->base + offset + PORT_BYTES, value >> 32);
 }
 
-/* ---- memory: pieces of the RAM, each taken when it is allocated, and free again when it is unmapped, or could not be mapped */
+/*
+ * ---- memory: pieces of the RAM, each taken when it is allocated, and free again when it is
+ * unmapped, or could not be mapped
+ */
 
-static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_fd, uint64_t *ret_offset)
+static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_fd,
+			     uint64_t *ret_offset)
 {
 	autoclose int fd = fcntl(d->ram_fd, F_DUPFD_CLOEXEC, 0);
 	int r = fd < 0 ? -errno : iova_take(&d->ram, round_up(length, PAGE), PAGE, 64, ret_offset);
 
 	if (r == -ENOSPC) {
 		snprintf(d->why, sizeof(d->why),
-			 "of the machine's %llu MiB there are no %zu bytes left in one piece: memory= gives it more",
+			 "of the machine's %llu MiB there are no %zu bytes left in one piece: "
+			 "memory= gives it more",
 			 (unsigned long long)d->ram_bytes >> 20, length);
 		return -ENOMEM;
 	}
@@ -505,14 +548,15 @@ static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_f
 /* The next one that gets it finds zeros, and till then nobody pays for it. */
 static int qemu_unmap_memory(struct hba_bus_device *d, struct hba_iova iova, size_t length)
 {
-	if (fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus, (off_t)length) < 0)
+	if (fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus,
+		      (off_t)length) < 0)
 		return -errno;
 	iova_give_back(&d->ram, iova.bus);
 	return 0;
 }
 
-static int qemu_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
-			   struct hba_iova *ret_iova)
+static int qemu_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length,
+			   unsigned bits, struct hba_iova *ret_iova)
 {
 	(void)fd;
 	if (bits < 64 && offset + length > UINT64_C(1) << bits) {
@@ -569,9 +613,12 @@ static const char *qemu_why(const struct hba_bus_device *d)
 
 static const struct hba_option qemu_options[] = {
 	{ "drive", NULL,
-	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,block=4096 ,rerror=stop ,werror=stop; %2c is a comma; again for more" },
-	{ "irq", "auto", "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
-	{ "memory", "256M", "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
+	  "FILE, null-co:// or json:{…}, then ,target=N ,lun=N ,iops=N ,block=4096 ,rerror=stop "
+	  ",werror=stop; %2c is a comma; again for more" },
+	{ "irq", "auto",
+	  "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
+	{ "memory", "256M",
+	  "what the device can reach: rings, HBA data, bounce space, an application's buffers" },
 	{ "qemu", "qemu-system-x86_64", "the program" },
 	{ "qmp", NULL, "a UNIX socket to be made: QEMU's monitor, for hot plug and the like" },
 	{ 0 },

@@ -16,7 +16,8 @@ enum {
 
 /** struct qemu_machine - What QEMU is to be started with. */
 struct qemu_machine {
-	const char *model;   /* of the URI: a device model of QEMU, perhaps with properties: "megasas,msi=off" */
+	/* of the URI: a device model of QEMU, perhaps with properties: "megasas,msi=off" */
+	const char *model;
 	const char *query;   /* of the URI: drive=, qmp=, qemu= */
 	bool bare;           /* to look at the chip: without disks and monitor */
 	uint64_t ram_bytes;  /* whole MiB */
@@ -24,26 +25,34 @@ struct qemu_machine {
 	int doorbell;        /* the socket of doorbell.c; -1: the machine gets none */
 };
 
-/* ---- qemu-command.c: the command line ------------------------------------------------------------------------------------ */
+/* ---- qemu-command.c: the command line */
 
 struct qemu_command {
 	char *words[QEMU_MOST_ARGUMENTS + 1];
-	char *meant[QEMU_MOST_ARGUMENTS + 1]; /* which part of the URI a word comes from, for a person; NULL: none */
+	/* which part of the URI a word comes from, for a person; NULL: none */
+	char *meant[QEMU_MOST_ARGUMENTS + 1];
 	unsigned n;
 	bool failed; /* no memory, or too many */
 };
 
-/** qemu_command_build() - 0, or negative errno, with a sentence where the query is wrong. Free it either way. */
-int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m, char why[HBA_BUS_WHY_BYTES]);
 /**
- * qemu_command_explain() - The sentence for what QEMU wrote to stderr before it ended: which part of the URI it refused, and why.
- *
- * false: nothing in `said` is about a word of the command line, and `why` has the message alone, or is empty.
+ * qemu_command_build() - 0, or negative errno, with a sentence where the query is wrong. Free it
+ * either way.
  */
-bool qemu_command_explain(const struct qemu_command *c, const char *said, char why[HBA_BUS_WHY_BYTES]);
+int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m,
+		       char why[HBA_BUS_WHY_BYTES]);
+/**
+ * qemu_command_explain() - The sentence for what QEMU wrote to stderr before it ended: which part
+ * of the URI it refused, and why.
+ *
+ * false: nothing in `said` is about a word of the command line, and `why` has the message alone, or
+ * is empty.
+ */
+bool qemu_command_explain(const struct qemu_command *c, const char *said,
+			  char why[HBA_BUS_WHY_BYTES]);
 void qemu_command_free(struct qemu_command *c);
 
-/* ---- qemu-process.c: the child ------------------------------------------------------------------------------------------- */
+/* ---- qemu-process.c: the child */
 
 struct qemu_process {
 	pid_t pid;                   /* 0: none */
@@ -55,11 +64,14 @@ struct qemu_process {
 void qemu_process_init(struct qemu_process *p);
 
 /** qemu_process_start() - 0, or negative errno and a sentence; qemu_process_end() it either way. */
-int qemu_process_start(struct qemu_process *p, const struct qemu_machine *m, char why[HBA_BUS_WHY_BYTES]);
+int qemu_process_start(struct qemu_process *p, const struct qemu_machine *m,
+		       char why[HBA_BUS_WHY_BYTES]);
 /**
- * qemu_process_why_silent() - The socket has closed, or no answer came: the sentence, with QEMU's own last words.
+ * qemu_process_why_silent() - The socket has closed, or no answer came: the sentence, with QEMU's
+ * own last words.
  *
- * Waits up to `ms` for the end of the process. -EINVAL: QEMU refused its command line; -EIO: it ended; -ETIMEDOUT: it runs.
+ * Waits up to `ms` for the end of the process. -EINVAL: QEMU refused its command line; -EIO: it
+ * ended; -ETIMEDOUT: it runs.
  */
 int qemu_process_why_silent(struct qemu_process *p, unsigned ms, char why[HBA_BUS_WHY_BYTES]);
 void qemu_process_end(struct qemu_process *p);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qtest.c: QEMU's qtest protocol: a line for each access, a line for each answer, in order, and now and then a line about an
- * interrupt in between. A write's answer says nothing, so nobody waits for it until a read needs its place in the order.
+ * qtest.c: QEMU's qtest protocol: a line for each access, a line for each answer, in order, and now
+ * and then a line about an interrupt in between. A write's answer says nothing, so nobody waits for
+ * it until a read needs its place in the order.
  */
 #include "bus/bus.h"
 
@@ -18,9 +19,10 @@
 #include <unistd.h>
 
 /*
- * However short an answer is, it takes up 768 bytes of the 208 KiB that a socket holds: 277 of them. With the next one QEMU would wait
- * for us to read, and with it everything it does, while we perhaps wait for a completion. So no more than MOST_POSTED are out; what is
- * written beyond them, while QEMU is busy or stopped, is kept here.
+ * However short an answer is, it takes up 768 bytes of the 208 KiB that a socket holds: 277 of
+ * them. With the next one QEMU would wait for us to read, and with it everything it does, while we
+ * perhaps wait for a completion. So no more than MOST_POSTED are out; what is written beyond them,
+ * while QEMU is busy or stopped, is kept here.
  */
 enum { LINE_BYTES = 128, MOST_POSTED = 128 };
 
@@ -71,7 +73,8 @@ static int fill(struct qtest *q, int ms)
 static bool take_line(struct qtest *q, char line[LINE_BYTES])
 {
 	char *end = memchr(q->buffer, '\n', q->used);
-	size_t length = end ? (size_t)(end - q->buffer) : 0, kept = length < LINE_BYTES - 1 ? length : LINE_BYTES - 1;
+	size_t length = end ? (size_t)(end - q->buffer) : 0,
+	       kept = length < LINE_BYTES - 1 ? length : LINE_BYTES - 1;
 
 	if (!end)
 		return false;
@@ -199,7 +202,8 @@ bool qtest_is_behind(const struct qtest *q)
 int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t value, unsigned ms)
 {
 	char line[LINE_BYTES];
-	size_t length = (size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n", command, address, value);
+	size_t length = (size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n",
+					 command, address, value);
 	int r = collect_what_is_there(q);
 
 	if (r == 0 && sizeof(q->kept) - q->n_kept < length)
@@ -244,10 +248,12 @@ int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms)
 	return ask(q, text, strlen(text), ms);
 }
 
-int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms, uint64_t *ret_value)
+int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms,
+	       uint64_t *ret_value)
 {
 	char line[LINE_BYTES];
-	size_t length = (size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
+	size_t length =
+		(size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
 	int r = ask(q, line, length, ms);
 
 	if (r == 0)

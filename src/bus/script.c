@@ -54,7 +54,8 @@ static void describe(const struct access *a, bool any, char text[TEXT_BYTES])
 	if (has_bar(a->kind))
 		n += snprintf(text + n, (size_t)(TEXT_BYTES - n), " %u", a->bar);
 	if (a->kind <= SCRIPT_BAR_WRITE)
-		n += snprintf(text + n, (size_t)(TEXT_BYTES - n), " at 0x%" PRIx64 ", %u bytes", a->offset, a->width);
+		n += snprintf(text + n, (size_t)(TEXT_BYTES - n), " at 0x%" PRIx64 ", %u bytes",
+			      a->offset, a->width);
 	if (is_write(a->kind) && !any)
 		snprintf(text + n, (size_t)(TEXT_BYTES - n), ", value 0x%" PRIx64, a->value);
 }
@@ -75,9 +76,11 @@ static unsigned wanted(const struct script_step *step)
 
 static bool matches(const struct script_step *step, const struct access *a)
 {
-	if (step->kind != a->kind || (has_bar(a->kind) && step->bar != a->bar) || (step->width && step->width != a->width))
+	if (step->kind != a->kind || (has_bar(a->kind) && step->bar != a->bar) ||
+	    (step->width && step->width != a->width))
 		return false;
-	if (a->offset < step->offset || a->offset - step->offset > (step->span ? step->span - 1 : 0))
+	if (a->offset < step->offset ||
+	    a->offset - step->offset > (step->span ? step->span - 1 : 0))
 		return false;
 	return !is_write(a->kind) || step->any || step->value == a->value;
 }
@@ -111,8 +114,8 @@ static void surprise(struct script *s, const struct access *a)
 	describe(a, false, got);
 	if (s->at < s->n_steps)
 		describe_step(&s->steps[s->at], expected);
-	snprintf(s->sentence, sizeof(s->sentence), "step %zu of %zu: expected %s; there came %s", s->at + 1, s->n_steps, expected,
-		 got);
+	snprintf(s->sentence, sizeof(s->sentence), "step %zu of %zu: expected %s; there came %s",
+		 s->at + 1, s->n_steps, expected, got);
 }
 
 /* Every access passes here; *value comes in as what is written, and goes out as what is read. */
@@ -154,7 +157,8 @@ static struct script *script_at(const char *path)
 	return parse_number(path, &address) == 0 ? (struct script *)(uintptr_t)address : NULL;
 }
 
-static int script_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
+static int script_identify(const char *path, const char *query, struct hba_bus_info *ret_info,
+			   char why[HBA_BUS_WHY_BYTES])
 {
 	const struct script *s = script_at(path);
 
@@ -167,8 +171,8 @@ static int script_identify(const char *path, const char *query, struct hba_bus_i
 	return 0;
 }
 
-static int script_open(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		       struct hba_bus_device **ret_device)
+static int script_open(const char *path, const char *query, struct hba_bus_info *ret_info,
+		       char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device)
 {
 	struct hba_bus_device *d;
 	int r = script_identify(path, query, ret_info, why);
@@ -198,7 +202,8 @@ static void script_close(struct hba_bus_device *d)
 	free(d);
 }
 
-static int script_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t *ret_value)
+static int script_config_read(struct hba_bus_device *d, unsigned offset, unsigned width,
+			      uint32_t *ret_value)
 {
 	const struct access a = { .kind = SCRIPT_CONFIG_READ, .width = width, .offset = offset };
 	uint64_t value;
@@ -209,24 +214,35 @@ static int script_config_read(struct hba_bus_device *d, unsigned offset, unsigne
 	return r;
 }
 
-static int script_config_write(struct hba_bus_device *d, unsigned offset, unsigned width, uint32_t value)
+static int script_config_write(struct hba_bus_device *d, unsigned offset, unsigned width,
+			       uint32_t value)
 {
-	const struct access a = { .kind = SCRIPT_CONFIG_WRITE, .width = width, .offset = offset, .value = value };
+	const struct access a = {
+		.kind = SCRIPT_CONFIG_WRITE, .width = width, .offset = offset, .value = value
+	};
 	uint64_t written = value;
 
 	return access_device(d, &a, &written);
 }
 
-static int script_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
+static int script_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			   uint64_t *ret_value)
 {
-	const struct access a = { .kind = SCRIPT_BAR_READ, .bar = bar, .width = width, .offset = offset };
+	const struct access a = {
+		.kind = SCRIPT_BAR_READ, .bar = bar, .width = width, .offset = offset
+	};
 
 	return access_device(d, &a, ret_value);
 }
 
-static int script_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+static int script_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+			    uint64_t value)
 {
-	const struct access a = { .kind = SCRIPT_BAR_WRITE, .bar = bar, .width = width, .offset = offset, .value = value };
+	const struct access a = { .kind = SCRIPT_BAR_WRITE,
+				  .bar = bar,
+				  .width = width,
+				  .offset = offset,
+				  .value = value };
 
 	return access_device(d, &a, &value);
 }
@@ -260,7 +276,8 @@ static struct script_range *free_range(struct script *s)
 	return NULL;
 }
 
-static int script_map(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+static int script_map(struct hba_bus_device *d, int fd, uint64_t offset, size_t length,
+		      unsigned bits, struct hba_iova *ret_iova)
 {
 	struct script *s = d->script;
 	struct script_range *r = free_range(s);
@@ -334,8 +351,8 @@ const char *script_verdict(struct script *s)
 	if (s->at == s->n_steps)
 		return NULL;
 	describe_step(&s->steps[s->at], expected);
-	snprintf(s->sentence, sizeof(s->sentence), "step %zu of %zu never came: %s, %u of %u times", s->at + 1, s->n_steps,
-		 expected, s->seen, wanted(&s->steps[s->at]));
+	snprintf(s->sentence, sizeof(s->sentence), "step %zu of %zu never came: %s, %u of %u times",
+		 s->at + 1, s->n_steps, expected, s->seen, wanted(&s->steps[s->at]));
 	return s->sentence;
 }
 

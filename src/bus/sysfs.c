@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysfs.c: what the system says of a PCI function, and each reason why VFIO would refuse it, with what to do about it. Only reads.
+ * sysfs.c: what the system says of a PCI function, and each reason why VFIO would refuse it, with
+ * what to do about it. Only reads.
  *
- * VFIO's own answer to any of these is a bare errno, the same for several; so they are looked for before, one by one.
+ * VFIO's own answer to any of these is a bare errno, the same for several; so they are looked for
+ * before, one by one.
  */
 #include "bus/bus.h"
 
@@ -18,13 +20,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 512, TEXT_BYTES = 4096, ADDRESS_CHARS = 12, CLASS_BRIDGE = 0x0604, CAP_IPC_LOCK_BIT = 14 };
-/* Rings, HBA data and the bounce space of one controller, with room for an application's buffers. */
+enum {
+	PATH_BYTES = 512,
+	TEXT_BYTES = 4096,
+	ADDRESS_CHARS = 12,
+	CLASS_BRIDGE = 0x0604,
+	CAP_IPC_LOCK_BIT = 14
+};
+/*
+ * Rings, HBA data and the bounce space of one controller, with room for an application's buffers.
+ */
 #define MEMLOCK_WANTED (UINT64_C(64) << 20)
 
 /* ---- small files */
 
-__attribute__((format(printf, 2, 3))) static void make_path(char path[PATH_BYTES], const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void make_path(char path[PATH_BYTES],
+							    const char *format, ...)
 {
 	va_list args;
 
@@ -57,7 +68,8 @@ static int read_hex(const char *root, const char *address, const char *name, uin
 }
 
 /* Of a link in sysfs only the last name counts. */
-static int read_link(const char *root, const char *address, const char *name, char *ret_last, size_t size)
+static int read_link(const char *root, const char *address, const char *name, char *ret_last,
+		     size_t size)
 {
 	char path[PATH_BYTES], to[PATH_BYTES];
 	const char *slash;
@@ -137,7 +149,8 @@ static bool is_no_iommu_group(const char *root, int group)
 	char path[PATH_BYTES], name[32] = "";
 
 	make_path(path, "%s/sys/kernel/iommu_groups/%d/name", root, group);
-	return read_text(path, name, sizeof(name)) == 0 && strncmp(name, "vfio-noiommu", strlen("vfio-noiommu")) == 0;
+	return read_text(path, name, sizeof(name)) == 0 &&
+	       strncmp(name, "vfio-noiommu", strlen("vfio-noiommu")) == 0;
 }
 
 static void read_group(const char *root, struct pci_function *f)
@@ -204,26 +217,30 @@ static int why_no_iommu(const char *root, const struct pci_function *f, char why
 		return 0;
 	if (no_iommu_mode(root))
 		snprintf(why, HBA_BUS_WHY_BYTES,
-			 "%s is behind no IOMMU; VFIO's no-IOMMU mode, which is on, is not supported by this version", f->address);
+			 "%s is behind no IOMMU; VFIO's no-IOMMU mode, which is on, is not "
+			 "supported by this version",
+			 f->address);
 	else
-		snprintf(
-			why, HBA_BUS_WHY_BYTES,
-			"%s is behind no IOMMU: turn it on in the firmware (VT-d, AMD-Vi), and boot with intel_iommu=on on Intel's",
-			f->address);
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "%s is behind no IOMMU: turn it on in the firmware (VT-d, AMD-Vi), and "
+			 "boot with intel_iommu=on on Intel's",
+			 f->address);
 	return 1;
 }
 
-static int why_no_module(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES])
+static int why_no_module(const char *root, const struct pci_function *f,
+			 char why[HBA_BUS_WHY_BYTES])
 {
 	(void)f;
 	if (exists(root, "/dev/vfio/vfio") && exists(root, "/sys/bus/pci/drivers/vfio-pci"))
 		return 0;
 	if (exists(root, "/dev/iommu") && exists(root, "/sys/bus/pci/drivers/vfio-pci"))
-		snprintf(
-			why, HBA_BUS_WHY_BYTES,
-			"this kernel offers iommufd only, which this version does not support: it needs VFIO type 1 (/dev/vfio/vfio)");
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "this kernel offers iommufd only, which this version does not support: it "
+			 "needs VFIO type 1 (/dev/vfio/vfio)");
 	else
-		snprintf(why, HBA_BUS_WHY_BYTES, "VFIO is not loaded: modprobe vfio_iommu_type1; modprobe vfio-pci");
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "VFIO is not loaded: modprobe vfio_iommu_type1; modprobe vfio-pci");
 	return 1;
 }
 
@@ -234,10 +251,12 @@ static int why_busy(const char *root, const struct pci_function *f, char why[HBA
 		return 0;
 	if (f->driver[0])
 		snprintf(why, HBA_BUS_WHY_BYTES,
-			 "%s is driven by %s: unmount its disks, then give it to vfio-pci; `hbakit pci' has the command",
+			 "%s is driven by %s: unmount its disks, then give it to vfio-pci; `hbakit "
+			 "pci' has the command",
 			 f->address, f->driver);
 	else
-		snprintf(why, HBA_BUS_WHY_BYTES, "%s is not bound to vfio-pci; `hbakit pci' has the command", f->address);
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "%s is not bound to vfio-pci; `hbakit pci' has the command", f->address);
 	return 1;
 }
 
@@ -249,12 +268,14 @@ static int why_shared(const char *root, const struct pci_function *f, char why[H
 	if (!m->address[0])
 		return 0;
 	snprintf(why, HBA_BUS_WHY_BYTES,
-		 "IOMMU group %d also holds %s, driven by %s: give that to vfio-pci too, or move the adapter to another slot",
+		 "IOMMU group %d also holds %s, driven by %s: give that to vfio-pci too, or move "
+		 "the adapter to another slot",
 		 f->group, m->address, m->driver);
 	return 1;
 }
 
-static int why_no_permission(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES])
+static int why_no_permission(const char *root, const struct pci_function *f,
+			     char why[HBA_BUS_WHY_BYTES])
 {
 	char path[PATH_BYTES];
 	int error;
@@ -264,11 +285,15 @@ static int why_no_permission(const char *root, const struct pci_function *f, cha
 		return 0;
 	error = errno;
 	if (error == ENOENT)
-		snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d is not there: udev makes it; into a container it has to be passed",
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "/dev/vfio/%d is not there: udev makes it; into a container it has to be "
+			 "passed",
 			 f->group);
 	else if (error == EACCES || error == EPERM)
-		snprintf(why, HBA_BUS_WHY_BYTES, "/dev/vfio/%d cannot be opened (%s): run as root, or chown %u /dev/vfio/%d",
-			 f->group, strerror(error), (unsigned)getuid(), f->group);
+		snprintf(
+			why, HBA_BUS_WHY_BYTES,
+			"/dev/vfio/%d cannot be opened (%s): run as root, or chown %u /dev/vfio/%d",
+			f->group, strerror(error), (unsigned)getuid(), f->group);
 	return error == ENOENT || error == EACCES || error == EPERM;
 }
 
@@ -282,7 +307,8 @@ static bool may_lock_all(const char *root)
 	return line && (strtoull(line + strlen("CapEff:"), NULL, 16) >> CAP_IPC_LOCK_BIT & 1);
 }
 
-static int why_low_memlock(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES])
+static int why_low_memlock(const char *root, const struct pci_function *f,
+			   char why[HBA_BUS_WHY_BYTES])
 {
 	char path[PATH_BYTES], text[TEXT_BYTES];
 	const char *line;
@@ -291,20 +317,27 @@ static int why_low_memlock(const char *root, const struct pci_function *f, char 
 	(void)f;
 	make_path(path, "%s/proc/self/limits", root);
 	line = read_text(path, text, sizeof(text)) == 0 ? strstr(text, "Max locked memory") : NULL;
-	if (!line || may_lock_all(root) || sscanf(line, "Max locked memory %llu", &bytes) != 1 || bytes >= MEMLOCK_WANTED)
+	if (!line || may_lock_all(root) || sscanf(line, "Max locked memory %llu", &bytes) != 1 ||
+	    bytes >= MEMLOCK_WANTED)
 		return 0;
-	snprintf(
-		why, HBA_BUS_WHY_BYTES,
-		"this user may lock %llu KiB of memory, and a device needs what it can reach locked: ulimit -l %llu, or LimitMEMLOCK=",
-		bytes >> 10, (unsigned long long)MEMLOCK_WANTED >> 10);
+	snprintf(why, HBA_BUS_WHY_BYTES,
+		 "this user may lock %llu KiB of memory, and a device needs what it can reach "
+		 "locked: ulimit -l %llu, or LimitMEMLOCK=",
+		 bytes >> 10, (unsigned long long)MEMLOCK_WANTED >> 10);
 	return 1;
 }
 
-int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o, char why[HBA_BUS_WHY_BYTES])
+int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o,
+		     char why[HBA_BUS_WHY_BYTES])
 {
-	static int (*const checks[PCI_OBSTACLES])(const char *root, const struct pci_function *f, char why[HBA_BUS_WHY_BYTES]) = {
-		[PCI_NO_IOMMU] = why_no_iommu, [PCI_NO_MODULE] = why_no_module,         [PCI_BUSY] = why_busy,
-		[PCI_SHARED] = why_shared,     [PCI_NO_PERMISSION] = why_no_permission, [PCI_LOW_MEMLOCK] = why_low_memlock,
+	static int (*const checks[PCI_OBSTACLES])(const char *root, const struct pci_function *f,
+						  char why[HBA_BUS_WHY_BYTES]) = {
+		[PCI_NO_IOMMU] = why_no_iommu,
+		[PCI_NO_MODULE] = why_no_module,
+		[PCI_BUSY] = why_busy,
+		[PCI_SHARED] = why_shared,
+		[PCI_NO_PERMISSION] = why_no_permission,
+		[PCI_LOW_MEMLOCK] = why_low_memlock,
 	};
 
 	return checks[o](root, f, why);
@@ -316,11 +349,13 @@ void pci_bind_command(const struct pci_function *f, bool driverctl, char *text, 
 		snprintf(text, size, "driverctl --nosave set-override %s vfio-pci", f->address);
 	else if (f->driver[0])
 		snprintf(text, size,
-			 "modprobe vfio-pci; cd /sys/bus/pci; echo vfio-pci > devices/%s/driver_override; "
+			 "modprobe vfio-pci; cd /sys/bus/pci; echo vfio-pci > "
+			 "devices/%s/driver_override; "
 			 "echo %s > drivers/%s/unbind; echo %s > drivers_probe",
 			 f->address, f->address, f->driver, f->address);
 	else
 		snprintf(text, size,
-			 "modprobe vfio-pci; cd /sys/bus/pci; echo vfio-pci > devices/%s/driver_override; echo %s > drivers_probe",
+			 "modprobe vfio-pci; cd /sys/bus/pci; echo vfio-pci > "
+			 "devices/%s/driver_override; echo %s > drivers_probe",
 			 f->address, f->address);
 }

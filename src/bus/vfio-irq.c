@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vfio-irq.c: a device behind VFIO: its interrupts, and what it or the system has to say of itself; each an eventfd. */
+/*
+ * vfio-irq.c: a device behind VFIO: its interrupts, and what it or the system has to say of itself;
+ * each an eventfd.
+ */
 #include "bus/vfio.h"
 
 #include <errno.h>
@@ -45,7 +48,8 @@ static int enable_vectors(struct hba_bus_device *d, uint32_t index)
 	unsigned n;
 	int r = 0;
 
-	if (ioctl(d->device, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 || !info.count || !(info.flags & VFIO_IRQ_INFO_EVENTFD))
+	if (ioctl(d->device, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 || !info.count ||
+	    !(info.flags & VFIO_IRQ_INFO_EVENTFD))
 		return -ENOENT;
 	for (n = 0; n < info.count && n < VFIO_MOST_VECTORS && r == 0; n++)
 		if (d->vectors[n] < 0)
@@ -70,7 +74,9 @@ static const struct interrupt_kind {
 
 static int no_such_kind(struct hba_bus_device *d, const char *wanted)
 {
-	return vfio_refuse(d, -EINVAL, "irq=%s is no kind of interrupt: it is auto, msix, msi, intx or none", wanted);
+	return vfio_refuse(d, -EINVAL,
+			   "irq=%s is no kind of interrupt: it is auto, msix, msi, intx or none",
+			   wanted);
 }
 
 static int enable_wanted(struct hba_bus_device *d, const char *wanted)
@@ -87,8 +93,10 @@ static int enable_wanted(struct hba_bus_device *d, const char *wanted)
 	if (!known)
 		return no_such_kind(d, wanted);
 	return any ? 0
-		   : vfio_refuse(d, -ENOENT, "irq=%s: %s offers none of these; without irq= the best there is will be used", wanted,
-				 d->function.address);
+		   : vfio_refuse(d, -ENOENT,
+				 "irq=%s: %s offers none of these; without irq= the best there is "
+				 "will be used",
+				 wanted, d->function.address);
 }
 
 int vfio_choose_interrupts(struct hba_bus_device *d, const char *query)
@@ -169,10 +177,10 @@ static bool take(int fd)
 int vfio_take_event(struct hba_bus_device *d)
 {
 	if (take(d->error_fd))
-		return vfio_refuse(
-			d, -ENODEV,
-			"%s has reported an error that cannot be corrected (dmesg has it, as AER): it is not used any more",
-			d->function.address);
+		return vfio_refuse(d, -ENODEV,
+				   "%s has reported an error that cannot be corrected (dmesg has "
+				   "it, as AER): it is not used any more",
+				   d->function.address);
 	return take(d->request_fd);
 }
 

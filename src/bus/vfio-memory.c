@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio-memory.c: memory for a device behind VFIO: which addresses its IOMMU has, and what lies there.
+ * vfio-memory.c: memory for a device behind VFIO: which addresses its IOMMU has, and what lies
+ * there.
  *
- * A range that is mapped for the device is mapped here as well, for as long: VFIO pins what it finds at an address. In physical
- * mode memory is huge pages, each mapped where it lies, so that a chip that goes past the IOMMU finds the same.
+ * A range that is mapped for the device is mapped here as well, for as long: VFIO pins what it
+ * finds at an address. In physical mode memory is huge pages, each mapped where it lies, so that a
+ * chip that goes past the IOMMU finds the same.
  */
 #include "bus/vfio.h"
 
@@ -22,7 +24,10 @@ enum { HUGE_BYTES = 2 << 20, TRIES = 3 };
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_FRAME   ((UINT64_C(1) << 55) - 1)
 
-/* What type 1 has always allowed where the kernel cannot tell: 32 bits without the window of interrupt messages. */
+/*
+ * What type 1 has always allowed where the kernel cannot tell: 32 bits without the window of
+ * interrupt messages.
+ */
 #define OLD_LAST UINT64_C(0xfedfffff)
 
 struct vfio_map {
@@ -38,7 +43,8 @@ static int allow_ranges(struct hba_bus_device *d, const struct vfio_iommu_type1_
 {
 	const struct vfio_info_cap_header *h =
 		info->flags & VFIO_IOMMU_INFO_CAPS
-			? vfio_find_cap(info, info->argsz, info->cap_offset, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
+			? vfio_find_cap(info, info->argsz, info->cap_offset,
+					VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
 			: NULL;
 	const struct vfio_iommu_type1_info_cap_iova_range *ranges = (const void *)h;
 	size_t room = h ? info->argsz - (size_t)((const uint8_t *)h - (const uint8_t *)info) : 0;
@@ -46,10 +52,12 @@ static int allow_ranges(struct hba_bus_device *d, const struct vfio_iommu_type1_
 
 	if (!h)
 		return iova_space_allow(&d->space, 0, OLD_LAST);
-	if (room < sizeof(*ranges) || (room - sizeof(*ranges)) / sizeof(ranges->iova_ranges[0]) < ranges->nr_iovas)
+	if (room < sizeof(*ranges) ||
+	    (room - sizeof(*ranges)) / sizeof(ranges->iova_ranges[0]) < ranges->nr_iovas)
 		return -EPROTO;
 	for (uint32_t i = 0; i < ranges->nr_iovas && r == 0; i++)
-		r = iova_space_allow(&d->space, ranges->iova_ranges[i].start, ranges->iova_ranges[i].end);
+		r = iova_space_allow(&d->space, ranges->iova_ranges[i].start,
+				     ranges->iova_ranges[i].end);
 	return r;
 }
 
@@ -63,8 +71,9 @@ int vfio_learn_iommu(struct hba_bus_device *d)
 	if (r < 0)
 		return r;
 	info = answer;
-	d->page_bytes =
-		info->flags & VFIO_IOMMU_INFO_PGSIZES && info->iova_pgsizes ? info->iova_pgsizes & -info->iova_pgsizes : VFIO_PAGE;
+	d->page_bytes = info->flags & VFIO_IOMMU_INFO_PGSIZES && info->iova_pgsizes
+				? info->iova_pgsizes & -info->iova_pgsizes
+				: VFIO_PAGE;
 	if (d->page_bytes < VFIO_PAGE)
 		d->page_bytes = VFIO_PAGE;
 	return allow_ranges(d, info);
@@ -76,7 +85,10 @@ int vfio_use_physical(struct hba_bus_device *d, size_t *ret_bytes)
 {
 	d->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (d->pagemap < 0)
-		return vfio_refuse(d, -errno, "physical addresses cannot be learned from /proc/self/pagemap: %s", strerror(errno));
+		return vfio_refuse(
+			d, -errno,
+			"physical addresses cannot be learned from /proc/self/pagemap: %s",
+			strerror(errno));
 	d->physical = true;
 	*ret_bytes = HUGE_BYTES;
 	return 0;
@@ -85,7 +97,8 @@ int vfio_use_physical(struct hba_bus_device *d, size_t *ret_bytes)
 static int no_huge_page(struct hba_bus_device *d)
 {
 	return vfio_refuse(d, -ENOMEM,
-			   "this chip reaches memory past the IOMMU, so its memory is huge pages, and there is none left: "
+			   "this chip reaches memory past the IOMMU, so its memory is huge pages, "
+			   "and there is none left: "
 			   "echo 32 > /proc/sys/vm/nr_hugepages");
 }
 
@@ -97,9 +110,11 @@ int vfio_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_fd, uint
 	d->why[0] = '\0';
 	if (!d->physical)
 		return -EOPNOTSUPP;
-	fd = memfd_create("hbakit-huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB);
+	fd = memfd_create("hbakit-huge",
+			  MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB);
 	if (fd < 0)
-		return vfio_refuse(d, -errno, "this system has no huge pages of 2 MiB: %s", strerror(errno));
+		return vfio_refuse(d, -errno, "this system has no huge pages of 2 MiB: %s",
+				   strerror(errno));
 	/* It takes the page at once: a mapping of one that is not there would end in a signal. */
 	if (ftruncate(fd, (off_t)length) < 0 || fallocate(fd, 0, 0, (off_t)length) < 0)
 		return no_huge_page(d);
@@ -114,16 +129,17 @@ static int physical_of(struct hba_bus_device *d, const void *address, uint64_t *
 {
 	uint64_t entry = 0;
 
-	if (pread(d->pagemap, &entry, sizeof(entry), (off_t)((uintptr_t)address / VFIO_PAGE * sizeof(entry))) !=
+	if (pread(d->pagemap, &entry, sizeof(entry),
+		  (off_t)((uintptr_t)address / VFIO_PAGE * sizeof(entry))) !=
 	    (ssize_t)sizeof(entry))
 		return -EIO;
 	if (!(entry & PAGEMAP_PRESENT))
 		return -EIO;
 	/* Without the capability the kernel writes 0 instead. */
 	if (!(entry & PAGEMAP_FRAME))
-		return vfio_refuse(
-			d, -EPERM,
-			"this chip reaches memory past the IOMMU, and only CAP_SYS_ADMIN learns physical addresses: run as root");
+		return vfio_refuse(d, -EPERM,
+				   "this chip reaches memory past the IOMMU, and only "
+				   "CAP_SYS_ADMIN learns physical addresses: run as root");
 	*ret_physical = (entry & PAGEMAP_FRAME) * VFIO_PAGE;
 	return 0;
 }
@@ -143,15 +159,19 @@ static int map_dma(struct hba_bus_device *d, const struct vfio_map *m)
 	if (ioctl(d->container, VFIO_IOMMU_MAP_DMA, &map) == 0)
 		return 0;
 	if (errno == ENOMEM)
-		return vfio_refuse(d, -ENOMEM, "%zu KiB more cannot be locked for the device: raise the limit (ulimit -l)",
-				   m->length >> 10);
-	return vfio_refuse(d, -errno, "the IOMMU does not map %zu KiB at %#llx: %s", m->length >> 10, (unsigned long long)m->iova,
-			   strerror(errno));
+		return vfio_refuse(
+			d, -ENOMEM,
+			"%zu KiB more cannot be locked for the device: raise the limit (ulimit -l)",
+			m->length >> 10);
+	return vfio_refuse(d, -errno, "the IOMMU does not map %zu KiB at %#llx: %s",
+			   m->length >> 10, (unsigned long long)m->iova, strerror(errno));
 }
 
 static int unmap_dma(struct hba_bus_device *d, uint64_t iova, size_t length)
 {
-	struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap), .iova = iova, .size = length };
+	struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap),
+						    .iova = iova,
+						    .size = length };
 
 	if (ioctl(d->container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
 		return -errno;
@@ -161,11 +181,13 @@ static int unmap_dma(struct hba_bus_device *d, uint64_t iova, size_t length)
 static int map_translated(struct hba_bus_device *d, struct vfio_map *m, unsigned bits)
 {
 	/* Large pieces begin where the IOMMU can use large pages. */
-	uint64_t alignment = m->length >= HUGE_BYTES && d->page_bytes < HUGE_BYTES ? HUGE_BYTES : d->page_bytes;
+	uint64_t alignment =
+		m->length >= HUGE_BYTES && d->page_bytes < HUGE_BYTES ? HUGE_BYTES : d->page_bytes;
 	int r = iova_take(&d->space, m->length, alignment, bits, &m->iova);
 
 	if (r == -ENOSPC)
-		return vfio_refuse(d, r, "the IOMMU has no room for %zu KiB below 2^%u", m->length >> 10, bits);
+		return vfio_refuse(d, r, "the IOMMU has no room for %zu KiB below 2^%u",
+				   m->length >> 10, bits);
 	if (r < 0)
 		return r;
 	r = map_dma(d, m);
@@ -183,11 +205,13 @@ static int map_physical_once(struct hba_bus_device *d, struct vfio_map *m, unsig
 	if (r < 0)
 		return r;
 	if (bits < 64 && m->iova + m->length > UINT64_C(1) << bits)
-		return vfio_refuse(d, -ENOSPC, "a huge page lies at %#llx, and the chip reaches 2^%u", (unsigned long long)m->iova,
-				   bits);
+		return vfio_refuse(d, -ENOSPC,
+				   "a huge page lies at %#llx, and the chip reaches 2^%u",
+				   (unsigned long long)m->iova, bits);
 	r = iova_claim(&d->space, m->iova, m->length);
 	if (r < 0)
-		return vfio_refuse(d, r, "the IOMMU has no address %#llx, where a huge page lies", (unsigned long long)m->iova);
+		return vfio_refuse(d, r, "the IOMMU has no address %#llx, where a huge page lies",
+				   (unsigned long long)m->iova);
 	r = map_dma(d, m);
 	if (r == 0) {
 		r = physical_of(d, m->address, &now);
@@ -218,7 +242,8 @@ static void free_map(struct vfio_map *m)
 	free(m);
 }
 
-int vfio_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+int vfio_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t length, unsigned bits,
+		    struct hba_iova *ret_iova)
 {
 	struct vfio_map *m;
 	void *address;
@@ -226,8 +251,10 @@ int vfio_map_memory(struct hba_bus_device *d, int fd, uint64_t offset, size_t le
 
 	d->why[0] = '\0';
 	if (!length || length % d->page_bytes)
-		return vfio_refuse(d, -EINVAL, "%zu bytes are no whole pages of %llu", length, (unsigned long long)d->page_bytes);
-	address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
+		return vfio_refuse(d, -EINVAL, "%zu bytes are no whole pages of %llu", length,
+				   (unsigned long long)d->page_bytes);
+	address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+		       (off_t)offset);
 	if (address == MAP_FAILED)
 		return -errno;
 	m = malloc(sizeof(*m));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio-regions.c: a device behind VFIO as a file: config space and BARs, each at an offset of its own. With them go the two
- * confirmations that memory is ours again: bus master off, and the function's reset.
+ * vfio-regions.c: a device behind VFIO as a file: config space and BARs, each at an offset of its
+ * own. With them go the two confirmations that memory is ours again: bus master off, and the
+ * function's reset.
  */
 #include "bus/vfio.h"
 
@@ -24,7 +25,8 @@ enum {
 
 static int transfer(struct hba_bus_device *d, bool write, uint64_t at, void *data, unsigned width)
 {
-	ssize_t n = write ? pwrite(d->device, data, width, (off_t)at) : pread(d->device, data, width, (off_t)at);
+	ssize_t n = write ? pwrite(d->device, data, width, (off_t)at)
+			  : pread(d->device, data, width, (off_t)at);
 
 	if (n == (ssize_t)width)
 		return 0;
@@ -36,7 +38,8 @@ int vfio_config_read(struct hba_bus_device *d, unsigned offset, unsigned width, 
 	uint32_t value = 0;
 	int r;
 
-	if (width > sizeof(value) || offset >= d->config_length || d->config_length - offset < width)
+	if (width > sizeof(value) || offset >= d->config_length ||
+	    d->config_length - offset < width)
 		return -EINVAL;
 	r = transfer(d, false, d->config_offset + offset, &value, width);
 	if (r == 0)
@@ -76,19 +79,26 @@ static int region_info(struct hba_bus_device *d, uint32_t index, struct vfio_reg
 
 static void add_area(struct vfio_bar *b, uint64_t offset, uint64_t length)
 {
-	/* What is the kernel's is looked at all the same; a part that is left out goes the long way. */
-	if (b->n_areas == VFIO_MOST_AREAS || !length || offset % VFIO_PAGE || length % VFIO_PAGE || offset > b->length ||
-	    length > b->length - offset)
+	/*
+	 * What is the kernel's is looked at all the same; a part that is left out goes the long
+	 * way.
+	 */
+	if (b->n_areas == VFIO_MOST_AREAS || !length || offset % VFIO_PAGE || length % VFIO_PAGE ||
+	    offset > b->length || length > b->length - offset)
 		return;
 	b->areas[b->n_areas++] = (struct vfio_area) { .offset = offset, .length = length };
 }
 
-/* A BAR may have holes: registers that the kernel keeps to itself, as older ones keep the page of the MSI-X table. */
+/*
+ * A BAR may have holes: registers that the kernel keeps to itself, as older ones keep the page of
+ * the MSI-X table.
+ */
 static int learn_areas(struct vfio_bar *b, const struct vfio_region_info *info)
 {
 	const struct vfio_info_cap_header *h =
 		info->flags & VFIO_REGION_INFO_FLAG_CAPS
-			? vfio_find_cap(info, info->argsz, info->cap_offset, VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+			? vfio_find_cap(info, info->argsz, info->cap_offset,
+					VFIO_REGION_INFO_CAP_SPARSE_MMAP)
 			: NULL;
 	const struct vfio_region_info_cap_sparse_mmap *sparse = (const void *)h;
 	size_t room = h ? info->argsz - (size_t)((const uint8_t *)h - (const uint8_t *)info) : 0;
@@ -100,7 +110,8 @@ static int learn_areas(struct vfio_bar *b, const struct vfio_region_info *info)
 		b->areas[b->n_areas++] = (struct vfio_area) { .length = b->length };
 		return 0;
 	}
-	if (room < sizeof(*sparse) || (room - sizeof(*sparse)) / sizeof(sparse->areas[0]) < sparse->nr_areas)
+	if (room < sizeof(*sparse) ||
+	    (room - sizeof(*sparse)) / sizeof(sparse->areas[0]) < sparse->nr_areas)
 		return -EPROTO;
 	for (uint32_t i = 0; i < sparse->nr_areas; i++)
 		add_area(b, sparse->areas[i].offset, sparse->areas[i].size);
@@ -140,8 +151,8 @@ int vfio_bar_map(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem
 	for (unsigned i = 0; i < b->n_areas; i++) {
 		struct vfio_area *a = &b->areas[i];
 		void *mem = a->mem ? a->mem
-				   : mmap(NULL, a->length, PROT_READ | PROT_WRITE, MAP_SHARED, d->device,
-					  (off_t)(b->offset + a->offset));
+				   : mmap(NULL, a->length, PROT_READ | PROT_WRITE, MAP_SHARED,
+					  d->device, (off_t)(b->offset + a->offset));
 
 		/* What cannot be mapped is read and written. */
 		a->mem = mem == MAP_FAILED ? NULL : mem;
@@ -157,13 +168,15 @@ static volatile void *register_at(const struct vfio_bar *b, uint64_t offset, uns
 	for (unsigned i = 0; i < b->n_areas; i++) {
 		const struct vfio_area *a = &b->areas[i];
 
-		if (a->mem && offset >= a->offset && offset - a->offset < a->length && a->length - (offset - a->offset) >= width)
+		if (a->mem && offset >= a->offset && offset - a->offset < a->length &&
+		    a->length - (offset - a->offset) >= width)
 			return (volatile uint8_t *)a->mem + (offset - a->offset);
 	}
 	return NULL;
 }
 
-int vfio_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t *ret_value)
+int vfio_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+		  uint64_t *ret_value)
 {
 	const struct vfio_bar *b = &d->bars[bar];
 	const volatile void *at = register_at(b, offset, width);
@@ -186,7 +199,8 @@ int vfio_bar_read(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsig
 	return r;
 }
 
-int vfio_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+int vfio_bar_write(struct hba_bus_device *d, unsigned bar, uint64_t offset, unsigned width,
+		   uint64_t value)
 {
 	const struct vfio_bar *b = &d->bars[bar];
 	volatile void *at = register_at(b, offset, width);
@@ -242,7 +256,10 @@ static uint64_t now_ms(void)
 	return clock_monotonic.now(&clock_monotonic) / NS_PER_MS;
 }
 
-/* Posted writes that left before the switch are in memory when this has been read: a read pushes them. */
+/*
+ * Posted writes that left before the switch are in memory when this has been read: a read pushes
+ * them.
+ */
 static int await_transactions(struct hba_bus_device *d, unsigned ms)
 {
 	uint64_t until = now_ms() + ms;
@@ -264,7 +281,8 @@ static int await_transactions(struct hba_bus_device *d, unsigned ms)
 
 int vfio_bus_master(struct hba_bus_device *d, bool on, unsigned ms)
 {
-	int r = on ? vfio_set_command(d, 0, PCI_COMMAND_MASTER) : vfio_set_command(d, PCI_COMMAND_MASTER, 0);
+	int r = on ? vfio_set_command(d, 0, PCI_COMMAND_MASTER)
+		   : vfio_set_command(d, PCI_COMMAND_MASTER, 0);
 
 	return r < 0 || on ? r : await_transactions(d, ms);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio.c: a PCI function by Linux's VFIO, type 1: pci:0000:03:00.0. Each device has a container of its own.
+ * vfio.c: a PCI function by Linux's VFIO, type 1: pci:0000:03:00.0. Each device has a container of
+ * its own.
  *
  *	/dev/vfio/vfio     the container: an IOMMU's address space, which we fill     vfio-memory.c
  *	/dev/vfio/GROUP    what the IOMMU can tell from others, which may be more than one function
@@ -20,7 +21,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 64, CAP_CHAIN_MOST = 32, RESET_MS = 5000, RESET_STEP_MS = 50, USEC_PER_MS = 1000 };
+enum {
+	PATH_BYTES = 64,
+	CAP_CHAIN_MOST = 32,
+	RESET_MS = 5000,
+	RESET_STEP_MS = 50,
+	USEC_PER_MS = 1000
+};
 
 int vfio_refuse(struct hba_bus_device *d, int error, const char *format, ...)
 {
@@ -40,26 +47,31 @@ static int look(const char *path, struct pci_function *ret_function, char why[HB
 	int r = pci_address_parse(path, address);
 
 	if (r < 0) {
-		snprintf(why, HBA_BUS_WHY_BYTES, "'%.40s' is no PCI address: pci:0000:03:00.0 is one; `hbakit pci' lists them",
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "'%.40s' is no PCI address: pci:0000:03:00.0 is one; `hbakit pci' lists "
+			 "them",
 			 path);
 		return r;
 	}
 	r = pci_function_read("", address, ret_function);
 	if (r < 0)
-		snprintf(why, HBA_BUS_WHY_BYTES, "there is no PCI device %s; `hbakit pci' lists the adapters", address);
+		snprintf(why, HBA_BUS_WHY_BYTES,
+			 "there is no PCI device %s; `hbakit pci' lists the adapters", address);
 	return r;
 }
 
-static int vfio_identify(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES])
+static int vfio_identify(const char *path, const char *query, struct hba_bus_info *ret_info,
+			 char why[HBA_BUS_WHY_BYTES])
 {
 	struct pci_function f;
 	int r = look(path, &f, why);
 
 	(void)query;
 	if (r == 0)
-		*ret_info = (struct hba_bus_info) {
-			.vendor = f.vendor, .device = f.device, .subvendor = f.subvendor, .subdevice = f.subdevice
-		};
+		*ret_info = (struct hba_bus_info) { .vendor = f.vendor,
+						    .device = f.device,
+						    .subvendor = f.subvendor,
+						    .subdevice = f.subdevice };
 	return r;
 }
 
@@ -68,7 +80,9 @@ static int check_obstacles(struct hba_bus_device *d)
 {
 	for (enum pci_obstacle o = PCI_NO_IOMMU; o < PCI_LOW_MEMLOCK; o++)
 		if (pci_obstacle_why("", &d->function, o, d->why))
-			return o == PCI_NO_PERMISSION ? -EACCES : o == PCI_BUSY || o == PCI_SHARED ? -EBUSY : -ENODEV;
+			return o == PCI_NO_PERMISSION             ? -EACCES
+			       : o == PCI_BUSY || o == PCI_SHARED ? -EBUSY
+								  : -ENODEV;
 	return 0;
 }
 
@@ -99,7 +113,8 @@ int vfio_ask(int fd, unsigned long request, const void *head, uint32_t head_byte
 	return 0;
 }
 
-const struct vfio_info_cap_header *vfio_find_cap(const void *info, size_t size, uint32_t first, uint16_t id)
+const struct vfio_info_cap_header *vfio_find_cap(const void *info, size_t size, uint32_t first,
+						 uint16_t id)
 {
 	const uint8_t *base = info;
 
@@ -125,13 +140,17 @@ static int open_group(struct hba_bus_device *d)
 	snprintf(path, sizeof(path), "/dev/vfio/%d", d->function.group);
 	d->group = open(path, O_RDWR | O_CLOEXEC);
 	if (d->group < 0 && errno == EBUSY)
-		return vfio_refuse(d, -EBUSY, "%s is open in another process: a device has one user at a time", path);
+		return vfio_refuse(d, -EBUSY,
+				   "%s is open in another process: a device has one user at a time",
+				   path);
 	if (d->group < 0)
 		return vfio_refuse(d, -errno, "%s: %s", path, strerror(errno));
 	if (ioctl(d->group, VFIO_GROUP_GET_STATUS, &status) < 0)
 		return -errno;
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		return vfio_refuse(d, -EBUSY, "IOMMU group %d is not viable: something in it is still driven by the kernel",
+		return vfio_refuse(d, -EBUSY,
+				   "IOMMU group %d is not viable: something in it is still driven "
+				   "by the kernel",
 				   d->function.group);
 	return 0;
 }
@@ -143,13 +162,18 @@ static int open_container(struct hba_bus_device *d)
 		return vfio_refuse(d, -errno, "/dev/vfio/vfio: %s", strerror(errno));
 	if (ioctl(d->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
 	    ioctl(d->container, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0)
-		return vfio_refuse(d, -EOPNOTSUPP, "this kernel's VFIO has no type 1 IOMMU: modprobe vfio_iommu_type1");
-	if (ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) < 0)
-		return vfio_refuse(d, -errno, "IOMMU group %d cannot be used: %s", d->function.group, strerror(errno));
-	if (ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
 		return vfio_refuse(
-			d, -errno, "the IOMMU refuses group %d: %s%s", d->function.group, strerror(errno),
-			errno == EPERM ? "; without interrupt remapping it takes vfio_iommu_type1.allow_unsafe_interrupts=1" : "");
+			d, -EOPNOTSUPP,
+			"this kernel's VFIO has no type 1 IOMMU: modprobe vfio_iommu_type1");
+	if (ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) < 0)
+		return vfio_refuse(d, -errno, "IOMMU group %d cannot be used: %s",
+				   d->function.group, strerror(errno));
+	if (ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
+		return vfio_refuse(d, -errno, "the IOMMU refuses group %d: %s%s", d->function.group,
+				   strerror(errno),
+				   errno == EPERM ? "; without interrupt remapping it takes "
+						    "vfio_iommu_type1.allow_unsafe_interrupts=1"
+						  : "");
 	return vfio_learn_iommu(d);
 }
 
@@ -163,7 +187,8 @@ static int get_device(struct hba_bus_device *d)
 		if (d->device >= 0)
 			return 0;
 		if (errno != EAGAIN || ms >= RESET_MS)
-			return vfio_refuse(d, -errno, "VFIO does not hand %s out: %s", d->function.address, strerror(errno));
+			return vfio_refuse(d, -errno, "VFIO does not hand %s out: %s",
+					   d->function.address, strerror(errno));
 		usleep(RESET_STEP_MS * USEC_PER_MS);
 	}
 }
@@ -175,7 +200,8 @@ static int open_device(struct hba_bus_device *d, const char *query)
 
 	if (r < 0)
 		return r;
-	if (fcntl(d->device, F_SETFD, FD_CLOEXEC) < 0 || ioctl(d->device, VFIO_DEVICE_GET_INFO, &info) < 0)
+	if (fcntl(d->device, F_SETFD, FD_CLOEXEC) < 0 ||
+	    ioctl(d->device, VFIO_DEVICE_GET_INFO, &info) < 0)
 		return -errno;
 	d->flags = info.flags;
 	r = vfio_learn_regions(d);
@@ -195,7 +221,8 @@ static void describe(const struct hba_bus_device *d, struct hba_bus_info *info)
 		.device = d->function.device,
 		.subvendor = d->function.subvendor,
 		.subdevice = d->function.subdevice,
-		.facts = HBA_BUS_FOREIGN_MEMORY | (d->interrupt != VFIO_PCI_INTX_IRQ_INDEX ? HBA_BUS_MSI : 0),
+		.facts = HBA_BUS_FOREIGN_MEMORY |
+			 (d->interrupt != VFIO_PCI_INTX_IRQ_INDEX ? HBA_BUS_MSI : 0),
 		.vectors = d->n_vectors,
 		.page_bytes = (uint32_t)d->page_bytes,
 	};
@@ -207,7 +234,10 @@ static void vfio_close(struct hba_bus_device *d)
 {
 	vfio_unmap_bars(d);
 	cleanup_close(&d->device);
-	/* With the group and the container goes what was mapped for the device; only then may it go here. */
+	/*
+	 * With the group and the container goes what was mapped for the device; only then may it go
+	 * here.
+	 */
 	cleanup_close(&d->group);
 	cleanup_close(&d->container);
 	vfio_free_maps(d);
@@ -223,7 +253,8 @@ static struct hba_bus_device *device_new(void)
 
 	if (!d)
 		return NULL;
-	d->container = d->group = d->device = d->pagemap = d->events = d->error_fd = d->request_fd = -1;
+	d->container = d->group = d->device = d->pagemap = d->events = d->error_fd = d->request_fd =
+		-1;
 	for (unsigned i = 0; i < VFIO_MOST_VECTORS; i++)
 		d->vectors[i] = -1;
 	d->interrupt = VFIO_PCI_INTX_IRQ_INDEX;
@@ -231,8 +262,8 @@ static struct hba_bus_device *device_new(void)
 	return d;
 }
 
-static int vfio_open(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		     struct hba_bus_device **ret_device)
+static int vfio_open(const char *path, const char *query, struct hba_bus_info *ret_info,
+		     char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device)
 {
 	struct hba_bus_device *d = device_new();
 	int r;
@@ -264,7 +295,8 @@ static const char *vfio_why(const struct hba_bus_device *d)
 }
 
 static const struct hba_option vfio_options[] = {
-	{ "irq", "auto", "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
+	{ "irq", "auto",
+	  "interrupts: auto (the best there are), msix, msi, intx, or none (polled)" },
 	{ 0 },
 };
 

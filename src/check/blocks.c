@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* blocks.c: blocks there and back in pieces that every controller takes, and patterns that tell one block from every other. */
+/*
+ * blocks.c: blocks there and back in pieces that every controller takes, and patterns that tell one
+ * block from every other.
+ */
 #include "base/endian.h"
 #include "check/suite.h"
 
@@ -7,14 +10,16 @@
 
 enum { PIECE_BYTES = 64 * 1024, WORD = 8 };
 
-bool blocks_cdb(unsigned size, enum hba_direction direction, uint64_t block, uint32_t count, struct scsi_cdb *ret_cdb)
+bool blocks_cdb(unsigned size, enum hba_direction direction, uint64_t block, uint32_t count,
+		struct scsi_cdb *ret_cdb)
 {
 	const struct scsi_rw rw = { .block = block, .count = count, .direction = direction };
 
 	return scsi_cdb_rw(&rw, size, ret_cdb) == 0;
 }
 
-static bool move(struct check *k, struct hba_lun *lun, enum hba_direction direction, uint64_t block, uint64_t count, uint8_t *bytes)
+static bool move(struct check *k, struct hba_lun *lun, enum hba_direction direction, uint64_t block,
+		 uint64_t count, uint8_t *bytes)
 {
 	struct hba_lun_info info;
 	uint64_t most;
@@ -26,7 +31,8 @@ static bool move(struct check *k, struct hba_lun *lun, enum hba_direction direct
 
 		n = count < most ? count : most;
 		if (!blocks_cdb(0, direction, block, (uint32_t)n, &x.cdb))
-			return check_failed(k, "blocks that a CDB can address", "block %ju", (uintmax_t)block);
+			return check_failed(k, "blocks that a CDB can address", "block %ju",
+					    (uintmax_t)block);
 		x.lun = lun;
 		x.direction = direction;
 		x.mode = HBA_DATA_CPU;
@@ -39,18 +45,24 @@ static bool move(struct check *k, struct hba_lun *lun, enum hba_direction direct
 	return true;
 }
 
-bool blocks_read(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count, uint8_t *bytes)
+bool blocks_read(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count,
+		 uint8_t *bytes)
 {
 	return move(k, lun, HBA_FROM_TARGET, block, count, bytes);
 }
 
-bool blocks_write(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count, uint8_t *bytes)
+bool blocks_write(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count,
+		  uint8_t *bytes)
 {
 	return move(k, lun, HBA_TO_TARGET, block, count, bytes);
 }
 
-/* Every eight bytes say which block, which writing, and where in the block: a swapped piece shows wherever it is cut. */
-void blocks_pattern(uint8_t *bytes, size_t block_bytes, uint64_t block, uint64_t count, uint64_t generation)
+/*
+ * Every eight bytes say which block, which writing, and where in the block: a swapped piece shows
+ * wherever it is cut.
+ */
+void blocks_pattern(uint8_t *bytes, size_t block_bytes, uint64_t block, uint64_t count,
+		    uint64_t generation)
 {
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t state = (block + i) ^ generation << 40;

@@ -2,8 +2,9 @@
 /*
  * command.c: one command, there and back, between guards.
  *
- * What holds for every command is looked at here, whichever test sent it: no byte beside the buffer is touched, sense comes with
- * every CHECK CONDITION and with nothing else, and every command ends before its time is over.
+ * What holds for every command is looked at here, whichever test sent it: no byte beside the buffer
+ * is touched, sense comes with every CHECK CONDITION and with nothing else, and every command ends
+ * before its time is over.
  */
 #include "check/suite.h"
 
@@ -16,7 +17,7 @@
 enum { TURN_MS = 100, BUDGET = 64, TRIES = 8 };
 #define WAIT_NS (120 * NS_PER_S) /* longer than the whole ladder of recovery takes */
 
-/* ---- buffers ---------------------------------------------------------------------------------------------------------- */
+/* ---- buffers */
 
 struct buffer buffer_at(const struct area *area, size_t offset, size_t length)
 {
@@ -38,20 +39,22 @@ static bool is_all(const uint8_t *bytes, uint8_t value, size_t n)
 
 bool buffer_guards(struct check *k, const struct buffer *b, const char *command)
 {
-	if (is_all(b->bytes - GUARD, GUARD_BYTE, GUARD) && is_all(b->bytes + b->length, GUARD_BYTE, GUARD))
+	if (is_all(b->bytes - GUARD, GUARD_BYTE, GUARD) &&
+	    is_all(b->bytes + b->length, GUARD_BYTE, GUARD))
 		return true;
 	check_note(k, &k->guards, "%s wrote beside its buffer of %zu bytes", command, b->length);
 	return false;
 }
 
-/* ---- made ------------------------------------------------------------------------------------------------------------- */
+/* ---- made */
 
 struct command command_none(struct check *k, struct scsi_cdb cdb)
 {
 	return (struct command) { .check = k, .lun = k->lun, .cdb = cdb, .mode = HBA_DATA_CPU };
 }
 
-static struct command with_data(struct check *k, struct scsi_cdb cdb, struct buffer b, enum hba_direction direction)
+static struct command with_data(struct check *k, struct scsi_cdb cdb, struct buffer b,
+				enum hba_direction direction)
 {
 	struct command x = command_none(k, cdb);
 
@@ -85,7 +88,7 @@ void command_region(struct check *k, struct command *x)
 	x->n_data = 1;
 }
 
-/* ---- sent ------------------------------------------------------------------------------------------------------------- */
+/* ---- sent */
 
 static void command_name(const struct command *x, char text[CHECK_TEXT])
 {
@@ -105,12 +108,15 @@ static void watch(struct check *k, const struct command *x, const struct hba_res
 	if (x->guarded.bytes)
 		buffer_guards(k, &x->guarded, name);
 	if (x->outcome == HBA_TASK_TIMEOUT)
-		check_note(k, &k->late, "%.64s did not come back within %u ms", name, check_command_ms(k));
+		check_note(k, &k->late, "%.64s did not come back within %u ms", name,
+			   check_command_ms(k));
 	if (r->sense_len && x->outcome != HBA_CHECK_CONDITION)
-		check_note(k, &k->sense, "%.64s ended with outcome %#x, and yet brought %u bytes of sense", name, x->outcome,
-			   r->sense_len);
+		check_note(k, &k->sense,
+			   "%.64s ended with outcome %#x, and yet brought %u bytes of sense", name,
+			   x->outcome, r->sense_len);
 	if (x->outcome == HBA_CHECK_CONDITION && !x->has_sense)
-		check_note(k, &k->sense, "%.64s ended in CHECK CONDITION with %u bytes of sense%s", name, r->sense_len,
+		check_note(k, &k->sense, "%.64s ended in CHECK CONDITION with %u bytes of sense%s",
+			   name, r->sense_len,
 			   r->sense_len ? " that are of no format there is" : "");
 }
 
@@ -121,7 +127,8 @@ static void ended(struct hba_task *t, const struct hba_result *r, void *arg)
 	x->outcome = r->outcome;
 	x->bytes = r->bytes;
 	x->sense_len = r->sense ? r->sense_len : 0;
-	x->has_sense = r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, x->sense_len, &x->sense) == 0;
+	x->has_sense = r->outcome == HBA_CHECK_CONDITION &&
+		       scsi_sense_read(r->sense, x->sense_len, &x->sense) == 0;
 	watch(x->check, x, r);
 	hba_task_put(t);
 	x->task = NULL;
@@ -182,7 +189,10 @@ bool check_turn(struct check *k)
 	return !quiet;
 }
 
-/* The core's recovery is bounded; should it not end all the same, stopping the controller ends every command. */
+/*
+ * The core's recovery is bounded; should it not end all the same, stopping the controller ends
+ * every command.
+ */
 bool check_wait(struct check *k, const bool *done)
 {
 	uint64_t last = clock_monotonic.now(&clock_monotonic) + WAIT_NS;
@@ -191,7 +201,8 @@ bool check_wait(struct check *k, const bool *done)
 		check_turn(k);
 		if (clock_monotonic.now(&clock_monotonic) < last)
 			continue;
-		check_note(k, &k->late, "a command has not come back at all, and the controller was stopped");
+		check_note(k, &k->late,
+			   "a command has not come back at all, and the controller was stopped");
 		hba_controller_stop(k->controller);
 		k->over = true;
 	}
@@ -228,21 +239,23 @@ void command_run(struct check *k, struct command *x)
 	while (!x->error && wants_another_try(x) && ++tries < TRIES);
 }
 
-/* ---- judged ----------------------------------------------------------------------------------------------------------- */
+/* ---- judged */
 
 static void outcome_text(const struct command *x, char text[CHECK_TEXT])
 {
 	char name[CHECK_TEXT / 2];
 
-	snprintf(name, sizeof(name), "%s", scsi_opcode_name(x->cdb.bytes, x->cdb.length) ?: "the command");
+	snprintf(name, sizeof(name), "%s",
+		 scsi_opcode_name(x->cdb.bytes, x->cdb.length) ?: "the command");
 	if (x->error)
 		snprintf(text, CHECK_TEXT, "%s was not taken: %s", name, hba_error());
 	else if (x->has_sense)
-		snprintf(text, CHECK_TEXT, "%s: CHECK CONDITION, %s (%02X/%02X/%02X)", name, scsi_sense_key_name(x->sense.key),
-			 x->sense.key, x->sense.asc >> 8, x->sense.asc & 0xff);
+		snprintf(text, CHECK_TEXT, "%s: CHECK CONDITION, %s (%02X/%02X/%02X)", name,
+			 scsi_sense_key_name(x->sense.key), x->sense.key, x->sense.asc >> 8,
+			 x->sense.asc & 0xff);
 	else
-		snprintf(text, CHECK_TEXT, "%s: service response %u, status %02Xh", name, hba_response(x->outcome),
-			 hba_status(x->outcome));
+		snprintf(text, CHECK_TEXT, "%s: service response %u, status %02Xh", name,
+			 hba_response(x->outcome), hba_status(x->outcome));
 }
 
 bool command_good(struct check *k, const struct command *x)
@@ -262,11 +275,15 @@ bool command_refused(struct check *k, const struct command *x, uint8_t key, uint
 {
 	char want[CHECK_TEXT], text[CHECK_TEXT];
 
-	/* Without sense there is nothing to judge here; that has a test of its own, in the last group. */
+	/*
+	 * Without sense there is nothing to judge here; that has a test of its own, in the last
+	 * group.
+	 */
 	if (!x->error && x->outcome == HBA_CHECK_CONDITION &&
 	    (!x->has_sense || (x->sense.key == key && x->sense.asc == asc && !x->sense.deferred)))
 		return true;
-	snprintf(want, sizeof(want), "CHECK CONDITION, %s (%02X/%02X/%02X)", scsi_sense_key_name(key), key, asc >> 8, asc & 0xff);
+	snprintf(want, sizeof(want), "CHECK CONDITION, %s (%02X/%02X/%02X)",
+		 scsi_sense_key_name(key), key, asc >> 8, asc & 0xff);
 	outcome_text(x, text);
 	return check_failed(k, want, "%s", text);
 }
@@ -281,8 +298,10 @@ bool command_unknown(struct check *k, const struct command *x)
 		return true;
 	}
 	if (x->error || !x->has_sense || x->sense.key != SCSI_ILLEGAL_REQUEST ||
-	    (x->sense.asc != SCSI_ASC_INVALID_OPCODE && x->sense.asc != SCSI_ASC_INVALID_FIELD_IN_CDB))
+	    (x->sense.asc != SCSI_ASC_INVALID_OPCODE &&
+	     x->sense.asc != SCSI_ASC_INVALID_FIELD_IN_CDB))
 		return false;
-	check_skip(k, "the unit does not offer %s, or not in this form", name ? name : "the command");
+	check_skip(k, "the unit does not offer %s, or not in this form",
+		   name ? name : "the command");
 	return true;
 }

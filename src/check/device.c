@@ -14,13 +14,15 @@ static const struct device_fault {
 #undef DEVICE_FAULT
 };
 
-static bool fits(const struct device_fault *f, const struct hba_lun_info *info, const struct check_result *r)
+static bool fits(const struct device_fault *f, const struct hba_lun_info *info,
+		 const struct check_result *r)
 {
 	char test[CHECK_TEXT];
 
 	snprintf(test, sizeof(test), "%s: %s", r->group, r->name);
 	return strcmp(f->test, test) == 0 && fnmatch(f->vendor, info->vendor, 0) == 0 &&
-	       fnmatch(f->product, info->product, 0) == 0 && fnmatch(f->expected, r->expected, 0) == 0;
+	       fnmatch(f->product, info->product, 0) == 0 &&
+	       fnmatch(f->expected, r->expected, 0) == 0;
 }
 
 void check_excuse(struct check *k)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * identity.c: who a unit says it is, in as many ways as there are to ask: they have to agree, and an answer is cut exactly where the
- * asker wants it cut.
+ * identity.c: who a unit says it is, in as many ways as there are to ask: they have to agree, and
+ * an answer is cut exactly where the asker wants it cut.
  */
 #include "base/endian.h"
 #include "check/suite.h"
@@ -38,7 +38,7 @@ static bool ask(struct check *k, struct scsi_cdb cdb, struct buffer b, struct co
 	return command_good(k, ret_x);
 }
 
-/* ---- INQUIRY ---------------------------------------------------------------------------------------------------------- */
+/* ---- INQUIRY */
 
 static void tells_who_it_is(struct check *k)
 {
@@ -56,7 +56,8 @@ static void tells_who_it_is(struct check *k)
 	check_number(k, "response data format", FORMAT_2, b.bytes[FORMAT_BYTE] & FORMAT_MASK);
 	for (unsigned i = VENDOR_AT; i < SCSI_INQUIRY_MIN; i++)
 		if (b.bytes[i] < ' ' || b.bytes[i] > '~')
-			check_failed(k, "printable ASCII in vendor, product and revision", "%02Xh in byte %u", b.bytes[i], i);
+			check_failed(k, "printable ASCII in vendor, product and revision",
+				     "%02Xh in byte %u", b.bytes[i], i);
 	if (strcmp(q.vendor, k->info.vendor) || strcmp(q.product, k->info.product))
 		check_failed(k, "the names that the scan heard", "%s %s", q.vendor, q.product);
 }
@@ -79,7 +80,8 @@ static bool cut_at(struct check *k, uint16_t allocation, const uint8_t *whole, s
 		b.bytes[ADDITIONAL_LENGTH] = whole[ADDITIONAL_LENGTH];
 	if (!check_bytes(k, what, whole, b.bytes, want))
 		return false;
-	snprintf(what, sizeof(what), "the buffer behind the allocation length of %u, untouched", allocation);
+	snprintf(what, sizeof(what), "the buffer behind the allocation length of %u, untouched",
+		 allocation);
 	return check_bytes(k, what, rest, b.bytes + want, ANSWER - want);
 }
 
@@ -114,12 +116,13 @@ static void says_how_long_the_whole_is(struct check *k)
 			continue;
 		if (!ask(k, scsi_cdb_inquiry(allocations[i]), b, &x))
 			return;
-		snprintf(what, sizeof(what), "the additional length with an allocation length of %u", allocations[i]);
+		snprintf(what, sizeof(what),
+			 "the additional length with an allocation length of %u", allocations[i]);
 		check_number(k, what, whole.bytes[ADDITIONAL_LENGTH], b.bytes[ADDITIONAL_LENGTH]);
 	}
 }
 
-/* ---- how many bytes came ---------------------------------------------------------------------------------------------- */
+/* ---- how many bytes came */
 
 /* A byte that came is there over one poison and over the other; a byte that stayed differs. */
 static bool arrived(struct check *k, struct scsi_cdb cdb, size_t *ret_bytes, struct command *ret_x)
@@ -150,12 +153,14 @@ static void counts_what_came(struct check *k)
 	for (size_t i = 0; i < ARRAY_SIZE(cdbs); i++) {
 		if (!arrived(k, cdbs[i], &n, &x))
 			return;
-		check_number(k, i < ARRAY_SIZE(cdbs) - 1 ? "bytes of INQUIRY's answer" : "bytes of REQUEST SENSE's answer", n,
-			     x.bytes);
+		check_number(k,
+			     i < ARRAY_SIZE(cdbs) - 1 ? "bytes of INQUIRY's answer"
+						      : "bytes of REQUEST SENSE's answer",
+			     n, x.bytes);
 	}
 }
 
-/* ---- VPD -------------------------------------------------------------------------------------------------------------- */
+/* ---- VPD */
 
 static bool read_page(struct check *k, uint8_t page, size_t offset, struct buffer *ret_b)
 {
@@ -168,8 +173,8 @@ static bool read_page(struct check *k, uint8_t page, size_t offset, struct buffe
 	if (scsi_vpd_check(ret_b->bytes, x.bytes, page) >= 0)
 		return true;
 	snprintf(text, sizeof(text), "page %02Xh, whole", page);
-	return check_failed(k, text, "%ju bytes that begin %02x %02x %02x %02x", (uintmax_t)x.bytes, ret_b->bytes[0],
-			    ret_b->bytes[1], ret_b->bytes[2], ret_b->bytes[3]);
+	return check_failed(k, text, "%ju bytes that begin %02x %02x %02x %02x", (uintmax_t)x.bytes,
+			    ret_b->bytes[0], ret_b->bytes[1], ret_b->bytes[2], ret_b->bytes[3]);
 }
 
 static void lists_its_pages(struct check *k)
@@ -181,12 +186,14 @@ static void lists_its_pages(struct check *k)
 		return;
 	n = get_be16(list.bytes + 2);
 	if (n == 0 || list.bytes[VPD_HEADER] != SCSI_VPD_SUPPORTED)
-		check_failed(k, "page 00h first in its own list", "%zu pages, the first %02Xh", n, list.bytes[VPD_HEADER]);
+		check_failed(k, "page 00h first in its own list", "%zu pages, the first %02Xh", n,
+			     list.bytes[VPD_HEADER]);
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *at = list.bytes + VPD_HEADER + i;
 
 		if (i && at[0] <= at[-1])
-			check_failed(k, "page codes in ascending order", "%02Xh after %02Xh", at[0], at[-1]);
+			check_failed(k, "page codes in ascending order", "%02Xh after %02Xh", at[0],
+				     at[-1]);
 		if (!read_page(k, at[0], ROOM * 2, &page))
 			return;
 	}
@@ -199,7 +206,8 @@ static void has_the_scanned_names(struct check *k)
 
 	if (!read_page(k, SCSI_VPD_SUPPORTED, 0, &list))
 		return;
-	if (scsi_vpd_lists(list.bytes, ROOM, SCSI_VPD_SERIAL) && read_page(k, SCSI_VPD_SERIAL, ROOM * 2, &page))
+	if (scsi_vpd_lists(list.bytes, ROOM, SCSI_VPD_SERIAL) &&
+	    read_page(k, SCSI_VPD_SERIAL, ROOM * 2, &page))
 		scsi_vpd_serial(page.bytes, ROOM, serial, sizeof(serial));
 	if (!scsi_vpd_lists(list.bytes, ROOM, SCSI_VPD_DEVICE_ID))
 		check_failed(k, "page 83h, which every unit has", "it is not in page 00h");
@@ -211,7 +219,7 @@ static void has_the_scanned_names(struct check *k)
 		check_failed(k, k->info.id, "device identifier %s", id);
 }
 
-/* ---- units told apart ------------------------------------------------------------------------------------------------- */
+/* ---- units told apart */
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -224,7 +232,8 @@ static unsigned all_infos(struct check *k, struct hba_lun_info *infos)
 {
 	unsigned n = 0;
 
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun && n < k->n_units; lun = hba_lun_next(k->controller, lun))
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun && n < k->n_units;
+	     lun = hba_lun_next(k->controller, lun))
 		hba_lun_get_info(lun, &infos[n++]);
 	return n;
 }
@@ -236,7 +245,8 @@ static void tells_units_apart(struct check *k)
 	char a[48], b[48];
 
 	if (hba_controller_report(k->controller)->multipath || n < 2) {
-		check_skip(k, n < 2 ? "there is one unit only" : "one unit may be there by several paths");
+		check_skip(k, n < 2 ? "there is one unit only"
+				    : "one unit may be there by several paths");
 		return;
 	}
 	qsort(infos, n, sizeof(*infos), compare_ids);
@@ -245,17 +255,19 @@ static void tells_units_apart(struct check *k)
 			continue;
 		check_unit_name(&infos[i - 1], a);
 		check_unit_name(&infos[i], b);
-		check_failed(k, "a name of its own for every unit", "units %s and %s both say %s", a, b, infos[i].id);
+		check_failed(k, "a name of its own for every unit", "units %s and %s both say %s",
+			     a, b, infos[i].id);
 	}
 }
 
-/* ---- REPORT LUNS ------------------------------------------------------------------------------------------------------ */
+/* ---- REPORT LUNS */
 
 static bool is_found(const struct check *k, const struct hba_lun_id *id)
 {
 	struct hba_lun_info info;
 
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun; lun = hba_lun_next(k->controller, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun;
+	     lun = hba_lun_next(k->controller, lun)) {
 		hba_lun_get_info(lun, &info);
 		if (info.target == k->info.target && scsi_lun_equal(&info.lun, id))
 			return true;
@@ -268,7 +280,8 @@ static unsigned units_of_target(const struct check *k)
 	struct hba_lun_info info;
 	unsigned n = 0;
 
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun; lun = hba_lun_next(k->controller, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun;
+	     lun = hba_lun_next(k->controller, lun)) {
 		hba_lun_get_info(lun, &info);
 		n += info.target == k->info.target;
 	}
@@ -278,13 +291,16 @@ static unsigned units_of_target(const struct check *k)
 /* It need not be answered but by LUN 0, and the well-known unit that is there for it. */
 static bool leaves_it_to_lun_0(struct check *k, const struct command *x)
 {
-	if (scsi_lun_number(&k->info.lun) == 0 || !x->has_sense || x->sense.asc != SCSI_ASC_LUN_NOT_SUPPORTED)
+	if (scsi_lun_number(&k->info.lun) == 0 || !x->has_sense ||
+	    x->sense.asc != SCSI_ASC_LUN_NOT_SUPPORTED)
 		return false;
 	check_skip(k, "the unit leaves REPORT LUNS to LUN 0, as it may");
 	return true;
 }
 
-/* Finding each of many units by a walk through all of them takes its square; a sample says as much. */
+/*
+ * Finding each of many units by a walk through all of them takes its square; a sample says as much.
+ */
 static void reports_what_the_scan_found(struct check *k)
 {
 	enum { SAMPLES = 64, MOST = 256 * 1024 };
@@ -302,14 +318,18 @@ static void reports_what_the_scan_found(struct check *k)
 	} while (x.error == -EMSGSIZE && (allocation /= 2) > ANSWER);
 	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x))
 		return;
-	if (scsi_report_luns_read(b.bytes, x.bytes, &n, &needed) < 0 || (needed > x.bytes && allocation == MOST)) {
+	if (scsi_report_luns_read(b.bytes, x.bytes, &n, &needed) < 0 ||
+	    (needed > x.bytes && allocation == MOST)) {
 		check_failed(k, "a list of units, whole", "%ju bytes", (uintmax_t)x.bytes);
 		return;
 	}
 	if (needed > x.bytes)
-		check_skip(k, "the controller's limits let no more than %u bytes of the list through", allocation);
+		check_skip(k,
+			   "the controller's limits let no more than %u bytes of the list through",
+			   allocation);
 	else
-		check_number(k, "units of this target, as many as the scan found", units_of_target(k), n);
+		check_number(k, "units of this target, as many as the scan found",
+			     units_of_target(k), n);
 	step = n / SAMPLES + 1;
 	for (unsigned i = 0; i < n; i += step) {
 		struct hba_lun_id id = scsi_report_luns_entry(b.bytes, i);
@@ -322,22 +342,25 @@ static void reports_what_the_scan_found(struct check *k)
 
 static void cuts_its_list(struct check *k)
 {
-	struct buffer whole = buffer_at(&k->plain, 0, ANSWER), b = buffer_at(&k->plain, ROOM, ANSWER);
+	struct buffer whole = buffer_at(&k->plain, 0, ANSWER),
+		      b = buffer_at(&k->plain, ROOM, ANSWER);
 	uint8_t rest[ANSWER];
 	struct command x;
 
 	memset(rest, POISON_A, sizeof(rest));
 	x = command_in(k, scsi_cdb_report_luns(ANSWER), whole);
 	command_run(k, &x);
-	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x) || !ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
+	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x) ||
+	    !ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
 		return;
-	check_bytes(k, "the length of the list, which does not depend on how much of it was asked for", whole.bytes, b.bytes,
-		    LUN_HEADER + LUN_BYTES);
-	check_bytes(k, "the buffer behind 16 bytes, untouched", rest, b.bytes + LUN_HEADER + LUN_BYTES,
-		    ANSWER - LUN_HEADER - LUN_BYTES);
+	check_bytes(k,
+		    "the length of the list, which does not depend on how much of it was asked for",
+		    whole.bytes, b.bytes, LUN_HEADER + LUN_BYTES);
+	check_bytes(k, "the buffer behind 16 bytes, untouched", rest,
+		    b.bytes + LUN_HEADER + LUN_BYTES, ANSWER - LUN_HEADER - LUN_BYTES);
 }
 
-/* ---- capacity, modes, sense ------------------------------------------------------------------------------------------- */
+/* ---- capacity, modes, sense */
 
 static void is_ready(struct check *k)
 {
@@ -349,17 +372,20 @@ static void is_ready(struct check *k)
 
 static void has_one_capacity(struct check *k)
 {
-	struct buffer a = buffer_at(&k->plain, 0, CAPACITY_10), b = buffer_at(&k->plain, ROOM, CAPACITY_16);
+	struct buffer a = buffer_at(&k->plain, 0, CAPACITY_10),
+		      b = buffer_at(&k->plain, ROOM, CAPACITY_16);
 	struct scsi_capacity short_one, long_one;
 	struct command x;
 
-	if (!ask(k, scsi_cdb_read_capacity_10(), a, &x) || scsi_capacity_read_10(a.bytes, x.bytes, &short_one) < 0) {
+	if (!ask(k, scsi_cdb_read_capacity_10(), a, &x) ||
+	    scsi_capacity_read_10(a.bytes, x.bytes, &short_one) < 0) {
 		check_failed(k, "8 bytes of READ CAPACITY(10)", "%ju", (uintmax_t)x.bytes);
 		return;
 	}
 	if (!short_one.needs_16)
 		check_number(k, "blocks, as the scan heard", k->info.blocks, short_one.blocks);
-	check_number(k, "bytes of a block, as the scan heard", k->info.block_bytes, short_one.block_bytes);
+	check_number(k, "bytes of a block, as the scan heard", k->info.block_bytes,
+		     short_one.block_bytes);
 	if (check_max_cdb(k) < 16)
 		return;
 	x = command_in(k, scsi_cdb_read_capacity_16(CAPACITY_16), b);
@@ -369,7 +395,8 @@ static void has_one_capacity(struct check *k)
 	if (scsi_capacity_read_16(b.bytes, x.bytes, &long_one) < 0)
 		check_failed(k, "32 bytes of READ CAPACITY(16)", "%ju", (uintmax_t)x.bytes);
 	check_number(k, "blocks, by READ CAPACITY(16)", k->info.blocks, long_one.blocks);
-	check_number(k, "bytes of a block, by READ CAPACITY(16)", k->info.block_bytes, long_one.block_bytes);
+	check_number(k, "bytes of a block, by READ CAPACITY(16)", k->info.block_bytes,
+		     long_one.block_bytes);
 }
 
 static void has_the_same_modes_in_6_and_10(struct check *k)
@@ -390,12 +417,14 @@ static void has_the_same_modes_in_6_and_10(struct check *k)
 	at_6 = MODE_6_HEADER + a.bytes[MODE_6_HEADER - 1];
 	at_10 = MODE_10_HEADER + get_be16(b.bytes + MODE_10_DESCRIPTORS);
 	if (n_6 > x.bytes || n_10 > y.bytes || at_6 > n_6 || at_10 > n_10) {
-		check_failed(k, "mode data as long as they say", "%zu of %ju and %zu of %ju bytes", n_6, (uintmax_t)x.bytes, n_10,
-			     (uintmax_t)y.bytes);
+		check_failed(k, "mode data as long as they say", "%zu of %ju and %zu of %ju bytes",
+			     n_6, (uintmax_t)x.bytes, n_10, (uintmax_t)y.bytes);
 		return;
 	}
-	if (check_number(k, "bytes of mode pages, by MODE SENSE(10) as by (6)", n_6 - at_6, n_10 - at_10))
-		check_bytes(k, "mode pages, by MODE SENSE(10) as by (6)", a.bytes + at_6, b.bytes + at_10, n_6 - at_6);
+	if (check_number(k, "bytes of mode pages, by MODE SENSE(10) as by (6)", n_6 - at_6,
+			 n_10 - at_10))
+		check_bytes(k, "mode pages, by MODE SENSE(10) as by (6)", a.bytes + at_6,
+			    b.bytes + at_10, n_6 - at_6);
 }
 
 static void has_nothing_to_tell(struct check *k)
@@ -415,8 +444,8 @@ static void has_nothing_to_tell(struct check *k)
 		if (!command_good(k, &x))
 			return;
 		if (scsi_sense_read(b.bytes, x.bytes, &sense) < 0)
-			check_failed(k, "sense of fixed or descriptor format", "%ju bytes from %02Xh on", (uintmax_t)x.bytes,
-				     b.bytes[0]);
+			check_failed(k, "sense of fixed or descriptor format",
+				     "%ju bytes from %02Xh on", (uintmax_t)x.bytes, b.bytes[0]);
 		else
 			check_number(k, "sense key with nothing to tell", SCSI_NO_SENSE, sense.key);
 	}
@@ -424,22 +453,26 @@ static void has_nothing_to_tell(struct check *k)
 
 static const struct check_test tests[] = {
 	{ .name = "INQUIRY tells who it is",
-	  .rule = "36 bytes at least, response data format 2, names in printable ASCII, the same as at the scan",
+	  .rule = "36 bytes at least, response data format 2, names in printable ASCII, the same "
+		  "as at the scan",
 	  .reference = "SPC-4 6.6",
 	  .needs = UNIT,
 	  .run = tells_who_it_is },
 	{ .name = "INQUIRY is cut at the allocation length",
-	  .rule = "the same data up to the allocation length (0, 1, 4, 5, 36, 255), and nothing behind it",
+	  .rule = "the same data up to the allocation length (0, 1, 4, 5, 36, 255), and nothing "
+		  "behind it",
 	  .reference = "SPC-4 4.2.5.6, 6.6",
 	  .needs = UNIT,
 	  .run = cuts_its_answer },
 	{ .name = "INQUIRY says how long the whole is",
-	  .rule = "the additional length is that of all the data, however few of them were asked for",
+	  .rule = "the additional length is that of all the data, however few of them were asked "
+		  "for",
 	  .reference = "SPC-4 4.2.5.6, 6.6",
 	  .needs = UNIT,
 	  .run = says_how_long_the_whole_is },
 	{ .name = "the byte count is what really came",
-	  .rule = "hba_result::bytes counts the bytes that were moved, not those that were asked for",
+	  .rule = "hba_result::bytes counts the bytes that were moved, not those that were asked "
+		  "for",
 	  .reference = "hbakit/task.h: struct hba_result",
 	  .needs = UNIT,
 	  .run = counts_what_came },
@@ -449,12 +482,14 @@ static const struct check_test tests[] = {
 	  .needs = UNIT,
 	  .run = lists_its_pages },
 	{ .name = "VPD pages 80h and 83h name the unit",
-	  .rule = "serial number and device identifier are there, and stay what they were at the scan",
+	  .rule = "serial number and device identifier are there, and stay what they were at the "
+		  "scan",
 	  .reference = "SPC-4 7.8",
 	  .needs = UNIT,
 	  .run = has_the_scanned_names },
 	{ .name = "no two units have one name",
-	  .rule = "the device identifier of VPD page 83h is a unit's own, unless there are several paths to it",
+	  .rule = "the device identifier of VPD page 83h is a unit's own, unless there are several "
+		  "paths to it",
 	  .reference = "SPC-4 7.8",
 	  .needs = UNIT,
 	  .run = tells_units_apart },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load.c: many commands at a time: every task of the pool, every unit, every depth; all come back, each with its own data.
+ * load.c: many commands at a time: every task of the pool, every unit, every depth; all come back,
+ * each with its own data.
  *
- * In the shared table each unit has a few blocks of its own, read before. What a slot reads is compared with that, so that a reply
- * that goes to the wrong task, or a block that goes to the wrong unit, shows.
+ * In the shared table each unit has a few blocks of its own, read before. What a slot reads is
+ * compared with that, so that a reply that goes to the wrong task, or a block that goes to the
+ * wrong unit, shows.
  */
 #include "check/suite.h"
 
@@ -50,7 +52,7 @@ struct load {
 	bool write, cut; /* cut: not all that were wanted, for want of time */
 };
 
-/* ---- every task of the pool ------------------------------------------------------------------------------------------- */
+/* ---- every task of the pool */
 
 static int compare_tasks(const void *a, const void *b)
 {
@@ -63,7 +65,8 @@ static size_t take_all(struct check *k, struct hba_task **tasks, size_t most)
 {
 	size_t n = 0;
 
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun && n < most; lun = hba_lun_next(k->controller, lun))
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun && n < most;
+	     lun = hba_lun_next(k->controller, lun))
 		while (n < most && hba_task_get(lun, 0, NULL, &tasks[n]) == 0)
 			n++;
 	return n;
@@ -78,8 +81,8 @@ static void counted(struct hba_task *t, const struct hba_result *r, void *arg)
 {
 	struct tally *tally = arg;
 
-	tally->bad += r->outcome != HBA_GOOD && r->outcome != HBA_CHECK_CONDITION && r->outcome != HBA_BUSY &&
-		      r->outcome != HBA_TASK_SET_FULL;
+	tally->bad += r->outcome != HBA_GOOD && r->outcome != HBA_CHECK_CONDITION &&
+		      r->outcome != HBA_BUSY && r->outcome != HBA_TASK_SET_FULL;
 	tally->ended++;
 	hba_task_put(t);
 }
@@ -117,19 +120,21 @@ static void uses_every_task(struct check *k)
 	qsort(tasks, n, sizeof(*tasks), compare_tasks);
 	for (size_t i = 1; i < n; i++)
 		if (tasks[i]->unique_id == tasks[i - 1]->unique_id)
-			check_failed(k, "a unique id for each task", "id %u is there twice", tasks[i]->unique_id);
+			check_failed(k, "a unique id for each task", "id %u is there twice",
+				     tasks[i]->unique_id);
 	sent = send_all(tasks, n, &tally);
 	while (tally.ended < sent && !k->over)
 		check_turn(k);
 	check_number(k, "tasks that could be sent", n, sent);
 	check_number(k, "tasks that ended in no answer of the unit", 0, tally.bad);
 	if (n < counts.client_tasks)
-		check_skip(k, "the units admit %zu of %ju tasks", n, (uintmax_t)counts.client_tasks);
+		check_skip(k, "the units admit %zu of %ju tasks", n,
+			   (uintmax_t)counts.client_tasks);
 	else
 		check_number(k, "client tasks", counts.client_tasks, n);
 }
 
-/* ---- every unit ------------------------------------------------------------------------------------------------------- */
+/* ---- every unit */
 
 struct asked {
 	struct command x;
@@ -146,10 +151,12 @@ static bool judge_unit(struct check *k, const struct asked *a)
 	snprintf(text, sizeof(text), "an answer of unit %s", name);
 	if (a->x.outcome != HBA_GOOD)
 		return check_failed(k, text, "outcome %#x", a->x.outcome);
-	return a->bytes[0] == info.type || check_failed(k, text, "peripheral qualifier and type %02Xh", a->bytes[0]);
+	return a->bytes[0] == info.type ||
+	       check_failed(k, text, "peripheral qualifier and type %02Xh", a->bytes[0]);
 }
 
-static struct hba_lun *ask_batch(struct check *k, struct asked *asked, struct hba_lun *lun, unsigned *ret_n)
+static struct hba_lun *ask_batch(struct check *k, struct asked *asked, struct hba_lun *lun,
+				 unsigned *ret_n)
 {
 	unsigned n = 0;
 
@@ -189,7 +196,7 @@ static void hears_every_unit(struct check *k)
 	}
 }
 
-/* ---- random commands, verified ---------------------------------------------------------------------------------------- */
+/* ---- random commands, verified */
 
 static void free_places(struct load *l)
 {
@@ -203,7 +210,8 @@ static bool add_place(struct check *k, struct load *l, struct hba_lun *lun)
 	struct place *p = &l->places[l->n_places];
 
 	hba_lun_get_info(lun, &p->info);
-	if (p->info.type != SCSI_TYPE_DISK || !p->info.block_bytes || p->info.blocks < UNIT_BLOCKS || p->info.block_bytes > 4096 ||
+	if (p->info.type != SCSI_TYPE_DISK || !p->info.block_bytes ||
+	    p->info.blocks < UNIT_BLOCKS || p->info.block_bytes > 4096 ||
 	    (l->write && p->info.read_only))
 		return true;
 	check_settle(k, lun);
@@ -225,7 +233,8 @@ static struct load *make_load(struct check *k, bool write)
 		return NULL;
 	l->write = write;
 	/* Spread over all units there are. */
-	for (unsigned i = 0, step = k->n_units / UNITS + 1; lun && l->n_places < UNITS; i++, lun = hba_lun_next(k->controller, lun))
+	for (unsigned i = 0, step = k->n_units / UNITS + 1; lun && l->n_places < UNITS;
+	     i++, lun = hba_lun_next(k->controller, lun))
 		if (i % step == 0 && !add_place(k, l, lun))
 			break;
 	l->slot_bytes = (size_t)MOST_BLOCKS * 4096 + 2 * GUARD;
@@ -255,16 +264,19 @@ static void expected_blocks(const struct slot *s, uint8_t *bytes)
 		uint64_t generation = p->generations[s->at + i];
 
 		if (generation)
-			blocks_pattern(bytes, p->info.block_bytes, p->first + s->at + i, 1, generation ^ p->info.number << 20);
+			blocks_pattern(bytes, p->info.block_bytes, p->first + s->at + i, 1,
+				       generation ^ p->info.number << 20);
 		else
-			memcpy(bytes, p->before + (size_t)(s->at + i) * p->info.block_bytes, p->info.block_bytes);
+			memcpy(bytes, p->before + (size_t)(s->at + i) * p->info.block_bytes,
+			       p->info.block_bytes);
 	}
 }
 
 /* Slots beyond what an area holds share none: there are fewer then. */
 static struct buffer slot_buffer(const struct check *k, const struct load *l, const struct slot *s)
 {
-	return buffer_at(&k->plain, (size_t)(s - l->slots) * l->slot_bytes, (size_t)s->count * s->place->info.block_bytes);
+	return buffer_at(&k->plain, (size_t)(s - l->slots) * l->slot_bytes,
+			 (size_t)s->count * s->place->info.block_bytes);
 }
 
 static bool choose(struct check *k, struct load *l, struct slot *s)
@@ -282,8 +294,8 @@ static bool send_one(struct check *k, struct load *l, struct slot *s)
 	struct scsi_cdb cdb;
 	struct buffer b;
 
-	if (!choose(k, l, s) ||
-	    !blocks_cdb(0, s->writing ? HBA_TO_TARGET : HBA_FROM_TARGET, s->place->first + s->at, s->count, &cdb))
+	if (!choose(k, l, s) || !blocks_cdb(0, s->writing ? HBA_TO_TARGET : HBA_FROM_TARGET,
+					    s->place->first + s->at, s->count, &cdb))
 		return false;
 	b = slot_buffer(k, l, s);
 	for (unsigned i = 0; s->writing && i < s->count; i++)
@@ -314,16 +326,22 @@ static void judge_one(struct check *k, struct load *l, struct slot *s)
 	hold(s, false);
 	l->n_out--;
 	l->ended++;
-	if (!command_good(k, &s->x) || !check_number(k, "bytes moved", s->x.length, s->x.bytes) || s->writing)
+	if (!command_good(k, &s->x) || !check_number(k, "bytes moved", s->x.length, s->x.bytes) ||
+	    s->writing)
 		return;
 	expected_blocks(s, want);
-	check_bytes(k, "blocks read among many other commands", want, s->x.guarded.bytes, s->x.length);
+	check_bytes(k, "blocks read among many other commands", want, s->x.guarded.bytes,
+		    s->x.length);
 }
 
-/* A unit attention is the unit's news and says that the command was not begun. False: this answer is the last. */
+/*
+ * A unit attention is the unit's news and says that the command was not begun. False: this answer
+ * is the last.
+ */
 static bool send_again(struct check *k, struct slot *s)
 {
-	if (s->x.error || !s->x.has_sense || s->x.sense.key != SCSI_UNIT_ATTENTION || ++s->again > MOST_AGAIN)
+	if (s->x.error || !s->x.has_sense || s->x.sense.key != SCSI_UNIT_ATTENTION ||
+	    ++s->again > MOST_AGAIN)
 		return false;
 	while (command_start(k, &s->x) > 0 && !k->over)
 		check_turn(k);
@@ -342,13 +360,17 @@ static void turn_slots(struct check *k, struct load *l)
 	}
 }
 
-/* After a failure nothing new is sent, nor after some time: a unit that is often busy would take minutes. What is out comes home first. */
+/*
+ * After a failure nothing new is sent, nor after some time: a unit that is often busy would take
+ * minutes. What is out comes home first.
+ */
 static void run_load(struct check *k, struct load *l, uint64_t commands)
 {
 	uint64_t until = clock_monotonic.now(&clock_monotonic) + LONGEST_S * NS_PER_S;
 
 	l->wanted = l->sent + commands;
-	while (!k->over && (l->n_out || (l->sent < l->wanted && k->result->verdict == CHECK_PASSED))) {
+	while (!k->over &&
+	       (l->n_out || (l->sent < l->wanted && k->result->verdict == CHECK_PASSED))) {
 		turn_slots(k, l);
 		if (l->sent < l->wanted && clock_monotonic.now(&clock_monotonic) > until) {
 			l->wanted = l->sent;
@@ -362,8 +384,8 @@ static void run_load(struct check *k, struct load *l, uint64_t commands)
 /* Of a slow unit the number is whatever there was time for. */
 static void tell_extent(struct check *k, const struct load *l)
 {
-	snprintf(k->result->extent, sizeof(k->result->extent), "%ju %s%s", (uintmax_t)l->ended, l->write ? "commands" : "reads",
-		 l->cut ? ", then the time was up" : "");
+	snprintf(k->result->extent, sizeof(k->result->extent), "%ju %s%s", (uintmax_t)l->ended,
+		 l->write ? "commands" : "reads", l->cut ? ", then the time was up" : "");
 }
 
 static bool can_load(struct check *k, const struct load *l)
@@ -372,7 +394,8 @@ static bool can_load(struct check *k, const struct load *l)
 		return check_skip(k, "no memory");
 	if (k->result->verdict != CHECK_PASSED)
 		return false;
-	return l->n_places || check_skip(k, "no disk has %d blocks that could be used", UNIT_BLOCKS);
+	return l->n_places ||
+	       check_skip(k, "no disk has %d blocks that could be used", UNIT_BLOCKS);
 }
 
 static void reads_at_every_depth(struct check *k)
@@ -382,7 +405,8 @@ static void reads_at_every_depth(struct check *k)
 
 	hba_controller_counts(k->controller, &counts);
 	if (can_load(k, l)) {
-		for (l->depth = 1; l->depth < SLOTS && l->depth < counts.client_tasks; l->depth *= 2)
+		for (l->depth = 1; l->depth < SLOTS && l->depth < counts.client_tasks;
+		     l->depth *= 2)
 			run_load(k, l, COMMANDS / 16);
 		l->depth = SLOTS;
 		run_load(k, l, COMMANDS);
@@ -407,7 +431,8 @@ static void read_all_back(struct check *k, struct load *l)
 			return;
 		for (s.at = 0; s.at < UNIT_BLOCKS; s.at++) {
 			expected_blocks(&s, want);
-			if (!check_bytes(k, "a block after many writes", want, bytes + (size_t)s.at * s.place->info.block_bytes,
+			if (!check_bytes(k, "a block after many writes", want,
+					 bytes + (size_t)s.at * s.place->info.block_bytes,
 					 s.place->info.block_bytes))
 				return;
 		}
@@ -417,7 +442,8 @@ static void read_all_back(struct check *k, struct load *l)
 static void put_back(struct check *k, struct load *l)
 {
 	for (unsigned i = 0; i < l->n_places && !k->over; i++)
-		blocks_write(k, l->places[i].lun, l->places[i].first, UNIT_BLOCKS, l->places[i].before);
+		blocks_write(k, l->places[i].lun, l->places[i].first, UNIT_BLOCKS,
+			     l->places[i].before);
 }
 
 static void writes_and_reads_everywhere(struct check *k)
@@ -441,17 +467,20 @@ static const struct check_test tests[] = {
 	  .needs = UNIT,
 	  .run = uses_every_task },
 	{ .name = "every unit answers",
-	  .rule = "INQUIRY to all units there are, hundreds at a time, and each answer is the unit's own",
+	  .rule = "INQUIRY to all units there are, hundreds at a time, and each answer is the "
+		  "unit's own",
 	  .reference = "hbakit/lun.h",
 	  .needs = UNIT,
 	  .run = hears_every_unit },
 	{ .name = "reads at every depth",
-	  .rule = "from one command at a time to all; in any order each comes back, with its own blocks",
+	  .rule = "from one command at a time to all; in any order each comes back, with its own "
+		  "blocks",
 	  .reference = "hbakit/driver.h: process_task, poll",
 	  .needs = DISK,
 	  .run = reads_at_every_depth },
 	{ .name = "reads and writes on all units",
-	  .rule = "every block holds what was written last, of every unit, whatever goes on beside it",
+	  .rule = "every block holds what was written last, of every unit, whatever goes on beside "
+		  "it",
 	  .reference = "hbakit/driver.h: process_task, poll",
 	  .needs = DISK | NEED_WRITE,
 	  .run = writes_and_reads_everywhere },

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * manage.c: commands that are ended before their time, units and targets that are reset, and I/O that goes on afterwards.
+ * manage.c: commands that are ended before their time, units and targets that are reset, and I/O
+ * that goes on afterwards.
  */
 #include "check/suite.h"
 
 #include <stdlib.h>
 
-enum { OUT = 8, ROUNDS = 64, LARGE = 512 * 1024, SCAN_MS = 300 * MS_PER_S, ANSWER_MS = 10 * MS_PER_S, BUSY_TRIES = 8 };
+enum {
+	OUT = 8,
+	ROUNDS = 64,
+	LARGE = 512 * 1024,
+	SCAN_MS = 300 * MS_PER_S,
+	ANSWER_MS = 10 * MS_PER_S,
+	BUSY_TRIES = 8
+};
 
 struct managed {
 	struct hba_management m;
@@ -26,7 +34,8 @@ static void answered(struct hba_management *m, enum hba_service_response respons
 	x->done = true;
 }
 
-static bool manage(struct check *k, struct managed *x, enum hba_tmf function, struct command *victim)
+static bool manage(struct check *k, struct managed *x, enum hba_tmf function,
+		   struct command *victim)
 {
 	*x = (struct managed) {
 		.m = { .function = function,
@@ -43,7 +52,8 @@ static bool manage(struct check *k, struct managed *x, enum hba_tmf function, st
 static bool is_answer(struct check *k, const struct managed *x)
 {
 	return x->response == HBA_FUNCTION_COMPLETE || x->response == HBA_FUNCTION_REJECTED ||
-	       check_failed(k, "FUNCTION COMPLETE or FUNCTION REJECTED", "service response %d", x->response);
+	       check_failed(k, "FUNCTION COMPLETE or FUNCTION REJECTED", "service response %d",
+			    x->response);
 }
 
 static bool still_works(struct check *k)
@@ -57,7 +67,7 @@ static bool still_works(struct check *k)
 	return command_good(k, &x);
 }
 
-/* ---- ABORT TASK ------------------------------------------------------------------------------------------------------- */
+/* ---- ABORT TASK */
 
 /* Submitted, and the loop has not run since: nobody below has heard of it. */
 static void aborts_what_was_not_sent(struct check *k)
@@ -88,11 +98,15 @@ static bool read_large(struct check *k, unsigned i, struct command *ret_x)
 		count = k->info.blocks;
 	if (!blocks_cdb(0, HBA_FROM_TARGET, 0, (uint32_t)count, &cdb))
 		return false;
-	*ret_x = command_in(k, cdb, buffer_at(&k->plain, (size_t)i * (LARGE + 2 * GUARD), count * k->info.block_bytes));
+	*ret_x = command_in(
+		k, cdb,
+		buffer_at(&k->plain, (size_t)i * (LARGE + 2 * GUARD), count * k->info.block_bytes));
 	return command_start(k, ret_x) == 0;
 }
 
-/* One turn sends the first, at least, which may be out still. 1: it was; 0: too late; else failed. */
+/*
+ * One turn sends the first, at least, which may be out still. 1: it was; 0: too late; else failed.
+ */
 static int abort_one(struct check *k, struct command x[OUT])
 {
 	unsigned n = 0;
@@ -115,7 +129,9 @@ static int abort_one(struct check *k, struct command x[OUT])
 	if (!is_answer(k, &m))
 		return -1;
 	if (m.response == HBA_FUNCTION_COMPLETE && !m.victims_back)
-		return check_failed(k, "the command's end before the function's", "the function's first") - 1;
+		return check_failed(k, "the command's end before the function's",
+				    "the function's first") -
+		       1;
 	return 1;
 }
 
@@ -131,11 +147,12 @@ static void aborts_what_is_out(struct check *k)
 	still_works(k);
 }
 
-/* ---- the others ------------------------------------------------------------------------------------------------------- */
+/* ---- the others */
 
 static void answers_every_function(struct check *k)
 {
-	static const enum hba_tmf functions[] = { HBA_ABORT_TASK_SET, HBA_CLEAR_TASK_SET, HBA_CLEAR_ACA };
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK_SET, HBA_CLEAR_TASK_SET,
+						  HBA_CLEAR_ACA };
 	struct managed m;
 
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
@@ -146,12 +163,16 @@ static void answers_every_function(struct check *k)
 		if (!check_wait(k, &m.done) || !is_answer(k, &m))
 			return;
 		if (!check_can(k, functions[i]) && m.response != HBA_FUNCTION_REJECTED)
-			check_failed(k, "FUNCTION REJECTED for what the report does not offer", "service response %d", m.response);
+			check_failed(k, "FUNCTION REJECTED for what the report does not offer",
+				     "service response %d", m.response);
 	}
 	still_works(k);
 }
 
-/* The first command that the unit begins afterwards ends with it, and only that one. BUSY is no beginning. */
+/*
+ * The first command that the unit begins afterwards ends with it, and only that one. BUSY is no
+ * beginning.
+ */
 static void is_told_of_the_reset(struct check *k)
 {
 	struct command x;
@@ -162,10 +183,13 @@ static void is_told_of_the_reset(struct check *k)
 		if (!command_started(k, &x) || !check_wait(k, &x.done))
 			return;
 	} while (x.outcome == HBA_BUSY && ++tries < BUSY_TRIES);
-	if (x.has_sense && x.sense.key == SCSI_UNIT_ATTENTION && x.sense.asc >> 8 != SCSI_ASC_POWER_ON_OR_RESET >> 8)
-		check_failed(k, "UNIT ATTENTION, reset occurred (06/29/xx)", "UNIT ATTENTION with %04Xh", x.sense.asc);
+	if (x.has_sense && x.sense.key == SCSI_UNIT_ATTENTION &&
+	    x.sense.asc >> 8 != SCSI_ASC_POWER_ON_OR_RESET >> 8)
+		check_failed(k, "UNIT ATTENTION, reset occurred (06/29/xx)",
+			     "UNIT ATTENTION with %04Xh", x.sense.asc);
 	else if (!x.has_sense || x.sense.key != SCSI_UNIT_ATTENTION)
-		check_failed(k, "UNIT ATTENTION, reset occurred (06/29/xx)", "outcome %#x, sense key %Xh", x.outcome, x.sense.key);
+		check_failed(k, "UNIT ATTENTION, reset occurred (06/29/xx)",
+			     "outcome %#x, sense key %Xh", x.outcome, x.sense.key);
 }
 
 static void resets(struct check *k, enum hba_tmf function)
@@ -199,7 +223,7 @@ static void resets_the_target(struct check *k)
 	resets(k, HBA_TARGET_RESET);
 }
 
-/* ---- cancel, power, rescan -------------------------------------------------------------------------------------------- */
+/* ---- cancel, power, rescan */
 
 static void cancels(struct check *k)
 {
@@ -227,8 +251,8 @@ static void pauses(struct check *k)
 	if (command_started(k, &x)) {
 		hba_controller_run(k->controller, 1);
 		if (x.done)
-			check_failed(k, "no command while the controller is paused", "one that came back with outcome %#x",
-				     x.outcome);
+			check_failed(k, "no command while the controller is paused",
+				     "one that came back with outcome %#x", x.outcome);
 	}
 	if (hba_controller_set_power(k->controller, HBA_POWER_ON) < 0) {
 		check_failed(k, "a controller that is on again", "%s", hba_error());
@@ -249,7 +273,8 @@ static struct census take_census(const struct check *k)
 	struct census n = { 0 };
 	struct hba_lun_info info;
 
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun; lun = hba_lun_next(k->controller, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun;
+	     lun = hba_lun_next(k->controller, lun)) {
 		hba_lun_get_info(lun, &info);
 		n.units++;
 		n.generations += info.generation;
@@ -264,17 +289,22 @@ static void compare_census(struct check *k, const struct census *before)
 
 	check_number(k, "units", before->units, after.units);
 	check_number(k, "blocks of all units together", before->blocks, after.blocks);
-	check_number(k, "disks that became other disks", 0, after.generations - before->generations);
+	check_number(k, "disks that became other disks", 0,
+		     after.generations - before->generations);
 }
 
-/* The core bounds each of its commands. One that is lost on each of many units takes longer than anybody waits. */
+/*
+ * The core bounds each of its commands. One that is lost on each of many units takes longer than
+ * anybody waits.
+ */
 static bool scan_ends(struct check *k, unsigned before)
 {
 	uint64_t last = clock_monotonic.now(&clock_monotonic) + SCAN_MS * (uint64_t)NS_PER_MS;
 
 	while (k->scans == before && !k->over && clock_monotonic.now(&clock_monotonic) < last)
 		check_turn(k);
-	return k->scans != before || check_failed(k, "HBA_EVENT_SCANNED", "none after %d ms", SCAN_MS);
+	return k->scans != before ||
+	       check_failed(k, "HBA_EVENT_SCANNED", "none after %d ms", SCAN_MS);
 }
 
 static void stays_the_same_when_rescanned(struct check *k)
@@ -304,12 +334,14 @@ static const struct check_test tests[] = {
 	  .needs = DISK | NEED_TMF,
 	  .run = aborts_what_is_out },
 	{ .name = "every function is answered",
-	  .rule = "ABORT TASK SET, CLEAR TASK SET, CLEAR ACA: complete or rejected; rejected if the report does not offer it",
+	  .rule = "ABORT TASK SET, CLEAR TASK SET, CLEAR ACA: complete or rejected; rejected if "
+		  "the report does not offer it",
 	  .reference = "hbakit/task.h: hba_manage()",
 	  .needs = UNIT,
 	  .run = answers_every_function },
 	{ .name = "LOGICAL UNIT RESET",
-	  .rule = "it is answered, the next command hears UNIT ATTENTION (06/29/xx), and the one after is well",
+	  .rule = "it is answered, the next command hears UNIT ATTENTION (06/29/xx), and the one "
+		  "after is well",
 	  .reference = "SAM-5, LOGICAL UNIT RESET",
 	  .needs = UNIT,
 	  .run = resets_the_unit },
@@ -329,7 +361,8 @@ static const struct check_test tests[] = {
 	  .needs = UNIT,
 	  .run = pauses },
 	{ .name = "a rescan finds what is there",
-	  .rule = "it ends in HBA_EVENT_SCANNED; where nothing has changed, no unit comes, leaves or becomes another disk",
+	  .rule = "it ends in HBA_EVENT_SCANNED; where nothing has changed, no unit comes, leaves "
+		  "or becomes another disk",
 	  .reference = "hbakit/controller.h: hba_controller_rescan()",
 	  .needs = UNIT,
 	  .run = stays_the_same_when_rescanned },

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* refusal.c: what a unit does not have, it refuses: with the right sense, and without having moved a byte. */
+/*
+ * refusal.c: what a unit does not have, it refuses: with the right sense, and without having moved
+ * a byte.
+ */
 #include "check/suite.h"
 
 #include <stdio.h>
@@ -23,7 +26,8 @@ static bool refuses(struct check *k, struct scsi_cdb cdb, size_t bytes, uint8_t 
 	uint8_t untouched[ALLOCATION];
 
 	command_run(k, &x);
-	if (!command_refused(k, &x, key, asc) || !check_number(k, "bytes that a refused command moved", 0, x.bytes))
+	if (!command_refused(k, &x, key, asc) ||
+	    !check_number(k, "bytes that a refused command moved", 0, x.bytes))
 		return false;
 	memset(untouched, POISON_A, sizeof(untouched));
 	return check_bytes(k, "the buffer of a refused command, untouched", untouched, b.bytes,
@@ -70,8 +74,8 @@ static void unknown_page(struct check *k)
 		return;
 	while (page > 0 && scsi_vpd_lists(b.bytes, x.bytes, (uint8_t)page))
 		page--;
-	refuses(k, scsi_cdb_inquiry_vpd((uint8_t)page, ALLOCATION), ALLOCATION, SCSI_ILLEGAL_REQUEST,
-		SCSI_ASC_INVALID_FIELD_IN_CDB);
+	refuses(k, scsi_cdb_inquiry_vpd((uint8_t)page, ALLOCATION), ALLOCATION,
+		SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
 }
 
 /* A unit may do without one of the sizes. */
@@ -93,11 +97,14 @@ static void beyond_the_end(struct check *k, uint64_t block, uint32_t count)
 	struct scsi_cdb cdb;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && sizes[i] <= check_max_cdb(k); i++)
-		if (is_offered(k, sizes[i]) && blocks_cdb(sizes[i], HBA_FROM_TARGET, block, count, &cdb) &&
-		    !refuses(k, cdb, (size_t)count * k->info.block_bytes, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE))
+		if (is_offered(k, sizes[i]) &&
+		    blocks_cdb(sizes[i], HBA_FROM_TARGET, block, count, &cdb) &&
+		    !refuses(k, cdb, (size_t)count * k->info.block_bytes, SCSI_ILLEGAL_REQUEST,
+			     SCSI_ASC_LBA_OUT_OF_RANGE))
 			return;
 	if (k->info.blocks < CDB_6_BLOCKS && blocks_cdb(6, HBA_FROM_TARGET, block, count, &cdb))
-		refuses(k, cdb, (size_t)count * k->info.block_bytes, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE);
+		refuses(k, cdb, (size_t)count * k->info.block_bytes, SCSI_ILLEGAL_REQUEST,
+			SCSI_ASC_LBA_OUT_OF_RANGE);
 }
 
 static void first_block_beyond(struct check *k)
@@ -155,7 +162,8 @@ static const struct check_test tests[] = {
 	  .needs = UNIT,
 	  .run = unknown_page },
 	{ .name = "READ of the block after the last",
-	  .rule = "ILLEGAL REQUEST, LOGICAL BLOCK ADDRESS OUT OF RANGE (05/21/00), by every CDB size",
+	  .rule = "ILLEGAL REQUEST, LOGICAL BLOCK ADDRESS OUT OF RANGE (05/21/00), by every CDB "
+		  "size",
 	  .reference = "SBC-3 5.10 to 5.13",
 	  .needs = DISK,
 	  .run = first_block_beyond },

@@ -2,8 +2,9 @@
 /*
  * suite.c: the groups one after another, and each test's verdict.
  *
- * A violation that the core reports fails the test of the last group that is about violations, wherever it came; the test during
- * which it came is named there. If that one fails too, it is skipped instead: the core had stepped in, so it cannot be judged.
+ * A violation that the core reports fails the test of the last group that is about violations,
+ * wherever it came; the test during which it came is named there. If that one fails too, it is
+ * skipped instead: the core had stepped in, so it cannot be judged.
  */
 #include "check/suite.h"
 
@@ -29,7 +30,7 @@ unsigned check_count(void)
 	return (unsigned)n;
 }
 
-/* ---- what a test says ------------------------------------------------------------------------------------------------- */
+/* ---- what a test says */
 
 bool check_failed(struct check *k, const char *expected, const char *got, ...)
 {
@@ -77,7 +78,8 @@ static void show_bytes(const uint8_t *bytes, size_t n, char text[SHOWN_BYTES * 3
 		snprintf(text + i * 3, 4, "%02x ", bytes[i]);
 }
 
-bool check_bytes(struct check *k, const char *what, const uint8_t *expected, const uint8_t *got, size_t length)
+bool check_bytes(struct check *k, const char *what, const uint8_t *expected, const uint8_t *got,
+		 size_t length)
 {
 	char text[CHECK_TEXT], want[SHOWN_BYTES * 3 + 1], have[SHOWN_BYTES * 3 + 1];
 	size_t at = 0;
@@ -92,7 +94,7 @@ bool check_bytes(struct check *k, const char *what, const uint8_t *expected, con
 	return check_failed(k, text, "%s", have);
 }
 
-/* ---- rules that are watched all the time ------------------------------------------------------------------------------ */
+/* ---- rules that are watched all the time */
 
 void check_note(struct check *k, struct notable *n, const char *text, ...)
 {
@@ -105,7 +107,8 @@ void check_note(struct check *k, struct notable *n, const char *text, ...)
 	va_start(args, text);
 	vsnprintf(what, sizeof(what), text, args);
 	va_end(args);
-	snprintf(n->text, sizeof(n->text), "%s (during test %u, %s: %s)", what, r->number, r->group, r->name);
+	snprintf(n->text, sizeof(n->text), "%s (during test %u, %s: %s)", what, r->number, r->group,
+		 r->name);
 }
 
 bool check_judge(struct check *k, const struct notable *n, const char *expected)
@@ -114,7 +117,8 @@ bool check_judge(struct check *k, const struct notable *n, const char *expected)
 		return k->commands || check_skip(k, "no command could be sent");
 	if (n->n == 1)
 		return check_failed(k, expected, "%s", n->text);
-	return check_failed(k, expected, "%llu times; the first: %s", (unsigned long long)n->n, n->text);
+	return check_failed(k, expected, "%llu times; the first: %s", (unsigned long long)n->n,
+			    n->text);
 }
 
 void check_take_events(struct check *k)
@@ -132,7 +136,7 @@ void check_take_events(struct check *k)
 	}
 }
 
-/* ---- one test --------------------------------------------------------------------------------------------------------- */
+/* ---- one test */
 
 /* Why a test cannot be; NULL: it can. The first of the list is the reason. */
 static const char *missing(const struct check *k, unsigned needs)
@@ -145,14 +149,18 @@ static const char *missing(const struct check *k, unsigned needs)
 		{ NEED_CONTROLLER, !k->interrupted, "interrupted" },
 		{ NEED_CONTROLLER, k->controller && !k->over, "the controller is not running" },
 		{ NEED_UNIT, k->lun, "the controller has no such unit" },
-		{ NEED_DISK, k->info.block_bytes && k->info.type == SCSI_TYPE_DISK, "the unit is no disk with a medium" },
+		{ NEED_DISK, k->info.block_bytes && k->info.type == SCSI_TYPE_DISK,
+		  "the unit is no disk with a medium" },
 		{ NEED_WRITE, k->options->write, "writes only with --write" },
 		{ NEED_WRITE, !k->info.read_only, "the unit is read-only" },
-		{ NEED_CDB_12, check_max_cdb(k) >= MIN_CDB_12, "the controller takes no CDB of 12 bytes" },
-		{ NEED_CDB_16, check_max_cdb(k) >= MIN_CDB_16, "the controller takes no CDB of 16 bytes" },
+		{ NEED_CDB_12, check_max_cdb(k) >= MIN_CDB_12,
+		  "the controller takes no CDB of 12 bytes" },
+		{ NEED_CDB_16, check_max_cdb(k) >= MIN_CDB_16,
+		  "the controller takes no CDB of 16 bytes" },
 		{ NEED_TMF, check_can(k, HBA_ABORT_TASK), "the driver has no ABORT TASK" },
 		{ NEED_MAPPING, k->mapped.mapping, "the controller gives no memory for data" },
-		{ NEED_REFERENCE, k->reference, "the unit's blocks could not be read: see the first test of group data" },
+		{ NEED_REFERENCE, k->reference,
+		  "the unit's blocks could not be read: see the first test of group data" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -186,13 +194,16 @@ static void judge_alone(struct check *k, const struct check_test *test)
 		check_settle(k, k->lun);
 	test->run(k);
 	check_take_events(k);
-	if (k->violations.n == before || k->result->verdict != CHECK_FAILED || test->run == check_whole.tests[0].run)
+	if (k->violations.n == before || k->result->verdict != CHECK_FAILED ||
+	    test->run == check_whole.tests[0].run)
 		return;
 	k->result->verdict = CHECK_PASSED;
-	check_skip(k, "cannot be judged, for the driver broke the contract meanwhile: see \"%s\"", check_whole.tests[0].name);
+	check_skip(k, "cannot be judged, for the driver broke the contract meanwhile: see \"%s\"",
+		   check_whole.tests[0].name);
 }
 
-static void run_test(struct check *k, const struct check_group *group, const struct check_test *test, unsigned number)
+static void run_test(struct check *k, const struct check_group *group,
+		     const struct check_test *test, unsigned number)
 {
 	struct check_result r = {
 		.number = number,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * suite.h: the suite from inside. A group is a file with a table of tests; a test is a function that says what it expected and
- * what came, or nothing if all was well. Rules that hold for every command are watched all the time, and judged in the last group.
+ * suite.h: the suite from inside. A group is a file with a table of tests; a test is a function
+ * that says what it expected and what came, or nothing if all was well. Rules that hold for every
+ * command are watched all the time, and judged in the last group.
  */
 #ifndef CHECK_SUITE_H
 #define CHECK_SUITE_H
@@ -15,11 +16,15 @@
 #include <hbakit/hbakit.h>
 
 enum {
-	GUARD = 64,           /* bytes on either side of every buffer */
-	GUARD_BYTE = 0xc3,    /* what they hold */
-	POISON_A = 0x5a,      /* what a buffer holds before data arrive; two of them tell bytes that came from bytes that stayed */
-	POISON_B = 0xa5,      /* the complement, so that no byte is equal to both */
-	AREA_BYTES = 5 << 20, /* memory for data, of each kind */
+	GUARD = 64,        /* bytes on either side of every buffer */
+	GUARD_BYTE = 0xc3, /* what they hold */
+	/*
+	 * what a buffer holds before data arrive; two of them tell bytes that came from bytes that
+	 * stayed
+	 */
+	POISON_A = 0x5a,
+	POISON_B = 0xa5,           /* the complement, so that no byte is equal to both */
+	AREA_BYTES = 5 << 20,      /* memory for data, of each kind */
 	WINDOW_BYTES = 4 << 20,    /* of the disk that data tests use */
 	LIST_MAX = 600,            /* pieces of one list */
 	REGION_PIECES = 8,         /* of a list by region: few enough for every driver */
@@ -38,7 +43,12 @@ enum need {
 	NEED_MAPPING = 128,   /* memory of the controller for data */
 	NEED_REFERENCE = 256, /* the window has been read */
 };
-enum { UNIT = NEED_CONTROLLER | NEED_UNIT, DISK = UNIT | NEED_DISK, DATA = DISK | NEED_REFERENCE, WRITE = DATA | NEED_WRITE };
+enum {
+	UNIT = NEED_CONTROLLER | NEED_UNIT,
+	DISK = UNIT | NEED_DISK,
+	DATA = DISK | NEED_REFERENCE,
+	WRITE = DATA | NEED_WRITE
+};
 
 struct check;
 
@@ -56,10 +66,13 @@ struct check_group {
 	size_t n;
 };
 
-extern const struct check_group check_life, check_identity, check_refusal, check_data, check_write, check_load, check_manage,
-	check_use, check_whole;
+extern const struct check_group check_life, check_identity, check_refusal, check_data, check_write,
+	check_load, check_manage, check_use, check_whole;
 
-/** struct notable - The first breach of a rule that is watched all the time, and how many there were. */
+/**
+ * struct notable - The first breach of a rule that is watched all the time, and how many there
+ * were.
+ */
 struct notable {
 	uint64_t n;
 	char text[CHECK_TEXT];
@@ -90,35 +103,45 @@ struct check {
 
 	uint64_t window, window_blocks; /* of the unit: first block, how many */
 	uint8_t *reference;             /* what was in them before anybody wrote */
-	bool saved;                     /* they have been overwritten, maybe: reference has to go back */
+	/* they have been overwritten, maybe: reference has to go back */
+	bool saved;
 
 	struct notable guards, sense, late, violations, device_errors;
 	unsigned scans;    /* that have ended */
 	uint64_t commands; /* sent in the whole run */
 };
 
-/* ---- suite.c: verdicts ------------------------------------------------------------------------------------------------ */
+/* ---- suite.c: verdicts */
 
 /* The first failure of a test counts. Each returns false, the others whether all is well. */
-bool check_failed(struct check *k, const char *expected, const char *got, ...) __attribute__((format(printf, 3, 4)));
+bool check_failed(struct check *k, const char *expected, const char *got, ...)
+	__attribute__((format(printf, 3, 4)));
 bool check_skip(struct check *k, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 /** check_number() - `what` should be `expected`. */
 bool check_number(struct check *k, const char *what, uint64_t expected, uint64_t got);
 /** check_bytes() - `what` should be these bytes: the first that differs is named. */
-bool check_bytes(struct check *k, const char *what, const uint8_t *expected, const uint8_t *got, size_t length);
+bool check_bytes(struct check *k, const char *what, const uint8_t *expected, const uint8_t *got,
+		 size_t length);
 /** check_note() - A breach of a rule that is watched all the time. */
-void check_note(struct check *k, struct notable *n, const char *text, ...) __attribute__((format(printf, 3, 4)));
+void check_note(struct check *k, struct notable *n, const char *text, ...)
+	__attribute__((format(printf, 3, 4)));
 /** check_judge() - The verdict on such a rule. */
 bool check_judge(struct check *k, const struct notable *n, const char *expected);
-/** check_take_events() - Violations are kept for the verdict in the last group, scans that have ended are counted. */
+/**
+ * check_take_events() - Violations are kept for the verdict in the last group, scans that have
+ * ended are counted.
+ */
 void check_take_events(struct check *k);
 
-/* ---- device.c: known faults ------------------------------------------------------------------------------------------- */
+/* ---- device.c: known faults */
 
-/** check_excuse() - If the test has failed as this kind of device is known to, that becomes the verdict. */
+/**
+ * check_excuse() - If the test has failed as this kind of device is known to, that becomes the
+ * verdict.
+ */
 void check_excuse(struct check *k);
 
-/* ---- unit.c: the controller, its units, the window -------------------------------------------------------------------- */
+/* ---- unit.c: the controller, its units, the window */
 
 /** check_open() - Open and start. 0, or a negative errno. */
 int check_start(struct check *k);
@@ -140,7 +163,7 @@ bool check_can(const struct check *k, enum hba_tmf tmf);
 /** check_unit_name() - "0:3" */
 void check_unit_name(const struct hba_lun_info *info, char text[48]);
 
-/* ---- command.c: one command, there and back --------------------------------------------------------------------------- */
+/* ---- command.c: one command, there and back */
 
 /** struct buffer - Bytes between guards. */
 struct buffer {
@@ -180,11 +203,16 @@ bool buffer_guards(struct check *k, const struct buffer *b, const char *command)
 struct command command_none(struct check *k, struct scsi_cdb cdb);
 struct command command_in(struct check *k, struct scsi_cdb cdb, struct buffer b);
 struct command command_out(struct check *k, struct scsi_cdb cdb, struct buffer b);
-/** command_region() - The same data, by region instead of by address; they lie in the mapped area. */
+/**
+ * command_region() - The same data, by region instead of by address; they lie in the mapped area.
+ */
 void command_region(struct check *k, struct command *x);
 /** command_start() - Send it and come back. 0; 1: no task for it now; else x->error, too. */
 int command_start(struct check *k, struct command *x);
-/** command_started() - The same in a test that needs it to be out: if it is not, that is the verdict. */
+/**
+ * command_started() - The same in a test that needs it to be out: if it is not, that is the
+ * verdict.
+ */
 bool command_started(struct check *k, struct command *x);
 /** command_run() - And wait for its end. After a unit attention, or BUSY, it is sent again. */
 void command_run(struct check *k, struct command *x);
@@ -192,21 +220,35 @@ void command_run(struct check *k, struct command *x);
 bool command_good(struct check *k, const struct command *x);
 /** command_refused() - It ended in CHECK CONDITION with this sense; else the test has failed. */
 bool command_refused(struct check *k, const struct command *x, uint8_t key, uint16_t asc);
-/** command_unknown() - The unit does not offer the command, or this form of it: the test is skipped. */
+/**
+ * command_unknown() - The unit does not offer the command, or this form of it: the test is skipped.
+ */
 bool command_unknown(struct check *k, const struct command *x);
 /** check_wait() - Run the loop until `*done`. false: it never will be. */
 bool check_wait(struct check *k, const bool *done);
-/** check_turn() - One turn of the loop, sleeping until there is something. false: nothing came for a while. */
+/**
+ * check_turn() - One turn of the loop, sleeping until there is something. false: nothing came for a
+ * while.
+ */
 bool check_turn(struct check *k);
 
-/* ---- blocks.c: blocks there and back ---------------------------------------------------------------------------------- */
+/* ---- blocks.c: blocks there and back */
 
 /** blocks_cdb() - Of `size` bytes; 0 = whichever fits. false: it does not fit that size. */
-bool blocks_cdb(unsigned size, enum hba_direction direction, uint64_t block, uint32_t count, struct scsi_cdb *ret_cdb);
-/** blocks_read(), blocks_write() - In pieces that every controller takes. false: the test has failed. */
-bool blocks_read(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count, uint8_t *bytes);
-bool blocks_write(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count, uint8_t *bytes);
-/** blocks_pattern() - What block number `block` holds in its `generation`-th writing: no two alike. */
-void blocks_pattern(uint8_t *bytes, size_t block_bytes, uint64_t block, uint64_t count, uint64_t generation);
+bool blocks_cdb(unsigned size, enum hba_direction direction, uint64_t block, uint32_t count,
+		struct scsi_cdb *ret_cdb);
+/**
+ * blocks_read(), blocks_write() - In pieces that every controller takes. false: the test has
+ * failed.
+ */
+bool blocks_read(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count,
+		 uint8_t *bytes);
+bool blocks_write(struct check *k, struct hba_lun *lun, uint64_t block, uint64_t count,
+		  uint8_t *bytes);
+/**
+ * blocks_pattern() - What block number `block` holds in its `generation`-th writing: no two alike.
+ */
+void blocks_pattern(uint8_t *bytes, size_t block_bytes, uint64_t block, uint64_t count,
+		    uint64_t generation);
 
 #endif

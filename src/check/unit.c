@@ -30,7 +30,8 @@ void check_choose_unit(struct check *k)
 
 	k->lun = NULL;
 	k->n_units = 0;
-	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun; lun = hba_lun_next(k->controller, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(k->controller, NULL); lun;
+	     lun = hba_lun_next(k->controller, lun)) {
 		bool better;
 
 		k->n_units++;
@@ -61,7 +62,8 @@ int check_take_memory(struct check *k)
 	k->plain.bytes = malloc(AREA_BYTES);
 	if (!k->plain.bytes)
 		return -ENOMEM;
-	if (hba_mapping_create(k->controller, HBA_DEVICE_BOTH, AREA_BYTES, 0, &k->mapped.mapping) == 0)
+	if (hba_mapping_create(k->controller, HBA_DEVICE_BOTH, AREA_BYTES, 0, &k->mapped.mapping) ==
+	    0)
 		k->mapped.bytes = hba_mapping_address(k->mapped.mapping);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * use.c: what no client may ask for is refused before anything is sent, with the documented error, and the task stays the client's.
+ * use.c: what no client may ask for is refused before anything is sent, with the documented error,
+ * and the task stays the client's.
  */
 #include "check/suite.h"
 
@@ -20,7 +21,8 @@ static void never(struct hba_task *t, const struct hba_result *r, void *arg)
 }
 
 /* Takes a task, spoils it, and has it refused. */
-static void refused(struct check *k, const char *what, void (*spoil)(struct check *k, struct hba_task *t), int error)
+static void refused(struct check *k, const char *what,
+		    void (*spoil)(struct check *k, struct hba_task *t), int error)
 {
 	char want[CHECK_TEXT];
 	struct hba_task *t;
@@ -132,12 +134,16 @@ static void beyond_region(struct check *k, struct hba_task *t)
 {
 	uint64_t end = hba_mapping_length(k->mapped.mapping);
 
-	use_piece(k, t, (struct hba_piece) { hba_mapping_region(k->mapped.mapping), BYTES, end - BYTES + 1 });
+	use_piece(k, t,
+		  (struct hba_piece) { hba_mapping_region(k->mapped.mapping), BYTES,
+				       end - BYTES + 1 });
 }
 
 static void far_beyond_region(struct check *k, struct hba_task *t)
 {
-	use_piece(k, t, (struct hba_piece) { hba_mapping_region(k->mapped.mapping), BYTES, UINT64_MAX - 1 });
+	use_piece(k, t,
+		  (struct hba_piece) { hba_mapping_region(k->mapped.mapping), BYTES,
+				       UINT64_MAX - 1 });
 }
 
 static void refuses_wrong_commands(struct check *k)
@@ -176,7 +182,9 @@ static void unused(struct hba_management *m, enum hba_service_response response)
 static void refuses_wrong_requests(struct check *k)
 {
 	struct hba_management none = { .function = HBA_ABORT_TASK, .lun = k->lun, .done = unused };
-	struct hba_management unheard = { .function = HBA_TARGET_RESET + 1, .lun = k->lun, .done = unused };
+	struct hba_management unheard = { .function = HBA_TARGET_RESET + 1,
+					  .lun = k->lun,
+					  .done = unused };
 	struct hba_management nowhere = { .function = HBA_TARGET_RESET, .done = unused };
 
 	if (hba_manage(&none) != -EINVAL)
@@ -206,7 +214,8 @@ static void goes_on(struct check *k)
 
 static const struct check_test tests[] = {
 	{ .name = "commands that contradict themselves",
-	  .rule = "-EINVAL, or -EMSGSIZE for a CDB that the driver cannot take; the task stays the client's",
+	  .rule = "-EINVAL, or -EMSGSIZE for a CDB that the driver cannot take; the task stays the "
+		  "client's",
 	  .reference = "hbakit/task.h: hba_submit()",
 	  .needs = UNIT,
 	  .run = refuses_wrong_commands },

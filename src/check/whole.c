@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* whole.c: what held, or did not, in every command of the whole run; and the end, and a new beginning. */
+/*
+ * whole.c: what held, or did not, in every command of the whole run; and the end, and a new
+ * beginning.
+ */
 #include "check/suite.h"
 
 #include <stdio.h>
@@ -58,7 +61,10 @@ static void can_be_opened_again(struct check *k)
 	check_number(k, "violations while stopping and starting", 0, k->violations.n - violations);
 }
 
-/* A driver is right to report such things, so that its verdict is never "failed". Of many errors only some are told. */
+/*
+ * A driver is right to report such things, so that its verdict is never "failed". Of many errors
+ * only some are told.
+ */
 static void device_reports_what_can_be(struct check *k)
 {
 	check_take_events(k);
@@ -67,12 +73,14 @@ static void device_reports_what_can_be(struct check *k)
 	check_failed(k, "no error of the device", "%s%s", k->device_errors.text,
 		     k->device_errors.n > 1 ? ", and others after it" : "");
 	k->result->verdict = CHECK_DEVICE;
-	snprintf(k->result->reason, sizeof(k->result->reason), "it reported what cannot be, unless the driver misread it");
+	snprintf(k->result->reason, sizeof(k->result->reason),
+		 "it reported what cannot be, unless the driver misread it");
 }
 
 static const struct check_test tests[] = {
 	{ .name = "the driver keeps the contract",
-	  .rule = "no violation is reported, and nothing is mapped on the I/O path, during the whole run",
+	  .rule = "no violation is reported, and nothing is mapped on the I/O path, during the "
+		  "whole run",
 	  .reference = "hbakit/driver.h, hbakit/event.h: HBA_EVENT_VIOLATION",
 	  .run = keeps_the_contract },
 	{ .name = "nothing is written beside a buffer",
@@ -80,7 +88,8 @@ static const struct check_test tests[] = {
 	  .reference = "hbakit/dma.h: data lists",
 	  .run = keeps_to_its_buffers },
 	{ .name = "CHECK CONDITION brings sense",
-	  .rule = "every CHECK CONDITION brings sense that can be read, by autosense or by REQUEST SENSE; nothing else brings any",
+	  .rule = "every CHECK CONDITION brings sense that can be read, by autosense or by REQUEST "
+		  "SENSE; nothing else brings any",
 	  .reference = "SAM-5 5.14, SPC-4 4.5",
 	  .run = brings_sense },
 	{ .name = "every command comes back",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * write.c: what is written is what is read, by every way there and every way back, and what was there is put back at the end.
+ * write.c: what is written is what is read, by every way there and every way back, and what was
+ * there is put back at the end.
  *
  * All of it happens within the window that group data has read; nothing outside is written.
  */
@@ -12,7 +13,14 @@
 #include <string.h>
 
 enum { BLOCKS = 8, MARGIN = 2, LISTS = 32, GAP = 5, LARGE_BYTES = 1 << 20, PIECES = 300 };
-enum { FUA = 0x08, FUA_BYTE = 1, BYTCHK = 0x02, UNMAP_HEADER = 8, UNMAP_BYTES = 24, CAW_BLOCKS = 2 };
+enum {
+	FUA = 0x08,
+	FUA_BYTE = 1,
+	BYTCHK = 0x02,
+	UNMAP_HEADER = 8,
+	UNMAP_BYTES = 24,
+	CAW_BLOCKS = 2
+};
 enum generation { BEFORE = 1, BY_SIZE, BY_LIST, AT_ONCE, FORCED, COMPARED, SAME, OTHER };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -25,7 +33,10 @@ static size_t bytes_of(const struct check *k, uint64_t count)
 	return count * k->info.block_bytes;
 }
 
-/* Blocks of the window with a margin on either side, all written; the test then overwrites those in the middle. */
+/*
+ * Blocks of the window with a margin on either side, all written; the test then overwrites those in
+ * the middle.
+ */
 struct plot {
 	uint64_t block;
 	uint32_t count;
@@ -38,8 +49,10 @@ static bool prepare(struct check *k, uint64_t count, struct plot *ret_plot)
 	autofree uint8_t *bytes = NULL;
 
 	if (k->window_blocks < count + 2 * MARGIN)
-		return check_skip(k, "the disk has no more than %ju blocks", (uintmax_t)k->window_blocks);
-	p.block = k->window + MARGIN + random_below(&k->random, k->window_blocks - count - 2 * MARGIN + 1);
+		return check_skip(k, "the disk has no more than %ju blocks",
+				  (uintmax_t)k->window_blocks);
+	p.block = k->window + MARGIN +
+		  random_below(&k->random, k->window_blocks - count - 2 * MARGIN + 1);
 	bytes = malloc(bytes_of(k, count + 2 * MARGIN));
 	if (!bytes)
 		return check_skip(k, "no memory for %ju blocks", (uintmax_t)count);
@@ -65,13 +78,15 @@ static bool holds(struct check *k, const struct plot *p, const uint8_t *bytes)
 	if (!blocks_read(k, k->lun, p->block - p->margin, all, got))
 		return false;
 	blocks_pattern(before, k->info.block_bytes, p->block - p->margin, all, BEFORE);
-	return check_bytes(k, "the blocks that were written", bytes, got + bytes_of(k, p->margin), bytes_of(k, p->count)) &&
+	return check_bytes(k, "the blocks that were written", bytes, got + bytes_of(k, p->margin),
+			   bytes_of(k, p->count)) &&
 	       check_bytes(k, "the blocks before them", before, got, bytes_of(k, p->margin)) &&
 	       check_bytes(k, "the blocks behind them", before + bytes_of(k, p->margin + p->count),
 			   got + bytes_of(k, p->margin + p->count), bytes_of(k, p->margin));
 }
 
-static struct buffer pattern_at(struct check *k, const struct area *area, const struct plot *p, uint64_t generation)
+static struct buffer pattern_at(struct check *k, const struct area *area, const struct plot *p,
+				uint64_t generation)
 {
 	struct buffer b = buffer_at(area, 0, bytes_of(k, p->count));
 
@@ -89,7 +104,7 @@ static bool write_from(struct check *k, struct scsi_cdb cdb, struct buffer b)
 	return command_good(k, &x) && check_number(k, "bytes written", b.length, x.bytes);
 }
 
-/* ---- WRITE ------------------------------------------------------------------------------------------------------------ */
+/* ---- WRITE */
 
 static void every_size_writes_the_same(struct check *k)
 {
@@ -107,7 +122,8 @@ static void every_size_writes_the_same(struct check *k)
 		b = pattern_at(k, &k->plain, &p, BY_SIZE + i);
 		if (write_from(k, cdb, b))
 			holds(k, &p, b.bytes);
-		else if (k->result->verdict == CHECK_SKIPPED) /* not offered: the other sizes are judged all the same */
+		/* not offered: the other sizes are judged all the same */
+		else if (k->result->verdict == CHECK_SKIPPED)
 			k->result->verdict = CHECK_PASSED;
 	}
 }
@@ -117,7 +133,8 @@ static unsigned cut(struct check *k, uint8_t *at, size_t length)
 	unsigned n = 0;
 
 	for (size_t piece; length; length -= piece, at += piece) {
-		piece = n + 1 < PIECES ? smaller(1 + random_below(&k->random, 4 * GUARD), length) : length;
+		piece = n + 1 < PIECES ? smaller(1 + random_below(&k->random, 4 * GUARD), length)
+				       : length;
 		k->iov[n++] = (struct iovec) { at, piece };
 	}
 	return n;
@@ -156,8 +173,11 @@ static bool writes_from_list(struct check *k, const struct area *area)
 	x.length = x.bounce = all.length;
 	command_run(k, &x);
 	if (x.error == -EMSGSIZE && hba_controller_report(k->controller)->data_mode != HBA_DATA_DMA)
-		return check_skip(k, "the core refuses lists of %u pieces within this driver's limits: %s", n, hba_error());
-	return command_good(k, &x) && check_number(k, "bytes written", all.length, x.bytes) && holds(k, &p, all.bytes);
+		return check_skip(
+			k, "the core refuses lists of %u pieces within this driver's limits: %s", n,
+			hba_error());
+	return command_good(k, &x) && check_number(k, "bytes written", all.length, x.bytes) &&
+	       holds(k, &p, all.bytes);
 }
 
 static void lists_write_the_same(struct check *k)
@@ -186,7 +206,8 @@ static void writes_by_region(struct check *k)
 
 static void writes_much_at_once(struct check *k)
 {
-	uint64_t count = smaller(k->window_blocks - smaller(k->window_blocks, 2 * MARGIN), LARGE_BYTES / k->info.block_bytes);
+	uint64_t count = smaller(k->window_blocks - smaller(k->window_blocks, 2 * MARGIN),
+				 LARGE_BYTES / k->info.block_bytes);
 	struct scsi_cdb cdb;
 	struct buffer b;
 	struct plot p;
@@ -201,7 +222,8 @@ static void writes_much_at_once(struct check *k)
 static void writes_nothing_beyond_the_end(struct check *k)
 {
 	uint64_t last = k->info.blocks - 1;
-	autofree uint8_t *before = malloc(k->info.block_bytes), *after = malloc(k->info.block_bytes);
+	autofree uint8_t *before = malloc(k->info.block_bytes),
+			 *after = malloc(k->info.block_bytes);
 	struct buffer b = buffer_at(&k->plain, 0, bytes_of(k, 2));
 	struct scsi_cdb cdb;
 	struct command x;
@@ -210,18 +232,20 @@ static void writes_nothing_beyond_the_end(struct check *k)
 		check_skip(k, "no memory for two blocks");
 		return;
 	}
-	if (!blocks_cdb(0, HBA_TO_TARGET, last, 2, &cdb) || !blocks_read(k, k->lun, last, 1, before))
+	if (!blocks_cdb(0, HBA_TO_TARGET, last, 2, &cdb) ||
+	    !blocks_read(k, k->lun, last, 1, before))
 		return;
 	x = command_out(k, cdb, b);
 	command_run(k, &x);
-	if (command_refused(k, &x, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE) && blocks_read(k, k->lun, last, 1, after))
+	if (command_refused(k, &x, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE) &&
+	    blocks_read(k, k->lun, last, 1, after))
 		check_bytes(k, "the last block, untouched", before, after, k->info.block_bytes);
 	/* Wrong as that was: what was in the last block goes back there. */
 	if (k->result->verdict == CHECK_FAILED)
 		blocks_write(k, k->lun, last, 1, before);
 }
 
-/* ---- on the medium ---------------------------------------------------------------------------------------------------- */
+/* ---- on the medium */
 
 static void writes_through(struct check *k)
 {
@@ -238,7 +262,8 @@ static void writes_through(struct check *k)
 	}
 	cdb.bytes[FUA_BYTE] |= FUA;
 	b = pattern_at(k, &k->plain, &p, FORCED);
-	if (!write_from(k, cdb, b) || !holds(k, &p, b.bytes) || !blocks_cdb(10, HBA_FROM_TARGET, p.block, p.count, &cdb))
+	if (!write_from(k, cdb, b) || !holds(k, &p, b.bytes) ||
+	    !blocks_cdb(10, HBA_FROM_TARGET, p.block, p.count, &cdb))
 		return;
 	cdb.bytes[FUA_BYTE] |= FUA;
 	x = command_in(k, cdb, buffer_at(&k->plain, b.length + 2 * GUARD, b.length));
@@ -296,7 +321,7 @@ static void verifies(struct check *k)
 	command_refused(k, &x, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
 }
 
-/* ---- the rarer ones --------------------------------------------------------------------------------------------------- */
+/* ---- the rarer ones */
 
 static void writes_the_same_block_many_times(struct check *k)
 {
@@ -317,29 +342,37 @@ static void writes_the_same_block_many_times(struct check *k)
 		holds(k, &p, all);
 }
 
-/* SBC-3 6.6.4: block limits that allow no block do not allow the command. An older unit does not say. */
+/*
+ * SBC-3 6.6.4: block limits that allow no block do not allow the command. An older unit does not
+ * say.
+ */
 static bool says_it_cannot_compare(struct check *k)
 {
-	struct command x =
-		command_in(k, scsi_cdb_inquiry_vpd(SCSI_VPD_BLOCK_LIMITS, SCSI_VPD_MAX), buffer_at(&k->plain, 0, SCSI_VPD_MAX));
+	struct command x = command_in(k, scsi_cdb_inquiry_vpd(SCSI_VPD_BLOCK_LIMITS, SCSI_VPD_MAX),
+				      buffer_at(&k->plain, 0, SCSI_VPD_MAX));
 	struct scsi_block_limits limits;
 
 	command_run(k, &x);
-	if (x.error || x.outcome != HBA_GOOD || scsi_vpd_read_limits(x.guarded.bytes, x.bytes, &limits) < 0 ||
+	if (x.error || x.outcome != HBA_GOOD ||
+	    scsi_vpd_read_limits(x.guarded.bytes, x.bytes, &limits) < 0 ||
 	    limits.max_compare_and_write)
 		return false;
-	check_skip(k, "the unit has no COMPARE AND WRITE: its block limits, VPD page B0h, allow it no block");
+	check_skip(k, "the unit has no COMPARE AND WRITE: its block limits, VPD page B0h, allow it "
+		      "no block");
 	return true;
 }
 
-static bool compare_and_write(struct check *k, const struct plot *p, uint64_t compare, uint64_t write, struct command *ret_x)
+static bool compare_and_write(struct check *k, const struct plot *p, uint64_t compare,
+			      uint64_t write, struct command *ret_x)
 {
-	struct scsi_cdb cdb = { .bytes = { SCSI_COMPARE_AND_WRITE, [13] = (uint8_t)p->count }, .length = 16 };
+	struct scsi_cdb cdb = { .bytes = { SCSI_COMPARE_AND_WRITE, [13] = (uint8_t)p->count },
+				.length = 16 };
 	struct buffer b = buffer_at(&k->plain, 0, 2 * bytes_of(k, p->count));
 
 	put_be64(cdb.bytes + 2, p->block);
 	blocks_pattern(b.bytes, k->info.block_bytes, p->block, p->count, compare);
-	blocks_pattern(b.bytes + bytes_of(k, p->count), k->info.block_bytes, p->block, p->count, write);
+	blocks_pattern(b.bytes + bytes_of(k, p->count), k->info.block_bytes, p->block, p->count,
+		       write);
 	*ret_x = command_out(k, cdb, b);
 	command_run(k, ret_x);
 	return !command_unknown(k, ret_x);
@@ -380,12 +413,13 @@ static void unmaps_no_more_than_asked(struct check *k)
 	put_be32(b.bytes + UNMAP_HEADER + 8, p.count);
 	x = command_out(k, cdb, b);
 	command_run(k, &x);
-	if (command_unknown(k, &x) || !command_good(k, &x) || !blocks_read(k, k->lun, p.block, p.count, got))
+	if (command_unknown(k, &x) || !command_good(k, &x) ||
+	    !blocks_read(k, k->lun, p.block, p.count, got))
 		return;
 	holds(k, &p, got);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------------- */
+/* ---- the end */
 
 static void puts_back(struct check *k)
 {
@@ -394,16 +428,19 @@ static void puts_back(struct check *k)
 	if (!k->saved || !k->controller || k->over) {
 		if (k->saved)
 			check_failed(k, "what was there, put back",
-				     "%ju blocks from block %ju on are overwritten, the controller is gone",
+				     "%ju blocks from block %ju on are overwritten, the controller "
+				     "is gone",
 				     (uintmax_t)k->window_blocks, (uintmax_t)k->window);
 		else
 			check_skip(k, "nothing was overwritten");
 		return;
 	}
 	got = malloc(bytes_of(k, k->window_blocks));
-	if (has_memory(k, got) && blocks_write(k, k->lun, k->window, k->window_blocks, k->reference) &&
+	if (has_memory(k, got) &&
+	    blocks_write(k, k->lun, k->window, k->window_blocks, k->reference) &&
 	    blocks_read(k, k->lun, k->window, k->window_blocks, got) &&
-	    check_bytes(k, "the window, as it was before", k->reference, got, bytes_of(k, k->window_blocks)))
+	    check_bytes(k, "the window, as it was before", k->reference, got,
+			bytes_of(k, k->window_blocks)))
 		k->saved = false;
 }
 
@@ -429,7 +466,8 @@ static const struct check_test tests[] = {
 	  .needs = WRITE,
 	  .run = writes_much_at_once },
 	{ .name = "a WRITE over the end writes nothing",
-	  .rule = "ILLEGAL REQUEST, LOGICAL BLOCK ADDRESS OUT OF RANGE (05/21/00), and the last block is as it was",
+	  .rule = "ILLEGAL REQUEST, LOGICAL BLOCK ADDRESS OUT OF RANGE (05/21/00), and the last "
+		  "block is as it was",
 	  .reference = "SBC-3 5.36 to 5.39",
 	  .needs = WRITE,
 	  .run = writes_nothing_beyond_the_end },
@@ -454,7 +492,8 @@ static const struct check_test tests[] = {
 	  .needs = WRITE | NEED_CDB_16,
 	  .run = writes_the_same_block_many_times },
 	{ .name = "COMPARE AND WRITE does both or neither",
-	  .rule = "written if the blocks were as expected; else MISCOMPARE (0E/1D/00), and nothing is written",
+	  .rule = "written if the blocks were as expected; else MISCOMPARE (0E/1D/00), and nothing "
+		  "is written",
 	  .reference = "SBC-3 5.2",
 	  .needs = WRITE | NEED_CDB_16,
 	  .run = compares_and_writes },

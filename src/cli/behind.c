@@ -18,7 +18,10 @@ static bool same_file(const char *name, const struct stat *st)
 				    : own.st_dev == st->st_dev && own.st_ino == st->st_ino;
 }
 
-/* In a node of QEMU's block layer (json:{…}) a name is one of the strings, under more than one key: each is looked at. */
+/*
+ * In a node of QEMU's block layer (json:{…}) a name is one of the strings, under more than one key:
+ * each is looked at.
+ */
 static bool is_in_node(char *node, const struct stat *st)
 {
 	char *rest = node, *word;
@@ -74,7 +77,9 @@ int cli_refuse_behind(const char *path, const char *uri, const char *use)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) || !is_behind(uri, &st))
+	if (stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) ||
+	    !is_behind(uri, &st))
 		return 0;
-	return cli_fail("%s: is the very file that %s uses; name another for the %s", path, uri, use);
+	return cli_fail("%s: is the very file that %s uses; name another for the %s", path, uri,
+			use);
 }

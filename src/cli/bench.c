@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: the loop that measures: `depth` tasks taken once, each sent again from its done, the controller polled without sleep.
+ * bench.c: the loop that measures: `depth` tasks taken once, each sent again from its done, the
+ * controller polled without sleep.
  *
- * The clock is read once per turn, at its first completion, not once per command: all that come back in a turn get that time
- * as their end, and those sent on from there as their beginning. So a latency is off by at most one turn (the budget's 32
- * completions), and the mean is exact, because what one command gains the next on that task loses.
+ * The clock is read once per turn, at its first completion, not once per command: all that come
+ * back in a turn get that time as their end, and those sent on from there as their beginning. So a
+ * latency is off by at most one turn (the budget's 32 completions), and the mean is exact, because
+ * what one command gains the next on that task loses.
  */
 #include "cli/bench.h"
 
@@ -52,7 +54,7 @@ struct bench {
 	bool other_disk;
 };
 
-/* ---- sending --------------------------------------------------------------------------------------------------------- */
+/* ---- sending */
 
 static uint64_t pick(struct bench *b)
 {
@@ -102,8 +104,8 @@ static void fill(struct worker *w)
 static void error_seen(struct bench *b, const char *what, const char *why, const char *detail)
 {
 	if (b->result->errors++ == 0)
-		snprintf(b->result->first_error, sizeof(b->result->first_error), "%s: %s%s%s", what, why, detail[0] ? ": " : "",
-			 detail);
+		snprintf(b->result->first_error, sizeof(b->result->first_error), "%s: %s%s%s", what,
+			 why, detail[0] ? ": " : "", detail);
 }
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg);
@@ -143,28 +145,36 @@ static void send_next(struct worker *w)
 	}
 }
 
-/* ---- coming back ----------------------------------------------------------------------------------------------------- */
+/* ---- coming back */
 
-/* The unit is held until it is known which disk is there. Whichever it is, nothing of this load goes to it. */
+/*
+ * The unit is held until it is known which disk is there. Whichever it is, nothing of this load
+ * goes to it.
+ */
 static void notice_change(struct bench *b, const struct hba_result *r)
 {
 	struct scsi_sense sense;
 
-	if (r->outcome != HBA_CHECK_CONDITION || scsi_sense_read(r->sense, r->sense_len, &sense) < 0)
+	if (r->outcome != HBA_CHECK_CONDITION ||
+	    scsi_sense_read(r->sense, r->sense_len, &sense) < 0)
 		return;
-	if (sense.key != SCSI_UNIT_ATTENTION || sense.asc >> ASC_SHIFT != SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> ASC_SHIFT)
+	if (sense.key != SCSI_UNIT_ATTENTION ||
+	    sense.asc >> ASC_SHIFT != SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> ASC_SHIFT)
 		return;
 	b->other_disk = true;
 	b->phase = PHASE_DRAIN;
 }
 
-/* Only the first is put into words: a disk that fails may do so a hundred thousand times a second. */
+/*
+ * Only the first is put into words: a disk that fails may do so a hundred thousand times a second.
+ */
 static void failed(const struct worker *w, const struct hba_result *r)
 {
 	char outcome[CLI_WORDS], sense[CLI_WORDS] = "", name[CLI_WORDS], what[2 * CLI_WORDS];
 
 	cli_command_name(w->task->cdb, w->task->cdb_len, name);
-	snprintf(what, sizeof(what), "%s at block %ju", name, (uintmax_t)(w->chunk * w->bench->chunk_blocks));
+	snprintf(what, sizeof(what), "%s at block %ju", name,
+		 (uintmax_t)(w->chunk * w->bench->chunk_blocks));
 	cli_outcome_name(r->outcome, outcome);
 	if (r->outcome == HBA_CHECK_CONDITION)
 		cli_sense_words(r->sense, r->sense_len, sense);
@@ -219,7 +229,7 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 	send_next(w);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------------------- */
+/* ---- the loop */
 
 /* A look at the signals costs a system call, so it is taken only now and then. */
 static void look_around(struct bench *b)
@@ -269,7 +279,8 @@ static int outcome(const struct bench *b)
 	if (b->session->signal)
 		return cli_say_interrupted(b->session, "bench");
 	if (b->session->over)
-		return cli_fail("%s: the controller went away after %ju commands", b->session->uri, (uintmax_t)b->result->commands);
+		return cli_fail("%s: the controller went away after %ju commands", b->session->uri,
+				(uintmax_t)b->result->commands);
 	if (b->other_disk || info.generation != b->generation)
 		return cli_other_disk(b->session, b->lun, "bench");
 	return 0;
@@ -290,11 +301,12 @@ static int measure(struct bench *b)
 	return outcome(b);
 }
 
-/* ---- before and after ------------------------------------------------------------------------------------------------ */
+/* ---- before and after */
 
 static int build_cdbs(struct bench *b)
 {
-	struct scsi_rw rw = { .block = (b->chunks - 1) * b->chunk_blocks, .count = b->chunk_blocks };
+	struct scsi_rw rw = { .block = (b->chunks - 1) * b->chunk_blocks,
+			      .count = b->chunk_blocks };
 	int r;
 
 	/* Built for the last block, so that the length chosen fits all. */
@@ -315,8 +327,9 @@ static int take_tasks(struct bench *b)
 		if (r < 0)
 			return cli_library_failed(b->session, NULL);
 		if (r > 0)
-			return cli_fail("%s: the unit takes %u commands at a time; give --depth %u or less", b->session->uri,
-					b->n_workers, b->n_workers);
+			return cli_fail(
+				"%s: the unit takes %u commands at a time; give --depth %u or less",
+				b->session->uri, b->n_workers, b->n_workers);
 		w->bench = b;
 		w->data = address + (size_t)b->n_workers * b->plan->bytes;
 		w->piece = (struct hba_piece) {
@@ -333,8 +346,9 @@ static int begin_ledger(struct bench *b)
 	if (b->chunks > LEDGER_MAX_CHUNKS)
 		b->chunks = LEDGER_MAX_CHUNKS;
 	if (b->chunks < b->plan->depth)
-		return cli_fail("%s: --verify needs a chunk for each command; this unit has %ju for --depth %u", b->session->uri,
-				(uintmax_t)b->chunks, b->plan->depth);
+		return cli_fail("%s: --verify needs a chunk for each command; this unit has %ju "
+				"for --depth %u",
+				b->session->uri, (uintmax_t)b->chunks, b->plan->depth);
 	return ledger_begin(&b->ledger, b->chunks, b->plan->bytes) < 0
 		       ? cli_fail("no memory to verify %ju chunks", (uintmax_t)b->chunks)
 		       : 0;
@@ -351,7 +365,8 @@ static int begin(struct bench *b)
 	b->workers = calloc(b->plan->depth, sizeof(*b->workers));
 	if (!b->workers)
 		return cli_fail("no memory for --depth %u", b->plan->depth);
-	if (hba_mapping_create(b->session->controller, HBA_DEVICE_BOTH, (size_t)b->plan->depth * b->plan->bytes, BUFFER_ALIGNMENT,
+	if (hba_mapping_create(b->session->controller, HBA_DEVICE_BOTH,
+			       (size_t)b->plan->depth * b->plan->bytes, BUFFER_ALIGNMENT,
 			       &b->memory) < 0)
 		return cli_library_failed(b->session, "no memory for --depth times --bs");
 	return take_tasks(b);
@@ -359,7 +374,10 @@ static int begin(struct bench *b)
 
 static void finish(struct bench *b)
 {
-	/* Over with tasks out: nobody vouches that the device has let go, so they keep what is theirs. */
+	/*
+	 * Over with tasks out: nobody vouches that the device has let go, so they keep what is
+	 * theirs.
+	 */
 	if (b->out)
 		return;
 	for (uint32_t i = 0; i < b->n_workers; i++)
@@ -369,9 +387,12 @@ static void finish(struct bench *b)
 	ledger_end(&b->ledger);
 }
 
-int bench_run(struct cli_session *s, struct hba_lun *lun, const struct bench_plan *plan, struct bench_result *result)
+int bench_run(struct cli_session *s, struct hba_lun *lun, const struct bench_plan *plan,
+	      struct bench_result *result)
 {
-	struct bench b = { .session = s, .lun = lun, .plan = plan, .result = result, .random = SEED };
+	struct bench b = {
+		.session = s, .lun = lun, .plan = plan, .result = result, .random = SEED
+	};
 	struct hba_lun_info info;
 	int r;
 

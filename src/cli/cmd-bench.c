@@ -10,7 +10,14 @@
 #include <string.h>
 
 enum { KEY_RW = 0x100, KEY_BS, KEY_DEPTH, KEY_TIME, KEY_VERIFY, KEY_PLOT };
-enum { DEFAULT_BS = 4096, DEFAULT_DEPTH = 32, DEFAULT_SECONDS = 3, MAX_BS = 64 << 20, MAX_DEPTH = 65533, MAX_SECONDS = 86400 };
+enum {
+	DEFAULT_BS = 4096,
+	DEFAULT_DEPTH = 32,
+	DEFAULT_SECONDS = 3,
+	MAX_BS = 64 << 20,
+	MAX_DEPTH = 65533,
+	MAX_SECONDS = 86400
+};
 enum { NS_PER_US = 1000, TITLE = 256 };
 
 struct arguments {
@@ -23,8 +30,9 @@ static const struct {
 	const char *name;
 	bool reads, writes, random;
 } loads[] = {
-	{ "randread", true, false, true }, { "randwrite", false, true, true }, { "randrw", true, true, true },
-	{ "read", true, false, false },    { "write", false, true, false },
+	{ "randread", true, false, true }, { "randwrite", false, true, true },
+	{ "randrw", true, true, true },    { "read", true, false, false },
+	{ "write", false, true, false },
 };
 
 static error_t take_load(struct arguments *a, const char *arg)
@@ -85,7 +93,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 	}
 }
 
-/* ---- the result ------------------------------------------------------------------------------------------------------ */
+/* ---- the result */
 
 static const struct {
 	const char *name;
@@ -103,12 +111,14 @@ static struct json_object *latency_json(const struct histogram *h)
 
 	cli_json_double(o, "mean", histogram_mean(h) / NS_PER_US);
 	for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++)
-		cli_json_double(o, percentiles[i].name, (double)histogram_at(h, percentiles[i].fraction) / NS_PER_US);
+		cli_json_double(o, percentiles[i].name,
+				(double)histogram_at(h, percentiles[i].fraction) / NS_PER_US);
 	cli_json_double(o, "max", (double)h->max / NS_PER_US);
 	return o;
 }
 
-static int print_json(struct cli_session *s, const struct arguments *a, const struct bench_result *result)
+static int print_json(struct cli_session *s, const struct arguments *a,
+		      const struct bench_result *result)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -122,7 +132,8 @@ static int print_json(struct cli_session *s, const struct arguments *a, const st
 	cli_json_double(o, "bytes_per_s", per_second(result) * a->plan.bytes);
 	json_object_object_add(o, "latency_us", latency_json(&result->latency));
 	cli_json_number(o, "errors", result->errors);
-	json_object_object_add(o, "first_error", result->errors ? json_object_new_string(result->first_error) : NULL);
+	json_object_object_add(o, "first_error",
+			       result->errors ? json_object_new_string(result->first_error) : NULL);
 	cli_json_number(o, "verified", result->verified);
 	cli_json_conduct(o, s);
 	return cli_json_print(o);
@@ -134,9 +145,10 @@ static int print_text(const struct arguments *a, const struct bench_result *resu
 
 	format_size(a->plan.bytes, size);
 	format_size((uint64_t)(per_second(result) * a->plan.bytes), rate);
-	printf("%s  %s, %s per command, %u outstanding, %.2f s\n", a->common.uri, a->rw, size, a->plan.depth,
-	       (double)result->ns / (double)NS_PER_S);
-	printf("  commands  %" PRIu64 ", %.0f per second, %s/s\n", result->commands, per_second(result), rate);
+	printf("%s  %s, %s per command, %u outstanding, %.2f s\n", a->common.uri, a->rw, size,
+	       a->plan.depth, (double)result->ns / (double)NS_PER_S);
+	printf("  commands  %" PRIu64 ", %.0f per second, %s/s\n", result->commands,
+	       per_second(result), rate);
 	cli_format_time((uint64_t)histogram_mean(&result->latency), time);
 	printf("  latency   mean %s", time);
 	for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++) {
@@ -146,23 +158,26 @@ static int print_text(const struct arguments *a, const struct bench_result *resu
 	cli_format_time(result->latency.max, time);
 	printf(", max %s\n  errors    %" PRIu64 "\n", time, result->errors);
 	if (a->plan.verify)
-		printf("  verified  %" PRIu64 " reads equal, %" PRIu64 " different\n", result->verified, result->different);
+		printf("  verified  %" PRIu64 " reads equal, %" PRIu64 " different\n",
+		       result->verified, result->different);
 	return cli_finish_output();
 }
 
-static int plot(struct cli_session *s, const struct arguments *a, const struct bench_result *result, struct cli_file *file)
+static int plot(struct cli_session *s, const struct arguments *a, const struct bench_result *result,
+		struct cli_file *file)
 {
 	char title[TITLE], size[16];
 	int r;
 
 	format_size(a->plan.bytes, size);
-	snprintf(title, sizeof(title), "%s: %s, %s, depth %u: %.0f/s", a->common.uri, a->rw, size, a->plan.depth,
-		 per_second(result));
+	snprintf(title, sizeof(title), "%s: %s, %s, depth %u: %.0f/s", a->common.uri, a->rw, size,
+		 a->plan.depth, per_second(result));
 	r = cli_plot(s, &result->latency, title, file->fd);
 	return r ? r : cli_keep_file(file);
 }
 
-static int show(struct cli_session *s, const struct arguments *a, const struct bench_result *result, struct cli_file *file)
+static int show(struct cli_session *s, const struct arguments *a, const struct bench_result *result,
+		struct cli_file *file)
 {
 	int r = a->common.json ? print_json(s, a, result) : print_text(a, result);
 
@@ -170,8 +185,8 @@ static int show(struct cli_session *s, const struct arguments *a, const struct b
 		r = plot(s, a, result, file);
 	if (r || result->errors == 0)
 		return r;
-	return cli_fail("%s: %" PRIu64 " of %" PRIu64 " commands failed; the first: %s", a->common.uri, result->errors,
-			result->ended, result->first_error);
+	return cli_fail("%s: %" PRIu64 " of %" PRIu64 " commands failed; the first: %s",
+			a->common.uri, result->errors, result->ended, result->first_error);
 }
 
 /* ---- */
@@ -182,14 +197,18 @@ static int check(const struct arguments *a, const struct hba_lun_info *info)
 
 	cli_unit_name(info, unit);
 	if (info->block_bytes == 0)
-		return cli_fail("%s: unit %s has no medium that could be measured", a->common.uri, unit);
+		return cli_fail("%s: unit %s has no medium that could be measured", a->common.uri,
+				unit);
 	if (a->plan.bytes % info->block_bytes)
-		return cli_fail("%s: unit %s has blocks of %u bytes; --bs must be a multiple of that", a->common.uri, unit,
-				info->block_bytes);
+		return cli_fail(
+			"%s: unit %s has blocks of %u bytes; --bs must be a multiple of that",
+			a->common.uri, unit, info->block_bytes);
 	if (a->plan.bytes / info->block_bytes > info->blocks)
-		return cli_fail("%s: unit %s is smaller than one command of --bs %u", a->common.uri, unit, a->plan.bytes);
+		return cli_fail("%s: unit %s is smaller than one command of --bs %u", a->common.uri,
+				unit, a->plan.bytes);
 	if (a->plan.writes && info->read_only)
-		return cli_fail("%s: unit %s is read-only; --rw %s cannot be done", a->common.uri, unit, a->rw);
+		return cli_fail("%s: unit %s is read-only; --rw %s cannot be done", a->common.uri,
+				unit, a->rw);
 	return 0;
 }
 
@@ -232,12 +251,16 @@ static int check_plot(const struct arguments *a)
 
 static const struct argp_option options[] = {
 	{ "rw", KEY_RW, "LOAD", 0,
-	  "randread (default), randwrite, randrw, read or write; those that write DESTROY what is on the unit", 0 },
+	  "randread (default), randwrite, randrw, read or write; those that write DESTROY what is "
+	  "on the unit",
+	  0 },
 	{ "bs", KEY_BS, "N", 0, "Bytes per command (default: 4k)", 0 },
 	{ "depth", KEY_DEPTH, "N", 0, "Commands outstanding (default: 32)", 0 },
 	{ "time", KEY_TIME, "S", 0, "Seconds (default: 3)", 0 },
 	{ "verify", KEY_VERIFY, NULL, 0,
-	  "Check data: what was written must be read, now and in a pass at the end; what is only read must stay the same", 0 },
+	  "Check data: what was written must be read, now and in a pass at the end; what is only "
+	  "read must stay the same",
+	  0 },
 	{ "plot", KEY_PLOT, "FILE.svg", 0, "Draw the latencies with gnuplot", 0 },
 	{ 0 },
 };
@@ -267,7 +290,8 @@ const struct cli_command cmd_bench = {
 	.summary = "measure commands per second and latency",
 	.arguments = "URI",
 	.doc = "Measure commands per second and latency of a logical unit, one core polling."
-	       "\v--rw randwrite, randrw and write DESTROY THE DATA ON THE UNIT, all over it, without asking.",
+	       "\v--rw randwrite, randrw and write DESTROY THE DATA ON THE UNIT, all over it, "
+	       "without asking.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

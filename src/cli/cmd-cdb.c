@@ -9,7 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_IN = 0x100, KEY_OUT, KEY_THEN, KEY_KEEP_GOING, MAX_WORDS = HBA_MAX_CDB * 2, MAX_DATA = 16 << 20, KEY_COLUMN = -8 };
+enum {
+	KEY_IN = 0x100,
+	KEY_OUT,
+	KEY_THEN,
+	KEY_KEEP_GOING,
+	MAX_WORDS = HBA_MAX_CDB * 2,
+	MAX_DATA = 16 << 20,
+	KEY_COLUMN = -8
+};
 
 /** struct one - One command. */
 struct one {
@@ -49,7 +57,8 @@ static error_t take_word(struct arguments *a, char *arg)
 		one->words[one->n_words++] = arg;
 		return 0;
 	}
-	cli_usage("%s: the CDB is longer than %d bytes, the longest there is here", arg, HBA_MAX_CDB);
+	cli_usage("%s: the CDB is longer than %d bytes, the longest there is here", arg,
+		  HBA_MAX_CDB);
 	return CLI_TOLD;
 }
 
@@ -58,11 +67,14 @@ static error_t check(const struct arguments *a)
 	const struct one *one = &a->all[a->at];
 
 	if (!a->common.uri)
-		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img --in 36 12 00 00 00 24 00'");
+		cli_usage("which controller? Give its URI, as in `hbakit cdb soft:disk.img --in 36 "
+			  "12 00 00 00 24 00'");
 	else if (one->n_words == 0 && a->n > 1)
 		cli_usage("--then stands between two commands; one of them has no bytes");
 	else if (one->n_words == 0)
-		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s --in 36 12 00 00 00 24 00'", a->common.uri);
+		cli_usage("which command? Give its bytes in hex, as in `hbakit cdb %s --in 36 12 "
+			  "00 00 00 24 00'",
+			  a->common.uri);
 	else if (one->in && one->out)
 		cli_usage("--in and --out: a command moves data one way; give one of them");
 	else
@@ -92,7 +104,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 	}
 }
 
-/* ---- data ------------------------------------------------------------------------------------------------------------ */
+/* ---- data */
 
 static int load(struct cli_session *s, const struct one *a, struct cli_exchange *x)
 {
@@ -129,14 +141,15 @@ static int prepare_data(struct cli_session *s, const struct one *a, struct cli_e
 	return x->data ? 0 : cli_fail("no memory for %ju bytes", (uintmax_t)a->in);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------------ */
+/* ---- the answer */
 
 static bool is_good(const struct cli_exchange *x)
 {
 	return x->outcome == HBA_GOOD || x->outcome == HBA_CONDITION_MET;
 }
 
-static struct json_object *exchange_json(const struct cli_exchange *x, const char *name, const char *status)
+static struct json_object *exchange_json(const struct cli_exchange *x, const char *name,
+					 const char *status)
 {
 	struct json_object *o = json_object_new_object();
 	bool answered = hba_response(x->outcome) == HBA_TASK_COMPLETE;
@@ -145,15 +158,18 @@ static struct json_object *exchange_json(const struct cli_exchange *x, const cha
 	cli_json_text(o, "command", name);
 	cli_json_text(o, "outcome", status);
 	cli_json_number(o, "service_response", hba_response(x->outcome));
-	json_object_object_add(o, "status", answered ? json_object_new_int(hba_status(x->outcome)) : NULL);
+	json_object_object_add(o, "status",
+			       answered ? json_object_new_int(hba_status(x->outcome)) : NULL);
 	cli_json_number(o, "bytes", x->bytes);
-	json_object_object_add(o, "sense", x->sense_len ? cli_sense_json(x->sense, x->sense_len) : NULL);
+	json_object_object_add(o, "sense",
+			       x->sense_len ? cli_sense_json(x->sense, x->sense_len) : NULL);
 	if (x->direction == HBA_FROM_TARGET)
 		cli_json_hex(o, "data", x->data, x->bytes);
 	return o;
 }
 
-static int print_text(const struct cli_exchange *x, const char *name, const char *status, const char *sense)
+static int print_text(const struct cli_exchange *x, const char *name, const char *status,
+		      const char *sense)
 {
 	printf("%*s %s\n%*s %s\n", KEY_COLUMN, "command", name, KEY_COLUMN, "status", status);
 	if (x->direction != HBA_NO_DATA)
@@ -168,18 +184,24 @@ static int print_text(const struct cli_exchange *x, const char *name, const char
 	return cli_finish_output();
 }
 
-/* A command that was sent without data, though its CDB has room for some, looks as if the target had none. */
+/*
+ * A command that was sent without data, though its CDB has room for some, looks as if the target
+ * had none.
+ */
 static void hint_at_data(const struct cli_exchange *x, const char *name)
 {
 	uint64_t bytes = 0;
 
-	if (x->direction != HBA_NO_DATA || !scsi_cdb_transfer(x->cdb, x->cdb_len, 0, &bytes) || !bytes)
+	if (x->direction != HBA_NO_DATA || !scsi_cdb_transfer(x->cdb, x->cdb_len, 0, &bytes) ||
+	    !bytes)
 		return;
-	(void)cli_fail("%s moves up to %ju bytes of data, and none were asked for; --in %ju shows those that it reads", name,
-		       (uintmax_t)bytes, (uintmax_t)bytes);
+	(void)cli_fail("%s moves up to %ju bytes of data, and none were asked for; --in %ju shows "
+		       "those that it reads",
+		       name, (uintmax_t)bytes, (uintmax_t)bytes);
 }
 
-static int show(const struct arguments *a, const struct cli_exchange *x, struct json_object **ret_json)
+static int show(const struct arguments *a, const struct cli_exchange *x,
+		struct json_object **ret_json)
 {
 	char name[CLI_WORDS], status[CLI_WORDS], sense[CLI_WORDS] = "";
 	int r;
@@ -200,8 +222,8 @@ static int show(const struct arguments *a, const struct cli_exchange *x, struct 
 	return cli_fail("%s: %s: %s%s%s", a->common.uri, name, status, sense[0] ? ": " : "", sense);
 }
 
-static int send_one(const struct arguments *a, struct cli_session *s, struct hba_lun *lun, struct one *one,
-		    struct json_object **ret_json)
+static int send_one(const struct arguments *a, struct cli_session *s, struct hba_lun *lun,
+		    struct one *one, struct json_object **ret_json)
 {
 	int r = prepare_data(s, one, &one->exchange);
 
@@ -213,7 +235,8 @@ static int send_one(const struct arguments *a, struct cli_session *s, struct hba
 /* One command is one object; several are a list, of those that were sent. */
 static int print_json(const struct arguments *a, struct json_object **each)
 {
-	struct json_object *o = a->n > 1 ? json_object_new_object() : each[0], *list = json_object_new_array();
+	struct json_object *o = a->n > 1 ? json_object_new_object() : each[0],
+			   *list = json_object_new_array();
 
 	for (size_t i = 0; a->n > 1 && i < a->n; i++)
 		if (each[i])
@@ -231,7 +254,8 @@ static int send(void *arguments, struct cli_session *s)
 	autofree struct json_object **each = calloc(a->n, sizeof(struct json_object *));
 	struct hba_lun_info info;
 	struct hba_lun *lun;
-	int failed = 0, r = each ? cli_find_unit(s, &a->common.where, &lun, &info) : cli_fail("no memory for %zu answers", a->n);
+	int failed = 0, r = each ? cli_find_unit(s, &a->common.where, &lun, &info)
+				 : cli_fail("no memory for %zu answers", a->n);
 
 	if (r)
 		return r;
@@ -245,13 +269,17 @@ static int send(void *arguments, struct cli_session *s)
 
 static const struct argp_option options[] = {
 	{ "in", KEY_IN, "N", 0, "The command reads up to N bytes", 0 },
-	{ "out", KEY_OUT, "FILE", 0, "The command writes the bytes of FILE (-: standard input)", 0 },
+	{ "out", KEY_OUT, "FILE", 0, "The command writes the bytes of FILE (-: standard input)",
+	  0 },
 	{ "then", KEY_THEN, NULL, 0, "Another command follows, with --in or --out of its own", 0 },
 	{ "keep-going", KEY_KEEP_GOING, NULL, 0, "Send those after one that failed, too", 0 },
 	{ 0 },
 };
 
-/* Each part of the command line between two --then is parsed by itself; what belongs to no single command may stand in any of them. */
+/*
+ * Each part of the command line between two --then is parsed by itself; what belongs to no single
+ * command may stand in any of them.
+ */
 static int parse_all(struct arguments *a, int argc, char **argv)
 {
 	int r = 0, begin = 0;
@@ -262,7 +290,8 @@ static int parse_all(struct arguments *a, int argc, char **argv)
 		argv[begin] = argv[0];
 		r = cli_parse(&cmd_cdb, i - begin, argv + begin, &a->common);
 		if (r == 0)
-			r = cli_parse_cdb(a->all[a->at].words, a->all[a->at].n_words, a->all[a->at].exchange.cdb,
+			r = cli_parse_cdb(a->all[a->at].words, a->all[a->at].n_words,
+					  a->all[a->at].exchange.cdb,
 					  &a->all[a->at].exchange.cdb_len);
 		a->at++;
 		begin = i;
@@ -295,7 +324,8 @@ const struct cli_command cmd_cdb = {
 	.name = "cdb",
 	.summary = "send any SCSI command",
 	.arguments = "URI HEX... [--then HEX...]...",
-	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that writes, writes. With --in N the data "
+	.doc = "Send any SCSI command. Its bytes are sent as they are given: a command that "
+	       "writes, writes. With --in N the data "
 	       "that it reads are shown: hbakit cdb soft:ram --in 36 12 00 00 00 24 00",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cmd-check.c: `hbakit check URI`: the contract and conformance suite, told as TAP version 13, or as one JSON object.
+ * cmd-check.c: `hbakit check URI`: the contract and conformance suite, told as TAP version 13, or
+ * as one JSON object.
  *
- * A failure's YAML block says which rule was broken, where that rule is written, what was expected, and what came.
+ * A failure's YAML block says which rule was broken, where that rule is written, what was expected,
+ * and what came.
  */
 #include "cli/cli.h"
 
@@ -38,7 +40,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 	}
 }
 
-/* ---- one result ------------------------------------------------------------------------------------------------------- */
+/* ---- one result */
 
 /* A double-quoted YAML scalar. Devices and drivers have a say in the text. */
 static void print_yaml(const char *key, const char *text)
@@ -105,7 +107,9 @@ static struct json_object *result_json(const struct check_result *r)
 	return o;
 }
 
-/* Each as it comes: on real hardware some take long, and a reader may want to see where it stands. */
+/*
+ * Each as it comes: on real hardware some take long, and a reader may want to see where it stands.
+ */
 static void take_result(void *arg, const struct check_result *r)
 {
 	struct arguments *a = arg;
@@ -118,7 +122,7 @@ static void take_result(void *arg, const struct check_result *r)
 	fflush(stdout);
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole */
 
 static int open_controller(void *arg, struct hba_controller **ret_c)
 {
@@ -168,8 +172,8 @@ static int print_summary(const struct arguments *a, const struct check_summary *
 {
 	if (a->tests)
 		return print_json(a, sum);
-	printf("# %u passed, %u failed, %u skipped, %u a fault of the device\n", sum->passed, sum->failed, sum->skipped,
-	       sum->device);
+	printf("# %u passed, %u failed, %u skipped, %u a fault of the device\n", sum->passed,
+	       sum->failed, sum->skipped, sum->device);
 	return cli_finish_output();
 }
 
@@ -197,7 +201,8 @@ static int check(void *arguments, struct cli_session *s)
 	a->session = s;
 	r = check_run(&options, &sum);
 	if (r < 0)
-		return r == -ENOMEM ? cli_fail("%s: no memory for the tests", a->common.uri) : CLI_FAILED;
+		return r == -ENOMEM ? cli_fail("%s: no memory for the tests", a->common.uri)
+				    : CLI_FAILED;
 	r = print_summary(a, &sum);
 	if (sum.interrupted)
 		return cli_say_interrupted(s, "check");
@@ -207,9 +212,11 @@ static int check(void *arguments, struct cli_session *s)
 }
 
 static const struct argp_option options[] = {
-	{ "write", KEY_WRITE, NULL, 0, "Test writing, too. Overwrites up to 4 MiB of the unit, and 16 blocks of up to 32 units",
+	{ "write", KEY_WRITE, NULL, 0,
+	  "Test writing, too. Overwrites up to 4 MiB of the unit, and 16 blocks of up to 32 units",
 	  0 },
-	{ "seed", KEY_SEED, "N", 0, "Seed of all that is random (default: 0); the same again with the same seed", 0 },
+	{ "seed", KEY_SEED, "N", 0,
+	  "Seed of all that is random (default: 0); the same again with the same seed", 0 },
 	{ 0 },
 };
 
@@ -230,11 +237,16 @@ const struct cli_command cmd_check = {
 	.name = "check",
 	.summary = "test a controller and its driver against the contract",
 	.arguments = "URI",
-	.doc = "Test a controller, its driver and its units: the contract, and the standards. The results are TAP version 13.\v"
-	       "Nothing is written without --write. With it, blocks at random places are read, overwritten, and at the end put back "
-	       "as they were, after a signal as well; but not if this program is killed or the machine stops in between: do not use it "
-	       "on the only copy of anything. Units are reset and commands aborted in either case, so nobody else should be using them.\n\n"
-	       "Exit status: 0 all passed, skipped or known faults of the device, 1 some failed, or the unit asked for is not there, 2 usage.",
+	.doc = "Test a controller, its driver and its units: the contract, and the standards. The "
+	       "results are TAP version 13.\v"
+	       "Nothing is written without --write. With it, blocks at random places are read, "
+	       "overwritten, and at the end put back "
+	       "as they were, after a signal as well; but not if this program is killed or the "
+	       "machine stops in between: do not use it "
+	       "on the only copy of anything. Units are reset and commands aborted in either case, "
+	       "so nobody else should be using them.\n\n"
+	       "Exit status: 0 all passed, skipped or known faults of the device, 1 some failed, "
+	       "or the unit asked for is not there, 2 usage.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

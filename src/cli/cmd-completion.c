@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd-completion.c: `hbakit completion`: bash completes commands and options from the tables that the parser reads. */
+/*
+ * cmd-completion.c: `hbakit completion`: bash completes commands and options from the tables that
+ * the parser reads.
+ */
 #include "cli/cli.h"
 
 #include <ctype.h>
@@ -7,9 +10,10 @@
 #include <string.h>
 
 /*
- * An argument is cut by bash at each : and =, and bash replaces the last piece alone: so the argument is put together again, what is
- * offered are whole arguments, and what stands before the last piece is taken off their fronts. Within quotes nothing is cut. A name
- * is one line, whatever spaces are in it.
+ * An argument is cut by bash at each : and =, and bash replaces the last piece alone: so the
+ * argument is put together again, what is offered are whole arguments, and what stands before the
+ * last piece is taken off their fronts. Within quotes nothing is cut. A name is one line, whatever
+ * spaces are in it.
  */
 static const char functions[] =
 	"_hbakit_is_cut() { [[ -n $1 && -z ${1//[:=]/} ]]; }\n"
@@ -67,7 +71,8 @@ static const char functions[] =
 	"	if _hbakit_is_cut \"$word\"; then\n"
 	"		front=$word word=\n"
 	"	fi\n"
-	"	while [ \"$at\" -gt 1 ] && { _hbakit_is_cut \"${COMP_WORDS[at]}\" || _hbakit_is_cut \"${COMP_WORDS[at-1]}\"; }; do\n"
+	"	while [ \"$at\" -gt 1 ] && { _hbakit_is_cut \"${COMP_WORDS[at]}\" || "
+	"_hbakit_is_cut \"${COMP_WORDS[at-1]}\"; }; do\n"
 	"		at=$((at - 1)) front=${COMP_WORDS[at]}$front\n"
 	"	done\n"
 	"	word=${word#[\\\"\\']}\n"
@@ -75,7 +80,8 @@ static const char functions[] =
 	"	if [ \"$at\" -eq 1 ]; then\n"
 	"		_hbakit_words \"$_hbakit_commands\" \"$front$word\"\n"
 	"	else\n"
-	"		_hbakit_argument \"$front$word\" \"${COMP_WORDS[at-1]}\" \"${COMP_WORDS[1]}\"\n"
+	"		_hbakit_argument \"$front$word\" \"${COMP_WORDS[at-1]}\" "
+	"\"${COMP_WORDS[1]}\"\n"
 	"	fi\n"
 	"	for i in \"${!COMPREPLY[@]}\"; do COMPREPLY[i]=${COMPREPLY[i]:${#front}}; done\n"
 	"}\n"
@@ -184,7 +190,9 @@ static int run_completion(int argc, char **argv)
 const struct cli_command cmd_completion = {
 	.name = "completion",
 	.summary = "print what makes bash complete all this",
-	.doc = "Print a bash script that completes commands, options, files and controllers' schemes.\v"
-	       "For this shell: . <(hbakit completion). `meson install' puts it where bash-completion finds it.",
+	.doc = "Print a bash script that completes commands, options, files and controllers' "
+	       "schemes.\v"
+	       "For this shell: . <(hbakit completion). `meson install' puts it where "
+	       "bash-completion finds it.",
 	.run = run_completion,
 };

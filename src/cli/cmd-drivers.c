@@ -53,7 +53,8 @@ static struct json_object *options_json(const struct hba_option *option)
 		struct json_object *o = json_object_new_object();
 
 		cli_json_text(o, "name", option->name);
-		json_object_object_add(o, "default", option->value ? json_object_new_string(option->value) : NULL);
+		json_object_object_add(
+			o, "default", option->value ? json_object_new_string(option->value) : NULL);
 		cli_json_text(o, "help", option->help);
 		json_object_array_add(list, o);
 	}
@@ -90,11 +91,12 @@ static void print_row(const struct hba_driver *d)
 	if (d->scheme)
 		snprintf(reached, sizeof(reached), "%s:", d->scheme);
 	else if (d->ids)
-		snprintf(reached, sizeof(reached), "pci %04x:%04x%s", d->ids->vendor, d->ids->device,
-			 d->ids[1].vendor ? " ..." : "");
+		snprintf(reached, sizeof(reached), "pci %04x:%04x%s", d->ids->vendor,
+			 d->ids->device, d->ids[1].vendor ? " ..." : "");
 	else
 		snprintf(reached, sizeof(reached), "-");
-	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached, summary ? summary : "");
+	printf("%*s %*s %s\n", NAME_COLUMN, d->name, REACHED_COLUMN, reached,
+	       summary ? summary : "");
 }
 
 static void print_option(const struct hba_option *o)
@@ -102,7 +104,8 @@ static void print_option(const struct hba_option *o)
 	autofree char *value = cli_printable(o->value), *help = cli_printable(o->help);
 	char option[64];
 
-	snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "", value ? value : "");
+	snprintf(option, sizeof(option), "%s%s%s", o->name, o->value ? "=" : "",
+		 value ? value : "");
 	printf("  %*s %s\n", OPTION_COLUMN, option, help ? help : "");
 }
 
@@ -123,7 +126,8 @@ static void print_driver(const struct hba_driver *d)
 	if (d->scheme)
 		printf("\nURI: %s:...\n", d->scheme);
 	for (const struct hba_pci_id *id = d->ids; id && id->vendor; id++)
-		printf("%s  %04x:%04x\n", id == d->ids ? "\nPCI ids:\n" : "", id->vendor, id->device);
+		printf("%s  %04x:%04x\n", id == d->ids ? "\nPCI ids:\n" : "", id->vendor,
+		       id->device);
 	print_options(d->options);
 }
 
@@ -147,7 +151,8 @@ static void print_bus(const struct hba_bus *b)
 }
 
 /* NULL: the first; that of the plug-in comes before all others. */
-static const struct hba_driver *next_driver(const struct hba_driver *plugin, const struct hba_driver *d)
+static const struct hba_driver *next_driver(const struct hba_driver *plugin,
+					    const struct hba_driver *d)
 {
 	if (!d && plugin)
 		return plugin;
@@ -156,7 +161,8 @@ static const struct hba_driver *next_driver(const struct hba_driver *plugin, con
 
 static int show_one(const struct arguments *a, const struct hba_driver *plugin)
 {
-	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d)) {
+	for (const struct hba_driver *d = next_driver(plugin, NULL); d;
+	     d = next_driver(plugin, d)) {
 		if (strcmp(d->name, a->name))
 			continue;
 		if (a->common.json)
@@ -172,12 +178,14 @@ static int show_one(const struct arguments *a, const struct hba_driver *plugin)
 		print_bus(b);
 		return cli_finish_output();
 	}
-	return cli_fail("%s: no such driver or bus; `hbakit drivers' lists those there are", a->name);
+	return cli_fail("%s: no such driver or bus; `hbakit drivers' lists those there are",
+			a->name);
 }
 
 static int show_all_json(const struct hba_driver *plugin)
 {
-	struct json_object *o = json_object_new_object(), *drivers = json_object_new_array(), *buses = json_object_new_array();
+	struct json_object *o = json_object_new_object(), *drivers = json_object_new_array(),
+			   *buses = json_object_new_array();
 
 	for (const struct hba_driver *d = next_driver(plugin, NULL); d; d = next_driver(plugin, d))
 		json_object_array_add(drivers, driver_json(d));
@@ -194,7 +202,8 @@ static int show_all(const struct hba_driver *plugin)
 		print_row(d);
 	puts("\nBuses that lead to the chips:");
 	for (const struct hba_bus *b = hba_bus_next(NULL); b; b = hba_bus_next(b))
-		printf("%*s %s:%*s %s\n", NAME_COLUMN, b->name, b->name, REACHED_COLUMN + (int)strlen(b->name) + 1, "", b->summary);
+		printf("%*s %s:%*s %s\n", NAME_COLUMN, b->name, b->name,
+		       REACHED_COLUMN + (int)strlen(b->name) + 1, "", b->summary);
 	return cli_finish_output();
 }
 

@@ -27,7 +27,8 @@ const struct cli_command cmd_info = {
 	.name = "info",
 	.summary = "start a controller, show all that it reports",
 	.arguments = "URI",
-	.doc = "Start a controller and show its steps, its task pool, its properties and its whole report.",
+	.doc = "Start a controller and show its steps, its task pool, its properties and its whole "
+	       "report.",
 	.asks = CLI_ASKS_CONTROLLER,
 	.run = run_info,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd-inquiry.c: `hbakit inquiry URI`: standard INQUIRY data or a VPD page, taken apart where we can, and always in hex. */
+/*
+ * cmd-inquiry.c: `hbakit inquiry URI`: standard INQUIRY data or a VPD page, taken apart where we
+ * can, and always in hex.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -9,7 +12,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum { KEY_COLUMN = -10, ALLOCATION = 4096, STANDARD_ALLOCATION = 255, VPD_HEADER = 4, ID_TEXT = 256 };
+enum {
+	KEY_COLUMN = -10,
+	ALLOCATION = 4096,
+	STANDARD_ALLOCATION = 255,
+	VPD_HEADER = 4,
+	ID_TEXT = 256
+};
 enum { LENGTH_AT = 2, ADDITIONAL_AT = 4 }; /* SPC-4 7.8.1: PAGE LENGTH; 6.6.2: ADDITIONAL LENGTH */
 
 struct arguments {
@@ -41,7 +50,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 	}
 }
 
-/* ---- taken apart: rows of a name and a text, either for a table or for JSON ------------------------------------------ */
+/* ---- taken apart: rows of a name and a text, either for a table or for JSON */
 
 typedef void (*row_fn)(struct json_object *o, const char *key, const char *text);
 
@@ -71,11 +80,13 @@ static void page_list_row(const uint8_t *bytes, size_t length, row_fn row, struc
 	size_t at = 0;
 
 	for (size_t i = VPD_HEADER; i < length && at + 6 < sizeof(text); i++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s0x%02x", at ? " " : "", bytes[i]);
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s0x%02x", at ? " " : "",
+				       bytes[i]);
 	row(o, "pages", text);
 }
 
-static int page_rows(const uint8_t *bytes, size_t got, uint8_t page, row_fn row, struct json_object *o)
+static int page_rows(const uint8_t *bytes, size_t got, uint8_t page, row_fn row,
+		     struct json_object *o)
 {
 	char text[ID_TEXT] = "";
 	int length = scsi_vpd_check(bytes, got, page);
@@ -94,14 +105,18 @@ static int page_rows(const uint8_t *bytes, size_t got, uint8_t page, row_fn row,
 	return 0;
 }
 
-static int rows(const struct arguments *a, const struct cli_exchange *x, row_fn row, struct json_object *o)
+static int rows(const struct arguments *a, const struct cli_exchange *x, row_fn row,
+		struct json_object *o)
 {
-	return a->has_page ? page_rows(x->data, x->bytes, (uint8_t)a->page, row, o) : standard_rows(x->data, x->bytes, row, o);
+	return a->has_page ? page_rows(x->data, x->bytes, (uint8_t)a->page, row, o)
+			   : standard_rows(x->data, x->bytes, row, o);
 }
 
 /* ---- */
 
-/* A device may send more than the data have by their own length: what lies behind is none of them. */
+/*
+ * A device may send more than the data have by their own length: what lies behind is none of them.
+ */
 static size_t own_length(const struct arguments *a, const struct cli_exchange *x)
 {
 	const uint8_t *bytes = x->data;
@@ -120,7 +135,9 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 
 	if (!a->common.json) {
 		if (rows(a, x, print_row, NULL) < 0)
-			return cli_fail("%s: the answer breaks the standard; `hbakit cdb' shows it in hex", a->common.uri);
+			return cli_fail(
+				"%s: the answer breaks the standard; `hbakit cdb' shows it in hex",
+				a->common.uri);
 		cli_print_hex(x->data, own_length(a, x));
 		return cli_finish_output();
 	}
@@ -128,7 +145,8 @@ static int show(const struct arguments *a, const struct cli_exchange *x)
 	json_object_object_add(o, "page", a->has_page ? json_object_new_uint64(a->page) : NULL);
 	if (rows(a, x, cli_json_text, o) < 0) {
 		json_object_put(o);
-		return cli_fail("%s: the answer breaks the standard; `hbakit cdb' shows it in hex", a->common.uri);
+		return cli_fail("%s: the answer breaks the standard; `hbakit cdb' shows it in hex",
+				a->common.uri);
 	}
 	cli_json_hex(o, "bytes", x->data, own_length(a, x));
 	return cli_json_print(o);
@@ -142,8 +160,9 @@ static int failed(const struct arguments *a, const struct cli_exchange *x)
 	if (x->outcome == HBA_CHECK_CONDITION)
 		cli_sense_words(x->sense, x->sense_len, words);
 	if (a->has_page)
-		return cli_fail("%s: INQUIRY, page %#jx: %s%s%s; page 0 lists the pages there are", a->common.uri,
-				(uintmax_t)a->page, name, words[0] ? ": " : "", words);
+		return cli_fail("%s: INQUIRY, page %#jx: %s%s%s; page 0 lists the pages there are",
+				a->common.uri, (uintmax_t)a->page, name, words[0] ? ": " : "",
+				words);
 	return cli_fail("%s: INQUIRY: %s%s%s", a->common.uri, name, words[0] ? ": " : "", words);
 }
 
@@ -152,8 +171,8 @@ static int ask(void *arguments, struct cli_session *s)
 	const struct arguments *a = arguments;
 	uint8_t data[ALLOCATION] = { 0 };
 	struct cli_exchange x = { .direction = HBA_FROM_TARGET, .data = data };
-	struct scsi_cdb cdb =
-		a->has_page ? scsi_cdb_inquiry_vpd((uint8_t)a->page, ALLOCATION) : scsi_cdb_inquiry(STANDARD_ALLOCATION);
+	struct scsi_cdb cdb = a->has_page ? scsi_cdb_inquiry_vpd((uint8_t)a->page, ALLOCATION)
+					  : scsi_cdb_inquiry(STANDARD_ALLOCATION);
 	struct hba_lun_info info;
 	struct hba_lun *lun;
 	int r = cli_find_unit(s, &a->common.where, &lun, &info);
@@ -170,7 +189,10 @@ static int ask(void *arguments, struct cli_session *s)
 }
 
 static const struct argp_option options[] = {
-	{ "page", 'p', "PAGE", 0, "Vital product data page PAGE (0x83: names, 0x80: serial number, 0: which pages there are)", 0 },
+	{ "page", 'p', "PAGE", 0,
+	  "Vital product data page PAGE (0x83: names, 0x80: serial number, 0: which pages there "
+	  "are)",
+	  0 },
 	{ 0 },
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd-pci.c: `hbakit pci`: the adapters of this machine, what is in the way of each, and the command that gives it to VFIO. */
+/*
+ * cmd-pci.c: `hbakit pci`: the adapters of this machine, what is in the way of each, and the
+ * command that gives it to VFIO.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -8,11 +11,17 @@
 #include <hbakit/pci.h>
 #include <unistd.h>
 
-#define NOTES "hbakit uses VFIO type 1. iommufd and VFIO's no-IOMMU mode are not supported by this version."
+#define NOTES                                                                                  \
+	"hbakit uses VFIO type 1. iommufd and VFIO's no-IOMMU mode are not supported by this " \
+	"version."
 
 static const char *const obstacle_names[HBA_PCI_OBSTACLES] = {
-	[HBA_PCI_NO_IOMMU] = "no-iommu", [HBA_PCI_NO_MODULE] = "no-module",         [HBA_PCI_BUSY] = "busy",
-	[HBA_PCI_SHARED] = "shared",     [HBA_PCI_NO_PERMISSION] = "no-permission", [HBA_PCI_LOW_MEMLOCK] = "low-memlock",
+	[HBA_PCI_NO_IOMMU] = "no-iommu",
+	[HBA_PCI_NO_MODULE] = "no-module",
+	[HBA_PCI_BUSY] = "busy",
+	[HBA_PCI_SHARED] = "shared",
+	[HBA_PCI_NO_PERMISSION] = "no-permission",
+	[HBA_PCI_LOW_MEMLOCK] = "low-memlock",
 };
 
 /* ---- JSON */
@@ -112,7 +121,8 @@ static void print_adapter(const struct hba_pci_adapter *a)
 	if (!a->driver)
 		return;
 	if (a->obstacles >> HBA_PCI_BUSY & 1)
-		printf("  to bind it      %s\n", has_driverctl() ? a->bind_driverctl : a->bind_sysfs);
+		printf("  to bind it      %s\n",
+		       has_driverctl() ? a->bind_driverctl : a->bind_sysfs);
 	for (unsigned i = 0; i < HBA_PCI_OBSTACLES; i++)
 		if (a->obstacles >> i & 1)
 			printf("  in the way      %s\n", a->why[i]);
@@ -173,7 +183,8 @@ static int run_pci(int argc, char **argv)
 const struct cli_command cmd_pci = {
 	.name = "pci",
 	.summary = "list this machine's adapters, and what is in the way",
-	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using each as pci:ADDRESS, and the one "
+	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using "
+	       "each as pci:ADDRESS, and the one "
 	       "command that gives it to VFIO. Changes nothing.\v" NOTES,
 	.asks = CLI_ASKS_PLUGIN,
 	.run = run_pci,

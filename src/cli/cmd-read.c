@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd-read.c: `hbakit read URI`: from a unit to a file or a pipe, 32 requests ahead of the writer. */
+/*
+ * cmd-read.c: `hbakit read URI`: from a unit to a file or a pipe, 32 requests ahead of the writer.
+ */
 #include "cli/cli.h"
 #include "cli/rescue.h"
 
@@ -75,10 +77,10 @@ static int output_error(const struct job *j, int error)
 	if (error == -EINTR)
 		return cli_say_interrupted(j->session, "read");
 	if (error == -EPIPE)
-		return cli_fail("%s: its reader has gone after %ju bytes; the copy is not complete", j->output.name,
-				(uintmax_t)j->output.written);
-	return cli_fail("%s: %s after %ju bytes; %s", j->output.name, strerror(-error), (uintmax_t)j->output.written,
-			cli_file_fate(&j->output));
+		return cli_fail("%s: its reader has gone after %ju bytes; the copy is not complete",
+				j->output.name, (uintmax_t)j->output.written);
+	return cli_fail("%s: %s after %ju bytes; %s", j->output.name, strerror(-error),
+			(uintmax_t)j->output.written, cli_file_fate(&j->output));
 }
 
 static int write_out(struct job *j, const struct cli_slot *slot)
@@ -111,7 +113,8 @@ static int copy(struct job *j)
 		else if (cli_interrupted(j->session))
 			r = cli_say_interrupted(j->session, "read");
 		else if (j->session->over)
-			r = cli_fail("%s: the controller went away after %ju bytes", j->session->uri, (uintmax_t)j->written);
+			r = cli_fail("%s: the controller went away after %ju bytes",
+				     j->session->uri, (uintmax_t)j->written);
 		else
 			cli_wait(j->session, -1, 0);
 	}
@@ -128,7 +131,8 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 	cli_json_number(o, "bytes", j->written);
 	cli_json_number(o, "commands", j->stream.commands);
 	cli_json_double(o, "seconds", (double)ns / (double)NS_PER_S);
-	cli_json_double(o, "bytes_per_s", ns ? (double)j->written * (double)NS_PER_S / (double)ns : 0);
+	cli_json_double(o, "bytes_per_s",
+			ns ? (double)j->written * (double)NS_PER_S / (double)ns : 0);
 	cli_json_conduct(o, j->session);
 	return cli_json_print(o);
 }
@@ -161,25 +165,35 @@ static int take_range(const struct arguments *a, const struct hba_lun_info *info
 
 	cli_unit_name(info, unit);
 	if (info->block_bytes == 0)
-		return cli_fail("%s: unit %s has no medium that could be read", a->common.uri, unit);
+		return cli_fail("%s: unit %s has no medium that could be read", a->common.uri,
+				unit);
 	length = a->has_length || a->offset > size ? a->length : size - a->offset;
 	if (a->offset % info->block_bytes || length % info->block_bytes)
-		return cli_fail("%s: unit %s has blocks of %u bytes; --offset and --length must be multiples of that",
+		return cli_fail("%s: unit %s has blocks of %u bytes; --offset and --length must be "
+				"multiples of that",
 				a->common.uri, unit, info->block_bytes);
 	if (!a->has_length && a->offset >= size)
-		return cli_fail("%s: unit %s ends at %ju bytes; there is nothing to read from --offset %ju on", a->common.uri, unit,
-				(uintmax_t)size, (uintmax_t)a->offset);
+		return cli_fail("%s: unit %s ends at %ju bytes; there is nothing to read from "
+				"--offset %ju on",
+				a->common.uri, unit, (uintmax_t)size, (uintmax_t)a->offset);
 	if (a->offset > size || length > size - a->offset)
-		return cli_fail("%s: unit %s ends at %ju bytes; --offset %ju and --length %ju go past it", a->common.uri, unit,
-				(uintmax_t)size, (uintmax_t)a->offset, (uintmax_t)length);
+		return cli_fail(
+			"%s: unit %s ends at %ju bytes; --offset %ju and --length %ju go past it",
+			a->common.uri, unit, (uintmax_t)size, (uintmax_t)a->offset,
+			(uintmax_t)length);
 	j->begin = j->next = a->offset;
 	j->end = a->offset + length;
 	return 0;
 }
 
-static int rescue(const struct arguments *a, const struct job *j, struct hba_lun *lun, const struct hba_lun_info *info)
+static int rescue(const struct arguments *a, const struct job *j, struct hba_lun *lun,
+		  const struct hba_lun_info *info)
 {
-	struct rescue_plan plan = { .output = a->output, .map = a->map, .begin = j->begin, .end = j->end, .json = a->common.json };
+	struct rescue_plan plan = { .output = a->output,
+				    .map = a->map,
+				    .begin = j->begin,
+				    .end = j->end,
+				    .json = a->common.json };
 
 	return rescue_unit(&plan, j->session, lun, info);
 }
@@ -197,7 +211,8 @@ static int read_unit(void *arguments, struct cli_session *s)
 	if (r == 0 && a->skip_bad)
 		return rescue(a, &j, lun, &info);
 	if (r == 0)
-		r = cli_stream_begin(&j.stream, s, lun, &info, cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
+		r = cli_stream_begin(&j.stream, s, lun, &info,
+				     cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
 	if (r)
 		return r;
 	r = run(&j, a, &info);
@@ -210,7 +225,8 @@ static const struct argp_option options[] = {
 	{ "length", KEY_LENGTH, "N", 0, "Read N bytes (default: to the end)", 0 },
 	{ "output", 'o', "FILE", 0, "Write to FILE (default, and -: standard output)", 0 },
 	{ "skip-bad", KEY_SKIP_BAD, "FILE.map", OPTION_ARG_OPTIONAL,
-	  "Go on behind bad blocks, and keep a map of them as GNU ddrescue does (default: the output's name and .map); go on where a map stopped",
+	  "Go on behind bad blocks, and keep a map of them as GNU ddrescue does (default: the "
+	  "output's name and .map); go on where a map stopped",
 	  0 },
 	{ 0 },
 };
@@ -221,7 +237,8 @@ static bool is_same(const char *a, const char *b)
 
 	if (strcmp(a, b) == 0)
 		return true;
-	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+	       of_a.st_ino == of_b.st_ino;
 }
 
 static int check_map(const struct arguments *a)
@@ -236,13 +253,16 @@ static int check(const struct arguments *a)
 	bool standard = !a->output || strcmp(a->output, "-") == 0;
 
 	if (a->has_length && a->length == 0)
-		return cli_usage("--length 0: that is nothing to read; without --length it goes to the end");
+		return cli_usage(
+			"--length 0: that is nothing to read; without --length it goes to the end");
 	if (a->common.json && standard)
-		return cli_usage("--json prints an object on standard output, so the data need a place of their own: add -o FILE");
+		return cli_usage("--json prints an object on standard output, so the data need a "
+				 "place of their own: add -o FILE");
 	if (a->skip_bad && standard)
 		return cli_usage("--skip-bad leaves holes, and goes on later: add -o FILE");
 	if (standard && isatty(STDOUT_FILENO))
-		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or send them into a pipe");
+		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or "
+				 "send them into a pipe");
 	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri, "output");
 }
 
@@ -268,7 +288,8 @@ const struct cli_command cmd_read = {
 	.name = "read",
 	.summary = "copy from a unit to a file or a pipe",
 	.arguments = "URI",
-	.doc = "Copy from a logical unit to a file or a pipe. Offsets and lengths are in bytes and take k, M, G and T.",
+	.doc = "Copy from a logical unit to a file or a pipe. Offsets and lengths are in bytes and "
+	       "take k, M, G and T.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

@@ -9,7 +9,7 @@
 
 enum { LUN_TEXT = 24 };
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON */
 
 static struct json_object *lun_json(const struct hba_lun_info *info)
 {
@@ -28,7 +28,8 @@ static struct json_object *lun_json(const struct hba_lun_info *info)
 	return o;
 }
 
-static struct json_object *target_json(struct hba_controller *c, uint64_t target, struct json_object **ret_luns)
+static struct json_object *target_json(struct hba_controller *c, uint64_t target,
+				       struct json_object **ret_luns)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -65,7 +66,7 @@ static struct json_object *as_json(struct hba_controller *c)
 	return o;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------ */
+/* ---- text */
 
 static void print_unit(const struct hba_lun_info *info, bool verbose)
 {
@@ -74,15 +75,18 @@ static void print_unit(const struct hba_lun_info *info, bool verbose)
 	scsi_lun_text(&info->lun, text);
 	if (info->block_bytes)
 		format_size(info->blocks * info->block_bytes, size);
-	printf("    lun %-4s %-10s %-8s %-16s %-4s  %9s", text, cli_type_name(info->type), info->vendor, info->product,
-	       info->revision, size);
+	printf("    lun %-4s %-10s %-8s %-16s %-4s  %9s", text, cli_type_name(info->type),
+	       info->vendor, info->product, info->revision, size);
 	if (info->block_bytes)
 		printf(", %" PRIu64 " blocks of %" PRIu32, info->blocks, info->block_bytes);
 	printf("%s\n", info->read_only ? ", read-only" : "");
 	if (info->serial[0] || info->id[0])
-		printf("             serial %s  id %s\n", info->serial[0] ? info->serial : "-", info->id[0] ? info->id : "-");
+		printf("             serial %s  id %s\n", info->serial[0] ? info->serial : "-",
+		       info->id[0] ? info->id : "-");
 	if (verbose)
-		printf("             generation %" PRIu32 " of what is there: each change of medium counts\n", info->generation);
+		printf("             generation %" PRIu32
+		       " of what is there: each change of medium counts\n",
+		       info->generation);
 }
 
 /* Most who scan look for their disks: these come first. */
@@ -115,7 +119,8 @@ const struct cli_command cmd_scan = {
 	.name = "scan",
 	.summary = "start a controller, list its targets and units",
 	.arguments = "URI",
-	.doc = "Start a controller, and list its targets and logical units; with -v also each step of its way up, and its time.",
+	.doc = "Start a controller, and list its targets and logical units; with -v also each step "
+	       "of its way up, and its time.",
 	.asks = CLI_ASKS_CONTROLLER,
 	.run = run_scan,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd-serve.c: `hbakit serve URI --nbd WHERE`: every unit of a controller as an NBD export, until a signal comes. */
+/*
+ * cmd-serve.c: `hbakit serve URI --nbd WHERE`: every unit of a controller as an NBD export, until a
+ * signal comes.
+ */
 #include "cli/nbd-server.h"
 
 #include "base/base.h"
@@ -8,8 +11,9 @@
 
 enum { KEY_NBD = 0x100, KEY_READ_ONLY, KEY_THREADS, KEY_REOPEN };
 /*
- * nbdkit 1.32, Debian 12's, aborts when a client leaves with several of its requests out and more than one thread to answer them: so one
- * is what is safe. Clients that want more at once come with more connections.
+ * nbdkit 1.32, Debian 12's, aborts when a client leaves with several of its requests out and more
+ * than one thread to answer them: so one is what is safe. Clients that want more at once come with
+ * more connections.
  */
 enum { DEFAULT_THREADS = 1, MOST_THREADS = 1024 };
 enum { DEFAULT_REOPEN_S = 60, MOST_REOPEN_S = 86400 };
@@ -46,13 +50,14 @@ static error_t take(struct cli_common *common, int key, char *arg)
 		return take_threads(arg, &a->threads);
 	case KEY_REOPEN:
 		a->reopen_s = DEFAULT_REOPEN_S;
-		return arg ? cli_take_count("--reopen", arg, MOST_REOPEN_S, "seconds", &a->reopen_s) : 0;
+		return arg ? cli_take_count("--reopen", arg, MOST_REOPEN_S, "seconds", &a->reopen_s)
+			   : 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-/* ---- what is served --------------------------------------------------------------------------------------------------- */
+/* ---- what is served */
 
 static struct json_object *member(struct json_object *o, const char *key)
 {
@@ -83,13 +88,15 @@ static int print_exports(const struct cli_session *s, struct json_object *export
 
 		printf("  %-7s %12ju bytes%s  %s\n", json_object_get_string(member(e, "address")),
 		       (uintmax_t)json_object_get_int64(member(e, "size")),
-		       json_object_get_boolean(member(e, "read_only")) ? ", read-only" : "", uri ? uri : "");
+		       json_object_get_boolean(member(e, "read_only")) ? ", read-only" : "",
+		       uri ? uri : "");
 	}
 	return cli_finish_output();
 }
 
 /* Takes `o`. */
-static int tell(const struct cli_session *s, const struct arguments *a, const struct nbd_place *p, struct json_object *o)
+static int tell(const struct cli_session *s, const struct arguments *a, const struct nbd_place *p,
+		struct json_object *o)
 {
 	struct json_object *exports = member(o, "exports");
 	autofree char *uri = nbd_uri(p, "");
@@ -97,7 +104,9 @@ static int tell(const struct cli_session *s, const struct arguments *a, const st
 
 	if (!exports || json_object_array_length(exports) == 0) {
 		json_object_put(o);
-		return cli_fail("%s: it has no unit that NBD could carry; `hbakit scan %s' lists those there are", s->uri, s->uri);
+		return cli_fail("%s: it has no unit that NBD could carry; `hbakit scan %s' lists "
+				"those there are",
+				s->uri, s->uri);
 	}
 	add_uris(exports, p);
 	if (a->common.json) {
@@ -163,13 +172,16 @@ static int run_serve(int argc, char **argv)
 }
 
 static const struct argp_option options[] = {
-	{ "nbd", KEY_NBD, "WHERE", 0, "As NBD exports, at unix:PATH, tcp:HOST:PORT, or tcp:PORT for this machine alone", 0 },
+	{ "nbd", KEY_NBD, "WHERE", 0,
+	  "As NBD exports, at unix:PATH, tcp:HOST:PORT, or tcp:PORT for this machine alone", 0 },
 	{ "read-only", KEY_READ_ONLY, NULL, 0, "Nobody may write", 0 },
 	{ "reopen", KEY_REOPEN, "SECONDS", OPTION_ARG_OPTIONAL,
-	  "A controller that is gone or dead is opened again, with waits from 1 second up to SECONDS (default: 60). Without this, serve "
+	  "A controller that is gone or dead is opened again, with waits from 1 second up to "
+	  "SECONDS (default: 60). Without this, serve "
 	  "ends then, with status 1",
 	  0 },
-	{ "threads", KEY_THREADS, "N", 0, "Requests of one connection that are out at once (default: 1)", 0 },
+	{ "threads", KEY_THREADS, "N", 0,
+	  "Requests of one connection that are out at once (default: 1)", 0 },
 	{ 0 },
 };
 
@@ -177,8 +189,10 @@ const struct cli_command cmd_serve = {
 	.name = "serve",
 	.summary = "let others use a controller's units, by NBD",
 	.arguments = "URI",
-	.doc = "Export every unit of a controller, until ^C. Names are what the units say of themselves; TARGET:LUN names each besides, "
-	       "and an empty name is the first. TCP has no passwords: whoever reaches the port reads and writes the disks.",
+	.doc = "Export every unit of a controller, until ^C. Names are what the units say of "
+	       "themselves; TARGET:LUN names each besides, "
+	       "and an empty name is the first. TCP has no passwords: whoever reaches the port "
+	       "reads and writes the disks.",
 	.asks = CLI_ASKS_CONTROLLER,
 	.options = options,
 	.take = take,

@@ -2,7 +2,8 @@
 /*
  * cmd-write.c: `hbakit write URI`: from a file or a pipe to a unit, flushed at the end.
  *
- * With --verify each chunk is read back and compared as soon as it is written, because what came from a pipe is not there twice.
+ * With --verify each chunk is read back and compared as soon as it is written, because what came
+ * from a pipe is not there twice.
  */
 #include "cli/cli.h"
 
@@ -68,11 +69,14 @@ static int check_input(struct job *j, ssize_t got)
 	if (got < 0)
 		return cli_fail("%s: %s", j->input.name, strerror((int)-got));
 	if ((uint64_t)got > beyond)
-		return cli_fail("%s: unit %s ends at %ju bytes, and %s goes on; what fitted is written", j->session->uri, unit,
-				(uintmax_t)j->end, j->input.name);
+		return cli_fail(
+			"%s: unit %s ends at %ju bytes, and %s goes on; what fitted is written",
+			j->session->uri, unit, (uintmax_t)j->end, j->input.name);
 	if ((size_t)got % j->info.block_bytes)
-		return cli_fail("%s: its length is no multiple of %u bytes, the unit's block; the last %zu bytes are not written",
-				j->input.name, j->info.block_bytes, (size_t)got % j->info.block_bytes);
+		return cli_fail("%s: its length is no multiple of %u bytes, the unit's block; the "
+				"last %zu bytes are not written",
+				j->input.name, j->info.block_bytes,
+				(size_t)got % j->info.block_bytes);
 	return 0;
 }
 
@@ -99,7 +103,9 @@ static int send_next(struct job *j, struct cli_slot *slot)
 /* What was accepted is flushed even if the rest failed, of which one line has been said already. */
 static int flush(struct job *j, bool told)
 {
-	struct hba_disk_io io = { .lun = j->stream.lun, .op = HBA_DISK_FLUSH, .generation = j->stream.generation };
+	struct hba_disk_io io = { .lun = j->stream.lun,
+				  .op = HBA_DISK_FLUSH,
+				  .generation = j->stream.generation };
 	int r = hba_disk_do(&io);
 
 	return r < 0 && !told ? cli_disk_error(j->session, &io, "SYNCHRONIZE CACHE", r) : 0;
@@ -129,8 +135,11 @@ static int verify(struct job *j, const struct cli_slot *slot)
 	if (r < 0)
 		return cli_disk_error(j->session, &io, "READ for --verify", r);
 	if (memcmp(j->back, slot->data, length))
-		return cli_fail("%s: byte %ju does not read back as it was written; the unit or its path is broken",
-				j->session->uri, (uintmax_t)(offset + first_difference(j->back, slot->data, length)));
+		return cli_fail(
+			"%s: byte %ju does not read back as it was written; the unit or its path "
+			"is broken",
+			j->session->uri,
+			(uintmax_t)(offset + first_difference(j->back, slot->data, length)));
 	j->verified += length;
 	return 0;
 }
@@ -159,7 +168,8 @@ static int step(struct job *j)
 	if (cli_interrupted(j->session))
 		return interrupted(j);
 	if (j->session->over)
-		return cli_fail("%s: the controller went away after %ju bytes", j->session->uri, (uintmax_t)j->done);
+		return cli_fail("%s: the controller went away after %ju bytes", j->session->uri,
+				(uintmax_t)j->done);
 	fresh = j->at_end ? NULL : cli_stream_free_slot(&j->stream);
 	if (fresh)
 		return send_next(j, fresh);
@@ -217,7 +227,10 @@ static int run(struct job *j, bool json)
 
 /* ---- */
 
-/* All that can be known before the first byte is written is checked before the first byte is written. */
+/*
+ * All that can be known before the first byte is written is checked before the first byte is
+ * written.
+ */
 static int check(const struct arguments *a, struct job *j)
 {
 	uint64_t size = j->info.blocks * j->info.block_bytes;
@@ -225,17 +238,23 @@ static int check(const struct arguments *a, struct job *j)
 
 	cli_unit_name(&j->info, unit);
 	if (j->info.block_bytes == 0)
-		return cli_fail("%s: unit %s has no medium that could be written", a->common.uri, unit);
+		return cli_fail("%s: unit %s has no medium that could be written", a->common.uri,
+				unit);
 	if (j->info.read_only)
-		return cli_fail("%s: unit %s is read-only; nothing was written", a->common.uri, unit);
+		return cli_fail("%s: unit %s is read-only; nothing was written", a->common.uri,
+				unit);
 	if (a->offset % j->info.block_bytes)
-		return cli_fail("%s: unit %s has blocks of %u bytes; --offset must be a multiple of that", a->common.uri, unit,
-				j->info.block_bytes);
+		return cli_fail(
+			"%s: unit %s has blocks of %u bytes; --offset must be a multiple of that",
+			a->common.uri, unit, j->info.block_bytes);
 	if (a->offset > size || j->input.size > size - a->offset)
-		return cli_fail("%s: unit %s ends at %ju bytes; %ju bytes at --offset %ju go past it; nothing was written",
-				a->common.uri, unit, (uintmax_t)size, (uintmax_t)j->input.size, (uintmax_t)a->offset);
+		return cli_fail("%s: unit %s ends at %ju bytes; %ju bytes at --offset %ju go past "
+				"it; nothing was written",
+				a->common.uri, unit, (uintmax_t)size, (uintmax_t)j->input.size,
+				(uintmax_t)a->offset);
 	if (j->input.size % j->info.block_bytes)
-		return cli_fail("%s: its %ju bytes are no multiple of %u, the unit's block; pad it; nothing was written",
+		return cli_fail("%s: its %ju bytes are no multiple of %u, the unit's block; pad "
+				"it; nothing was written",
 				j->input.name, (uintmax_t)j->input.size, j->info.block_bytes);
 	j->begin = j->next = a->offset;
 	j->end = size;
@@ -298,7 +317,8 @@ const struct cli_command cmd_write = {
 	.name = "write",
 	.summary = "copy from a file or a pipe to a unit",
 	.arguments = "URI",
-	.doc = "Copy from a file or a pipe to a logical unit, and flush its cache. What was there before is gone.",
+	.doc = "Copy from a file or a pipe to a logical unit, and flush its cache. What was there "
+	       "before is gone.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
 	.take = take,

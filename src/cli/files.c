@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* files.c: the other end of read and write: a file, a pipe, a terminal. Whatever waits here hears signals too. */
+/*
+ * files.c: the other end of read and write: a file, a pipe, a terminal. Whatever waits here hears
+ * signals too.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -54,7 +57,10 @@ static int take(struct cli_file f, struct cli_file *ret_file)
 	return r;
 }
 
-/* open() of a FIFO waits for its other end, where no signal is heard. So it is told not to wait: poll() does that, beside the signals. */
+/*
+ * open() of a FIFO waits for its other end, where no signal is heard. So it is told not to wait:
+ * poll() does that, beside the signals.
+ */
 static int open_without_waiting(const char *path, int flags)
 {
 	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC, NEW_FILE_MODE);
@@ -69,17 +75,23 @@ int cli_open_input(const char *path, struct cli_file *ret_file)
 	struct cli_file f = { .fd = STDIN_FILENO, .name = "standard input" };
 
 	if (!is_standard(path)) {
-		f = (struct cli_file) { .fd = open_without_waiting(path, O_RDONLY), .name = path, .own = true };
+		f = (struct cli_file) { .fd = open_without_waiting(path, O_RDONLY),
+					.name = path,
+					.own = true };
 		if (f.fd < 0)
-			return cli_fail("%s: cannot be opened for reading: %s", path, strerror(-f.fd));
+			return cli_fail("%s: cannot be opened for reading: %s", path,
+					strerror(-f.fd));
 	}
 	return take(f, ret_file);
 }
 
-/* These stand for a file that somebody has open already: another one in its place he would not see. */
+/*
+ * These stand for a file that somebody has open already: another one in its place he would not see.
+ */
 static bool is_open_elsewhere(const char *path)
 {
-	static const char *const beginnings[] = { "/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/" };
+	static const char *const beginnings[] = { "/dev/fd/", "/dev/stdout", "/dev/stderr",
+						  "/proc/" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
 		if (strncmp(path, beginnings[i], strlen(beginnings[i])) == 0)
@@ -87,7 +99,10 @@ static bool is_open_elsewhere(const char *path)
 	return false;
 }
 
-/* The regular file, there or not, whose place the output takes at the end. NULL: it has none, and is written where it is. */
+/*
+ * The regular file, there or not, whose place the output takes at the end. NULL: it has none, and
+ * is written where it is.
+ */
 static char *find_place(const char *path, struct stat *ret_old)
 {
 	*ret_old = (struct stat) { .st_mode = 0 };
@@ -111,18 +126,24 @@ static char *temporary_name(const char *place)
 		       : name;
 }
 
-/* Who may not write into the old file may not put another in its place either. That is as open to others, and the owner's if possible. */
+/*
+ * Who may not write into the old file may not put another in its place either. That is as open to
+ * others, and the owner's if possible.
+ */
 static int open_temporary(struct cli_file *f, const struct stat *old)
 {
 	bool is_new = old->st_mode == 0;
 
 	if (!is_new && faccessat(AT_FDCWD, f->place, W_OK, AT_EACCESS) < 0)
 		return -errno;
-	f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_new ? NEW_FILE_MODE : old->st_mode & ACCESSPERMS);
+	f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		     is_new ? NEW_FILE_MODE : old->st_mode & ACCESSPERMS);
 	if (f->fd < 0)
 		return -errno;
 	if (!is_new)
-		fchmod(f->fd, old->st_mode & (fchown(f->fd, old->st_uid, old->st_gid) == 0 ? ALLPERMS : ACCESSPERMS));
+		fchmod(f->fd,
+		       old->st_mode & (fchown(f->fd, old->st_uid, old->st_gid) == 0 ? ALLPERMS
+										    : ACCESSPERMS));
 	return 0;
 }
 
@@ -138,7 +159,8 @@ static int open_in_place(struct cli_session *s, struct cli_file *f)
 {
 	struct pollfd signals = { .fd = s->signal_fd, .events = POLLIN };
 
-	while ((f->fd = open_without_waiting(f->name, O_WRONLY | O_CREAT | O_TRUNC)) == -ENXIO && is_fifo(f->name)) {
+	while ((f->fd = open_without_waiting(f->name, O_WRONLY | O_CREAT | O_TRUNC)) == -ENXIO &&
+	       is_fifo(f->name)) {
 		poll(&signals, 1, LOOK_MS);
 		if (cli_interrupted(s))
 			return -EINTR;
@@ -168,7 +190,8 @@ int cli_open_output(struct cli_session *s, const char *path, struct cli_file *re
 		if (r < 0) {
 			forget(&f);
 			return r == -EINTR ? cli_say_interrupted(s, "waiting for a reader")
-					   : cli_fail("%s: cannot be opened for writing: %s", path, strerror(-r));
+					   : cli_fail("%s: cannot be opened for writing: %s", path,
+						      strerror(-r));
 		}
 	}
 	return take(f, ret_file);
@@ -180,7 +203,9 @@ static int sync_output(const struct cli_file *f)
 	return fsync(f->fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
-/* The data go to the disk before the name, which would stand for an empty file after a power loss. */
+/*
+ * The data go to the disk before the name, which would stand for an empty file after a power loss.
+ */
 int cli_keep_file(struct cli_file *f)
 {
 	int r;
@@ -197,8 +222,9 @@ int cli_keep_file(struct cli_file *f)
 		return cli_fail("%s: %s; %s", f->name, strerror(-r), cli_file_fate(f));
 	r = f->place ? sync_directory_of(f->place) : 0;
 	if (r < 0)
-		cli_fail("%s: its directory cannot be synced: %s; the copy is there, but a power loss may undo that", f->name,
-			 strerror(-r));
+		cli_fail("%s: its directory cannot be synced: %s; the copy is there, but a power "
+			 "loss may undo that",
+			 f->name, strerror(-r));
 	forget(f);
 	return r < 0 ? CLI_FAILED : 0;
 }
@@ -221,7 +247,8 @@ void cli_close_file(struct cli_file *f)
 /* 0: ready; -EINTR: a signal. Neither side of a pipe can keep us from hearing it. */
 static int wait_ready(struct cli_session *s, int fd, short events)
 {
-	struct pollfd fds[] = { { .fd = fd, .events = events }, { .fd = s->signal_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = fd, .events = events },
+				{ .fd = s->signal_fd, .events = POLLIN } };
 
 	while (!fds[0].revents) {
 		if (poll(fds, ARRAY_SIZE(fds), TIMEOUT_NONE) < 0 && errno != EINTR)

@@ -17,7 +17,8 @@ static int digit(char c)
 
 static int bad_word(const char *word)
 {
-	return cli_usage("%s: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00", word);
+	return cli_usage("%s: not bytes in hex; write two digits for each, as in 12 00 00 00 24 00",
+			 word);
 }
 
 /* Appends the bytes of one word, between which there may be spaces. */
@@ -31,7 +32,9 @@ static int parse_word(const char *word, uint8_t cdb[HBA_MAX_CDB], uint8_t *lengt
 		if (digit(p[0]) < 0 || digit(p[1]) < 0)
 			return bad_word(word);
 		if (*length == HBA_MAX_CDB)
-			return cli_usage("the CDB is longer than %d bytes, the longest there is here", HBA_MAX_CDB);
+			return cli_usage(
+				"the CDB is longer than %d bytes, the longest there is here",
+				HBA_MAX_CDB);
 		cdb[(*length)++] = (uint8_t)(digit(p[0]) << 4 | digit(p[1]));
 		p += 2;
 	}

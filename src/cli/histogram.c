@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* histogram.c: the top seven bits of a value choose its bucket: six after the leading one, and where that one stands. */
+/*
+ * histogram.c: the top seven bits of a value choose its bucket: six after the leading one, and
+ * where that one stands.
+ */
 #include "cli/histogram.h"
 
 #include <math.h>
@@ -20,7 +23,10 @@ size_t histogram_bucket(uint64_t value)
 	return (size_t)shift * HISTOGRAM_SUB + (size_t)(value >> shift);
 }
 
-/* Buckets below 2 × SUB hold one value each; each SUB after them are one shift more, their leading one put back. */
+/*
+ * Buckets below 2 × SUB hold one value each; each SUB after them are one shift more, their leading
+ * one put back.
+ */
 static unsigned shift_of_bucket(size_t bucket)
 {
 	return bucket < 2 * HISTOGRAM_SUB ? 0 : (unsigned)(bucket / HISTOGRAM_SUB) - 1;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* json.c: what json-c leaves to us: text from devices made fit for JSON, bytes as hex, and the one object printed. */
+/*
+ * json.c: what json-c leaves to us: text from devices made fit for JSON, bytes as hex, and the one
+ * object printed.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -56,7 +59,8 @@ void cli_json_lun(struct json_object *o, const struct hba_lun_info *info)
 
 int cli_json_print(struct json_object *o)
 {
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	return cli_finish_output();
 }

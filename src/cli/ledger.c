@@ -50,7 +50,10 @@ void ledger_fill(struct ledger *l, uint64_t chunk, uint8_t *data)
 	}
 }
 
-/* Each step is a bijection of the state for a given word, so one changed word always changes the result. Never 0. */
+/*
+ * Each step is a bijection of the state for a given word, so one changed word always changes the
+ * result. Never 0.
+ */
 static uint64_t hash(const uint8_t *data, size_t length)
 {
 	uint64_t h = length, word;

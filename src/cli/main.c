@@ -26,7 +26,8 @@ static int print_help(void)
 	     "SCSI host bus adapters, driven in user space.\n");
 	for (size_t i = 0; commands[i]; i++)
 		printf("  %*s %s\n", NAME_COLUMN, commands[i]->name, commands[i]->summary);
-	puts("\n`hbakit COMMAND --help' tells more. Controllers are named by URIs: soft:disk.img, pci:0000:03:00.0");
+	puts("\n`hbakit COMMAND --help' tells more. Controllers are named by URIs: soft:disk.img, "
+	     "pci:0000:03:00.0");
 	return cli_finish_output();
 }
 
@@ -46,13 +47,15 @@ static int run(const struct cli_command *command, int argc, char **argv)
 }
 
 /*
- * Who starts us with one of the standard descriptors closed would have the next file that is opened in its place. What is closed reads
- * as empty, and fails to be written; what would be said on standard error, nobody wants to hear.
+ * Who starts us with one of the standard descriptors closed would have the next file that is opened
+ * in its place. What is closed reads as empty, and fails to be written; what would be said on
+ * standard error, nobody wants to hear.
  */
 static bool fill_standard_descriptors(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
 			return false;
 	return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nbd-place.c: where NBD clients come in. We listen, and nbdkit inherits that: so what is wrong with an address is said in our words
- * before anything is started, port 0 has become a number, and the socket's file goes when we go.
+ * nbd-place.c: where NBD clients come in. We listen, and nbdkit inherits that: so what is wrong
+ * with an address is said in our words before anything is started, port 0 has become a number, and
+ * the socket's file goes when we go.
  */
 #include "cli/nbd-server.h"
 
@@ -35,7 +36,8 @@ static bool is_abandoned(const struct sockaddr_un *address)
 {
 	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return is_socket(address->sun_path) && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+	return is_socket(address->sun_path) &&
+	       connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
 	       errno == ECONNREFUSED;
 }
 
@@ -55,7 +57,9 @@ static int say_unix_error(const char *path, int error)
 	if (error == -EADDRINUSE && is_socket(path))
 		return cli_fail("%s: somebody listens there already; choose another path", path);
 	if (error == -EADDRINUSE)
-		return cli_fail("%s: there is a file of that name, and it is no socket; choose another path", path);
+		return cli_fail("%s: there is a file of that name, and it is no socket; choose "
+				"another path",
+				path);
 	return cli_fail("%s: cannot listen there: %s", path, strerror(-error));
 }
 
@@ -76,7 +80,8 @@ static int listen_unix(const char *path, struct nbd_place *p)
 	int r;
 
 	if (!path[0] || strlen(path) >= sizeof(address.sun_path))
-		return cli_usage("--nbd unix:%s: a socket's path has 1 to %zu characters", path, sizeof(address.sun_path) - 1);
+		return cli_usage("--nbd unix:%s: a socket's path has 1 to %zu characters", path,
+				 sizeof(address.sun_path) - 1);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	r = p->fd < 0 ? -errno : bind_unix(p->fd, &address);
@@ -110,7 +115,8 @@ static void read_port(struct nbd_place *p)
 	socklen_t length = sizeof(bound);
 
 	if (getsockname(p->fd, (struct sockaddr *)&bound, &length) == 0)
-		getnameinfo((struct sockaddr *)&bound, length, NULL, 0, p->port, sizeof(p->port), NI_NUMERICSERV);
+		getnameinfo((struct sockaddr *)&bound, length, NULL, 0, p->port, sizeof(p->port),
+			    NI_NUMERICSERV);
 }
 
 /* HOST:PORT, or :PORT, which is this machine alone; a host with colons stands in brackets. */
@@ -122,9 +128,9 @@ static int take_host_and_port(const char *where, struct nbd_place *p, const char
 	uint64_t port;
 
 	if (parse_number(colon ? colon + 1 : where, &port) < 0 || port > UINT16_MAX)
-		return cli_usage(
-			"--nbd tcp:%s: write tcp:HOST:PORT, as in tcp:localhost:10809, or tcp:PORT; port 0 is any that is free",
-			where);
+		return cli_usage("--nbd tcp:%s: write tcp:HOST:PORT, as in tcp:localhost:10809, or "
+				 "tcp:PORT; port 0 is any that is free",
+				 where);
 	if (n == 0)
 		p->host = strdup("localhost");
 	else
@@ -154,7 +160,9 @@ static int warn_of_wildcard(const char *where, struct nbd_place *p)
 {
 	char name[HOST_NAME_MAX + 1] = "localhost";
 
-	cli_fail("--nbd tcp:%s: every network of this machine can reach it, and NBD has no passwords", where);
+	cli_fail("--nbd tcp:%s: every network of this machine can reach it, and NBD has no "
+		 "passwords",
+		 where);
 	gethostname(name, sizeof(name) - 1);
 	free(p->host);
 	p->host = strdup(name);
@@ -206,7 +214,8 @@ static bool is_still_ours(const struct nbd_place *p)
 {
 	struct stat st;
 
-	return p->inode && lstat(p->path, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
+	return p->inode && lstat(p->path, &st) == 0 && st.st_dev == p->device &&
+	       st.st_ino == p->inode;
 }
 
 void nbd_unlisten(struct nbd_place *p)
@@ -240,7 +249,8 @@ char *nbd_uri(const struct nbd_place *p, const char *name)
 	if (p->path)
 		fputs("nbd+unix:///", to);
 	else
-		fprintf(to, strchr(p->host, ':') ? "nbd://[%s]:%s/" : "nbd://%s:%s/", p->host, p->port);
+		fprintf(to, strchr(p->host, ':') ? "nbd://[%s]:%s/" : "nbd://%s:%s/", p->host,
+			p->port);
 	escape(to, name, ":");
 	if (p->path) {
 		fputs("?socket=", to);

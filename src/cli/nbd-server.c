@@ -2,8 +2,9 @@
 /*
  * nbd-server.c: nbdkit with our plugin, as a child in the foreground.
  *
- * It inherits the socket (the LISTEN_FDS of sd_listen_fds(3)), a pipe in which the plugin says, once, how it came up, and one on which
- * nothing is ever said: it ends when our end of that is closed, however we came to do it.
+ * It inherits the socket (the LISTEN_FDS of sd_listen_fds(3)), a pipe in which the plugin says,
+ * once, how it came up, and one on which nothing is ever said: it ends when our end of that is
+ * closed, however we came to do it.
  */
 #include "cli/nbd-server.h"
 
@@ -36,7 +37,7 @@ enum {
 
 #define PLUGIN "nbdkit-hbakit-plugin.so"
 
-/* ---- the plugin's file ------------------------------------------------------------------------------------------------ */
+/* ---- the plugin's file */
 
 /* The folder of this program, with the slash. Empty: not known. */
 static void find_folder(char folder[PATH_MAX])
@@ -54,7 +55,9 @@ static char *find_plugin(void)
 	char folder[PATH_MAX];
 	const struct {
 		const char *folder, *path;
-	} places[] = { { folder, PLUGIN }, { folder, "../frontends/nbd/" PLUGIN }, { NBD_PLUGIN_DIR "/", PLUGIN } };
+	} places[] = { { folder, PLUGIN },
+		       { folder, "../frontends/nbd/" PLUGIN },
+		       { NBD_PLUGIN_DIR "/", PLUGIN } };
 	char *path;
 
 	find_folder(folder);
@@ -68,7 +71,7 @@ static char *find_plugin(void)
 	return NULL;
 }
 
-/* ---- the child -------------------------------------------------------------------------------------------------------- */
+/* ---- the child */
 
 struct arguments {
 	char *words[MAX_ARGUMENTS];
@@ -137,7 +140,10 @@ static bool place_descriptors(const int from[ABOVE - LISTEN_AT])
 	return true;
 }
 
-/* Each client is a descriptor. The usual limit is low for programs that call select(); none of those is started here. */
+/*
+ * Each client is a descriptor. The usual limit is low for programs that call select(); none of
+ * those is started here.
+ */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -163,7 +169,8 @@ static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LIST
 	raise_descriptor_limit();
 	if (place_descriptors(from))
 		execvp(a->words[0], a->words);
-	dprintf(from[REPORT_AT - LISTEN_AT], "{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}\n",
+	dprintf(from[REPORT_AT - LISTEN_AT],
+		"{\"error\":\"nbdkit cannot be started: %s; it is in the package nbdkit\"}\n",
 		strerror(errno));
 	_exit(NOT_STARTED);
 }
@@ -181,9 +188,10 @@ static int spawn(const struct arguments *a, int listener, struct nbd_server *ser
 		become_nbdkit(a, (int[]) { listener, report[1], leash[0] });
 	close(report[1]);
 	cleanup_close(&leash[0]);
-	*server = (struct nbd_server) {
-		.pid = pid > 0 ? pid : 0, .pidfd = pid > 0 ? pidfd_open(pid, 0) : -1, .report = report[0], .leash = leash[1]
-	};
+	*server = (struct nbd_server) { .pid = pid > 0 ? pid : 0,
+					.pidfd = pid > 0 ? pidfd_open(pid, 0) : -1,
+					.report = report[0],
+					.leash = leash[1] };
 	return server->pidfd < 0 ? cli_fail("nbdkit cannot be started: %s", strerror(errno)) : 0;
 }
 
@@ -203,12 +211,13 @@ int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_
 	return r;
 }
 
-/* ---- its words -------------------------------------------------------------------------------------------------------- */
+/* ---- its words */
 
 /* 1: there is something, or the end. 0: a signal came. */
 static int await(struct cli_session *s, int fd)
 {
-	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = s->signal_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+				{ .fd = s->signal_fd, .events = POLLIN } };
 
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
@@ -229,7 +238,8 @@ static ssize_t read_more(struct nbd_server *server)
 		server->text = more;
 		server->room = room;
 	}
-	got = read(server->report, server->text + server->length, server->room - server->length - 1);
+	got = read(server->report, server->text + server->length,
+		   server->room - server->length - 1);
 	if (got < 0)
 		return -errno;
 	server->length += (size_t)got;
@@ -300,23 +310,25 @@ int nbd_hear(struct cli_session *s, struct nbd_server *server, struct json_objec
 	return CLI_FAILED;
 }
 
-/* ---- its news --------------------------------------------------------------------------------------------------------- */
+/* ---- its news */
 
-static void tell_lost(const struct cli_session *s, struct nbd_server *server, const struct notify *n, struct json_object *o)
+static void tell_lost(const struct cli_session *s, struct nbd_server *server,
+		      const struct notify *n, struct json_object *o)
 {
 	const char *sentence = json_object_get_string(json_object_object_get(o, "lost"));
 	struct json_object *retry = json_object_object_get(o, "retry");
 
 	if (retry)
-		cli_fail("%s: %s; it is opened again in %d s, until then requests fail", s->uri, sentence,
-			 json_object_get_int(retry));
+		cli_fail("%s: %s; it is opened again in %d s, until then requests fail", s->uri,
+			 sentence, json_object_get_int(retry));
 	else
 		cli_fail("%s: %s; the server ends", s->uri, sentence);
 	server->lost = server->lost || !retry;
 	notify_send(n, "STATUS=%s: %s%s", s->uri, sentence, retry ? "; it is opened again" : "");
 }
 
-static void take_news(const struct cli_session *s, struct nbd_server *server, const struct notify *n, struct json_object *o)
+static void take_news(const struct cli_session *s, struct nbd_server *server,
+		      const struct notify *n, struct json_object *o)
 {
 	if (json_object_object_get_ex(o, "alive", NULL)) {
 		notify_send(n, "WATCHDOG=1");
@@ -331,7 +343,8 @@ static void take_news(const struct cli_session *s, struct nbd_server *server, co
 	json_object_put(o);
 }
 
-static void hear_news(const struct cli_session *s, struct nbd_server *server, const struct notify *n)
+static void hear_news(const struct cli_session *s, struct nbd_server *server,
+		      const struct notify *n)
 {
 	struct json_object *o;
 
@@ -341,9 +354,12 @@ static void hear_news(const struct cli_session *s, struct nbd_server *server, co
 		take_news(s, server, n, o);
 }
 
-/* ---- its end ---------------------------------------------------------------------------------------------------------- */
+/* ---- its end */
 
-/* A terminal that closes, or timeout(1), sends more than one: it is an order only when we have offered that. */
+/*
+ * A terminal that closes, or timeout(1), sends more than one: it is an order only when we have
+ * offered that.
+ */
 static void tell_to_end(const struct cli_session *s, struct nbd_server *server)
 {
 	struct signalfd_siginfo info;
@@ -359,7 +375,8 @@ static void tell_to_end(const struct cli_session *s, struct nbd_server *server)
 static void offer_to_kill(const struct cli_session *s, struct nbd_server *server)
 {
 	if (!server->offered)
-		cli_fail("%s: commands are out, and are waited for; ^C again to wait no longer", s->uri);
+		cli_fail("%s: commands are out, and are waited for; ^C again to wait no longer",
+			 s->uri);
 	server->offered = true;
 }
 

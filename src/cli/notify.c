@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notify.c: what a service manager is told, as sd_notify(3) has it: datagrams of NAME=VALUE lines to the socket in NOTIFY_SOCKET. That is
- * all of the protocol, and stable: so there is no need for a library.
+ * notify.c: what a service manager is told, as sd_notify(3) has it: datagrams of NAME=VALUE lines
+ * to the socket in NOTIFY_SOCKET. That is all of the protocol, and stable: so there is no need for
+ * a library.
  */
 #include "cli/notify.h"
 
@@ -30,13 +31,16 @@ static int connect_to(const char *where)
 	if (where[0] == '@')
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 &&
-	    connect(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&address,
+			       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
 		cleanup_close(&fd);
 	return fd;
 }
 
-/* The manager kills what is silent for longer; three reports in that time leave room for a busy machine. */
+/*
+ * The manager kills what is silent for longer; three reports in that time leave room for a busy
+ * machine.
+ */
 static unsigned watchdog_ms(void)
 {
 	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
@@ -79,6 +83,7 @@ void notify_send(const struct notify *n, const char *format, ...)
 	length = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (length > 0)
-		(void)!send(n->fd, text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1,
+		(void)!send(n->fd, text,
+			    (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1,
 			    MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -13,6 +13,7 @@ struct notify {
 void notify_begin(struct notify *n);
 void notify_end(struct notify *n);
 /** notify_send() - "READY=1" and the like, a line each. Never waits. */
-void notify_send(const struct notify *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void notify_send(const struct notify *n, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -25,9 +25,11 @@ error_t cli_take_number(const char *option, const char *text, uint64_t *ret_numb
 	if (r == 0)
 		return 0;
 	if (r == -ERANGE)
-		cli_usage("%s %s: too large; the largest is %ju", option, text, (uintmax_t)UINT64_MAX);
+		cli_usage("%s %s: too large; the largest is %ju", option, text,
+			  (uintmax_t)UINT64_MAX);
 	else
-		cli_usage("%s %s: not a number; write it in decimal, or in hex with 0x", option, text);
+		cli_usage("%s %s: not a number; write it in decimal, or in hex with 0x", option,
+			  text);
 	return CLI_TOLD;
 }
 
@@ -35,15 +37,19 @@ error_t cli_take_size(const char *option, const char *text, uint64_t *ret_bytes)
 {
 	if (parse_size(text, ret_bytes) == 0)
 		return 0;
-	cli_usage("%s %s: not a number of bytes; write digits, with k, M, G or T behind them if you like", option, text);
+	cli_usage("%s %s: not a number of bytes; write digits, with k, M, G or T behind them if "
+		  "you like",
+		  option, text);
 	return CLI_TOLD;
 }
 
-error_t cli_take_count(const char *option, const char *text, uint64_t most, const char *what, uint64_t *ret_count)
+error_t cli_take_count(const char *option, const char *text, uint64_t most, const char *what,
+		       uint64_t *ret_count)
 {
 	if (parse_size(text, ret_count) == 0 && *ret_count > 0 && *ret_count <= most)
 		return 0;
-	cli_usage("%s %s: a whole number of %s is needed, from 1 to %ju", option, text, what, (uintmax_t)most);
+	cli_usage("%s %s: a whole number of %s is needed, from 1 to %ju", option, text, what,
+		  (uintmax_t)most);
 	return CLI_TOLD;
 }
 
@@ -52,7 +58,11 @@ static bool take_unit(const char *text, double *ret_ms)
 	static const struct {
 		const char *unit;
 		double ms;
-	} units[] = { { "", MS_PER_S }, { "s", MS_PER_S }, { "ms", 1 }, { "m", MS_PER_MINUTE }, { "min", MS_PER_MINUTE } };
+	} units[] = { { "", MS_PER_S },
+		      { "s", MS_PER_S },
+		      { "ms", 1 },
+		      { "m", MS_PER_MINUTE },
+		      { "min", MS_PER_MINUTE } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
 		if (strcmp(units[i].unit, text))
@@ -68,16 +78,22 @@ error_t cli_take_time(const char *option, const char *text, uint64_t *ret_ms)
 	size_t n = strspn(text, "0123456789."), digits = strspn(text, "0123456789");
 	double number = digits ? strtod(text, NULL) : 0, ms = 0;
 
-	if (n - digits == strspn(text + digits, ".") + strspn(text + digits + (text[digits] == '.'), "0123456789") &&
+	if (n - digits == strspn(text + digits, ".") +
+				  strspn(text + digits + (text[digits] == '.'), "0123456789") &&
 	    take_unit(text + n, &ms) && number * ms >= 1 && number * ms <= MAX_MS) {
 		*ret_ms = (uint64_t)(number * ms);
 		return 0;
 	}
-	cli_usage("%s %s: a time is needed, from 1 ms to 24 hours: seconds, or with ms, s or m behind the number", option, text);
+	cli_usage("%s %s: a time is needed, from 1 ms to 24 hours: seconds, or with ms, s or m "
+		  "behind the number",
+		  option, text);
 	return CLI_TOLD;
 }
 
-/* A number; or, as units are printed that have none, their eight bytes. A plain number never has so many digits. */
+/*
+ * A number; or, as units are printed that have none, their eight bytes. A plain number never has so
+ * many digits.
+ */
 static error_t take_lun(struct cli_where *where, const char *text)
 {
 	const char *digits = strncmp(text, "0x", 2) == 0 ? text + 2 : text;
@@ -188,7 +204,8 @@ static void compare_option(const struct argp_option *o, void *arg)
 	struct wanted *w = arg;
 	bool is_long = strncmp(w->word, "--", 2) == 0;
 
-	if (is_long ? strncmp(o->name, w->word + 2, strlen(w->word + 2)) == 0 : o->key == w->word[1])
+	if (is_long ? strncmp(o->name, w->word + 2, strlen(w->word + 2)) == 0
+		    : o->key == w->word[1])
 		w->found = o;
 }
 
@@ -198,7 +215,8 @@ static int say_bad_word(const struct cli_command *command, const char *word, con
 
 	cli_each_option(command, compare_option, &w);
 	if (w.found && w.found->arg)
-		return cli_usage("%s: its value is missing: %s %s; see `%s --help'", word, word, w.found->arg, name);
+		return cli_usage("%s: its value is missing: %s %s; see `%s --help'", word, word,
+				 w.found->arg, name);
 	return cli_usage("%s: no such option: see `%s --help'", word, name);
 }
 
@@ -233,9 +251,12 @@ static const struct argp_option plugin_options[] = {
 };
 
 static const struct argp_option uri_options[] = {
-	{ "verbose", 'v', NULL, 0, "Tell on standard error, as it happens, what goes wrong, and what library and driver log", 10 },
+	{ "verbose", 'v', NULL, 0,
+	  "Tell on standard error, as it happens, what goes wrong, and what library and driver log",
+	  10 },
 	{ "timeout", KEY_TIMEOUT, "TIME", 0,
-	  "How long a command may be with the driver before it is aborted (default: 30s; 10s for the commands of scan and check)",
+	  "How long a command may be with the driver before it is aborted (default: 30s; 10s for "
+	  "the commands of scan and check)",
 	  10 },
 	{ "slow", KEY_SLOW, "TIME", 0, "A command that takes longer is told (default: 1s)", 10 },
 	{ 0 },
@@ -243,7 +264,8 @@ static const struct argp_option uri_options[] = {
 
 static const struct argp_option unit_options[] = {
 	{ "target", 't', "TARGET", 0, "Target's number (default: the first found)", 1 },
-	{ "lun", 'l', "LUN", 0, "Logical unit's number, as `scan' shows it (default: the first found)", 1 },
+	{ "lun", 'l', "LUN", 0,
+	  "Logical unit's number, as `scan' shows it (default: the first found)", 1 },
 	{ 0 },
 };
 
@@ -263,13 +285,15 @@ static bool is_asked(const struct cli_command *command, size_t i)
 	return (command->asks & common_argps[i].asks) == common_argps[i].asks;
 }
 
-static void each_of(const struct argp_option *options, void (*each)(const struct argp_option *o, void *arg), void *arg)
+static void each_of(const struct argp_option *options,
+		    void (*each)(const struct argp_option *o, void *arg), void *arg)
 {
 	for (; options && options->name; options++)
 		each(options, arg);
 }
 
-void cli_each_option(const struct cli_command *command, void (*each)(const struct argp_option *o, void *arg), void *arg)
+void cli_each_option(const struct cli_command *command,
+		     void (*each)(const struct argp_option *o, void *arg), void *arg)
 {
 	each_of(command->options, each, arg);
 	for (size_t i = 0; i < ARRAY_SIZE(common_argps); i++)

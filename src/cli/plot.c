@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* plot.c: a histogram drawn by gnuplot, which reads commands and numbers from its standard input. */
+/*
+ * plot.c: a histogram drawn by gnuplot, which reads commands and numbers from its standard input.
+ */
 #include "cli/cli.h"
 #include "cli/histogram.h"
 
@@ -80,9 +82,12 @@ static void print_head(FILE *f, const char *title)
 {
 	fputs("set terminal svg size 900,500 dynamic\nset title ", f);
 	print_quoted(f, title);
-	fputs(" noenhanced\nset logscale x\nset grid\nset xlabel 'latency (us)'\nset ylabel 'share of commands (%)'\n"
-	      "set y2label 'not above (%)'\nset y2tics\nset yrange [0:]\nset y2range [0:100]\nset key outside center bottom horizontal\n"
-	      "plot '-' using 1:2 with impulses title 'share', '-' using 1:2 axes x1y2 with lines title 'not above'\n",
+	fputs(" noenhanced\nset logscale x\nset grid\nset xlabel 'latency (us)'\nset ylabel 'share "
+	      "of commands (%)'\n"
+	      "set y2label 'not above (%)'\nset y2tics\nset yrange [0:]\nset y2range [0:100]\nset "
+	      "key outside center bottom horizontal\n"
+	      "plot '-' using 1:2 with impulses title 'share', '-' using 1:2 axes x1y2 with lines "
+	      "title 'not above'\n",
 	      f);
 }
 
@@ -95,7 +100,8 @@ static void print_points(FILE *f, const struct histogram *h, bool cumulative)
 
 		total += share;
 		if (h->buckets[b])
-			fprintf(f, "%.4f %.6f\n", (double)histogram_high(b) / NS_PER_US, cumulative ? total : share);
+			fprintf(f, "%.4f %.6f\n", (double)histogram_high(b) / NS_PER_US,
+				cumulative ? total : share);
 	}
 	fputs("e\n", f);
 }
@@ -106,7 +112,8 @@ static bool have_gnuplot(void)
 	autofree char *copy = strdup(path ? path : "");
 	char *rest = NULL, name[PATH_MAX];
 
-	for (char *dir = copy ? strtok_r(copy, ":", &rest) : NULL; dir; dir = strtok_r(NULL, ":", &rest)) {
+	for (char *dir = copy ? strtok_r(copy, ":", &rest) : NULL; dir;
+	     dir = strtok_r(NULL, ":", &rest)) {
 		snprintf(name, sizeof(name), "%s/%s", dir, gnuplot[0]);
 		if (access(name, X_OK) == 0)
 			return true;
@@ -118,7 +125,8 @@ int cli_plot_check(void)
 {
 	if (have_gnuplot())
 		return 0;
-	return cli_fail("--plot needs gnuplot, which is not in PATH; install it (gnuplot-nox), or leave --plot out");
+	return cli_fail("--plot needs gnuplot, which is not in PATH; install it (gnuplot-nox), or "
+			"leave --plot out");
 }
 
 /* What gnuplot thinks of it, its exit status tells. */

@@ -14,7 +14,11 @@ void cli_progress_begin(struct cli_progress *p, const char *verb, uint64_t total
 {
 	uint64_t now = clock_monotonic.now(&clock_monotonic);
 
-	*p = (struct cli_progress) { .verb = verb, .total = total, .begun_ns = now, .shown_ns = now, .on = isatty(STDERR_FILENO) };
+	*p = (struct cli_progress) { .verb = verb,
+				     .total = total,
+				     .begun_ns = now,
+				     .shown_ns = now,
+				     .on = isatty(STDERR_FILENO) };
 }
 
 static void print_bar(uint64_t bytes, uint64_t total)
@@ -40,7 +44,8 @@ static void print_left(uint64_t bytes, uint64_t total, uint64_t ns)
 	else if (s < HOUR)
 		fprintf(stderr, ", %" PRIu64 " min %02" PRIu64 " s left", s / MINUTE, s % MINUTE);
 	else
-		fprintf(stderr, ", %" PRIu64 " h %02" PRIu64 " min left", s / HOUR, s % HOUR / MINUTE);
+		fprintf(stderr, ", %" PRIu64 " h %02" PRIu64 " min left", s / HOUR,
+			s % HOUR / MINUTE);
 }
 
 void cli_progress_show(struct cli_progress *p, uint64_t bytes)
@@ -55,7 +60,8 @@ void cli_progress_show(struct cli_progress *p, uint64_t bytes)
 		return;
 	p->shown_ns = now;
 	format_size(bytes, done);
-	format_size((uint64_t)((double)bytes * (double)NS_PER_S / (double)(now - p->begun_ns)), rate);
+	format_size((uint64_t)((double)bytes * (double)NS_PER_S / (double)(now - p->begun_ns)),
+		    rate);
 	fprintf(stderr, "\r%s", p->verb);
 	if (p->total)
 		print_bar(bytes, p->total);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* report.c: a controller described: how it came up, what its pool took, what its driver reports. As text and as JSON. */
+/*
+ * report.c: a controller described: how it came up, what its pool took, what its driver reports. As
+ * text and as JSON.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -10,7 +13,7 @@
 
 enum { KEY_COLUMN = -26, NS_PER_US = 1000 };
 
-/* ---- the report ------------------------------------------------------------------------------------------------------ */
+/* ---- the report */
 
 #define FIELD(name)                                      \
 	{                                                \
@@ -78,7 +81,8 @@ static struct json_object *report_json(const struct hba_report *r)
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		uint64_t value = field_value(r, i);
 
-		json_object_object_add(o, fields[i].name, value == HBA_UNSET ? NULL : json_object_new_uint64(value));
+		json_object_object_add(o, fields[i].name,
+				       value == HBA_UNSET ? NULL : json_object_new_uint64(value));
 	}
 	return o;
 }
@@ -99,7 +103,7 @@ void cli_print_report(const struct hba_report *r)
 	}
 }
 
-/* ---- properties ------------------------------------------------------------------------------------------------------ */
+/* ---- properties */
 
 static void add_property(struct json_object *o, const struct hba_property *p)
 {
@@ -150,7 +154,7 @@ void cli_print_properties(const struct hba_controller *c, uint64_t target, const
 		print_property(&p, indent);
 }
 
-/* ---- the controller -------------------------------------------------------------------------------------------------- */
+/* ---- the controller */
 
 static struct json_object *steps_json(const struct hba_controller *c)
 {
@@ -217,11 +221,13 @@ static void print_counts(const struct hba_counts *n, bool verbose)
 
 	format_size(n->hba_data_bytes, bytes);
 	cli_format_time(n->hba_data_ns, time);
-	printf("  %" PRIu64 " tasks mapped and named (%" PRIu64 "+%" PRIu64 "+%" PRIu64 "), %s of HBA data%s%s; ",
-	       n->hba_data_mapped, n->client_tasks, n->internal_tasks, n->tmf_tasks, bytes, verbose ? " in " : "",
-	       verbose ? time : "");
+	printf("  %" PRIu64 " tasks mapped and named (%" PRIu64 "+%" PRIu64 "+%" PRIu64
+	       "), %s of HBA data%s%s; ",
+	       n->hba_data_mapped, n->client_tasks, n->internal_tasks, n->tmf_tasks, bytes,
+	       verbose ? " in " : "", verbose ? time : "");
 	if (n->io_path_mappings)
-		printf("the I/O path tried to map %" PRIu64 " times: the driver is broken\n", n->io_path_mappings);
+		printf("the I/O path tried to map %" PRIu64 " times: the driver is broken\n",
+		       n->io_path_mappings);
 	else
 		puts("the I/O path mapped nothing");
 }
@@ -230,7 +236,8 @@ void cli_print_headline(const struct hba_controller *c)
 {
 	autofree char *uri = cli_printable(hba_controller_uri(c));
 
-	printf("%s  driver %s, %s\n", uri ? uri : "", hba_controller_driver(c), hba_state_name(hba_controller_state(c)));
+	printf("%s  driver %s, %s\n", uri ? uri : "", hba_controller_driver(c),
+	       hba_state_name(hba_controller_state(c)));
 }
 
 void cli_print_controller(const struct hba_controller *c, bool steps)

@@ -16,7 +16,9 @@ static const char area_statuses[] = "?*/-+", current_statuses[] = "?*/-FG+";
 
 int rescue_map_begin(struct rescue_map *m, uint64_t size)
 {
-	*m = (struct rescue_map) { .areas = calloc(FIRST_ROOM, sizeof(*m->areas)), .n = 1, .room = FIRST_ROOM };
+	*m = (struct rescue_map) { .areas = calloc(FIRST_ROOM, sizeof(*m->areas)),
+				   .n = 1,
+				   .room = FIRST_ROOM };
 	if (!m->areas)
 		return -ENOMEM;
 	m->areas[0] = (struct rescue_area) { .end = size, .status = AREA_UNTRIED };
@@ -65,7 +67,9 @@ static void remove_areas(struct rescue_map *m, size_t at, size_t n)
 	m->n -= n;
 }
 
-/* Afterwards an area begins at `position`, which lies in the map or at its end. Room has been made. */
+/*
+ * Afterwards an area begins at `position`, which lies in the map or at its end. Room has been made.
+ */
 static size_t split_at(struct rescue_map *m, uint64_t position)
 {
 	size_t i = find(m, position);
@@ -106,7 +110,8 @@ int rescue_map_mark(struct rescue_map *m, uint64_t begin, uint64_t end, char sta
 	return 0;
 }
 
-bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses, struct rescue_area *ret_area)
+bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses,
+		     struct rescue_area *ret_area)
 {
 	for (size_t i = find(m, from); from < to && i < m->n && m->areas[i].begin < to; i++) {
 		const struct rescue_area *a = &m->areas[i];
@@ -123,7 +128,8 @@ bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, con
 	return false;
 }
 
-uint64_t rescue_map_count(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses, uint64_t *ret_areas)
+uint64_t rescue_map_count(const struct rescue_map *m, uint64_t from, uint64_t to,
+			  const char *statuses, uint64_t *ret_areas)
 {
 	uint64_t bytes = 0, areas = 0;
 	struct rescue_area a;
@@ -138,7 +144,7 @@ uint64_t rescue_map_count(const struct rescue_map *m, uint64_t from, uint64_t to
 	return bytes;
 }
 
-/* ---- the file -------------------------------------------------------------------------------------------------------- */
+/* ---- the file */
 
 /* Decimal, hexadecimal after 0x, or octal after 0, as ddrescue takes them. */
 static bool take_number(char **text, uint64_t *ret_number)
@@ -166,7 +172,9 @@ static bool is_at_end(const char *text)
 	return text[strspn(text, " \t\r\n")] == 0;
 }
 
-/* The line of the current position; a number of the pass may follow, in older files it is missing. */
+/*
+ * The line of the current position; a number of the pass may follow, in older files it is missing.
+ */
 static bool take_current(char *text)
 {
 	uint64_t position;
@@ -182,13 +190,14 @@ static int refuse(char why[WHY], unsigned line, const char *what)
 	return -EINVAL;
 }
 
-static int take_area(struct rescue_map *m, char *text, uint32_t block, unsigned line, uint64_t *position, char why[WHY])
+static int take_area(struct rescue_map *m, char *text, uint32_t block, unsigned line,
+		     uint64_t *position, char why[WHY])
 {
 	uint64_t begin, size, map_end = m->areas[m->n - 1].end, end;
 	char status;
 
-	if (!take_number(&text, &begin) || !take_number(&text, &size) || !take_status(&text, area_statuses, &status) ||
-	    !is_at_end(text))
+	if (!take_number(&text, &begin) || !take_number(&text, &size) ||
+	    !take_status(&text, area_statuses, &status) || !is_at_end(text))
 		return refuse(why, line, "position, size and one of ? * / - + are needed");
 	if (size == 0 || size > INT64_MAX || begin > INT64_MAX || begin + size > INT64_MAX)
 		return refuse(why, line, "the area is empty, or too large");
@@ -219,12 +228,16 @@ int rescue_map_read(struct rescue_map *m, FILE *f, uint32_t block, char why[WHY]
 		if (has_current)
 			r = take_area(m, text, block, line, &position, why);
 		else if (!take_current(text))
-			r = refuse(why, line, "this is no mapfile of ddrescue: position and current status are needed");
+			r = refuse(why, line,
+				   "this is no mapfile of ddrescue: position and current status "
+				   "are needed");
 		has_current = true;
 	}
 	if (r == 0 && ferror(f))
 		r = refuse(why, 0, "the file cannot be read");
-	return r == 0 && position == UINT64_MAX ? refuse(why, 1, "this is no mapfile of ddrescue: no areas are in it") : r;
+	return r == 0 && position == UINT64_MAX
+		       ? refuse(why, 1, "this is no mapfile of ddrescue: no areas are in it")
+		       : r;
 }
 
 char *rescue_map_text(const struct rescue_map *m, char status, size_t *ret_length)
@@ -235,11 +248,13 @@ char *rescue_map_text(const struct rescue_map *m, char status, size_t *ret_lengt
 
 	if (!f)
 		return NULL;
-	fprintf(f, "# Mapfile of GNU ddrescue's format, by hbakit\n# current_pos  current_status  current_pass\n");
-	fprintf(f, "0x%08" PRIX64 "     %c               1\n#      pos        size  status\n", m->at, status);
+	fprintf(f, "# Mapfile of GNU ddrescue's format, by hbakit\n# current_pos  current_status  "
+		   "current_pass\n");
+	fprintf(f, "0x%08" PRIX64 "     %c               1\n#      pos        size  status\n",
+		m->at, status);
 	for (size_t i = 0; i < m->n; i++)
-		fprintf(f, "0x%08" PRIX64 "  0x%08" PRIX64 "  %c\n", m->areas[i].begin, m->areas[i].end - m->areas[i].begin,
-			m->areas[i].status);
+		fprintf(f, "0x%08" PRIX64 "  0x%08" PRIX64 "  %c\n", m->areas[i].begin,
+			m->areas[i].end - m->areas[i].begin, m->areas[i].status);
 	failed = ferror(f);
 	if (fclose(f) == 0 && !failed)
 		return text;

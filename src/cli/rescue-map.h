@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rescue-map.h: which bytes of a disk have been rescued, kept in the mapfile of GNU ddrescue (its manual, "Mapfile structure").
+ * rescue-map.h: which bytes of a disk have been rescued, kept in the mapfile of GNU ddrescue (its
+ * manual, "Mapfile structure").
  *
  * Areas follow one another without a gap, in order, and neighbours differ in status.
  */
@@ -37,23 +38,37 @@ struct rescue_map {
 int rescue_map_begin(struct rescue_map *m, uint64_t size);
 void rescue_map_end(struct rescue_map *m);
 
-/** rescue_map_mark() - Bytes `begin` to `end`, within the map, are of that status from now on. -ENOMEM: nothing has changed. */
+/**
+ * rescue_map_mark() - Bytes `begin` to `end`, within the map, are of that status from now on.
+ * -ENOMEM: nothing has changed.
+ */
 int rescue_map_mark(struct rescue_map *m, uint64_t begin, uint64_t end, char status);
 
-/** rescue_map_next() - The first part of [from, to) whose status is one of `statuses`, cut at `to`. False: there is none. */
-bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses, struct rescue_area *ret_area);
-
-/** rescue_map_count() - Bytes of [from, to) in one of `statuses`, and, if wanted, in how many areas. */
-uint64_t rescue_map_count(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses, uint64_t *ret_areas);
+/**
+ * rescue_map_next() - The first part of [from, to) whose status is one of `statuses`, cut at `to`.
+ * False: there is none.
+ */
+bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses,
+		     struct rescue_area *ret_area);
 
 /**
- * rescue_map_read() - Put what a mapfile says over a map that was just begun; what it has beyond the map's end is left out.
+ * rescue_map_count() - Bytes of [from, to) in one of `statuses`, and, if wanted, in how many areas.
+ */
+uint64_t rescue_map_count(const struct rescue_map *m, uint64_t from, uint64_t to,
+			  const char *statuses, uint64_t *ret_areas);
+
+/**
+ * rescue_map_read() - Put what a mapfile says over a map that was just begun; what it has beyond
+ * the map's end is left out.
  *
  * `block` is what each position must be a multiple of. -EINVAL, with a sentence in `why`; -ENOMEM.
  */
 int rescue_map_read(struct rescue_map *m, FILE *f, uint32_t block, char why[128]);
 
-/** rescue_map_text() - The mapfile, for free(); NULL: no memory. `status`: ddrescue's current status, '+' for finished. */
+/**
+ * rescue_map_text() - The mapfile, for free(); NULL: no memory. `status`: ddrescue's current
+ * status, '+' for finished.
+ */
 char *rescue_map_text(const struct rescue_map *m, char status, size_t *ret_length);
 
 #endif

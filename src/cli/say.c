@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* say.c: words for the person at the terminal. Errors are one line each, whatever was in the text that a device or driver gave. */
+/*
+ * say.c: words for the person at the terminal. Errors are one line each, whatever was in the text
+ * that a device or driver gave.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -151,7 +154,8 @@ void cli_format_time(uint64_t ns, char text[16])
 
 	while (u + 1 < ARRAY_SIZE(units) && ns >= units[u].below)
 		u++;
-	snprintf(text, 16, "%.*f %s", u && (double)ns / units[u].per < 100 ? 1 : 0, (double)ns / units[u].per, units[u].unit);
+	snprintf(text, 16, "%.*f %s", u && (double)ns / units[u].per < 100 ? 1 : 0,
+		 (double)ns / units[u].per, units[u].unit);
 }
 
 static void print_hex_line(const uint8_t *bytes, size_t offset, size_t n)

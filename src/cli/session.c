@@ -2,8 +2,9 @@
 /*
  * session.c: a controller for as long as a command lasts.
  *
- * Signals are blocked before the library makes its threads, which inherit that, and read from a descriptor beside the
- * controller's: so a controller is always stopped in order, with every task back, before the program ends.
+ * Signals are blocked before the library makes its threads, which inherit that, and read from a
+ * descriptor beside the controller's: so a controller is always stopped in order, with every task
+ * back, before the program ends.
  */
 #include "cli/cli.h"
 
@@ -45,7 +46,8 @@ static int catch_signals(struct cli_session *s)
 	return 0;
 }
 
-int cli_open_controller(const struct cli_session *s, const struct cli_common *common, struct hba_controller **ret_c)
+int cli_open_controller(const struct cli_session *s, const struct cli_common *common,
+			struct hba_controller **ret_c)
 {
 	struct hba_options options = {
 		.size = sizeof(options),
@@ -59,7 +61,8 @@ int cli_open_controller(const struct cli_session *s, const struct cli_common *co
 		.start_ms = common->timeout_ms ? START_MS + (unsigned)common->timeout_ms : 0,
 	};
 
-	return hba_controller_open(common->uri, &options, ret_c) < 0 ? cli_library_failed(s, NULL) : 0;
+	return hba_controller_open(common->uri, &options, ret_c) < 0 ? cli_library_failed(s, NULL)
+								     : 0;
 }
 
 static int open_and_start(struct cli_session *s, const struct cli_common *common)
@@ -74,12 +77,15 @@ static const char *after_uri(const struct cli_session *s, const char *sentence)
 {
 	size_t n = strlen(s->uri);
 
-	return strncmp(sentence, s->uri, n) == 0 && strncmp(sentence + n, ": ", 2) == 0 ? sentence + n + 2 : sentence;
+	return strncmp(sentence, s->uri, n) == 0 && strncmp(sentence + n, ": ", 2) == 0
+		       ? sentence + n + 2
+		       : sentence;
 }
 
 int cli_library_failed(const struct cli_session *s, const char *what)
 {
-	return cli_fail("%s: %s%s%s", s->uri, what ? what : "", what ? ": " : "", after_uri(s, hba_error()));
+	return cli_fail("%s: %s%s%s", s->uri, what ? what : "", what ? ": " : "",
+			after_uri(s, hba_error()));
 }
 
 /* The library's sentence is of its last call: it is kept until the end is told. */
@@ -110,17 +116,21 @@ static void close_session(struct cli_session *s)
 	s->own_fd = false;
 }
 
-/* One line, when it is known how it went: what a signal ended, or that the controller did not stop. */
+/*
+ * One line, when it is known how it went: what a signal ended, or that the controller did not stop.
+ */
 static int tell_end(const struct cli_session *s)
 {
 	if (s->interrupted)
-		return cli_fail("%s: %s: stopped by %s; %s", s->uri, s->interrupted, strsignal(s->signal),
-				s->stop_failure[0] ? s->stop_failure : "the controller was stopped in order");
+		return cli_fail("%s: %s: stopped by %s; %s", s->uri, s->interrupted,
+				strsignal(s->signal),
+				s->stop_failure[0] ? s->stop_failure
+						   : "the controller was stopped in order");
 	return s->stop_failure[0] ? cli_fail("%s: stop: %s", s->uri, s->stop_failure) : 0;
 }
 
-static int with_session(const struct cli_common *common, bool start, int (*work)(void *arguments, struct cli_session *s),
-			void *arguments)
+static int with_session(const struct cli_common *common, bool start,
+			int (*work)(void *arguments, struct cli_session *s), void *arguments)
 {
 	struct cli_session s = { .uri = common->uri, .verbose = common->verbose };
 	char said[CLI_STOP_FAILURE] = "";
@@ -142,12 +152,14 @@ static int with_session(const struct cli_common *common, bool start, int (*work)
 	return r ? r : ended;
 }
 
-int cli_with_controller(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+int cli_with_controller(const struct cli_common *common,
+			int (*work)(void *arguments, struct cli_session *s), void *arguments)
 {
 	return with_session(common, true, work, arguments);
 }
 
-int cli_with_signals(const struct cli_common *common, int (*work)(void *arguments, struct cli_session *s), void *arguments)
+int cli_with_signals(const struct cli_common *common,
+		     int (*work)(void *arguments, struct cli_session *s), void *arguments)
 {
 	return with_session(common, false, work, arguments);
 }
@@ -168,7 +180,8 @@ static int show_view(void *arguments, struct cli_session *s)
 	return cli_finish_output();
 }
 
-int cli_run_view(const struct cli_command *command, int argc, char **argv, struct json_object *(*as_json)(struct hba_controller *c),
+int cli_run_view(const struct cli_command *command, int argc, char **argv,
+		 struct json_object *(*as_json)(struct hba_controller *c),
 		 void (*print)(struct hba_controller *c, bool verbose))
 {
 	struct cli_common common = { .uri = NULL };
@@ -191,7 +204,8 @@ void cli_wait(struct cli_session *s, int fd, short events)
 {
 	struct pollfd fds[] = {
 		{ .fd = hba_controller_fd(s->controller), .events = POLLIN },
-		{ .fd = s->signal ? -1 : s->signal_fd, .events = POLLIN }, /* it came already: nothing new to hear */
+		/* it came already: nothing new to hear */
+		{ .fd = s->signal ? -1 : s->signal_fd, .events = POLLIN },
 		{ .fd = fd, .events = events },
 	};
 
@@ -219,7 +233,8 @@ static bool has_lun(const struct cli_where *where, const struct hba_lun_info *in
 
 static bool fits(const struct cli_where *where, const struct hba_lun_info *info)
 {
-	return (!where->has_target || info->target == where->target) && (!where->has_lun || has_lun(where, info));
+	return (!where->has_target || info->target == where->target) &&
+	       (!where->has_lun || has_lun(where, info));
 }
 
 int cli_no_such_unit(const struct cli_session *s, const struct cli_where *where)
@@ -229,15 +244,20 @@ int cli_no_such_unit(const struct cli_session *s, const struct cli_where *where)
 	if (where->has_target)
 		snprintf(target, sizeof(target), " at target %ju", (uintmax_t)where->target);
 	if (where->has_lun)
-		snprintf(lun, sizeof(lun), where->lun_is_bytes ? " with LUN %016jx" : " with LUN %ju", (uintmax_t)where->lun);
-	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists those there are", s->uri, target, lun, s->uri);
+		snprintf(lun, sizeof(lun),
+			 where->lun_is_bytes ? " with LUN %016jx" : " with LUN %ju",
+			 (uintmax_t)where->lun);
+	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists those there are", s->uri,
+			target, lun, s->uri);
 }
 
-int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun, struct hba_lun_info *ret_info)
+int cli_find_unit(struct cli_session *s, const struct cli_where *where, struct hba_lun **ret_lun,
+		  struct hba_lun_info *ret_info)
 {
 	struct hba_lun_info info;
 
-	for (struct hba_lun *lun = hba_lun_next(s->controller, NULL); lun; lun = hba_lun_next(s->controller, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(s->controller, NULL); lun;
+	     lun = hba_lun_next(s->controller, lun)) {
 		hba_lun_get_info(lun, &info);
 		if (!fits(where, &info))
 			continue;
@@ -256,7 +276,8 @@ void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME])
 	snprintf(text, CLI_UNIT_NAME, "%ju:%s", (uintmax_t)info->target, lun);
 }
 
-uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info, uint64_t wish)
+uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info,
+			       uint64_t wish)
 {
 	uint64_t limit = hba_controller_report(s->controller)->constraints.max_transfer;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c: a start that a signal ends. hba_controller_start() waits for a device, and signals of this program are read, not delivered; so
- * another thread looks for one meanwhile, and tells what the controller is at.
+ * start.c: a start that a signal ends. hba_controller_start() waits for a device, and signals of
+ * this program are read, not delivered; so another thread looks for one meanwhile, and tells what
+ * the controller is at.
  */
 #include "base/base.h"
 #include "cli/cli.h"

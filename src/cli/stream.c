@@ -5,7 +5,8 @@
  *	     tail                    head
  *	───── back  out  back  out ── free ─────
  *
- * A slot is sent at the head. It comes back whenever it likes, and is taken at the tail, oldest first.
+ * A slot is sent at the head. It comes back whenever it likes, and is taken at the tail, oldest
+ * first.
  */
 #include "cli/cli.h"
 
@@ -17,10 +18,12 @@
 
 enum { PAGE = 4096 };
 
-int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun, const struct hba_lun_info *info,
-		     size_t chunk)
+int cli_stream_begin(struct cli_stream *st, struct cli_session *s, struct hba_lun *lun,
+		     const struct hba_lun_info *info, size_t chunk)
 {
-	*st = (struct cli_stream) { .session = s, .lun = lun, .chunk = chunk, .generation = info->generation };
+	*st = (struct cli_stream) {
+		.session = s, .lun = lun, .chunk = chunk, .generation = info->generation
+	};
 	st->memory = aligned_alloc(PAGE, round_up(chunk * CLI_STREAM_DEPTH, PAGE));
 	if (!st->memory)
 		return cli_fail("no memory for %d buffers of %zu bytes", CLI_STREAM_DEPTH, chunk);
@@ -45,7 +48,10 @@ void cli_stream_end(struct cli_stream *st)
 		cli_stop(st->session);
 	while (anything_out(st) && !st->session->over)
 		cli_wait(st->session, -1, 0);
-	/* Over, and still out: nobody vouches that the device has let go. Then the memory is better leaked. */
+	/*
+	 * Over, and still out: nobody vouches that the device has let go. Then the memory is better
+	 * leaked.
+	 */
 	if (!anything_out(st))
 		free(st->memory);
 	st->memory = NULL;
@@ -53,7 +59,8 @@ void cli_stream_end(struct cli_stream *st)
 
 struct cli_slot *cli_stream_free_slot(struct cli_stream *st)
 {
-	return st->head - st->tail < CLI_STREAM_DEPTH ? &st->slots[st->head % CLI_STREAM_DEPTH] : NULL;
+	return st->head - st->tail < CLI_STREAM_DEPTH ? &st->slots[st->head % CLI_STREAM_DEPTH]
+						      : NULL;
 }
 
 static void slot_done(struct hba_disk_io *io)
@@ -63,7 +70,8 @@ static void slot_done(struct hba_disk_io *io)
 	slot->state = CLI_SLOT_BACK;
 }
 
-int cli_stream_send(struct cli_stream *st, struct cli_slot *slot, enum hba_disk_op op, uint64_t offset, size_t length)
+int cli_stream_send(struct cli_stream *st, struct cli_slot *slot, enum hba_disk_op op,
+		    uint64_t offset, size_t length)
 {
 	int r;
 
@@ -114,8 +122,9 @@ int cli_other_disk(const struct cli_session *s, const struct hba_lun *lun, const
 
 	hba_lun_get_info(lun, &info);
 	cli_unit_name(&info, unit);
-	return cli_fail("%s: %s: the medium of unit %s was changed, and another disk is there now; begin again", s->uri, what,
-			unit);
+	return cli_fail("%s: %s: the medium of unit %s was changed, and another disk is there now; "
+			"begin again",
+			s->uri, what, unit);
 }
 
 /* What an errno of disk.h means here, where the C library's text is about files and sockets. */
@@ -133,12 +142,14 @@ static const char *disk_error_text(int error)
 	}
 }
 
-int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what, int error)
+int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, const char *what,
+		   int error)
 {
 	char words[CLI_WORDS];
 
 	if (error == -ESTALE) {
-		snprintf(words, sizeof(words), "%s of %ju bytes at offset %ju", what, (uintmax_t)io->length, (uintmax_t)io->offset);
+		snprintf(words, sizeof(words), "%s of %ju bytes at offset %ju", what,
+			 (uintmax_t)io->length, (uintmax_t)io->offset);
 		return cli_other_disk(s, io->lun, words);
 	}
 	if (io->result.outcome == HBA_CHECK_CONDITION)
@@ -146,7 +157,9 @@ int cli_disk_error(const struct cli_session *s, const struct hba_disk_io *io, co
 	else if (io->result.outcome && io->result.outcome != HBA_GOOD)
 		cli_outcome_name(io->result.outcome, words);
 	else
-		snprintf(words, sizeof(words), "the command could not be sent, or moved too little");
-	return cli_fail("%s: %s of %ju bytes at offset %ju: %s (%s)", s->uri, what, (uintmax_t)io->length, (uintmax_t)io->offset,
-			disk_error_text(error), words);
+		snprintf(words, sizeof(words),
+			 "the command could not be sent, or moved too little");
+	return cli_fail("%s: %s of %ju bytes at offset %ju: %s (%s)", s->uri, what,
+			(uintmax_t)io->length, (uintmax_t)io->offset, disk_error_text(error),
+			words);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * troubles.c: what no command's outcome tells: live and in words with --verbose, else in a line or two at the end; and how the driver
- * behaved, for --json.
+ * troubles.c: what no command's outcome tells: live and in words with --verbose, else in a line or
+ * two at the end; and how the driver behaved, for --json.
  *
- * Live, each kind has a limit, so that a driver that breaks its contract ten thousand times does not fill a terminal. All that was
- * counted is told at the end.
+ * Live, each kind has a limit, so that a driver that breaks its contract ten thousand times does
+ * not fill a terminal. All that was counted is told at the end.
  */
 #include "cli/cli.h"
 
@@ -91,20 +91,24 @@ static void tell_first(const struct cli_session *s, const struct cli_trouble *t,
 static void tell_withheld(const struct cli_session *s, const struct cli_trouble *t)
 {
 	if (t->live.withheld)
-		cli_fail("%s: %" PRIu64 " more such after that, %" PRIu64 " in all; the first: %s", s->uri, t->live.withheld, t->n,
-			 t->first.text);
+		cli_fail("%s: %" PRIu64 " more such after that, %" PRIu64 " in all; the first: %s",
+			 s->uri, t->live.withheld, t->n, t->first.text);
 }
 
-/* Those of which only the number is told, in one line. That events were lost is news beside others only: a large scan tells of each unit. */
+/*
+ * Those of which only the number is told, in one line. That events were lost is news beside others
+ * only: a large scan tells of each unit.
+ */
 static void tell_counts(const struct cli_session *s)
 {
 	char text[COUNTS] = "";
 	size_t at = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].thing && s->troubles[i].n && at < sizeof(text) && (at || i != CLI_LOST))
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s: %" PRIu64, at ? ", " : "", kinds[i].thing,
-					       s->troubles[i].n);
+		if (kinds[i].thing && s->troubles[i].n && at < sizeof(text) &&
+		    (at || i != CLI_LOST))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s: %" PRIu64,
+					       at ? ", " : "", kinds[i].thing, s->troubles[i].n);
 	if (at)
 		cli_fail("%s: %s; --verbose tells of each", s->uri, text);
 }

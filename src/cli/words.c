@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* words.c: numbers of the standards as words. libsgutils2 has the long lists; outcomes are ours, as no target gave half of them. */
+/*
+ * words.c: numbers of the standards as words. libsgutils2 has the long lists; outcomes are ours, as
+ * no target gave half of them.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -23,10 +26,15 @@ static const struct {
 };
 
 static const char *const types[] = {
-	[0x00] = "disk",       [0x01] = "tape",     [0x02] = "printer", [0x03] = "processor", [0x04] = "worm",
-	[0x05] = "cd",         [0x06] = "scanner",  [0x07] = "optical", [0x08] = "changer",   [0x0c] = "array-controller",
-	[0x0d] = "enclosure",  [0x0e] = "rbc-disk", [0x0f] = "card",    [0x11] = "osd",       [0x14] = "zoned-disk",
-	[0x1e] = "well-known", [0x1f] = "none",
+	[0x00] = "disk",       [0x01] = "tape",
+	[0x02] = "printer",    [0x03] = "processor",
+	[0x04] = "worm",       [0x05] = "cd",
+	[0x06] = "scanner",    [0x07] = "optical",
+	[0x08] = "changer",    [0x0c] = "array-controller",
+	[0x0d] = "enclosure",  [0x0e] = "rbc-disk",
+	[0x0f] = "card",       [0x11] = "osd",
+	[0x14] = "zoned-disk", [0x1e] = "well-known",
+	[0x1f] = "none",
 };
 
 void cli_command_name(const uint8_t *cdb, size_t length, char text[CLI_WORDS])
@@ -50,7 +58,8 @@ void cli_outcome_name(enum hba_outcome outcome, char text[CLI_WORDS])
 	if (hba_response(outcome) == HBA_TASK_COMPLETE)
 		sg_get_scsi_status_str(hba_status(outcome), CLI_WORDS, text);
 	else
-		snprintf(text, CLI_WORDS, "service response %d, status %#x", (int)hba_response(outcome), hba_status(outcome));
+		snprintf(text, CLI_WORDS, "service response %d, status %#x",
+			 (int)hba_response(outcome), hba_status(outcome));
 }
 
 const char *cli_type_name(uint8_t type)
@@ -69,7 +78,8 @@ static void field_words(const struct scsi_sense *s, char text[WORD])
 		return;
 	if (s->has_bit)
 		snprintf(bit, sizeof(bit), " bit %u", s->field_bit);
-	snprintf(text, WORD, ", byte %u%s of the %s", s->field_byte, bit, s->field_in_cdb ? "CDB" : "parameter list");
+	snprintf(text, WORD, ", byte %u%s of the %s", s->field_byte, bit,
+		 s->field_in_cdb ? "CDB" : "parameter list");
 }
 
 /* The library writes "Additional sense: "; that it is one, its place says. */
@@ -89,15 +99,20 @@ void cli_sense_words(const uint8_t *sense, size_t length, char text[CLI_WORDS])
 	struct scsi_sense s;
 
 	if (length == 0 || scsi_sense_read(sense, length, &s) < 0) {
-		snprintf(text, CLI_WORDS, length ? "sense that breaks the standard (%zu bytes)" : "no sense came with it", length);
+		snprintf(text, CLI_WORDS,
+			 length ? "sense that breaks the standard (%zu bytes)"
+				: "no sense came with it",
+			 length);
 		return;
 	}
 	sg_get_sense_key_str(s.key, sizeof(key), key);
 	asc_words(s.asc, asc);
 	field_words(&s, field);
 	if (s.has_information)
-		snprintf(information, sizeof(information), ", information %#jx", (uintmax_t)s.information);
-	snprintf(text, CLI_WORDS, "%s%s: %s%s%s", s.deferred ? "deferred " : "", key, asc, field, information);
+		snprintf(information, sizeof(information), ", information %#jx",
+			 (uintmax_t)s.information);
+	snprintf(text, CLI_WORDS, "%s%s: %s%s%s", s.deferred ? "deferred " : "", key, asc, field,
+		 information);
 }
 
 static void add_field(struct json_object *o, const struct scsi_sense *s)

@@ -2,8 +2,9 @@
 /*
  * admit.c: who gets a task, and who waits.
  *
- * A task that was given has every right it needs on its way down, so nothing below can be full. Who waits does so at the unit;
- * units that wait are served in turn, so that a busy one cannot starve the others.
+ * A task that was given has every right it needs on its way down, so nothing below can be full. Who
+ * waits does so at the unit; units that wait are served in turn, so that a busy one cannot starve
+ * the others.
  */
 #include "core/core.h"
 
@@ -16,7 +17,8 @@ struct waiting {
 	struct hba_lun *lun;
 	uintptr_t bounce;
 };
-static_assert(sizeof(struct waiting) == sizeof(((struct hba_waiter *)0)->core), "a waiter is the caller's memory");
+static_assert(sizeof(struct waiting) == sizeof(((struct hba_waiter *)0)->core),
+	      "a waiter is the caller's memory");
 
 static struct waiting *waiting_of(struct hba_waiter *w)
 {
@@ -65,7 +67,10 @@ static bool has_slice(const struct hba_controller *c, size_t bounce)
 static struct task *take(struct hba_lun *lun, size_t bounce)
 {
 	struct hba_controller *c = lun->controller;
-	struct task *t = lun->taken < lun->depth && c->clients_out < c->most_clients && has_slice(c, bounce) ? take_free(c) : NULL;
+	struct task *t =
+		lun->taken < lun->depth && c->clients_out < c->most_clients && has_slice(c, bounce)
+			? take_free(c)
+			: NULL;
 
 	if (!t)
 		return NULL;
@@ -94,7 +99,8 @@ void admit_waiting(struct list *link)
 		waiter_of(link)->ready(waiter_of(link), NULL);
 }
 
-int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
+int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w,
+		 struct hba_task **ret_task)
 {
 	struct hba_controller *c;
 	struct task *t = NULL;
@@ -136,7 +142,8 @@ int hba_waiter_cancel(struct hba_waiter *w)
 	if (waiting->lun && !loop_is_here(waiting->lun->controller))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	if (!waiting->lun || list_is_empty(&waiting->link))
-		return fail(-ENOENT, "the waiter does not wait: its `ready` has run, or it was never given");
+		return fail(-ENOENT,
+			    "the waiter does not wait: its `ready` has run, or it was never given");
 	/* It may still be in the list that other threads add to. */
 	pthread_mutex_lock(&waiting->lun->controller->guests.lock);
 	list_remove(&waiting->link);
@@ -261,7 +268,8 @@ void hba_task_put(struct hba_task *head)
 		return;
 	t = task_of(head);
 	if (t->state != TASK_OWNED) {
-		misuse("the task is not its client's to give back: it is out, or given back already");
+		misuse("the task is not its client's to give back: it is out, or given back "
+		       "already");
 		return;
 	}
 	if (loop_is_here(t->queue->controller)) {

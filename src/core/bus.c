@@ -2,8 +2,9 @@
 /*
  * bus.c: between a driver's registers and the back end that reaches them.
  *
- * Whatever the back end says first of a lost device is final: from then on registers read as all ones, writes are dropped, and the
- * loop has it closed, then ends what is out. Bus master is the one switch that a driver cannot leave on: after stop it goes off, and with that memory is
+ * Whatever the back end says first of a lost device is final: from then on registers read as all
+ * ones, writes are dropped, and the loop has it closed, then ends what is out. Bus master is the
+ * one switch that a driver cannot leave on: after stop it goes off, and with that memory is
  * certainly ours again.
  */
 #include "core/core.h"
@@ -12,7 +13,10 @@
 #include <poll.h>
 #include <string.h>
 
-/* Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake it. */
+/*
+ * Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake
+ * it.
+ */
 enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, CONFIG_BYTES = 4096, LOOK_MS = 100 };
 
 static uint64_t all_ones(unsigned width)
@@ -84,7 +88,9 @@ void bus_cut(struct hba_controller *c)
 	c->silent = true;
 	for (unsigned i = 0; i < c->n_queues; i++)
 		queue_unwatch(c->queues[i]);
-	/* An application may be letting go of a mapping at this moment, from a thread of its own. */
+	/*
+	 * An application may be letting go of a mapping at this moment, from a thread of its own.
+	 */
 	pthread_mutex_lock(&c->memory.lock);
 	b->table->close(b->device);
 	b->device = NULL;
@@ -103,7 +109,10 @@ int bus_quiet(struct hba_controller *c)
 		r = heed(c, b->table->reset(b->device, BUS_MS));
 	if (!bus_is_gone(c))
 		return r;
-	/* Out of our reach is not out of its own: it may have reported an error, or be stopped. Once it is closed it reaches nothing. */
+	/*
+	 * Out of our reach is not out of its own: it may have reported an error, or be stopped.
+	 * Once it is closed it reaches nothing.
+	 */
 	bus_cut(c);
 	return 0;
 }
@@ -128,14 +137,16 @@ void bus_turn(struct hba_controller *c, bool woken)
 	struct bus_link *b = &c->bus;
 	int r;
 
-	if (!b->table || !b->table->take_event || !is_reachable(c) || b->event_fd < 0 || (!woken && c->now < b->look_at))
+	if (!b->table || !b->table->take_event || !is_reachable(c) || b->event_fd < 0 ||
+	    (!woken && c->now < b->look_at))
 		return;
 	b->look_at = c->now + LOOK_MS * (uint64_t)NS_PER_MS;
 	r = is_readable(b->event_fd) ? heed(c, b->table->take_event(b->device)) : 0;
 	if (r > 0)
 		life_let_go(c);
 	else if (r < 0 && b->table->why && b->table->why(b->device))
-		event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "%s", b->table->why(b->device));
+		event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "%s",
+			  b->table->why(b->device));
 }
 
 void bus_served(struct hba_controller *c, unsigned vector)
@@ -165,7 +176,8 @@ static int settle_addresses(struct hba_controller *c)
 	if (c->report.physical_iovas == 1 && !(b->info.facts & HBA_BUS_IOVA_IS_PHYSICAL)) {
 		if (!b->table->use_physical)
 			return memory_refuse(c, -EOPNOTSUPP,
-					     "this chip reaches memory past the IOMMU, and bus %s gives out no physical addresses",
+					     "this chip reaches memory past the IOMMU, and bus %s "
+					     "gives out no physical addresses",
 					     b->table->name);
 		r = explain(c, heed(c, b->table->use_physical(b->device, &b->piece_bytes)));
 	}
@@ -189,11 +201,12 @@ int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *re
 		return r;
 	if (!c->bus.table->alloc_memory)
 		return -EOPNOTSUPP;
-	return explain(c, heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset)));
+	return explain(
+		c, heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset)));
 }
 
-int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits, void *address,
-	    struct hba_iova *ret_iova)
+int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits,
+	    void *address, struct hba_iova *ret_iova)
 {
 	if (!c->bus.table) {
 		/* Nobody but us will ever use it. */
@@ -202,7 +215,8 @@ int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, un
 	}
 	if (!is_reachable(c))
 		return -ENODEV;
-	return explain(c, heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits, ret_iova)));
+	return explain(c, heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits,
+							   ret_iova)));
 }
 
 void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
@@ -213,7 +227,8 @@ void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
 
 bool bus_takes_foreign(const struct hba_controller *c)
 {
-	return !c->bus.table || ((c->bus.info.facts & HBA_BUS_FOREIGN_MEMORY) && !c->bus.piece_bytes);
+	return !c->bus.table ||
+	       ((c->bus.info.facts & HBA_BUS_FOREIGN_MEMORY) && !c->bus.piece_bytes);
 }
 
 /* ---- registers */
@@ -239,36 +254,47 @@ int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_ba
 	return 0;
 }
 
-/* An access that cannot be right is told. One of a device that is gone is nothing that a driver can help. */
-static bool is_right(const struct hba_bar *bar, const char *call, uint64_t offset, uint64_t bytes, unsigned alignment)
+/*
+ * An access that cannot be right is told. One of a device that is gone is nothing that a driver can
+ * help.
+ */
+static bool is_right(const struct hba_bar *bar, const char *call, uint64_t offset, uint64_t bytes,
+		     unsigned alignment)
 {
 	struct hba_controller *c = bar->controller;
 	const struct op *op = op_now();
 
 	if (!c) {
 		if (op && !bus_is_gone(op->controller))
-			violation(op->controller, "%s of a BAR that is not mapped; hba_bar_map() does that", call);
+			violation(op->controller,
+				  "%s of a BAR that is not mapped; hba_bar_map() does that", call);
 		return false;
 	}
 	if (!is_reachable(c))
 		return false;
 	if (offset % alignment)
-		violation(c, "%s of %llu bytes at offset 0x%llx of BAR %u, which is not a multiple of %u", call,
-			  (unsigned long long)bytes, (unsigned long long)offset, bar->index, alignment);
+		violation(c,
+			  "%s of %llu bytes at offset 0x%llx of BAR %u, which is not a multiple of "
+			  "%u",
+			  call, (unsigned long long)bytes, (unsigned long long)offset, bar->index,
+			  alignment);
 	else if (offset > bar->length || bar->length - offset < bytes)
-		violation(c, "%s of %llu bytes at offset 0x%llx of BAR %u, which has 0x%llx bytes", call, (unsigned long long)bytes,
-			  (unsigned long long)offset, bar->index, (unsigned long long)bar->length);
+		violation(c, "%s of %llu bytes at offset 0x%llx of BAR %u, which has 0x%llx bytes",
+			  call, (unsigned long long)bytes, (unsigned long long)offset, bar->index,
+			  (unsigned long long)bar->length);
 	else
 		return true;
 	return false;
 }
 
-static bool is_right_register(const struct hba_bar *bar, const char *call, uint64_t offset, unsigned width)
+static bool is_right_register(const struct hba_bar *bar, const char *call, uint64_t offset,
+			      unsigned width)
 {
 	if (width == 1 || width == 2 || width == WORD_BYTES || width == sizeof(uint64_t))
 		return is_right(bar, call, offset, width, width);
 	if (bar->controller)
-		violation(bar->controller, "%s of %u bytes; a register has 1, 2, 4 or 8", call, width);
+		violation(bar->controller, "%s of %u bytes; a register has 1, 2, 4 or 8", call,
+			  width);
 	return false;
 }
 
@@ -279,7 +305,8 @@ uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width
 
 	if (!is_right_register(bar, __func__, offset, width))
 		return all_ones(width);
-	if (heed(bar->controller, b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
+	if (heed(bar->controller,
+		 b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
 		return all_ones(width);
 	return value & all_ones(width);
 }
@@ -289,7 +316,8 @@ void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, u
 	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
 
 	if (is_right_register(bar, __func__, offset, width))
-		(void)heed(bar->controller, b->table->bar_write(b->device, bar->index, offset, width, value & all_ones(width)));
+		(void)heed(bar->controller, b->table->bar_write(b->device, bar->index, offset,
+								width, value & all_ones(width)));
 }
 
 void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words)
@@ -300,7 +328,10 @@ void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void 
 		return;
 	for (size_t i = 0; i < words; i++) {
 		memcpy(&word, (const uint8_t *)data + i * WORD_BYTES, WORD_BYTES);
-		/* As they lie: the write turns a number of ours into the register's order, so undo that. */
+		/*
+		 * As they lie: the write turns a number of ours into the register's order, so undo
+		 * that.
+		 */
 		hba_bar_write32(bar, offset, le32toh(word));
 	}
 }
@@ -321,7 +352,8 @@ void hba_bar_copy_from(const struct hba_bar *bar, uint64_t offset, void *to, siz
 		uint32_t word;
 
 		n = step_of(offset + done, bytes - done);
-		word = htole32(n == WORD_BYTES ? hba_bar_read32(bar, offset + done) : hba_bar_read8(bar, offset + done));
+		word = htole32(n == WORD_BYTES ? hba_bar_read32(bar, offset + done)
+					       : hba_bar_read8(bar, offset + done));
 		memcpy((uint8_t *)to + done, &word, n);
 	}
 }
@@ -345,13 +377,17 @@ void hba_bar_copy_to(const struct hba_bar *bar, uint64_t offset, const void *fro
 /* ---- config space */
 
 /* A back end hands on what it is told; the chip, or the kernel, would make something else of it. */
-static bool is_in_config(struct hba_controller *c, const char *call, unsigned offset, unsigned width)
+static bool is_in_config(struct hba_controller *c, const char *call, unsigned offset,
+			 unsigned width)
 {
-	bool right = (width == 1 || width == 2 || width == WORD_BYTES) && offset < CONFIG_BYTES && offset % width == 0;
+	bool right = (width == 1 || width == 2 || width == WORD_BYTES) && offset < CONFIG_BYTES &&
+		     offset % width == 0;
 
 	if (!right)
-		violation(c, "%s of %u bytes at offset %u; it is 1, 2 or 4 bytes, at a multiple of that below %d", call, width,
-			  offset, CONFIG_BYTES);
+		violation(c,
+			  "%s of %u bytes at offset %u; it is 1, 2 or 4 bytes, at a multiple of "
+			  "that below %d",
+			  call, width, offset, CONFIG_BYTES);
 	return right && op_may_wait(c, call) && is_reachable(c);
 }
 
@@ -377,7 +413,9 @@ int hba_bus_master_on(struct hba_controller *c)
 		return -EPROTO;
 	if (!is_reachable(c))
 		return -ENODEV;
-	return c->bus.table->bus_master ? heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS)) : 0;
+	return c->bus.table->bus_master
+		       ? heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS))
+		       : 0;
 }
 
 /* ---- interrupts */
@@ -411,7 +449,8 @@ static bool is_wanted(struct hba_controller *c, void *arg)
 	return bus_is_gone(c) || (hba_bar_read32(w->bar, w->offset) & w->mask) == w->want;
 }
 
-int hba_wait_bar32(struct hba_controller *c, const struct hba_bar *bar, uint64_t offset, uint32_t mask, uint32_t want, unsigned ms)
+int hba_wait_bar32(struct hba_controller *c, const struct hba_bar *bar, uint64_t offset,
+		   uint32_t mask, uint32_t want, unsigned ms)
 {
 	struct wanted w = { bar, offset, mask, want };
 	int r = hba_wait_for(c, is_wanted, &w, ms);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core.h: the core's own room: a controller and everything it owns. One block per file, callees first.
+ * core.h: the core's own room: a controller and everything it owns. One block per file, callees
+ * first.
  *
  * Who runs what (docs/architecture.md):
  *
- *	the loop      hba_controller_run() and all it calls: queues, hot ops, a client's callbacks, scan, recovery. No locks.
- *	the service   one thread per controller: waiting ops, with the loop fenced off. See service.c.
- *	any thread    events, errors, memory objects, a unit's information: each under a lock of its own, named at the struct.
+ *	the loop      hba_controller_run() and all it calls: queues, hot ops, a client's callbacks,
+ *	              scan, recovery. No locks.
+ *	the service   one thread per controller: waiting ops, with the loop fenced off (service.c)
+ *	any thread    events, errors, memory objects, a unit's information: each under a lock of
+ *	              its own, named at the struct
  *
  * Lock order: none is ever held while another is taken.
  */
@@ -26,7 +29,10 @@
 #include <pthread.h>
 #include <stdarg.h>
 
-/* What uthash would choose falls through in its switch, which clang warns of; and without memory it would end the program. */
+/*
+ * What uthash would choose falls through in its switch, which clang warns of; and without memory it
+ * would end the program.
+ */
 #define HASH_FUNCTION(key, length, value) HASH_FNV(key, length, value)
 #define HASH_NONFATAL_OOM                 1
 #include <uthash.h>
@@ -37,11 +43,16 @@ enum {
 	MAX_QUEUES = 256, /* a task's queue is 8 bits */
 	TMF_TASKS = 1,
 	MIN_INTERNAL_TASKS = 2,
-	INTERNAL_ALIGNMENT = 4096,   /* and as much as any report may ask for */
-	INTERNAL_BYTES = 160 * 1024, /* data of an internal task: REPORT LUNS of 16,384 units and more */
+	INTERNAL_ALIGNMENT = 4096, /* and as much as any report may ask for */
+	/* data of an internal task: REPORT LUNS of 16,384 units and more */
+	INTERNAL_BYTES = 160 * 1024,
 	SENTENCE_BYTES = 512,
 	MAX_SEGMENTS =
-		256, /* of one task, however many a chip can take; also of a list written anew for a driver that is no chip */
+		/*
+		 * of one task, however many a chip can take; also of a list written anew for a
+		 * driver that is no chip
+		 */
+	256,
 };
 
 #define NEVER UINT64_MAX
@@ -50,13 +61,16 @@ struct hba_target;
 struct scan;
 struct scsi_sense;
 
-/* ---- op.c: which op of which driver this thread is in ---------------------------------------------------------------- */
+/* ---- op.c: which op of which driver this thread is in */
 
-/** struct op - One call into a driver; on the caller's stack. What its helpers are checked against. */
+/**
+ * struct op - One call into a driver; on the caller's stack. What its helpers are checked against.
+ */
 struct op {
 	struct hba_controller *controller;
-	const char *name;  /* the table's member */
-	uint64_t call;     /* counts the calls of an op that comes once per task, from 1; 0 = does not count */
+	const char *name; /* the table's member */
+	/* counts the calls of an op that comes once per task, from 1; 0 = does not count */
+	uint64_t call;
 	uint64_t deadline; /* of a waiting op, by the controller's clock */
 	bool hot;
 	bool fenced;  /* hot, but no op of another queue runs beside it */
@@ -64,7 +78,10 @@ struct op {
 	struct op *outer;
 };
 
-/* The core's only thread-local besides the sentence of hba_error(). In this header since it is asked for with every command. */
+/*
+ * The core's only thread-local besides the sentence of hba_error(). In this header since it is
+ * asked for with every command.
+ */
 extern _Thread_local struct op *op_current __attribute__((tls_model("initial-exec")));
 
 static inline void op_enter(struct op *op)
@@ -86,7 +103,9 @@ static inline const struct op *op_now(void)
 
 /** op_may_wait() - Is this a waiting op? Otherwise the violation of `call` is told. */
 bool op_may_wait(struct hba_controller *c, const char *call) __attribute__((cold));
-/** op_is_fenced() - Does no other op run beside this one? Otherwise the violation of `call` is told. */
+/**
+ * op_is_fenced() - Does no other op run beside this one? Otherwise the violation of `call` is told.
+ */
 bool op_is_fenced(struct hba_controller *c, const char *call);
 /** op_is_any() - Is this an op at all? Otherwise the violation of `call` is told. */
 bool op_is_any(struct hba_controller *c, const char *call);
@@ -99,12 +118,15 @@ static inline uintptr_t thread_here(void)
 	return (uintptr_t)&op_current;
 }
 
-/* ---- error.c: sentences ---------------------------------------------------------------------------------------------- */
+/* ---- error.c: sentences */
 
-/** sentence_write() - Like vsnprintf(), but a sentence that had to be cut says so: it ends in "...". */
-void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+/**
+ * sentence_write() - Like vsnprintf(), but a sentence that had to be cut says so: it ends in "...".
+ */
+void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
-/* ---- event.c --------------------------------------------------------------------------------------------------------- */
+/* ---- event.c */
 
 enum { EVENT_RING = 256 };
 
@@ -114,18 +136,30 @@ struct event_ring {
 	unsigned first, n;
 	uint64_t lost;
 };
-static_assert(sizeof(((struct hba_event *)0)->text) == SENTENCE_BYTES, "what hba_error() says, an event can");
+static_assert(sizeof(((struct hba_event *)0)->text) == SENTENCE_BYTES,
+	      "what hba_error() says, an event can");
 
-/** event_put() - Keep one for hba_event_next(). `target` HBA_NO_TARGET: about the controller; lun may be NULL. */
-void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target, const struct hba_lun_id *lun, int64_t value,
-	       const char *format, ...) __attribute__((format(printf, 6, 7)));
+/**
+ * event_put() - Keep one for hba_event_next(). `target` HBA_NO_TARGET: about the controller; lun
+ * may be NULL.
+ */
+void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target,
+	       const struct hba_lun_id *lun, int64_t value, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
 
-/** violation() - The driver broke a rule: names driver and op itself; the rest says value and rule. Returns -EPROTO. */
-int violation(struct hba_controller *c, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
-/** no_errno() - The violation of an op that returned a number above 0, which is neither success nor an error. */
+/**
+ * violation() - The driver broke a rule: names driver and op itself; the rest says value and rule.
+ * Returns -EPROTO.
+ */
+int violation(struct hba_controller *c, const char *format, ...)
+	__attribute__((cold, format(printf, 2, 3)));
+/**
+ * no_errno() - The violation of an op that returned a number above 0, which is neither success nor
+ * an error.
+ */
 int no_errno(struct hba_controller *c, int returned);
 
-/* ---- property.c ------------------------------------------------------------------------------------------------------ */
+/* ---- property.c */
 
 /* Keys that the core itself reads, of a target or, where that has none, of the controller. */
 #define PROPERTY_RETRIES  "Retry Count"
@@ -144,49 +178,66 @@ void properties_clear(struct properties *p);
 /** properties_number() - HBA_UNSET: there is none with that key. */
 uint64_t properties_number(const struct properties *p, const char *key);
 
-/* ---- bus.c: the device behind the driver ------------------------------------------------------------------------------- */
+/* ---- bus.c: the device behind the driver */
 
 struct bus_link {
 	const struct hba_bus *table; /* NULL: a controller without a device */
 	struct hba_bus_device *device;
 	struct hba_bus_info info;
-	bool gone;          /* atomic; final */
-	bool settled;       /* whether IOVAs are physical has been decided */
-	size_t piece_bytes; /* physical IOVAs: what is contiguous, and the unit memory comes in; 0 = no limit */
-	int event_fd;       /* -1: none */
-	uint64_t look_at;   /* the loop's: when to look at it next, awake */
+	bool gone;    /* atomic; final */
+	bool settled; /* whether IOVAs are physical has been decided */
+	/* physical IOVAs: what is contiguous, and the unit memory comes in; 0 = no limit */
+	size_t piece_bytes;
+	int event_fd;     /* -1: none */
+	uint64_t look_at; /* the loop's: when to look at it next, awake */
 };
 
 int bus_open(struct hba_controller *c);
-/** bus_quiet() - Bus master off, or a function reset, or, if it is gone, bus_cut(): 0: the device reaches no memory. Service thread. */
+/**
+ * bus_quiet() - Bus master off, or a function reset, or, if it is gone, bus_cut(): 0: the device
+ * reaches no memory. Service thread.
+ */
 int bus_quiet(struct hba_controller *c);
-/** bus_cut() - The device is closed, and reaches no memory; no op of the driver is called again. Service thread. */
+/**
+ * bus_cut() - The device is closed, and reaches no memory; no op of the driver is called again.
+ * Service thread.
+ */
 void bus_cut(struct hba_controller *c);
 void bus_close(struct hba_controller *c);
 bool bus_is_gone(const struct hba_controller *c);
-/** bus_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on. Service thread. */
+/**
+ * bus_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on.
+ * Service thread.
+ */
 bool bus_answers(struct hba_controller *c);
 /** bus_alloc() - Memory from the bus; -EOPNOTSUPP: it has none of its own, take a memfd. */
 int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset);
 /** bus_map() - Where the device finds what is mapped for us at `address`. */
-int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits, void *address,
-	    struct hba_iova *ret_iova);
+int bus_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits,
+	    void *address, struct hba_iova *ret_iova);
 void bus_unmap(struct hba_controller *c, struct hba_iova iova, size_t length);
 bool bus_takes_foreign(const struct hba_controller *c);
-/** bus_piece() - The longest range that the device sees in one; 0: no limit. What was said before the first buffer counts. */
+/**
+ * bus_piece() - The longest range that the device sees in one; 0: no limit. What was said before
+ * the first buffer counts.
+ */
 size_t bus_piece(struct hba_controller *c);
-/** bus_turn() - Loop: does the device want to be let go, or is it lost? Looks now and then; `woken`: now. */
+/**
+ * bus_turn() - Loop: does the device want to be let go, or is it lost? Looks now and then; `woken`:
+ * now.
+ */
 void bus_turn(struct hba_controller *c, bool woken);
 /** bus_served() - Loop, before it sleeps: the vector that fired has been served. */
 void bus_served(struct hba_controller *c, unsigned vector);
 
-/* ---- memory.c: buffers and mappings ---------------------------------------------------------------------------------- */
+/* ---- memory.c: buffers and mappings */
 
 struct memory {
 	pthread_mutex_t lock; /* all of it but `regions` and `spans`, which are read without */
 	struct spans spans;   /* of the slabs */
 	struct list slabs, buffers, mappings;
-	struct hba_mapping **regions[32]; /* chunks by the number's top bit; any thread reads, entries are atomic */
+	/* chunks by the number's top bit; any thread reads, entries are atomic */
+	struct hba_mapping **regions[32];
 	uint32_t last_region;
 	char why[HBA_BUS_WHY_BYTES]; /* the last refusal: what the bus says about it, or empty */
 	uint64_t driver_bytes;       /* taken by the driver */
@@ -194,8 +245,12 @@ struct memory {
 };
 
 void memory_init(struct memory *m);
-/** memory_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only the service thread takes any. */
-int memory_refuse(struct hba_controller *c, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/**
+ * memory_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only
+ * the service thread takes any.
+ */
+int memory_refuse(struct hba_controller *c, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /** struct hba_mapping - What is asked for on the I/O path lies here, not in the buffer. */
 struct hba_mapping {
 	struct list link;
@@ -208,7 +263,9 @@ struct hba_mapping {
 	bool owns_buffer;
 };
 
-/** region_place() - Where the mapping with that number is kept, or would be; NULL: nowhere. No lock. */
+/**
+ * region_place() - Where the mapping with that number is kept, or would be; NULL: nowhere. No lock.
+ */
 static inline struct hba_mapping **region_place(const struct memory *m, uint32_t number)
 {
 	unsigned k = 31 - (unsigned)__builtin_clz(number | 1);
@@ -225,8 +282,12 @@ static inline const struct hba_mapping *memory_region(const struct memory *m, ui
 	return place ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : NULL;
 }
 
-/** memory_piece() - Where we and the device find a piece in one range; false: no such region, or it is not all there. No lock. */
-static inline bool memory_piece(const struct memory *m, const struct hba_piece *p, uint8_t **ret_address, struct hba_iova *ret_iova)
+/**
+ * memory_piece() - Where we and the device find a piece in one range; false: no such region, or it
+ * is not all there. No lock.
+ */
+static inline bool memory_piece(const struct memory *m, const struct hba_piece *p,
+				uint8_t **ret_address, struct hba_iova *ret_iova)
 {
 	const struct hba_mapping *map = memory_region(m, p->region);
 
@@ -242,20 +303,25 @@ bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
 /** mapping_holds() - Does any byte of the mapping lie in `length` bytes at `address`? */
 bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length);
 /** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
-int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping);
+int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits,
+		struct hba_mapping **ret_mapping);
 /** memory_above() - The first buffer of the driver that ends above 2^bits; false: none does. */
-bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova, size_t *ret_length);
+bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova,
+		  size_t *ret_length);
 /** memory_release_driver() - After stop: what the driver took. */
 void memory_release_driver(struct hba_controller *c);
 void memory_fini(struct hba_controller *c);
 
-/* ---- report.c -------------------------------------------------------------------------------------------------------- */
+/* ---- report.c */
 
 void report_prepare(const struct hba_driver *d, struct hba_report *report);
-/** report_check() - Fill in defaults and judge: every missing and every contradictory field in one sentence. */
+/**
+ * report_check() - Fill in defaults and judge: every missing and every contradictory field in one
+ * sentence.
+ */
 int report_check(struct hba_controller *c, struct hba_report *report);
 
-/* ---- pool.c: tasks, made once ---------------------------------------------------------------------------------------- */
+/* ---- pool.c: tasks, made once */
 
 enum task_state {
 	TASK_FREE,
@@ -274,7 +340,9 @@ enum slowness {
 	SLOW_TOLD, /* as hanging, too */
 };
 
-/** enum urgency - Internal tasks go before everything else, but not past a blocked or held target. */
+/**
+ * enum urgency - Internal tasks go before everything else, but not past a blocked or held target.
+ */
 enum urgency {
 	NOT_URGENT,
 	URGENT_LOOK,  /* past what waits for a look at its unit */
@@ -296,7 +364,10 @@ union item {
 };
 static_assert(sizeof(union item) == 16, "items of a list are alike in size");
 
-/** struct task - One member of the pool. Lines 1 and 2 are public; a command's way writes 3 on its way down, 4 on its way up. */
+/**
+ * struct task - One member of the pool. Lines 1 and 2 are public; a command's way writes 3 on its
+ * way down, 4 on its way up.
+ */
 struct task {
 	struct hba_task head;
 
@@ -312,32 +383,40 @@ struct task {
 	uint8_t urgent; /* enum urgency */
 	uint8_t named;  /* 1 + enum medium_choice; 0: it names no disk */
 
-	struct hba_result result __attribute__((aligned(CACHE_LINE))); /* how it ended; its sense is in `sense` */
+	/* how it ended; its sense is in `sense` */
+	struct hba_result result __attribute__((aligned(CACHE_LINE)));
 	union hba_data given; /* while the head tells something else: what the client wrote */
 	uint64_t deadline;    /* ns; NEVER = none */
 	union {
 		uint64_t anew; /* all of what follows: each command begins with zeros */
 		struct {
-			uint16_t repeats;      /* how often it was sent again */
-			uint8_t tries;         /* of these, the ones that a rule counts */
-			bool sense_asked : 1;  /* once per try */
-			bool sense_wanted : 1; /* its unit is frozen for it, and it is not asked for yet */
-			bool final : 1;        /* whatever it ends as, it is not sent again */
-			bool cancelled : 1;    /* by hba_cancel, not by its timeout */
-			bool stale : 1;        /* another disk was there before it ended: if it ends well, that is not told */
-			bool expired;          /* its time is over: recovery has it */
-			uint8_t slow;          /* enum slowness */
+			uint16_t repeats;     /* how often it was sent again */
+			uint8_t tries;        /* of these, the ones that a rule counts */
+			bool sense_asked : 1; /* once per try */
+			/* its unit is frozen for it, and it is not asked for yet */
+			bool sense_wanted : 1;
+			bool final : 1;     /* whatever it ends as, it is not sent again */
+			bool cancelled : 1; /* by hba_cancel, not by its timeout */
+			/*
+			 * another disk was there before it ended: if it ends well, that is not told
+			 */
+			bool stale : 1;
+			bool expired; /* its time is over: recovery has it */
+			uint8_t slow; /* enum slowness */
 			uint8_t given_mode;
 		};
 	};
 	uint64_t sent_at; /* ns; this try */
 
 	uint64_t first_refusal __attribute__((aligned(CACHE_LINE)));
-	uint64_t victim;   /* generation + 1, when a task management function began that was to end it; 0: none has */
-	void *memory;      /* internal: INTERNAL_BYTES that the device can reach */
-	union item *items; /* max_items of them: the data in the driver's mode, where one item will not do */
-	struct iovec *cpu; /* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
-	uint8_t *sense;    /* HBA_MAX_SENSE bytes */
+	/* generation + 1, when a task management function began that was to end it; 0: none has */
+	uint64_t victim;
+	void *memory; /* internal: INTERNAL_BYTES that the device can reach */
+	/* max_items of them: the data in the driver's mode, where one item will not do */
+	union item *items;
+	/* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
+	struct iovec *cpu;
+	uint8_t *sense; /* HBA_MAX_SENSE bytes */
 
 	/* What else the client wrote, and, HEAD_STAGED only, how far it has come. */
 	uint64_t given_length;
@@ -355,7 +434,8 @@ struct task {
 	uint32_t meant; /* if it names a disk, the generation of that */
 };
 static_assert(sizeof(struct task) % CACHE_LINE == 0, "tasks do not share cache lines");
-static_assert(offsetof(struct task, next) == sizeof(struct hba_task), "the core's part follows the public head");
+static_assert(offsetof(struct task, next) == sizeof(struct hba_task),
+	      "the core's part follows the public head");
 
 /** struct task_list - Singly linked through task::next; a queue, or from its head a stack. */
 struct task_list {
@@ -413,7 +493,10 @@ struct pool {
 	unsigned named;
 };
 
-/** pool_create() - All tasks of all kinds, each mapped and named right after it is made. On the service thread. */
+/**
+ * pool_create() - All tasks of all kinds, each mapped and named right after it is made. On the
+ * service thread.
+ */
 int pool_create(struct hba_controller *c);
 void pool_destroy(struct hba_controller *c);
 enum { ID_STEPS = 64 };
@@ -428,7 +511,10 @@ static inline struct id_entry *pool_id_place(const struct pool *p, uint32_t id)
 	return &p->ids[i];
 }
 
-/** pool_find() - By unique id, NULL: none has it. Constant time: at most ID_STEPS entries are looked at. */
+/**
+ * pool_find() - By unique id, NULL: none has it. Constant time: at most ID_STEPS entries are looked
+ * at.
+ */
 static inline struct task *pool_find(const struct pool *p, uint64_t unique_id)
 {
 	struct id_entry *e;
@@ -449,7 +535,10 @@ static inline bool pool_holds(const struct pool *p, const struct hba_task *t)
 	return offset < p->n * sizeof(struct task) && offset % sizeof(struct task) == 0;
 }
 
-/** task_state() - For walks through the pool: a task that is another thread's becomes ours, or free, in the middle of one. */
+/**
+ * task_state() - For walks through the pool: a task that is another thread's becomes ours, or free,
+ * in the middle of one.
+ */
 static inline enum task_state task_state(const struct task *t)
 {
 	return (enum task_state)__atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
@@ -461,9 +550,12 @@ static inline struct task *task_of(struct hba_task *head)
 	return container_of(head, struct task, head);
 }
 
-/* ---- lun.c, target.c ------------------------------------------------------------------------------------------------- */
+/* ---- lun.c, target.c */
 
-/** struct unit_queue - One unit's unsent tasks in one hardware queue. In hba_queue::ready while it may send. */
+/**
+ * struct unit_queue - One unit's unsent tasks in one hardware queue. In hba_queue::ready while it
+ * may send.
+ */
 struct unit_queue {
 	struct list link;
 	struct task_list unsent;
@@ -477,30 +569,33 @@ struct hba_lun {
 	UT_hash_handle hh; /* hba_target::by_id */
 	struct hba_lun_id id;
 	struct hba_lun_info info; /* under hba_controller::info_lock; written by the loop only */
-	bool plain;               /* present, and nothing is owed: its tasks are queued as they come */
-	uint32_t block_bytes;     /* likewise */
-	bool seen;                /* by the scan that is under way */
-	struct list look;         /* hba_controller::looks, while it waits for one */
-	bool suspect;             /* held until a look has shown which disk is there; counted in `frozen` */
-	bool medium_changed;      /* it has said so: the generation moves whatever is read */
-	bool told;                /* of what is looked at now, a task that names no disk has been */
-	bool owes;                /* of a change, no such task has been told: the next one is */
-	uint32_t sized_at;        /* the generation since which its blocks are as large as now */
-	uint64_t look_at;         /* not before */
-	uint64_t unread_since;    /* the first look that failed; 0: none has */
-	unsigned frozen;          /* reasons to send nothing: recovery, sense that has to be fetched, a look */
-	uint64_t held_until;      /* handed back by the driver; 0 = not */
-	unsigned depth, taken;    /* clients' tasks admitted, at most and now */
-	unsigned limit, out;      /* tasks with the driver, at most and now */
-	unsigned most;            /* what limit may grow to again */
-	unsigned good_in_a_row;   /* while limit is below most */
-	uint32_t timeout_ms;      /* a task's default */
-	bool full_told;           /* that the target has said TASK SET FULL */
-	unsigned hanging;         /* slow_turn()'s: how many of its tasks are to be told of, */
-	struct task *eldest;      /* and the one that has been out for longest */
-	struct list waiters;      /* struct hba_waiter's core[0..1] */
-	struct list starving;     /* hba_controller::starving while there are waiters */
-	uint64_t *tags;           /* bitmap, if tags are fewer than slots */
+	/* present, and nothing is owed: its tasks are queued as they come */
+	bool plain;
+	uint32_t block_bytes; /* likewise */
+	bool seen;            /* by the scan that is under way */
+	struct list look;     /* hba_controller::looks, while it waits for one */
+	/* held until a look has shown which disk is there; counted in `frozen` */
+	bool suspect;
+	bool medium_changed;   /* it has said so: the generation moves whatever is read */
+	bool told;             /* of what is looked at now, a task that names no disk has been */
+	bool owes;             /* of a change, no such task has been told: the next one is */
+	uint32_t sized_at;     /* the generation since which its blocks are as large as now */
+	uint64_t look_at;      /* not before */
+	uint64_t unread_since; /* the first look that failed; 0: none has */
+	/* reasons to send nothing: recovery, sense that has to be fetched, a look */
+	unsigned frozen;
+	uint64_t held_until;    /* handed back by the driver; 0 = not */
+	unsigned depth, taken;  /* clients' tasks admitted, at most and now */
+	unsigned limit, out;    /* tasks with the driver, at most and now */
+	unsigned most;          /* what limit may grow to again */
+	unsigned good_in_a_row; /* while limit is below most */
+	uint32_t timeout_ms;    /* a task's default */
+	bool full_told;         /* that the target has said TASK SET FULL */
+	unsigned hanging;       /* slow_turn()'s: how many of its tasks are to be told of, */
+	struct task *eldest;    /* and the one that has been out for longest */
+	struct list waiters;    /* struct hba_waiter's core[0..1] */
+	struct list starving;   /* hba_controller::starving while there are waiters */
+	uint64_t *tags;         /* bitmap, if tags are fewer than slots */
 	void *priv;
 	struct unit_queue queues[];
 };
@@ -540,9 +635,14 @@ struct hba_target *target_find(struct hba_controller *c, uint64_t id);
 struct hba_target *target_in_use(struct hba_controller *c, uint64_t id);
 /** target_add() - Find or make one, not initialised yet. NULL: no memory. */
 struct hba_target *target_add(struct hba_controller *c, uint64_t id);
-/** target_initialize() - The driver's op, on the service thread; `done` on the loop with its result. */
+/**
+ * target_initialize() - The driver's op, on the service thread; `done` on the loop with its result.
+ */
 int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error));
-/** target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver is told. */
+/**
+ * target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver
+ * is told.
+ */
 void target_leave(struct hba_target *tgt);
 /** target_is_going() - Destroyed, or being released: nothing begins there before it has gone. */
 static inline bool target_is_going(const struct hba_target *tgt)
@@ -556,11 +656,17 @@ void target_forget(struct hba_target *tgt);
 void target_claim(struct hba_target *tgt, uint8_t features);
 /** target_negotiated() - What a response says was agreed, and what was cleared. */
 void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted);
-/** target_heed() - Its properties, or its controller's, may have changed: what follows from them for its units. */
+/**
+ * target_heed() - Its properties, or its controller's, may have changed: what follows from them for
+ * its units.
+ */
 void target_heed(struct hba_target *tgt);
 /** targets_heed() - The controller's have. */
 void targets_heed(struct hba_controller *c);
-/** target_timeout_ms() - How long a command may be with the driver, unless its client says otherwise. */
+/**
+ * target_timeout_ms() - How long a command may be with the driver, unless its client says
+ * otherwise.
+ */
 uint32_t target_timeout_ms(const struct hba_target *tgt);
 /** target_renegotiate() - It has been reset: nothing is agreed any more. */
 void target_renegotiate(struct hba_target *tgt);
@@ -580,11 +686,13 @@ void lun_count_up(struct hba_lun *lun);
 void lun_set_absent(struct hba_lun *lun);
 /** lun_owe() - Is a change still to be told, by the next task that names no disk? */
 void lun_owe(struct hba_lun *lun, bool owes);
-/** lun_take_tag() - A SAM tag for a task of this unit; the depth has made sure that there is one. */
+/**
+ * lun_take_tag() - A SAM tag for a task of this unit; the depth has made sure that there is one.
+ */
 uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t);
 void lun_return_tag(struct hba_lun *lun, const struct task *t);
 
-/* ---- queue.c: the hot path ------------------------------------------------------------------------------------------- */
+/* ---- queue.c: the hot path */
 
 /** struct watch - A descriptor the sleeping loop minds: a driver's, or an interrupt vector's. */
 struct watch {
@@ -622,7 +730,10 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget);
 /** queue_deliver() - Run up to `budget` dones. */
 unsigned queue_deliver(struct hba_queue *q, unsigned budget);
 void queue_poll(struct hba_queue *q, unsigned budget);
-/** queue_take_back() - What the driver handed back is queued again, or ends if nothing is sent any more. */
+/**
+ * queue_take_back() - What the driver handed back is queued again, or ends if nothing is sent any
+ * more.
+ */
 void queue_take_back(struct hba_queue *q);
 /** queue_begin_anew() - What was sent since the clock was read has its time from `now` on. */
 void queue_begin_anew(struct hba_controller *c, uint64_t now);
@@ -630,26 +741,40 @@ void queue_begin_anew(struct hba_controller *c, uint64_t now);
 bool queue_can_send(const struct hba_queue *q);
 /** queue_add() - A checked task joins its unit's unsent ones. */
 void queue_add(struct task *t);
-/** queue_add_again() - One that has been sent before, or handed back, or has more to send, goes before those that never were. */
+/**
+ * queue_add_again() - One that has been sent before, or handed back, or has more to send, goes
+ * before those that never were.
+ */
 void queue_add_again(struct task *t);
-/** task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself. */
+/**
+ * task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself.
+ */
 void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
 /** task_keep_sense() - What came with its result, or after it; copied. */
 void task_keep_sense(struct task *t, const void *sense, uint8_t length);
 /** queue_flush() - End every unsent task (of `lun`, or of all if NULL) with `outcome`. */
 void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_outcome outcome);
-/** queue_withdraw() - An urgent task that is not sent yet ends, HBA_NOT_DELIVERED. false: it is sent. */
+/**
+ * queue_withdraw() - An urgent task that is not sent yet ends, HBA_NOT_DELIVERED. false: it is
+ * sent.
+ */
 bool queue_withdraw(struct task *t);
 /** queue_end_lost() - After a stop or a reset: end all that the driver had. */
 void queue_end_lost(struct hba_controller *c, bool memory_lost);
 /** queue_end_gone() - The device is gone: end all that the driver had, HBA_NOT_PRESENT. */
 void queue_end_gone(struct hba_controller *c);
 
-/* ---- medium.c: is the disk that a command means still there? See medium.h, too ------------------------------------------- */
+/* ---- medium.c: is the disk that a command means still there? See medium.h, too */
 
-/** medium_heed() - It has come back with sense: an attention that may be about another disk holds the unit. Before anything else is sent. */
+/**
+ * medium_heed() - It has come back with sense: an attention that may be about another disk holds
+ * the unit. Before anything else is sent.
+ */
 void medium_heed(struct task *t);
-/** medium_is_news() - Is that sense the change of a medium, and the task one that names none? Then its client hears it. */
+/**
+ * medium_is_news() - Is that sense the change of a medium, and the task one that names none? Then
+ * its client hears it.
+ */
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense);
 /** medium_suspect() - Hold the unit, and look which disk is there. */
 void medium_suspect(struct hba_lun *lun);
@@ -657,7 +782,10 @@ void medium_suspect(struct hba_lun *lun);
 void medium_release(struct hba_lun *lun);
 /** medium_is_another() - Is what was read another disk than the one before? */
 bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *info);
-/** medium_keep_capacity() - It could not be read, for another reason than that there is no medium: of a disk that is known it is kept. */
+/**
+ * medium_keep_capacity() - It could not be read, for another reason than that there is no medium:
+ * of a disk that is known it is kept.
+ */
 void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info);
 /** medium_moved() - The generation has: tell it, and end what meant the disk before. */
 void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before);
@@ -665,16 +793,23 @@ void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before);
 void medium_look_again(struct hba_lun *lun);
 /** medium_unread() - The look has failed: again, but not for ever. */
 void medium_unread(struct hba_lun *lun);
-/** medium_next() - The unit that may be looked at now; NULL, and *ret_at when one may be, or NEVER. */
+/**
+ * medium_next() - The unit that may be looked at now; NULL, and *ret_at when one may be, or NEVER.
+ */
 struct hba_lun *medium_next(const struct hba_controller *c, uint64_t *ret_at);
-/** medium_ends() - One that is about to be queued: true, and it has ended, if it means another disk. */
+/**
+ * medium_ends() - One that is about to be queued: true, and it has ended, if it means another disk.
+ */
 bool medium_ends(struct task *t);
-/** medium_tells() - A client's, about to be queued: true, and it has ended, if a change was still to be told. */
+/**
+ * medium_tells() - A client's, about to be queued: true, and it has ended, if a change was still to
+ * be told.
+ */
 bool medium_tells(struct task *t);
 /** medium_judge() - It has come back well, perhaps from another disk: not told as good then. */
 void medium_judge(struct task *t);
 
-/* ---- admit.c --------------------------------------------------------------------------------------------------------- */
+/* ---- admit.c */
 
 /** admit() - Give free tasks to those who wait, unit after unit. */
 void admit(struct hba_controller *c);
@@ -685,25 +820,37 @@ void admit_none(struct hba_controller *c, struct hba_lun *lun);
 void admit_waiting(struct list *link);
 /** task_return() - hba_task_put(), in the loop. */
 void task_return(struct task *t);
-/** internal_get() - An internal task for `lun`, or NULL if all are out. Given back by hba_task_put(). */
+/**
+ * internal_get() - An internal task for `lun`, or NULL if all are out. Given back by
+ * hba_task_put().
+ */
 struct task *internal_get(struct hba_lun *lun);
 
-/* ---- data.c: a task's data in the driver's terms ---------------------------------------------------------------------- */
+/* ---- data.c: a task's data in the driver's terms */
 
 enum { BOUNCE_SLICES = 64, BOUNCE_BYTES = 256 * 1024 };
 
-/** struct bounce - Slices for data that the device cannot reach where they lie. One per task that asked for it; the loop's. */
+/**
+ * struct bounce - Slices for data that the device cannot reach where they lie. One per task that
+ * asked for it; the loop's.
+ */
 struct bounce {
 	uint8_t *slices[BOUNCE_SLICES]; /* a stack of the free ones */
 	unsigned n, n_free;
 	size_t bytes; /* of each */
 };
 
-/** data_setup() - Limits from the report, and the bounce space. On the service thread, while the pool is made. */
+/**
+ * data_setup() - Limits from the report, and the bounce space. On the service thread, while the
+ * pool is made.
+ */
 int data_setup(struct hba_controller *c);
 /** data_prepare() - At submit: check the list and write the first stage. */
 int data_prepare(struct hba_controller *c, struct task *t);
-/** data_settle() - A stage came back: take its data home. true: the next stage is written and wants to be sent. */
+/**
+ * data_settle() - A stage came back: take its data home. true: the next stage is written and wants
+ * to be sent.
+ */
 bool data_settle(struct task *t);
 /** data_lies_in() - Has this task, which is not its client's now, data in the mapping? */
 bool data_lies_in(const struct task *t, const struct hba_mapping *m);
@@ -722,25 +869,28 @@ static inline void data_restore(struct task *t)
 	t->view = HEAD_AS_GIVEN;
 }
 
-/* ---- settle.c: a task has come back ------------------------------------------------------------------------------------ */
+/* ---- settle.c: a task has come back */
 
 /** settle() - true: it is not over, its client hears nothing yet. */
 bool settle(struct task *t);
-/** settle_check_condition() - It has just come back so: without sense its unit freezes at once, before anything else is sent to it. */
+/**
+ * settle_check_condition() - It has just come back so: without sense its unit freezes at once,
+ * before anything else is sent to it.
+ */
 void settle_check_condition(struct task *t);
 /** settle_good() - One more good end in a unit whose limit was lowered. */
 void settle_good(struct hba_lun *lun);
 /** settle_turn() - Ask for sense that could not be asked for at once. */
 void settle_turn(struct hba_controller *c);
 
-/* ---- submit.c -------------------------------------------------------------------------------------------------------- */
+/* ---- submit.c */
 
 /** task_dispatch() - A checked task goes where it has to go. In the loop. */
 void task_dispatch(struct hba_controller *c, struct task *t);
 /** task_submit() - hba_submit() for tasks of any kind. */
 int task_submit(struct task *t, hba_done_fn done, void *arg);
 
-/* ---- service.c: the thread that may wait ----------------------------------------------------------------------------- */
+/* ---- service.c: the thread that may wait */
 
 enum { DEFAULT_OP_MS = 10 * MS_PER_S };
 
@@ -750,7 +900,8 @@ struct job {
 	const char *name; /* the op; also the step's name if `step` */
 	bool step;        /* time it as a step of the life cycle */
 	bool may_map;
-	unsigned ms;                                             /* deadline of the op; 0 = DEFAULT_OP_MS */
+	/* deadline of the op; 0 = DEFAULT_OP_MS */
+	unsigned ms;
 	int (*run)(struct hba_controller *c, struct job *job);   /* service thread, loop fenced */
 	void (*done)(struct hba_controller *c, struct job *job); /* loop; NULL: none */
 	int error;
@@ -763,12 +914,20 @@ struct service {
 	pthread_cond_t changed;
 	struct list todo, over;
 	struct job *running;
-	struct job called; /* by service_call(): here, for an op that never comes back never lets go of it */
+	/* by service_call(): here, for an op that never comes back never lets go of it */
+	struct job called;
 	uint64_t until,
-		until_real; /* when the running op is given up, by the controller's clock (atomic) and really; 0: not begun */
+		/*
+		 * when the running op is given up, by the controller's clock (atomic) and really;
+		 * 0: not begun
+		 */
+		until_real;
 	bool up, quit;
 
-	/* The fence. The service raises it and waits till no turn runs; a turn that finds it raised ends at once. */
+	/*
+	 * The fence. The service raises it and waits till no turn runs; a turn that finds it raised
+	 * ends at once.
+	 */
 	bool fence;    /* atomic */
 	bool turning;  /* atomic */
 	bool has_over; /* atomic: jobs in `over` */
@@ -776,18 +935,25 @@ struct service {
 };
 
 int service_start(struct hba_controller *c);
-/** service_stop() - Lets the running job end. -ETIMEDOUT: it does not; the thread is left behind and the controller is dead. */
+/**
+ * service_stop() - Lets the running job end. -ETIMEDOUT: it does not; the thread is left behind and
+ * the controller is dead.
+ */
 int service_stop(struct hba_controller *c);
 void service_post(struct hba_controller *c, struct job *job);
 /**
- * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT: the op has not come back, or the one
- * before it: the controller is given up, see life_stuck(). One at a time: the loop's thread, not from a callback.
+ * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT:
+ * the op has not come back, or the one before it: the controller is given up, see life_stuck(). One
+ * at a time: the loop's thread, not from a callback.
  */
 int service_call(struct hba_controller *c, const struct job *wanted);
 /** service_reap() - Run the `done`s of the jobs that are over. Loop. */
 void service_reap(struct hba_controller *c);
 bool service_idle(struct hba_controller *c);
-/** service_fenced() - Loop, refused its turn. -ETIMEDOUT: the op has not come back, the controller is given up, see life_stuck(). */
+/**
+ * service_fenced() - Loop, refused its turn. -ETIMEDOUT: the op has not come back, the controller
+ * is given up, see life_stuck().
+ */
 int service_fenced(struct hba_controller *c);
 /** service_next() - Loop, refused its turn: when it wants to be called at the latest. */
 uint64_t service_next(struct hba_controller *c);
@@ -795,7 +961,7 @@ uint64_t service_next(struct hba_controller *c);
 bool turn_begin(struct hba_controller *c);
 void turn_end(struct hba_controller *c);
 
-/* ---- loop.c: sleeping and waking ------------------------------------------------------------------------------------- */
+/* ---- loop.c: sleeping and waking */
 
 struct sleeper {
 	int epoll, wake, timer; /* wake: eventfd; timer: timerfd */
@@ -820,11 +986,14 @@ bool loop_owes(const struct hba_controller *c);
 /** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */
 int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms);
 
-/* ---- scan.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- scan.c */
 
 /** scan_begin() - Look for targets and units; one scan at a time, a second one follows. Loop. */
 int scan_begin(struct hba_controller *c);
-/** scan_after_reset() - The chip has forgotten what it was asked: a discovery that was under way begins anew. false: none was. */
+/**
+ * scan_after_reset() - The chip has forgotten what it was asked: a discovery that was under way
+ * begins anew. false: none was.
+ */
 bool scan_after_reset(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
 /** scan_discovered() - The driver has named all targets it has: those it did not name, go. */
@@ -833,7 +1002,10 @@ void scan_discovered(struct hba_controller *c);
 bool scan_is_at(const struct hba_target *tgt);
 /** scan_want() - Look at this target again, soon. */
 void scan_want(struct hba_target *tgt);
-/** scan_disturb() - What has been read of this unit so far may be of another disk, as the sense of a task says, or NULL. */
+/**
+ * scan_disturb() - What has been read of this unit so far may be of another disk, as the sense of a
+ * task says, or NULL.
+ */
 void scan_disturb(const struct hba_lun *lun, const struct task *by);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
@@ -841,7 +1013,7 @@ void scan_turn(struct hba_controller *c);
 uint64_t scan_next(const struct hba_controller *c);
 void scan_free(struct hba_controller *c);
 
-/* ---- guest.c: other threads than the loop's ---------------------------------------------------------------------------- */
+/* ---- guest.c: other threads than the loop's */
 
 struct guests {
 	struct task *inbox;     /* atomic: a stack of tasks submitted or put back */
@@ -852,13 +1024,19 @@ struct guests {
 	bool any;  /* atomic: one of the lists has something */
 };
 
-/** in_callback() - Is this thread inside a turn of the loop? What another one's loop does is not asked. */
+/**
+ * in_callback() - Is this thread inside a turn of the loop? What another one's loop does is not
+ * asked.
+ */
 bool in_callback(const struct hba_controller *c);
 /** guest_push() - Hand a task, submitted or returned, to the loop. Any thread; never waits. */
 void guest_push(struct hba_controller *c, struct task *t);
 /** guest_wait() - Hand a waiter to the loop. */
 void guest_wait(struct hba_controller *c, struct list *waiting);
-/** guest_release() - Wait until the loop says that no task has memory in the mapping. -ENODEV: there is no loop any more. */
+/**
+ * guest_release() - Wait until the loop says that no task has memory in the mapping. -ENODEV: there
+ * is no loop any more.
+ */
 int guest_release(struct hba_controller *c, const struct hba_mapping *m);
 void guests_init(struct guests *g);
 void guests_fini(struct guests *g);
@@ -869,7 +1047,7 @@ void guests_arrive(struct hba_controller *c);
 /** guests_end() - No task is out any more, and none will be: nobody waits for one. */
 void guests_end(struct hba_controller *c);
 
-/* ---- thread.c: the library runs the loop ------------------------------------------------------------------------------- */
+/* ---- thread.c: the library runs the loop */
 
 struct runner {
 	pthread_t thread;
@@ -880,9 +1058,12 @@ struct runner {
 int runner_start(struct hba_controller *c);
 void runner_stop(struct hba_controller *c);
 
-/* ---- notice.c: what a driver says of its bus --------------------------------------------------------------------------- */
+/* ---- notice.c: what a driver says of its bus */
 
-/* A task's deadline while its target's link is lost: the time it has left, counted from here. Beyond any clock. */
+/*
+ * A task's deadline while its target's link is lost: the time it has left, counted from here.
+ * Beyond any clock.
+ */
 #define HALTED (UINT64_C(1) << 62)
 
 struct notices {
@@ -894,10 +1075,11 @@ struct notices {
 void notice_turn(struct hba_controller *c);
 void notices_free(struct hba_controller *c);
 
-/* ---- manage.c: task management functions ------------------------------------------------------------------------------- */
+/* ---- manage.c: task management functions */
 
 struct tmf {
-	struct hba_management *current; /* with the driver; NULL: none, or nobody waits for it any more */
+	/* with the driver; NULL: none, or nobody waits for it any more */
+	struct hba_management *current;
 	struct list waiting, decided;
 	bool answered;
 	enum hba_service_response response;
@@ -915,7 +1097,7 @@ void manage_lost(struct hba_controller *c, struct task *t);
 /** manage_cancel_all() - The controller ends: every request gets its answer. */
 void manage_cancel_all(struct hba_controller *c);
 
-/* ---- slow.c: commands that take long ---------------------------------------------------------------------------------- */
+/* ---- slow.c: commands that take long */
 
 enum { TASK_WORDS = 96, TIME_WORDS = 24 };
 
@@ -930,7 +1112,7 @@ uint64_t slow_next(const struct hba_controller *c);
 /** slow_is_back() - The driver has ended a task that slow_turn() has seen. */
 void slow_is_back(struct task *t);
 
-/* ---- recovery.c ------------------------------------------------------------------------------------------------------ */
+/* ---- recovery.c */
 
 struct recovery {
 	struct task *victim; /* NULL: none is under way */
@@ -952,7 +1134,7 @@ const char *recovery_first(const struct hba_controller *c);
 /** recovery_next() - When it wants to be called at the latest; NEVER. */
 uint64_t recovery_next(const struct hba_controller *c);
 
-/* ---- life.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- life.c */
 
 enum { MAX_STEPS = 32 };
 
@@ -977,7 +1159,8 @@ struct hba_controller {
 	enum hba_state state;
 	bool accepting;       /* submissions */
 	uint64_t cdb_lengths; /* a bit for each that a CDB may have here */
-	bool stuck;           /* atomic: a waiting op never came back: its thread still owns what it uses */
+	/* atomic: a waiting op never came back: its thread still owns what it uses */
+	bool stuck;
 	bool starting;        /* atomic: on its way up */
 	bool start_cancelled; /* atomic: by hba_controller_cancel() */
 	uint64_t start_until; /* by the clock, while it is starting */
@@ -987,7 +1170,8 @@ struct hba_controller {
 	uint64_t now;       /* once per turn, and before the loop sleeps */
 	bool deadlines_set; /* since it was read, and counted from it */
 	uint64_t slow_ns;   /* what takes longer is told */
-	uint64_t slow_at;   /* no task is to be told of before; NEVER: none is out that was not told of */
+	/* no task is to be told of before; NEVER: none is out that was not told of */
+	uint64_t slow_at;
 	struct hba_report report;
 	void *priv;
 
@@ -995,8 +1179,10 @@ struct hba_controller {
 	struct hba_queue **queues;
 	unsigned n_queues, next_queue;
 	struct task_list internal_free, tmf_free;
-	unsigned clients_out, most_clients; /* clients' tasks, now and at most: the driver may lower it */
-	struct task_list senseless;         /* CHECK CONDITIONs that wait for an internal task to ask with */
+	/* clients' tasks, now and at most: the driver may lower it */
+	unsigned clients_out, most_clients;
+	/* CHECK CONDITIONs that wait for an internal task to ask with */
+	struct task_list senseless;
 	struct tmf tmf;
 	bool paused;          /* by power: what is submitted waits */
 	enum hba_power power; /* asked for last */
@@ -1005,13 +1191,19 @@ struct hba_controller {
 	unsigned n_leaving;
 	struct list starving; /* units with waiters, in turn */
 	pthread_mutex_t
-		info_lock; /* every unit's info, and who is in the lists of targets and units: the loop changes them, all may look */
+		/*
+		 * every unit's info, and who is in the lists of targets and units: the loop changes
+		 * them, all may look
+		 */
+		info_lock;
 	struct properties properties;
 
 	struct memory memory;
-	struct split_limits limits[2];             /* [0] reads, [1] writes */
-	struct split_one one[HBA_FROM_TARGET + 1]; /* the same for data in one piece, by direction */
-	bool unlimited;                            /* CPU mode with no limit at all: lists go as they are */
+	struct split_limits limits[2]; /* [0] reads, [1] writes */
+	/* the same for data in one piece, by direction */
+	struct split_one one[HBA_FROM_TARGET + 1];
+	/* CPU mode with no limit at all: lists go as they are */
+	bool unlimited;
 	struct bounce bounce;
 	uint32_t internal_most; /* bytes that an internal task can have moved at once */
 	struct service service;
@@ -1049,7 +1241,10 @@ static inline bool loop_is_here(const struct hba_controller *c)
 /** task_tell_stranger() - task_named()'s, of one that it refuses. */
 void task_tell_stranger(const struct task *t, const char *call) __attribute__((cold));
 
-/** task_named() - The task that a driver's `call` is about. NULL, and the violation is told: not of this op's controller, or in no op. */
+/**
+ * task_named() - The task that a driver's `call` is about. NULL, and the violation is told: not of
+ * this op's controller, or in no op.
+ */
 static inline struct task *task_named(struct hba_task *head, const char *call)
 {
 	const struct op *op = op_now();
@@ -1069,10 +1264,14 @@ static inline bool controller_is_stuck(const struct hba_controller *c)
 /** start_is_cancelled() - Is it on its way up, and shall not go on? Any thread. */
 static inline bool start_is_cancelled(const struct hba_controller *c)
 {
-	return __atomic_load_n(&c->starting, __ATOMIC_ACQUIRE) && __atomic_load_n(&c->start_cancelled, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&c->starting, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&c->start_cancelled, __ATOMIC_ACQUIRE);
 }
 
-/** controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the caller. */
+/**
+ * controller_new() - For host/: everything resolved, nothing touched. `uri` is taken apart by the
+ * caller.
+ */
 struct controller_plan {
 	const struct hba_driver *driver;
 	const struct hba_bus *bus; /* NULL: the driver has no device */
@@ -1082,39 +1281,69 @@ struct controller_plan {
 	const char *query;                 /* after the `?`; NULL */
 	const struct hba_options *options; /* NULL = defaults */
 	const struct clock *clock;         /* NULL = the real one */
-	/* A plug-in goes at close, when none of its code will run again: not if this fails, nor if an op never came back. NULL: none. */
+	/*
+	 * A plug-in goes at close, when none of its code will run again: not if this fails, nor if
+	 * an op never came back. NULL: none.
+	 */
 	const struct hba_driver *loaded;
 	void (*unload)(const struct hba_driver *loaded);
 };
 int controller_new(const struct controller_plan *plan, struct hba_controller **ret_c);
 
-/** controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY: it does not. */
+/**
+ * controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY:
+ * it does not.
+ */
 int controller_move(struct hba_controller *c, enum hba_state to);
-/** life_quiet() - The driver is stopped, then the bus: 0 says that the device reaches no memory. Service thread. */
+/**
+ * life_quiet() - The driver is stopped, then the bus: 0 says that the device reaches no memory.
+ * Service thread.
+ */
 int life_quiet(struct hba_controller *c);
-/** life_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches no memory. Loop; it owes the dones. */
+/**
+ * life_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches no
+ * memory. Loop; it owes the dones.
+ */
 void life_dead(struct hba_controller *c, bool lost);
-/** life_lost() - life_quiet() has failed: life_dead(), with a sentence that says so, as an event and as hba_error(). -EIO. */
+/**
+ * life_lost() - life_quiet() has failed: life_dead(), with a sentence that says so, as an event and
+ * as hba_error(). -EIO.
+ */
 int life_lost(struct hba_controller *c);
-/** life_stuck() - No turn ever begins again: life_dead(), and every done is run here and now. Again, for who comes late. Loop. */
+/**
+ * life_stuck() - No turn ever begins again: life_dead(), and every done is run here and now. Again,
+ * for who comes late. Loop.
+ */
 void life_stuck(struct hba_controller *c);
-/** life_gone() - The bus has lost its device: it is closed, then everything ends, HBA_NOT_PRESENT, and it is gone. Loop. */
+/**
+ * life_gone() - The bus has lost its device: it is closed, then everything ends, HBA_NOT_PRESENT,
+ * and it is gone. Loop.
+ */
 void life_gone(struct hba_controller *c);
-/** life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus is closed; then it is gone. Loop. */
+/**
+ * life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus
+ * is closed; then it is gone. Loop.
+ */
 void life_let_go(struct hba_controller *c);
 /** life_turn() - Whatever letting go can do now. Loop. */
 void life_turn(struct hba_controller *c);
 uint64_t life_next(const struct hba_controller *c);
-/** driver_error() - What hba_error() says of an op that has failed: the driver's own sentence, if it has left one. Returns `error`. */
+/**
+ * driver_error() - What hba_error() says of an op that has failed: the driver's own sentence, if it
+ * has left one. Returns `error`.
+ */
 int driver_error(const struct hba_controller *c, const char *op, int error);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);
 
-/* ---- driver.c -------------------------------------------------------------------------------------------------------- */
+/* ---- driver.c */
 
-/** driver_take() - A driver's table, whole and of our size. -EPROTO, with a sentence that begins with `who`. */
+/**
+ * driver_take() - A driver's table, whole and of our size. -EPROTO, with a sentence that begins
+ * with `who`.
+ */
 int driver_take(const struct hba_driver *d, const char *who, struct hba_driver *ret_table);
 
-/* ---- uri.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- uri.c */
 
 /** uri_options_parse() - The query against the driver's list; refuses the unknown. */
 int uri_options_parse(struct hba_controller *c, const char *query);

@@ -5,9 +5,10 @@
  *	client's list ── where it lies ──> segments that fit          sent as they are
  *	              └─ copied into the task's bounce slice ─> …     where that gets further
  *
- * One item within the limits, nearly every command, goes as it is, told in the driver's mode.
- * A block READ or WRITE larger than the limits goes in stages, one after another, each with a CDB of its own; all else must fit at
- * once. What the client wrote is put back before its done. CPU-mode drivers without limits skip all this: their lists go as they are.
+ * One item within the limits, nearly every command, goes as it is, told in the driver's mode. A
+ * block READ or WRITE larger than the limits goes in stages, one after another, each with a CDB of
+ * its own; all else must fit at once. What the client wrote is put back before its done. CPU-mode
+ * drivers without limits skip all this: their lists go as they are.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"
@@ -24,13 +25,15 @@ static uint64_t or_unlimited(uint64_t value)
 	return value ? value : UINT64_MAX;
 }
 
-static struct split_limits limits_of(const struct hba_constraints *k, uint64_t segments, uint64_t segment_bytes)
+static struct split_limits limits_of(const struct hba_constraints *k, uint64_t segments,
+				     uint64_t segment_bytes)
 {
 	return (struct split_limits) {
 		.segments = segments,
 		.segment_bytes = segment_bytes,
 		.alignment = k->alignment,
-		.highest = k->address_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << k->address_bits) - 1,
+		.highest =
+			k->address_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << k->address_bits) - 1,
 		.boundary = k->boundary,
 		.transfer = or_unlimited(k->max_transfer),
 	};
@@ -38,15 +41,16 @@ static struct split_limits limits_of(const struct hba_constraints *k, uint64_t s
 
 static bool is_unlimited(const struct split_limits *l)
 {
-	return l->segments == UINT64_MAX && l->segment_bytes == UINT64_MAX && l->alignment == 1 && l->highest == UINT64_MAX &&
-	       !l->boundary && l->transfer == UINT64_MAX;
+	return l->segments == UINT64_MAX && l->segment_bytes == UINT64_MAX && l->alignment == 1 &&
+	       l->highest == UINT64_MAX && !l->boundary && l->transfer == UINT64_MAX;
 }
 
 static int take_slices(struct hba_controller *c, unsigned n)
 {
 	struct bounce *b = &c->bounce;
 	struct hba_mapping *map;
-	int r = memory_take(c, n * b->bytes, PAGE, (unsigned)c->report.constraints.address_bits, &map);
+	int r = memory_take(c, n * b->bytes, PAGE, (unsigned)c->report.constraints.address_bits,
+			    &map);
 
 	if (r < 0)
 		return r;
@@ -66,24 +70,31 @@ static int make_slices(struct hba_controller *c)
 	/* A slice lies in one range; all of them need not. */
 	together = bus_piece(c) ? (unsigned)(bus_piece(c) / b->bytes) : b->n;
 	if (!together)
-		return fail(-ENOMEM, "%s: this bus has no range of %d bytes for data that are bounced", c->uri, BOUNCE_BYTES);
+		return fail(-ENOMEM,
+			    "%s: this bus has no range of %d bytes for data that are bounced",
+			    c->uri, BOUNCE_BYTES);
 	while (b->n_free < b->n && r == 0)
 		r = take_slices(c, b->n - b->n_free < together ? b->n - b->n_free : together);
 	return r;
 }
 
-/* Slabs that follow one another for the device need not for the CPU: where both look, a segment is in one piece for both. */
+/*
+ * Slabs that follow one another for the device need not for the CPU: where both look, a segment is
+ * in one piece for both.
+ */
 static void part_for_cpu(const struct hba_controller *c, struct split *s, const uint8_t *address)
 {
 	const struct hba_segment *last = s->n ? &s->segments[s->n - 1] : NULL;
 
 	if (last && c->report.wants_task_data &&
-	    spans_address(&c->memory.spans, hba_iova_at(last->iova, last->length - 1)) != address - 1)
+	    spans_address(&c->memory.spans, hba_iova_at(last->iova, last->length - 1)) !=
+		    address - 1)
 		split_apart(s);
 }
 
 /* Add one piece; for a device, as far as it can reach it. */
-static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address, uint64_t length)
+static uint64_t add_piece(const struct hba_controller *c, struct split *s, uint8_t *address,
+			  uint64_t length)
 {
 	uint64_t added = 0, taken;
 	struct hba_iova iova;
@@ -126,7 +137,8 @@ int data_setup(struct hba_controller *c)
 	c->limits[1] = limits_of(k, k->max_segments_write, k->max_segment_bytes_write);
 	c->one[HBA_FROM_TARGET] = split_one_of(&c->limits[0]);
 	c->one[HBA_TO_TARGET] = split_one_of(&c->limits[1]);
-	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) && is_unlimited(&c->limits[1]);
+	c->unlimited = c->report.data_mode == HBA_DATA_CPU && is_unlimited(&c->limits[0]) &&
+		       is_unlimited(&c->limits[1]);
 	c->internal_most = internal_most(c);
 	c->bounce = (struct bounce) { 0 };
 	return c->report.data_mode == HBA_DATA_DMA ? make_slices(c) : 0;
@@ -134,7 +146,10 @@ int data_setup(struct hba_controller *c)
 
 /* ---- the client's list */
 
-/* Of the client's list; 0: the short form. What has one item is not counted once more, that would be another line to write. */
+/*
+ * Of the client's list; 0: the short form. What has one item is not counted once more, that would
+ * be another line to write.
+ */
 static uint32_t given_items(const struct task *t)
 {
 	return t->view == HEAD_STAGED ? t->given_n : t->given_mode == HBA_DATA_REGION;
@@ -144,7 +159,8 @@ static uint64_t item_length(const struct task *t, uint32_t i)
 {
 	if (given_items(t) == 0)
 		return t->view == HEAD_STAGED ? t->given_length : t->head.length;
-	return t->given_mode == HBA_DATA_REGION ? t->given.pieces[i].length : t->given.iov[i].iov_len;
+	return t->given_mode == HBA_DATA_REGION ? t->given.pieces[i].length
+						: t->given.iov[i].iov_len;
 }
 
 static void *item_address(const struct hba_controller *c, const struct task *t, uint32_t i)
@@ -153,10 +169,15 @@ static void *item_address(const struct hba_controller *c, const struct task *t, 
 		return t->given.buffer;
 	if (t->given_mode == HBA_DATA_CPU)
 		return t->given.iov[i].iov_base;
-	return (uint8_t *)hba_mapping_address(memory_region(&c->memory, t->given.pieces[i].region)) + t->given.pieces[i].offset;
+	return (uint8_t *)hba_mapping_address(
+		       memory_region(&c->memory, t->given.pieces[i].region)) +
+	       t->given.pieces[i].offset;
 }
 
-/* Region and offset are looked at once, here; afterwards the mapping cannot go while the task is out. */
+/*
+ * Region and offset are looked at once, here; afterwards the mapping cannot go while the task is
+ * out.
+ */
 static int check_piece(const struct hba_controller *c, const struct hba_piece *p)
 {
 	const struct hba_mapping *m = memory_region(&c->memory, p->region);
@@ -164,20 +185,22 @@ static int check_piece(const struct hba_controller *c, const struct hba_piece *p
 	if (!m)
 		return fail(-EINVAL, "there is no region %u", p->region);
 	if (p->offset > hba_mapping_length(m) || p->length > hba_mapping_length(m) - p->offset)
-		return fail(-EACCES, "offset %llu, length %u is outside region %u of %zu bytes", (unsigned long long)p->offset,
-			    p->length, p->region, hba_mapping_length(m));
+		return fail(-EACCES, "offset %llu, length %u is outside region %u of %zu bytes",
+			    (unsigned long long)p->offset, p->length, p->region,
+			    hba_mapping_length(m));
 	return 0;
 }
 
 static int wrong_sum(uint64_t sum, uint64_t length)
 {
-	return fail(-EINVAL, "the pieces of the data add up to %llu bytes, not to %llu", (unsigned long long)sum,
-		    (unsigned long long)length);
+	return fail(-EINVAL, "the pieces of the data add up to %llu bytes, not to %llu",
+		    (unsigned long long)sum, (unsigned long long)length);
 }
 
 static int no_place(uint64_t length)
 {
-	return fail(-EINVAL, "there are %llu bytes to move and no place for them", (unsigned long long)length);
+	return fail(-EINVAL, "there are %llu bytes to move and no place for them",
+		    (unsigned long long)length);
 }
 
 static int check_list(const struct hba_controller *c, const struct task *t)
@@ -208,12 +231,14 @@ static bool list_lies_in(const struct hba_task *t, const struct hba_mapping *m)
 
 bool data_lies_in(const struct task *t, const struct hba_mapping *m)
 {
-	const struct hba_controller *c = t->queue->controller; /* not by its unit: a free task's may be gone */
+	/* not by its unit: a free task's may be gone */
+	const struct hba_controller *c = t->queue->controller;
 	enum task_state state = task_state(t);
 	uint32_t n;
 
 	/* First: the rest of one that is another thread's is being written. */
-	if (state != TASK_QUEUED && state != TASK_WITH_DRIVER && state != TASK_HANDED_BACK && state != TASK_ENDED)
+	if (state != TASK_QUEUED && state != TASK_WITH_DRIVER && state != TASK_HANDED_BACK &&
+	    state != TASK_ENDED)
 		return false;
 	if (!t->head.length)
 		return false;
@@ -267,7 +292,8 @@ static uint64_t fill_bounced(const struct hba_controller *c, const struct task *
 	return split_trim(s, t->granule);
 }
 
-static void copy_bounced(const struct hba_controller *c, const struct task *t, uint64_t bytes, bool home)
+static void copy_bounced(const struct hba_controller *c, const struct task *t, uint64_t bytes,
+			 bool home)
 {
 	uint64_t offset = t->item_offset, done = 0;
 
@@ -285,7 +311,10 @@ static void copy_bounced(const struct hba_controller *c, const struct task *t, u
 	}
 }
 
-/* How much of a list a device has filled it may not know itself; what somebody else had there before must not come home then. */
+/*
+ * How much of a list a device has filled it may not know itself; what somebody else had there
+ * before must not come home then.
+ */
 static void fill_slice(const struct hba_controller *c, const struct task *t, uint64_t bytes)
 {
 	if (t->head.direction == HBA_TO_TARGET)
@@ -294,7 +323,10 @@ static void fill_slice(const struct hba_controller *c, const struct task *t, uin
 		memset(t->slice, 0, bytes);
 }
 
-/* The CDB of a stage that is not the whole. Its size is the client's unless the blocks have become too far for it. */
+/*
+ * The CDB of a stage that is not the whole. Its size is the client's unless the blocks have become
+ * too far for it.
+ */
 static int stage_cdb(struct task *t, uint64_t bytes)
 {
 	struct scsi_cdb cdb;
@@ -316,7 +348,8 @@ static int stage_cdb(struct task *t, uint64_t bytes)
 static void write_for_cpu(const struct hba_controller *c, struct task *t, const struct split *s)
 {
 	for (unsigned i = 0; t->cpu && i < s->n; i++)
-		t->cpu[i] = (struct iovec) { spans_address(&c->memory.spans, s->segments[i].iova), s->segments[i].length };
+		t->cpu[i] = (struct iovec) { spans_address(&c->memory.spans, s->segments[i].iova),
+					     s->segments[i].length };
 }
 
 static void write_stage(const struct hba_controller *c, struct task *t, const struct split *s)
@@ -332,17 +365,20 @@ static void write_stage(const struct hba_controller *c, struct task *t, const st
 	for (unsigned i = 0; i < s->n; i++) {
 		struct hba_segment segment = t->items[i].segment;
 
-		t->items[i].iov = (struct iovec) { (void *)(uintptr_t)segment.iova.bus, segment.length };
+		t->items[i].iov =
+			(struct iovec) { (void *)(uintptr_t)segment.iova.bus, segment.length };
 	}
 	t->head.data.iov = &t->items[0].iov;
 }
 
 static int too_much(const struct hba_controller *c, const struct task *t, uint64_t bytes)
 {
-	return fail(-EMSGSIZE, "%llu bytes do not fit the limits of driver %s%s", (unsigned long long)bytes, c->driver->name,
+	return fail(-EMSGSIZE, "%llu bytes do not fit the limits of driver %s%s",
+		    (unsigned long long)bytes, c->driver->name,
 		    t->slice || c->report.data_mode != HBA_DATA_DMA
 			    ? ""
-			    : ": they lie where the device cannot reach them, and no bounce space was asked for");
+			    : ": they lie where the device cannot reach them, and no bounce space "
+			      "was asked for");
 }
 
 /* Where it lies, if that is as good as any; else by the slice. 0, or -EMSGSIZE: nothing goes. */
@@ -381,7 +417,10 @@ static void advance(struct task *t, uint64_t bytes)
 	}
 }
 
-/* A transfer that stops half-way would have changed the medium. With a slice every stage fits that the first one does. */
+/*
+ * A transfer that stops half-way would have changed the medium. With a slice every stage fits that
+ * the first one does.
+ */
 static int check_stages(struct hba_controller *c, struct task *t)
 {
 	struct split_limits limits;
@@ -431,7 +470,8 @@ void data_restore_staged(struct task *t)
 }
 
 /* How much the CDB lets move; UINT64_MAX: it does not say. */
-static inline __attribute__((always_inline)) uint64_t most_moved(const struct task *t, uint32_t block, bool *ret_is_rw)
+static inline __attribute__((always_inline)) uint64_t most_moved(const struct task *t,
+								 uint32_t block, bool *ret_is_rw)
 {
 	uint64_t most = UINT64_MAX;
 	uint32_t count;
@@ -450,8 +490,9 @@ static uint32_t block_bytes(const struct task *t)
 }
 
 /*
- * How much of it is moved, and may that go in stages? A block READ or WRITE may: a stage is a number of blocks then. A device gets no
- * more room than the CDB asks for: some move as much as the list holds (QEMU's do), on to the medium, too.
+ * How much of it is moved, and may that go in stages? A block READ or WRITE may: a stage is a
+ * number of blocks then. A device gets no more room than the CDB asks for: some move as much as the
+ * list holds (QEMU's do), on to the medium, too.
  */
 static void judge_transfer(struct task *t)
 {
@@ -480,17 +521,23 @@ static void write_none(struct task *t)
 	t->head.direction = HBA_NO_DATA;
 }
 
-/* The common case: all of the data in one place, for us at `ret_address`, for the driver at `ret_device`. Whatever is wrong: false. */
-static inline bool lie_in_one(const struct hba_controller *c, const struct hba_task *t, uint8_t **ret_address, uint64_t *ret_device)
+/*
+ * The common case: all of the data in one place, for us at `ret_address`, for the driver at
+ * `ret_device`. Whatever is wrong: false.
+ */
+static inline bool lie_in_one(const struct hba_controller *c, const struct hba_task *t,
+			      uint8_t **ret_address, uint64_t *ret_device)
 {
 	struct hba_iova iova;
 
 	if (t->n_data == 1 && t->mode == HBA_DATA_REGION) {
-		if (t->data.pieces->length != t->length || !memory_piece(&c->memory, t->data.pieces, ret_address, &iova))
+		if (t->data.pieces->length != t->length ||
+		    !memory_piece(&c->memory, t->data.pieces, ret_address, &iova))
 			return false;
 	} else if (t->n_data == 0 && t->mode == HBA_DATA_CPU) {
 		*ret_address = t->data.buffer;
-		if (c->report.data_mode == HBA_DATA_DMA && spans_iova(&c->memory.spans, *ret_address, &iova) < t->length)
+		if (c->report.data_mode == HBA_DATA_DMA &&
+		    spans_iova(&c->memory.spans, *ret_address, &iova) < t->length)
 			return false;
 	} else {
 		return false;
@@ -499,7 +546,8 @@ static inline bool lie_in_one(const struct hba_controller *c, const struct hba_t
 	return true;
 }
 
-static void write_one(const struct hba_controller *c, struct task *t, uint8_t *address, uint64_t device)
+static void write_one(const struct hba_controller *c, struct task *t, uint8_t *address,
+		      uint64_t device)
 {
 	keep_list(t, HEAD_WHOLE);
 	if (c->report.data_mode == HBA_DATA_DMA) {
@@ -521,7 +569,8 @@ static inline bool goes_as_one(const struct hba_controller *c, struct task *t)
 	uint8_t *address;
 	uint64_t device;
 
-	if (t->head.length > or_unlimited(t->lun->target->report.max_transfer) || !lie_in_one(c, &t->head, &address, &device) ||
+	if (t->head.length > or_unlimited(t->lun->target->report.max_transfer) ||
+	    !lie_in_one(c, &t->head, &address, &device) ||
 	    !split_takes_one(&c->one[t->head.direction], device, t->head.length) ||
 	    (c->report.data_mode == HBA_DATA_DMA && has_room_to_spare(t)))
 		return false;
@@ -532,7 +581,8 @@ static inline bool goes_as_one(const struct hba_controller *c, struct task *t)
 /* A list of the driver's own kind, and no limit on it. */
 static bool passes_through(const struct hba_controller *c, const struct task *t)
 {
-	return c->unlimited && t->head.mode == HBA_DATA_CPU && t->head.n_data && !t->lun->target->report.max_transfer;
+	return c->unlimited && t->head.mode == HBA_DATA_CPU && t->head.n_data &&
+	       !t->lun->target->report.max_transfer;
 }
 
 static int pass_through(const struct hba_task *head)
@@ -540,7 +590,8 @@ static int pass_through(const struct hba_task *head)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < head->n_data; i++)
-		if (!head->data.iov[i].iov_len || __builtin_add_overflow(sum, head->data.iov[i].iov_len, &sum))
+		if (!head->data.iov[i].iov_len ||
+		    __builtin_add_overflow(sum, head->data.iov[i].iov_len, &sum))
 			return fail(-EINVAL, "piece %u of the data has a length that cannot be", i);
 	return sum == head->length ? 0 : wrong_sum(sum, head->length);
 }
@@ -593,10 +644,13 @@ bool data_settle(struct task *t)
 		copy_bounced(c, t, bytes, true);
 	t->bounced = false;
 	t->result.bytes += t->moved;
-	if (t->result.outcome != HBA_GOOD || bytes != stage || t->result.bytes == t->to_move || !c->accepting)
+	if (t->result.outcome != HBA_GOOD || bytes != stage || t->result.bytes == t->to_move ||
+	    !c->accepting)
 		return false;
 	if (t->final) {
-		/* Somebody wants it gone: this stage has come back, and there is not to be another. */
+		/*
+		 * Somebody wants it gone: this stage has come back, and there is not to be another.
+		 */
 		t->result.outcome = HBA_NOT_DELIVERED;
 		return false;
 	}

@@ -55,6 +55,7 @@ void hba_log(const struct hba_controller *c, enum hba_log_level level, const cha
 	sentence_write(text, format, args);
 	va_end(args);
 	snprintf(line, sizeof(line), "%llu.%06llu %s %s: %s", (unsigned long long)(now / NS_PER_S),
-		 (unsigned long long)(now % NS_PER_S / 1000), c->driver->name, op ? op->name : "-", text);
+		 (unsigned long long)(now % NS_PER_S / 1000), c->driver->name, op ? op->name : "-",
+		 text);
 	c->given.log(level, line, c->given.log_arg);
 }

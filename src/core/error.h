@@ -14,8 +14,8 @@ int fail(int error, const char *format, ...) __attribute__((cold, format(printf,
 #define wrong_use(rule) fail(-EINVAL, "%s: %s", __func__, rule)
 
 /**
- * misuse() - Wrong use of a function that returns nothing. With assertions the program ends here, with the function's name; without
- * them hba_error() has the sentence and nothing is done.
+ * misuse() - Wrong use of a function that returns nothing. With assertions the program ends here,
+ * with the function's name; without them hba_error() has the sentence and nothing is done.
  */
 #define misuse(rule)                         \
 	do {                                 \

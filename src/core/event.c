@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, struct hba_event *e, const char *format,
-						      va_list args)
+__attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, struct hba_event *e,
+						      const char *format, va_list args)
 {
 	struct event_ring *r = &c->events;
 
@@ -25,8 +25,8 @@ __attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, 
 	loop_wake(c);
 }
 
-void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target, const struct hba_lun_id *lun, int64_t value,
-	       const char *format, ...)
+void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t target,
+	       const struct hba_lun_id *lun, int64_t value, const char *format, ...)
 {
 	struct hba_event e = { .target = target, .value = value, .kind = kind };
 	va_list args;
@@ -50,7 +50,8 @@ int violation(struct hba_controller *c, const char *format, ...)
 	va_end(args);
 	if (op && op->call)
 		snprintf(call, sizeof(call), ", call %llu", (unsigned long long)op->call);
-	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op", call, rule);
+	fail(-EPROTO, "driver %s, %s%s: %s", c->driver->name, op ? op->name : "outside any op",
+	     call, rule);
 	event_put(c, HBA_EVENT_VIOLATION, HBA_NO_TARGET, NULL, (int64_t)n, "%s", hba_error());
 	return -EPROTO;
 }
@@ -60,7 +61,10 @@ int no_errno(struct hba_controller *c, int returned)
 	return violation(c, "returned %d; an op returns 0 or a negative errno", returned);
 }
 
-/* A device that reports one thing that cannot be often reports the same with every command: then ever fewer of them are told. */
+/*
+ * A device that reports one thing that cannot be often reports the same with every command: then
+ * ever fewer of them are told.
+ */
 void hba_device_error(struct hba_controller *c, const char *format, ...)
 {
 	uint64_t n = ++c->device_errors;
@@ -72,14 +76,17 @@ void hba_device_error(struct hba_controller *c, const char *format, ...)
 	va_start(args, format);
 	sentence_write(what, format, args);
 	va_end(args);
-	event_put(c, HBA_EVENT_DEVICE_ERROR, HBA_NO_TARGET, NULL, (int64_t)n, "error %llu of the device: %s", (unsigned long long)n,
-		  what);
+	event_put(c, HBA_EVENT_DEVICE_ERROR, HBA_NO_TARGET, NULL, (int64_t)n,
+		  "error %llu of the device: %s", (unsigned long long)n, what);
 }
 
-void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun, const char *format, ...)
+void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun,
+		     const char *format, ...)
 {
 	char text[SENTENCE_BYTES];
-	struct hba_property p = { .key = "Write Failure", .type = HBA_STRING, .value.string = text };
+	struct hba_property p = { .key = "Write Failure",
+				  .type = HBA_STRING,
+				  .value.string = text };
 	va_list args;
 
 	va_start(args, format);
@@ -105,8 +112,8 @@ int hba_event_next(struct hba_controller *c, struct hba_event *ret_event)
 						  .target = HBA_NO_TARGET,
 						  .value = (int64_t)r->lost,
 						  .kind = HBA_EVENT_LOST };
-		snprintf(ret_event->text, sizeof(ret_event->text), "%llu events were lost before this one",
-			 (unsigned long long)r->lost);
+		snprintf(ret_event->text, sizeof(ret_event->text),
+			 "%llu events were lost before this one", (unsigned long long)r->lost);
 		r->lost = 0;
 	} else if (r->n) {
 		*ret_event = r->events[r->first];

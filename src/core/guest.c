@@ -2,8 +2,9 @@
 /*
  * guest.c: submissions from other threads than the loop's.
  *
- * Tasks cross over on a stack that many push and the loop takes whole, so nobody waits and nothing can be mistaken for what it was.
- * The right to a task is asked for in a locked list, since that is no I/O path: the answer always comes later, in the loop.
+ * Tasks cross over on a stack that many push and the loop takes whole, so nobody waits and nothing
+ * can be mistaken for what it was. The right to a task is asked for in a locked list, since that is
+ * no I/O path: the answer always comes later, in the loop.
  */
 #include "core/core.h"
 
@@ -21,7 +22,8 @@ void guest_push(struct hba_controller *c, struct task *t)
 	do
 		t->next = head;
 	/* The task's fields, then the pointer that shows it. */
-	while (!__atomic_compare_exchange_n(&c->guests.inbox, &head, t, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	while (!__atomic_compare_exchange_n(&c->guests.inbox, &head, t, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED));
 	loop_wake(c);
 }
 
@@ -94,7 +96,8 @@ static struct list *take_waiting(struct hba_controller *c)
 /* The stack has the newest on top; they are taken in the order in which they came. */
 static struct task *take_tasks(struct hba_controller *c)
 {
-	struct task *t = __atomic_exchange_n(&c->guests.inbox, NULL, __ATOMIC_ACQUIRE), *in_order = NULL, *next;
+	struct task *t = __atomic_exchange_n(&c->guests.inbox, NULL, __ATOMIC_ACQUIRE),
+		    *in_order = NULL, *next;
 
 	for (; t; t = next) {
 		next = t->next;
@@ -106,7 +109,8 @@ static struct task *take_tasks(struct hba_controller *c)
 
 bool guests_knock(const struct hba_controller *c)
 {
-	return __atomic_load_n(&c->guests.inbox, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->guests.any, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&c->guests.inbox, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&c->guests.any, __ATOMIC_SEQ_CST);
 }
 
 void guests_arrive(struct hba_controller *c)

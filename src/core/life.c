@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * life.c: a controller's life, from open to close: one table of transitions, every step timed, every failure unwound in one place.
+ * life.c: a controller's life, from open to close: one table of transitions, every step timed,
+ * every failure unwound in one place.
  *
- *	created ─> initialised ─> mapped ─> started ⇄ paused, resetting ─> stopped          gone, dead: final
+ *	created ─> initialised ─> mapped ─> started ⇄ paused, resetting ─> stopped
+ *	gone, dead: final
  */
 #include "core/core.h"
 
@@ -27,8 +29,10 @@ enum {
 /* ---- states */
 
 static const char *const state_names[] = {
-	[HBA_CREATED] = "created", [HBA_INITIALISED] = "initialised", [HBA_MAPPED] = "mapped",   [HBA_STARTED] = "started",
-	[HBA_PAUSED] = "paused",   [HBA_RESETTING] = "resetting",     [HBA_STOPPED] = "stopped", [HBA_GONE] = "gone",
+	[HBA_CREATED] = "created", [HBA_INITIALISED] = "initialised",
+	[HBA_MAPPED] = "mapped",   [HBA_STARTED] = "started",
+	[HBA_PAUSED] = "paused",   [HBA_RESETTING] = "resetting",
+	[HBA_STOPPED] = "stopped", [HBA_GONE] = "gone",
 	[HBA_DEAD] = "dead",
 };
 
@@ -38,8 +42,10 @@ static const unsigned transitions[] = {
 	[HBA_CREATED] = TO(HBA_INITIALISED) | TO(HBA_DEAD),
 	[HBA_INITIALISED] = TO(HBA_MAPPED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
 	[HBA_MAPPED] = TO(HBA_STARTED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_STARTED] = TO(HBA_PAUSED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_PAUSED] = TO(HBA_STARTED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_STARTED] = TO(HBA_PAUSED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_CREATED) |
+			TO(HBA_GONE) | TO(HBA_DEAD),
+	[HBA_PAUSED] =
+		TO(HBA_STARTED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
 	[HBA_RESETTING] = TO(HBA_STARTED) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
 	[HBA_STOPPED] = 0,
 	[HBA_GONE] = 0,
@@ -54,10 +60,11 @@ const char *hba_state_name(enum hba_state s)
 int controller_move(struct hba_controller *c, enum hba_state to)
 {
 	if (!(transitions[c->state] & TO(to)))
-		return fail(-EBUSY, "%s: the controller is %s and cannot become %s", c->uri, hba_state_name(c->state),
-			    hba_state_name(to));
+		return fail(-EBUSY, "%s: the controller is %s and cannot become %s", c->uri,
+			    hba_state_name(c->state), hba_state_name(to));
 	__atomic_store_n(&c->state, to, __ATOMIC_RELEASE);
-	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, to, "the controller is %s", hba_state_name(to));
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, to, "the controller is %s",
+		  hba_state_name(to));
 	return 0;
 }
 
@@ -65,8 +72,8 @@ void step_record(struct hba_controller *c, const char *name, uint64_t ns, int er
 {
 	if (c->n_steps < MAX_STEPS)
 		c->steps[c->n_steps++] = (struct hba_step) { name, ns, error };
-	hba_log(c, error < 0 ? HBA_LOG_ERROR : HBA_LOG_INFO, "%s took %llu us: %s", name, (unsigned long long)(ns / 1000),
-		error < 0 ? strerror(-error) : "done");
+	hba_log(c, error < 0 ? HBA_LOG_ERROR : HBA_LOG_INFO, "%s took %llu us: %s", name,
+		(unsigned long long)(ns / 1000), error < 0 ? strerror(-error) : "done");
 }
 
 /* ---- made, not touched */
@@ -84,7 +91,8 @@ static int take_plan(struct hba_controller *c, const struct controller_plan *pla
 	if (!c->uri || !c->path || !c->name || (plan->query && !c->query))
 		return fail(-ENOMEM, "no memory for a controller");
 	if (plan->options)
-		memcpy(&c->given, plan->options, plan->options->size ? plan->options->size : OPTIONS_1);
+		memcpy(&c->given, plan->options,
+		       plan->options->size ? plan->options->size : OPTIONS_1);
 	c->given.name = c->name;
 	c->slow_ns = (c->given.slow_ms ? c->given.slow_ms : DEFAULT_SLOW_MS) * NS_PER_MS;
 	c->slow_at = NEVER;
@@ -154,7 +162,8 @@ int driver_error(const struct hba_controller *c, const char *op, int error)
 {
 	if (c->op_sentence[0])
 		return fail(error, "%s: %s", c->uri, c->op_sentence);
-	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op, strerror(-error));
+	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op,
+		    strerror(-error));
 }
 
 static int run_open(struct hba_controller *c, struct job *job)
@@ -175,7 +184,10 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 
 	(void)job;
 	report_prepare(c->driver, &c->report);
-	/* Straight into its place: what it says of addresses counts for the driver's first buffer already. */
+	/*
+	 * Straight into its place: what it says of addresses counts for the driver's first buffer
+	 * already.
+	 */
 	r = c->driver->initialize(c, &c->report);
 	if (r == 0)
 		r = report_check(c, &c->report);
@@ -235,7 +247,8 @@ static int run_close(struct hba_controller *c, struct job *job)
 	return 0;
 }
 
-static int take_step(struct hba_controller *c, const char *name, int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
+static int take_step(struct hba_controller *c, const char *name,
+		     int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
 {
 	struct job job = { .name = name, .step = true, .may_map = true, .ms = ms, .run = run };
 	int r = service_call(c, &job);
@@ -261,17 +274,20 @@ static unsigned start_ms_left(const struct hba_controller *c)
 {
 	uint64_t now = c->clock->now(c->clock);
 
-	return now < c->start_until ? (unsigned)((c->start_until - now + NS_PER_MS - 1) / NS_PER_MS) : 0;
+	return now < c->start_until ? (unsigned)((c->start_until - now + NS_PER_MS - 1) / NS_PER_MS)
+				    : 0;
 }
 
-static int climb(struct hba_controller *c, const char *name, int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
+static int climb(struct hba_controller *c, const char *name,
+		 int (*run)(struct hba_controller *c, struct job *job), unsigned ms)
 {
 	unsigned left = start_ms_left(c);
 	int r = 0;
 
 	if (!left)
-		return fail(-ETIMEDOUT, "%s: the start has not ended after %u ms, and there is %s still to do", c->uri, start_ms(c),
-			    name);
+		return fail(-ETIMEDOUT,
+			    "%s: the start has not ended after %u ms, and there is %s still to do",
+			    c->uri, start_ms(c), name);
 	if (!start_is_cancelled(c))
 		r = take_step(c, name, run, ms < left ? ms : left);
 	return start_is_cancelled(c) && !controller_is_stuck(c) ? call_off(c) : r;
@@ -290,7 +306,9 @@ static int scan_wait(struct hba_controller *c)
 		r = loop_until(c, scan_over_or_called_off, start_ms_left(c));
 	if (start_is_cancelled(c))
 		return call_off(c);
-	return r == -ETIMEDOUT ? fail(r, "%s: the start has not ended after %u ms, it scans still", c->uri, start_ms(c)) : r;
+	return r == -ETIMEDOUT ? fail(r, "%s: the start has not ended after %u ms, it scans still",
+				      c->uri, start_ms(c))
+			       : r;
 }
 
 /* ---- all of them */
@@ -331,7 +349,8 @@ static int bring_up(struct hba_controller *c)
 static bool nothing_out(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->with_driver || c->queues[i]->ended.head || c->queues[i]->urgent.head)
+		if (c->queues[i]->with_driver || c->queues[i]->ended.head ||
+		    c->queues[i]->urgent.head)
 			return false;
 	return !c->senseless.head && service_idle(c);
 }
@@ -359,8 +378,10 @@ static void answer_all(struct hba_controller *c)
 
 static int does_not_stop(const struct hba_controller *c)
 {
-	return fail(-EIO, "%s: driver %s does not stop; what its device may still write is never used again", c->uri,
-		    c->driver->name);
+	return fail(
+		-EIO,
+		"%s: driver %s does not stop; what its device may still write is never used again",
+		c->uri, c->driver->name);
 }
 
 /* Ends every task through its done, then the driver. */
@@ -421,7 +442,10 @@ void life_stuck(struct hba_controller *c)
 	c->in_turn = in_turn;
 }
 
-/* ---- let go: the device is wanted back while it still works, or it is lost, and may work on all the same */
+/*
+ * ---- let go: the device is wanted back while it still works, or it is lost, and may work on all
+ * the same
+ */
 
 static void take_no_more(struct hba_controller *c)
 {
@@ -456,11 +480,15 @@ void life_let_go(struct hba_controller *c)
 		return;
 	l->wanted = true;
 	l->until = c->now + LET_GO_MS * (uint64_t)NS_PER_MS;
-	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "the device is wanted back: the controller is let go");
+	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state,
+		  "the device is wanted back: the controller is let go");
 	take_no_more(c);
 }
 
-/* Closing the device ends its DMA even where life_quiet() could not: the system resets it, and nothing is mapped for it any more. */
+/*
+ * Closing the device ends its DMA even where life_quiet() could not: the system resets it, and
+ * nothing is mapped for it any more.
+ */
 static int run_let_go(struct hba_controller *c, struct job *job)
 {
 	(void)job;
@@ -488,7 +516,9 @@ static void let_go(struct hba_controller *c)
 
 	c->silent = true;
 	l->job_out = true;
-	l->job = (struct job) { .name = "let go", .step = true, .run = run_let_go, .done = let_go_done };
+	l->job = (struct job) {
+		.name = "let go", .step = true, .run = run_let_go, .done = let_go_done
+	};
 	list_init(&l->job.link);
 	service_post(c, &l->job);
 }
@@ -497,7 +527,8 @@ void life_turn(struct hba_controller *c)
 {
 	struct letting_go *l = &c->letting_go;
 
-	if (l->wanted && !l->job_out && service_idle(c) && !c->recovery.job_out && (nothing_out(c) || c->now >= l->until))
+	if (l->wanted && !l->job_out && service_idle(c) && !c->recovery.job_out &&
+	    (nothing_out(c) || c->now >= l->until))
 		let_go(c);
 }
 
@@ -555,7 +586,8 @@ int hba_controller_start(struct hba_controller *c)
 	if (!c)
 		return wrong_use("the controller is NULL");
 	if (c->state != HBA_CREATED || controller_is_stuck(c))
-		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew", c->uri, hba_state_name(c->state));
+		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew",
+			    c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
 	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	r = start_bounded(c);
@@ -663,11 +695,14 @@ int hba_lower(struct hba_controller *c, uint64_t max_tasks)
 	const struct op *op = op_now();
 
 	if (!op || op->hot || max_tasks == 0)
-		return violation(c, "hba_lower to %llu; it is called in a start, and one task is the least",
+		return violation(c,
+				 "hba_lower to %llu; it is called in a start, and one task is the "
+				 "least",
 				 (unsigned long long)max_tasks),
 		       -EINVAL;
 	if (max_tasks > c->most_clients)
-		return violation(c, "hba_lower to %llu from %u; it never raises", (unsigned long long)max_tasks, c->most_clients),
+		return violation(c, "hba_lower to %llu from %u; it never raises",
+				 (unsigned long long)max_tasks, c->most_clients),
 		       -EINVAL;
 	c->most_clients = (unsigned)max_tasks;
 	return 0;

@@ -2,8 +2,9 @@
 /*
  * loop.c: the caller's own loop: a turn, and how it sleeps without missing anything.
  *
- * Polled, a turn makes no system call. To sleep, the loop first says so (arm), then looks once more for work, and only then waits;
- * whoever brings work looks whether the loop sleeps after having put it down. So one of the two sees the other.
+ * Polled, a turn makes no system call. To sleep, the loop first says so (arm), then looks once more
+ * for work, and only then waits; whoever brings work looks whether the loop sleeps after having put
+ * it down. So one of the two sees the other.
  */
 #include "core/core.h"
 
@@ -80,7 +81,10 @@ static int add_watch(struct hba_queue *q, int fd, uint32_t events, const struct 
 static int change_watch(struct hba_queue *q, struct watch *w, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.fd = w->fd };
-	int r = epoll_ctl(q->controller->sleeper.epoll, events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, w->fd, &e) < 0 ? -errno : 0;
+	int r = epoll_ctl(q->controller->sleeper.epoll, events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL,
+			  w->fd, &e) < 0
+			? -errno
+			: 0;
 
 	if (!events) {
 		list_remove(&w->link);
@@ -103,12 +107,17 @@ int hba_queue_watch(struct hba_queue *q, int fd, short events)
 
 int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector)
 {
-	return find_watch(q, fd) ? 0 : add_watch(q, fd, EPOLLIN, &(struct watch) { .drain = true, .vector = vector });
+	return find_watch(q, fd) ? 0
+				 : add_watch(q, fd, EPOLLIN,
+					     &(struct watch) { .drain = true, .vector = vector });
 }
 
 void queue_unwatch(struct hba_queue *q)
 {
-	/* The driver may have closed it, or keep it for the next start: then it must not be watched already. */
+	/*
+	 * The driver may have closed it, or keep it for the next start: then it must not be watched
+	 * already.
+	 */
 	while (!list_is_empty(&q->watches))
 		change_watch(q, container_of(q->watches.next, struct watch, link), 0);
 }
@@ -182,7 +191,8 @@ static void disarm(struct hba_controller *c)
 
 static bool is_over(const struct hba_controller *c)
 {
-	return c->state == HBA_STOPPED || c->state == HBA_GONE || c->state == HBA_DEAD || c->state == HBA_CREATED;
+	return c->state == HBA_STOPPED || c->state == HBA_GONE || c->state == HBA_DEAD ||
+	       c->state == HBA_CREATED;
 }
 
 bool loop_owes(const struct hba_controller *c)
@@ -225,8 +235,9 @@ static void wait_no_longer(struct hba_controller *c)
 }
 
 /*
- * What was sent since the last look was sent later than that look said: by next to nothing, unless the process was stopped meanwhile,
- * or a client took its time. Then its own time begins now, so that a stopped host expires nobody.
+ * What was sent since the last look was sent later than that look said: by next to nothing, unless
+ * the process was stopped meanwhile, or a client took its time. Then its own time begins now, so
+ * that a stopped host expires nobody.
  */
 __attribute__((cold, noinline)) static void begin_anew(struct hba_controller *c, uint64_t now)
 {
@@ -257,7 +268,10 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	/* Before anything is sent: what a reset has ended is what was out then. */
 	service_reap(c);
 	guests_turn(c);
-	/* And before anything is taken: what a device has completed since it reported an error is not believed. */
+	/*
+	 * And before anything is taken: what a device has completed since it reported an error is
+	 * not believed.
+	 */
 	if (woken) {
 		bus_turn(c, true);
 		if (bus_is_gone(c))
@@ -266,7 +280,10 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
 	wait_no_longer(c);
-	/* While I/O comes in, all else can wait a moment: looking for it costs as much as a command. Once all is over there is no later. */
+	/*
+	 * While I/O comes in, all else can wait a moment: looking for it costs as much as a
+	 * command. Once all is over there is no later.
+	 */
 	if (n && !woken && c->now < c->chores_at && !is_over(c))
 		c->chores_owed = true;
 	else
@@ -274,7 +291,10 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	return n;
 }
 
-/* They asked while it still took tasks, and their words arrive when it does not: nobody else would tell them. */
+/*
+ * They asked while it still took tasks, and their words arrive when it does not: nobody else would
+ * tell them.
+ */
 static void answer_late_guests(struct hba_controller *c)
 {
 	if (controller_is_stuck(c)) {
@@ -303,7 +323,8 @@ int loop_run(struct hba_controller *c, unsigned budget)
 	if (is_over(c)) {
 		answer_late_guests(c);
 		if (!loop_owes(c))
-			return fail(-ENODEV, "%s: the controller is %s", c->uri, hba_state_name(c->state));
+			return fail(-ENODEV, "%s: the controller is %s", c->uri,
+				    hba_state_name(c->state));
 	}
 	if (!turn_begin(c))
 		return fenced_turn(c);
@@ -322,9 +343,13 @@ static inline int may_run(const struct hba_controller *c, const char *call)
 	if (in_callback(c))
 		return fail(-EBUSY, "%s: not from a callback of the same controller", call);
 	if (c->runner.up)
-		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
+		return fail(-EBUSY, "%s: the library runs the loop of this controller itself",
+			    c->uri);
 	if (c->service.up && !loop_is_here(c))
-		return fail(-EPERM, "%s: the loop of this controller is another thread, the one that started it", call);
+		return fail(-EPERM,
+			    "%s: the loop of this controller is another thread, the one that "
+			    "started it",
+			    call);
 	return 0;
 }
 
@@ -338,9 +363,14 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 static int may_pass(const struct hba_controller *c, const char *call)
 {
 	if (c->runner.up)
-		return fail(-EBUSY, "%s: the library runs the loop of this controller itself", c->uri);
-	/* True only in a callback, or if the last owner has not let go: both are the caller's to avoid. */
-	return c->in_turn ? fail(-EBUSY, "%s: %s: a turn of the loop is under way", c->uri, call) : 0;
+		return fail(-EBUSY, "%s: the library runs the loop of this controller itself",
+			    c->uri);
+	/*
+	 * True only in a callback, or if the last owner has not let go: both are the caller's to
+	 * avoid.
+	 */
+	return c->in_turn ? fail(-EBUSY, "%s: %s: a turn of the loop is under way", c->uri, call)
+			  : 0;
 }
 
 int hba_controller_take_loop(struct hba_controller *c)
@@ -363,7 +393,8 @@ int hba_controller_leave_loop(struct hba_controller *c)
 		return wrong_use("the controller is NULL");
 	r = may_pass(c, __func__);
 	if (r == 0 && !loop_is_here(c))
-		return fail(-EPERM, "%s: %s: the loop is another thread, or nobody", c->uri, __func__);
+		return fail(-EPERM, "%s: %s: the loop is another thread, or nobody", c->uri,
+			    __func__);
 	if (r == 0)
 		__atomic_store_n(&c->loop_thread, NO_THREAD, __ATOMIC_RELAXED);
 	return r;
@@ -396,7 +427,8 @@ static uint64_t queue_next(const struct hba_queue *q)
 
 static uint64_t next_deadline(const struct hba_controller *c)
 {
-	const uint64_t chores[] = { recovery_next(c), slow_next(c), scan_next(c), manage_next(c), life_next(c) };
+	const uint64_t chores[] = { recovery_next(c), slow_next(c), scan_next(c), manage_next(c),
+				    life_next(c) };
 	uint64_t at = NEVER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(chores); i++)
@@ -429,9 +461,11 @@ static bool wakes_by_itself(const struct hba_queue *q)
 
 static bool has_work(struct hba_controller *c)
 {
-	bool work = c->chores_owed || __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) || admit_possible(c) ||
-		    loop_owes(c) || guests_knock(c) || (bus_is_gone(c) && !c->silent) ||
-		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) || __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
+	bool work = c->chores_owed || __atomic_load_n(&c->service.has_over, __ATOMIC_SEQ_CST) ||
+		    admit_possible(c) || loop_owes(c) || guests_knock(c) ||
+		    (bus_is_gone(c) && !c->silent) ||
+		    __atomic_load_n(&c->notices.any, __ATOMIC_SEQ_CST) ||
+		    __atomic_load_n(&c->rescan_wanted, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < c->n_queues && !work; i++) {
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);
@@ -452,8 +486,12 @@ int loop_arm(struct hba_controller *c)
 	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
 	if (fenced) {
 		set_timer(c, c->clock->now(c->clock), service_next(c));
-		/* The op under way ends in loop_wake(); if it has ended already, that was before we slept. */
-		return !__atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) || controller_is_stuck(c);
+		/*
+		 * The op under way ends in loop_wake(); if it has ended already, that was before we
+		 * slept.
+		 */
+		return !__atomic_load_n(&c->service.fence, __ATOMIC_SEQ_CST) ||
+		       controller_is_stuck(c);
 	}
 	read_clock(c);
 	work = (is_over(c) && !loop_owes(c)) || has_work(c);

@@ -43,11 +43,15 @@ static void insert(struct hba_target *tgt, struct hba_lun *lun)
 	pthread_mutex_unlock(&tgt->controller->info_lock);
 }
 
-/* Untagged, a unit has one task out; with few tags, some are kept for the core's own. What a target takes is for all together. */
+/*
+ * Untagged, a unit has one task out; with few tags, some are kept for the core's own. What a target
+ * takes is for all together.
+ */
 static void set_limits(struct hba_lun *lun)
 {
 	const struct hba_controller *c = lun->controller;
-	uint64_t tags = tags_of(c), depth = lun->target->report.depth, own = c->report.internal_tasks;
+	uint64_t tags = tags_of(c), depth = lun->target->report.depth,
+		 own = c->report.internal_tasks;
 
 	lun->limit = tags == 0 ? 1 : tags < c->pool.n ? (unsigned)tags : c->pool.n;
 	if (depth < c->pool.n_clients && depth < lun->limit)
@@ -68,7 +72,9 @@ static int give_memory(struct hba_lun *lun)
 		lun->priv = calloc(1, c->report.lun_priv_size);
 	if (tags && tags < c->pool.n)
 		lun->tags = calloc(divide_up(tags + 1, BITS_PER_WORD), sizeof(*lun->tags));
-	return (c->report.lun_priv_size && !lun->priv) || (tags && tags < c->pool.n && !lun->tags) ? -ENOMEM : 0;
+	return (c->report.lun_priv_size && !lun->priv) || (tags && tags < c->pool.n && !lun->tags)
+		       ? -ENOMEM
+		       : 0;
 }
 
 /* No memory for the table, and it is not. */
@@ -90,7 +96,9 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 	lun->controller = c;
 	lun->target = tgt;
 	lun->id = *id;
-	lun->info = (struct hba_lun_info) { .target = tgt->id, .lun = *id, .number = scsi_lun_number(id) };
+	lun->info = (struct hba_lun_info) { .target = tgt->id,
+					    .lun = *id,
+					    .number = scsi_lun_number(id) };
 	list_init(&lun->link);
 	list_init(&lun->waiters);
 	list_init(&lun->starving);
@@ -144,7 +152,8 @@ uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t)
 void lun_return_tag(struct hba_lun *lun, const struct task *t)
 {
 	if (lun->tags && t->head.tag)
-		lun->tags[t->head.tag / BITS_PER_WORD] &= ~(UINT64_C(1) << t->head.tag % BITS_PER_WORD);
+		lun->tags[t->head.tag / BITS_PER_WORD] &=
+			~(UINT64_C(1) << t->head.tag % BITS_PER_WORD);
 }
 
 /* ---- what is known of it */
@@ -174,8 +183,9 @@ void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
 	publish(lun, &next);
 	scsi_lun_text(&lun->id, text);
 	if (!before.present)
-		event_put(lun->controller, HBA_EVENT_LUN_CAME, lun->target->id, &lun->id, 0, "target %llu, unit %s: %s %s",
-			  (unsigned long long)lun->target->id, text, next.vendor, next.product);
+		event_put(lun->controller, HBA_EVENT_LUN_CAME, lun->target->id, &lun->id, 0,
+			  "target %llu, unit %s: %s %s", (unsigned long long)lun->target->id, text,
+			  next.vendor, next.product);
 	if (other)
 		medium_moved(lun, &before);
 	medium_release(lun);
@@ -201,8 +211,8 @@ void lun_set_absent(struct hba_lun *lun)
 	publish(lun, &info);
 	queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
 	scsi_lun_text(&lun->id, text);
-	event_put(lun->controller, HBA_EVENT_LUN_LEFT, lun->target->id, &lun->id, 0, "target %llu, unit %s has left",
-		  (unsigned long long)lun->target->id, text);
+	event_put(lun->controller, HBA_EVENT_LUN_LEFT, lun->target->id, &lun->id, 0,
+		  "target %llu, unit %s has left", (unsigned long long)lun->target->id, text);
 }
 
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)

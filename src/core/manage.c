@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * manage.c: task management functions, one at a time, on the tmf task. Clients ask for them, and so does recovery, which goes first.
+ * manage.c: task management functions, one at a time, on the tmf task. Clients ask for them, and so
+ * does recovery, which goes first.
  *
- * A function that the target has carried out ends tasks. The driver completes them before it says so; those it has forgotten are a
- * violation, and for recovery the function has then failed. A client's `done` runs after its victims' own.
+ * A function that the target has carried out ends tasks. The driver completes them before it says
+ * so; those it has forgotten are a violation, and for recovery the function has then failed. A
+ * client's `done` runs after its victims' own.
  */
 #include "core/core.h"
 
@@ -17,7 +19,8 @@ struct managing {
 	uint64_t deadline; /* from when it was asked for: waiting its turn counts */
 	uint64_t response; /* of those that are decided without the driver */
 };
-static_assert(sizeof(struct managing) <= sizeof(((struct hba_management *)0)->core), "a request is the caller's memory");
+static_assert(sizeof(struct managing) <= sizeof(((struct hba_management *)0)->core),
+	      "a request is the caller's memory");
 
 static struct managing *managing_of(struct hba_management *m)
 {
@@ -51,7 +54,10 @@ static bool concerns(const struct hba_management *m, const struct task *t)
 	return task_state(t) == TASK_WITH_DRIVER && is_about(m, t);
 }
 
-/* Whatever it ends as, or has ended as just now, rules do not send it again: somebody wants it gone. */
+/*
+ * Whatever it ends as, or has ended as just now, rules do not send it again: somebody wants it
+ * gone.
+ */
 static void mark(struct task *t)
 {
 	t->final = true;
@@ -74,7 +80,10 @@ static void mark_victims(struct hba_controller *c, const struct hba_management *
 	}
 }
 
-/* How many of those that were out when it began are out still. One that was sent later is none, whatever has become of it. */
+/*
+ * How many of those that were out when it began are out still. One that was sent later is none,
+ * whatever has become of it.
+ */
 static unsigned count_left(const struct hba_controller *c, const struct hba_management *m)
 {
 	unsigned n = 0;
@@ -84,7 +93,10 @@ static unsigned count_left(const struct hba_controller *c, const struct hba_mana
 	return n;
 }
 
-/* Has a victim come back whose done has not run? Only those: under load there is always some other done that is owed. */
+/*
+ * Has a victim come back whose done has not run? Only those: under load there is always some other
+ * done that is owed.
+ */
 static bool owes_victims(const struct hba_controller *c, const struct hba_management *m)
 {
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
@@ -113,7 +125,10 @@ static void tell(struct hba_controller *c, enum hba_service_response response)
 	m->done(m, response);
 }
 
-/* Between its asking and its turn the victim may have come back, or be on its way down again: with its next stage, or handed back. */
+/*
+ * Between its asking and its turn the victim may have come back, or be on its way down again: with
+ * its next stage, or handed back.
+ */
 static bool victim_is_away(const struct hba_management *m)
 {
 	struct task *t = m->victim ? task_of(m->victim) : NULL;
@@ -128,7 +143,8 @@ static bool victim_is_away(const struct hba_management *m)
 
 static void start(struct hba_controller *c, struct hba_management *m)
 {
-	struct task *t = task_list_pop(&c->tmf_free), *victim = m->victim ? task_of(m->victim) : NULL;
+	struct task *t = task_list_pop(&c->tmf_free),
+		    *victim = m->victim ? task_of(m->victim) : NULL;
 	struct op op = { .controller = c, .name = "manage", .hot = true, .fenced = true };
 
 	c->tmf.current = m;
@@ -169,17 +185,24 @@ void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 		return;
 	c = t->queue->controller;
 	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
-		violation(c, "hba_tmf_complete of the task with unique id %u, which is no task management task with the driver",
+		violation(c,
+			  "hba_tmf_complete of the task with unique id %u, which is no task "
+			  "management task with the driver",
 			  t->head.unique_id);
 		return;
 	}
-	if (response != HBA_FUNCTION_COMPLETE && response != HBA_FUNCTION_REJECTED && response != HBA_DELIVERY_FAILURE) {
-		violation(c, "hba_tmf_complete with service response %d, which ends no function", response);
+	if (response != HBA_FUNCTION_COMPLETE && response != HBA_FUNCTION_REJECTED &&
+	    response != HBA_DELIVERY_FAILURE) {
+		violation(c, "hba_tmf_complete with service response %d, which ends no function",
+			  response);
 		response = HBA_DELIVERY_FAILURE;
 	}
-	left = c->tmf.current && response == HBA_FUNCTION_COMPLETE ? count_left(c, c->tmf.current) : 0;
+	left = c->tmf.current && response == HBA_FUNCTION_COMPLETE ? count_left(c, c->tmf.current)
+								   : 0;
 	if (left) {
-		violation(c, "hba_tmf_complete says that the function is complete, but %u of its tasks have not been completed",
+		violation(c,
+			  "hba_tmf_complete says that the function is complete, but %u of its "
+			  "tasks have not been completed",
 			  left);
 		response = HBA_DELIVERY_FAILURE;
 	}
@@ -236,7 +259,8 @@ static void tell_decided(struct hba_controller *c)
 	}
 }
 
-static void decide(struct hba_controller *c, struct hba_management *m, enum hba_service_response response)
+static void decide(struct hba_controller *c, struct hba_management *m,
+		   enum hba_service_response response)
 {
 	managing_of(m)->response = response;
 	list_append(&c->tmf.decided, &managing_of(m)->link);
@@ -248,7 +272,8 @@ void manage_turn(struct hba_controller *c)
 	if (c->tmf.current)
 		turn_current(c);
 	/* With the power away they wait; for going down, what is out may have to be aborted. */
-	if (!c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head && c->state != HBA_PAUSED) {
+	if (!c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head &&
+	    c->state != HBA_PAUSED) {
 		struct list *first = c->tmf.waiting.next;
 
 		list_remove(first);
@@ -267,7 +292,10 @@ uint64_t manage_next(const struct hba_controller *c)
 	for (struct list *l = c->tmf.waiting.next; l != &c->tmf.waiting; l = l->next)
 		if (managing_of(management_of(l))->deadline < at)
 			at = managing_of(management_of(l))->deadline;
-	/* Recovery asks after we had our turn: what can begin now must not sleep until something else wakes the loop. */
+	/*
+	 * Recovery asks after we had our turn: what can begin now must not sleep until something
+	 * else wakes the loop.
+	 */
 	if (c->tmf.answered || !list_is_empty(&c->tmf.decided))
 		return c->now;
 	return !c->tmf.current && !list_is_empty(&c->tmf.waiting) && c->tmf_free.head ? c->now : at;
@@ -343,7 +371,8 @@ static int check_victim(const struct hba_management *m)
 	if (!t)
 		return fail(-EINVAL, "hba_manage: ABORT TASK needs a victim");
 	if (t->lun != m->lun || (t->state != TASK_QUEUED && t->state != TASK_WITH_DRIVER))
-		return fail(-EINVAL, "hba_manage: the victim of ABORT TASK is not out, or of another unit");
+		return fail(-EINVAL,
+			    "hba_manage: the victim of ABORT TASK is not out, or of another unit");
 	return 0;
 }
 
@@ -355,7 +384,8 @@ int hba_manage(struct hba_management *m)
 	if (!c || !m->done || m->function > HBA_TARGET_RESET)
 		return fail(-EINVAL, "hba_manage: unit, function or done is missing");
 	if (!c->accepting)
-		return fail(-ENODEV, "%s: the controller takes no requests, it is %s", c->uri, hba_state_name(c->state));
+		return fail(-ENODEV, "%s: the controller takes no requests, it is %s", c->uri,
+			    hba_state_name(c->state));
 	if (!loop_is_here(c))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
 	guests_arrive(c);
@@ -405,7 +435,8 @@ void hba_cancel(struct hba_task *head)
 		misuse("the task is NULL, or this is not the loop's thread");
 		return;
 	}
-	guests_arrive(t->queue->controller); /* it may have been submitted by another thread just now */
+	/* it may have been submitted by another thread just now */
+	guests_arrive(t->queue->controller);
 	if (t->state == TASK_OWNED || t->state == TASK_FREE || t->state == TASK_RETURNED) {
 		misuse("the task is not out: it was not submitted, or its done has run");
 		return;

@@ -2,15 +2,18 @@
 /*
  * medium.c: is the disk that a command means still the one that is there?
  *
- *	a unit attention ──> the unit is held ──> a look (scan.c) ──> the same disk: the unit goes on
- *	28/xx, 29/xx, 2A/09, 3F/xx                                └─> another one: the generation moves, what meant the old one ends
+ *	a unit attention ──> the unit is held ──> a look (scan.c) ──> the same: the unit goes on
+ *	28/xx, 29/xx, 2A/09, 3F/xx                                └─> another: the generation moves,
+ *	                                                              commands of the old one end
  *
- * A unit is held from the moment its attention is completed, before anything else is sent to it. The look passes the hold, and reads
- * INQUIRY, VPD 80 and 83 and the capacity. 28/xx moves the generation whatever is read; all else only if that differs.
+ * A unit is held from the moment its attention is completed, before anything else is sent to it.
+ * The look passes the hold, and reads INQUIRY, VPD 80 and 83 and the capacity. 28/xx moves the
+ * generation whatever is read; all else only if that differs.
  *
- * A command that names the old generation never reaches the new disk from here: unsent, it ends; one that is with the driver may have,
- * so it is not told as good. A command that names none, which is any but the disk layer's, is told once by sense 28/00: its own
- * attention, or ours in place of it.
+ * A command that names the old generation never reaches the new disk from here: unsent, it ends;
+ * one that is with the driver may have, so it is not told as good. A command that names none, which
+ * is any but the disk layer's, is told once by sense 28/00: its own attention, or ours in place of
+ * it.
  */
 #include "core/medium.h"
 #include "core/core.h"
@@ -21,7 +24,8 @@
 #include <string.h>
 
 enum {
-	LOOK_FOR_MS = 60 * MS_PER_S, /* from the first look that failed on: what a disk may need to spin up */
+	/* from the first look that failed on: what a disk may need to spin up */
+	LOOK_FOR_MS = 60 * MS_PER_S,
 	LOOK_AGAIN_MS = 100,
 	LUN_TEXT_BYTES = 24,
 	CODE_SHIFT = 8, /* the ASC in scsi_sense::asc, above the ASCQ */
@@ -29,7 +33,8 @@ enum {
 	NO_MEDIUM_CODE = SCSI_ASC_NO_MEDIUM >> CODE_SHIFT,
 	RESET_CODE = SCSI_ASC_POWER_ON_OR_RESET >> CODE_SHIFT,
 	CONDITIONS_CODE =
-		SCSI_ASC_INQUIRY_CHANGED >> CODE_SHIFT, /* TARGET OPERATING CONDITIONS HAVE CHANGED, and what belongs to it */
+		/* TARGET OPERATING CONDITIONS HAVE CHANGED, and what belongs to it */
+	SCSI_ASC_INQUIRY_CHANGED >> CODE_SHIFT,
 };
 
 /* ---- a command names its disk */
@@ -44,7 +49,8 @@ void medium_name(struct hba_task *head, uint32_t generation, enum medium_choice 
 
 bool medium_has_passed(const struct hba_lun *lun, uint32_t generation, enum medium_choice choice)
 {
-	return choice == MEDIUM_WHICHEVER ? generation < lun->sized_at : generation != lun->info.generation;
+	return choice == MEDIUM_WHICHEVER ? generation < lun->sized_at
+					  : generation != lun->info.generation;
 }
 
 /* Must it not go to the disk that is there now? Of a command that names none nothing is known. */
@@ -55,7 +61,8 @@ static bool has_passed(const struct task *t)
 	if (!t->named)
 		return false;
 	return medium_has_passed(t->lun, t->meant,
-				 t->named == 1 + MEDIUM_WHICHEVER && !half_moved ? MEDIUM_WHICHEVER : MEDIUM_THIS_ONE);
+				 t->named == 1 + MEDIUM_WHICHEVER && !half_moved ? MEDIUM_WHICHEVER
+										 : MEDIUM_THIS_ONE);
 }
 
 /* These are carried out while a unit attention is pending, and leave it pending (SAM-5 5.14.7). */
@@ -70,7 +77,8 @@ static bool passes_attention(const struct task *t)
 
 static void put_sense(struct task *t)
 {
-	static const struct scsi_sense sense = { .key = SCSI_UNIT_ATTENTION, .asc = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED };
+	static const struct scsi_sense sense = { .key = SCSI_UNIT_ATTENTION,
+						 .asc = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED };
 
 	uint8_t bytes[SCSI_FIXED_SENSE_BYTES];
 
@@ -94,7 +102,8 @@ static bool is_no_failure(const struct task *t)
 	if (t->result.outcome != HBA_CHECK_CONDITION)
 		return t->result.outcome == HBA_GOOD || t->result.outcome == HBA_CONDITION_MET;
 	return scsi_sense_read(t->sense, t->result.sense_len, &sense) == 0 && !sense.deferred &&
-	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR || sense.key == SCSI_UNIT_ATTENTION);
+	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR ||
+		sense.key == SCSI_UNIT_ATTENTION);
 }
 
 void medium_judge(struct task *t)
@@ -135,8 +144,8 @@ static bool has_more(const struct task *t)
 }
 
 /*
- * With the driver, handed back by it, or back with its done still owed. Which disk has had it is not known; none is sent again. One that
- * names no disk tells what it was told.
+ * With the driver, handed back by it, or back with its done still owed. Which disk has had it is
+ * not known; none is sent again. One that names no disk tells what it was told.
  */
 static void mark_sent(struct task *t)
 {
@@ -159,7 +168,8 @@ static void end_what_meant_another(struct hba_lun *lun)
 	for (unsigned i = 0; i < c->n_queues; i++)
 		end_unsent_of(&lun->queues[i]);
 	for (unsigned slot = 0; slot < c->pool.n; slot++)
-		if (c->pool.tasks[slot].lun == lun && c->pool.tasks[slot].head.kind == HBA_TASK_CLIENT)
+		if (c->pool.tasks[slot].lun == lun &&
+		    c->pool.tasks[slot].head.kind == HBA_TASK_CLIENT)
 			mark_sent(&c->pool.tasks[slot]);
 	/* None that is told by sense has been: the next one is. */
 	lun_owe(lun, !lun->told);
@@ -213,7 +223,10 @@ static void hold_target(struct hba_target *tgt, const struct task *by)
 		hold(container_of(l, struct hba_lun, link), by);
 }
 
-/* A medium that has left is another one when it is back: the 28/00 that should follow may be lost behind this attention. */
+/*
+ * A medium that has left is another one when it is back: the 28/00 that should follow may be lost
+ * behind this attention.
+ */
 static bool is_medium_code(unsigned code)
 {
 	return code == MEDIUM_CODE || code == NO_MEDIUM_CODE;
@@ -224,20 +237,23 @@ void medium_heed(struct task *t)
 	struct scsi_sense sense;
 	uint8_t code;
 
-	if (scsi_sense_read(t->sense, t->result.sense_len, &sense) < 0 || sense.key != SCSI_UNIT_ATTENTION || sense.deferred)
+	if (scsi_sense_read(t->sense, t->result.sense_len, &sense) < 0 ||
+	    sense.key != SCSI_UNIT_ATTENTION || sense.deferred)
 		return;
 	code = (uint8_t)(sense.asc >> CODE_SHIFT);
 	if (is_medium_code(code))
 		t->lun->medium_changed = t->lun->info.generation != 0;
 	if (sense.asc == SCSI_ASC_REPORTED_LUNS_CHANGED)
 		hold_target(t->lun->target, t);
-	else if (is_medium_code(code) || code == RESET_CODE || code == CONDITIONS_CODE || sense.asc == SCSI_ASC_CAPACITY_CHANGED)
+	else if (is_medium_code(code) || code == RESET_CODE || code == CONDITIONS_CODE ||
+		 sense.asc == SCSI_ASC_CAPACITY_CHANGED)
 		hold(t->lun, t);
 }
 
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense)
 {
-	return !t->named && sense->key == SCSI_UNIT_ATTENTION && is_medium_code(sense->asc >> CODE_SHIFT);
+	return !t->named && sense->key == SCSI_UNIT_ATTENTION &&
+	       is_medium_code(sense->asc >> CODE_SHIFT);
 }
 
 /* ---- what the look has found */
@@ -256,15 +272,17 @@ bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *inf
 {
 	const struct hba_lun_info *before = &lun->info;
 
-	return before->generation && (lun->medium_changed || !is_alike(before, info) || before->blocks != info->blocks ||
-				      before->block_bytes != info->block_bytes);
+	return before->generation &&
+	       (lun->medium_changed || !is_alike(before, info) || before->blocks != info->blocks ||
+		before->block_bytes != info->block_bytes);
 }
 
 void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info)
 {
 	const struct hba_lun_info *before = &lun->info;
 
-	if (!before->generation || lun->medium_changed || !names_itself(info) || !is_alike(before, info))
+	if (!before->generation || lun->medium_changed || !names_itself(info) ||
+	    !is_alike(before, info))
 		return;
 	info->blocks = before->blocks;
 	info->block_bytes = before->block_bytes;
@@ -287,10 +305,11 @@ static void tell_change(const struct hba_lun *lun, const char *what)
 
 	scsi_lun_text(&lun->id, text);
 	if (info->block_bytes)
-		snprintf(size, sizeof(size), "%" PRIu64 " blocks of %" PRIu32 " bytes", info->blocks, info->block_bytes);
-	event_put(lun->controller, HBA_EVENT_LUN_CHANGED, lun->target->id, &lun->id, info->generation,
-		  "target %llu, unit %s: %s: generation %" PRIu32 ", %s", (unsigned long long)lun->target->id, text, what,
-		  info->generation, size);
+		snprintf(size, sizeof(size), "%" PRIu64 " blocks of %" PRIu32 " bytes",
+			 info->blocks, info->block_bytes);
+	event_put(lun->controller, HBA_EVENT_LUN_CHANGED, lun->target->id, &lun->id,
+		  info->generation, "target %llu, unit %s: %s: generation %" PRIu32 ", %s",
+		  (unsigned long long)lun->target->id, text, what, info->generation, size);
 }
 
 void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before)
@@ -321,7 +340,8 @@ void medium_unread(struct hba_lun *lun)
 		return;
 	}
 	lun_count_up(lun);
-	tell_change(lun, "it could not be read for 60 s after a reset or a change, and is taken for another disk");
+	tell_change(lun, "it could not be read for 60 s after a reset or a change, and is taken "
+			 "for another disk");
 	end_what_meant_another(lun);
 	medium_release(lun);
 }

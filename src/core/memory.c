@@ -2,14 +2,15 @@
 /*
  * memory.c: buffers and mappings.
  *
- *	slab    a sealed memfd, mapped here once                     one for many buffers of the driver, or for one of a client; the
- *	                                                             device sees it in one range, or a client's in several
- *	buffer  a piece of a slab                                    what was asked for
- *	mapping the buffer as the device and another process see it  numbered, the number never used again
+ *	slab     a sealed memfd, mapped here once: one for many buffers of the driver, or for one of
+ *	         a client; the device sees it in one range, or a client's in several
+ *	buffer   a piece of a slab, as large as was asked for
+ *	mapping  the buffer as the device and another process see it; its number is never used again
  *
- * A driver takes memory task by task, tens of thousands of pieces; a descriptor for each would exhaust the process. So its pieces
- * are carved one after another from slabs, which go all at once after stop. Without a bus there is no device: an IOVA is then the
- * address itself, which is why memory for few address bits is looked for low down.
+ * A driver takes memory task by task, tens of thousands of pieces; a descriptor for each would
+ * exhaust the process. So its pieces are carved one after another from slabs, which go all at once
+ * after stop. Without a bus there is no device: an IOVA is then the address itself, which is why
+ * memory for few address bits is looked for low down.
  */
 #include "core/core.h"
 
@@ -25,7 +26,9 @@
 
 enum { PAGE = 4096, SLAB_BYTES = 2 << 20, MIN_PIECE = CACHE_LINE };
 
-/* The kernel keeps the first addresses free (vm.mmap_min_addr); from there on is looked, in steps. */
+/*
+ * The kernel keeps the first addresses free (vm.mmap_min_addr); from there on is looked, in steps.
+ */
 enum { LOWEST = 1 << 16, LOW_STEP = 1 << 20, POINTER_BITS = 47 };
 
 struct slab {
@@ -74,7 +77,8 @@ static int slab_fd(size_t length, int *ret_fd)
 {
 	autoclose int fd = memfd_create("hbakit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, (off_t)length) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+	if (fd < 0 || ftruncate(fd, (off_t)length) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return -errno;
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -97,13 +101,16 @@ static void *map_low(size_t length, int fd, uint64_t offset, unsigned bits)
 
 static void *map_any(size_t length, int fd, uint64_t offset)
 {
-	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
+	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+		    (off_t)offset);
 }
 
 /* Below few address bits only a device of software looks at our own addresses. */
-static void *map_slab(const struct hba_controller *c, size_t length, int fd, uint64_t offset, unsigned bits)
+static void *map_slab(const struct hba_controller *c, size_t length, int fd, uint64_t offset,
+		      unsigned bits)
 {
-	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits) : map_any(length, fd, offset);
+	return bits < POINTER_BITS && !c->bus.table ? map_low(length, fd, offset, bits)
+						    : map_any(length, fd, offset);
 }
 
 static size_t range_length(const struct slab *s, unsigned i)
@@ -126,11 +133,13 @@ static void unmap_ranges(struct hba_controller *c, struct slab *s)
 static int map_range(struct hba_controller *c, struct slab *s, unsigned i)
 {
 	size_t before = i * s->range_bytes, length = range_length(s, i);
-	int r = bus_map(c, s->fd, s->fd_offset + before, length, s->bits, s->address + before, &s->ranges[i]);
+	int r = bus_map(c, s->fd, s->fd_offset + before, length, s->bits, s->address + before,
+			&s->ranges[i]);
 
 	if (r < 0)
 		return r;
-	r = spans_add(&c->memory.spans, &(struct span) { (uintptr_t)s->address + before, length, s->ranges[i] });
+	r = spans_add(&c->memory.spans,
+		      &(struct span) { (uintptr_t)s->address + before, length, s->ranges[i] });
 	if (r < 0)
 		bus_unmap(c, s->ranges[i], length);
 	return r;
@@ -150,7 +159,8 @@ static int map_ranges(struct hba_controller *c, struct slab *s, unsigned n)
 }
 
 /* Takes the descriptor over if it returns 0. */
-static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t length, unsigned bits, struct slab **ret_slab)
+static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t length,
+		    unsigned bits, struct slab **ret_slab)
 {
 	size_t piece = bus_piece(c), range = piece ? piece : length;
 	unsigned n = (unsigned)divide_up(length, range);
@@ -165,9 +175,12 @@ static int slab_new(struct hba_controller *c, int fd, uint64_t fd_offset, size_t
 		free(s);
 		return -errno;
 	}
-	*s = (struct slab) {
-		.fd = fd, .fd_offset = fd_offset, .length = length, .address = address, .bits = bits, .range_bytes = range
-	};
+	*s = (struct slab) { .fd = fd,
+			     .fd_offset = fd_offset,
+			     .length = length,
+			     .address = address,
+			     .bits = bits,
+			     .range_bytes = range };
 	list_append(&c->memory.slabs, &s->link);
 	r = map_ranges(c, s, n);
 	if (r < 0) {
@@ -189,19 +202,23 @@ static void slab_free(struct hba_controller *c, struct slab *s)
 	free(s);
 }
 
-static int slab_create(struct hba_controller *c, size_t length, unsigned bits, bool driver, struct slab **ret_slab)
+static int slab_create(struct hba_controller *c, size_t length, unsigned bits, bool driver,
+		       struct slab **ret_slab)
 {
 	autoclose int fd = -1;
 	uint64_t offset = 0;
 	size_t piece = bus_piece(c);
 	int r;
 
-	/* Rings and the like are one range for the chip; an application's data become a list in any case. */
+	/*
+	 * Rings and the like are one range for the chip; an application's data become a list in any
+	 * case.
+	 */
 	if (driver && piece && length > piece)
-		return memory_refuse(
-			c, -ENOMEM,
-			"%zu bytes were asked for in one range; this chip needs physical addresses, whose ranges end at %zu bytes",
-			length, piece);
+		return memory_refuse(c, -ENOMEM,
+				     "%zu bytes were asked for in one range; this chip needs "
+				     "physical addresses, whose ranges end at %zu bytes",
+				     length, piece);
 	length = piece ? divide_up(length, piece) * piece : length;
 	r = bus_alloc(c, length, &fd, &offset);
 	if (r == -EOPNOTSUPP)
@@ -217,9 +234,11 @@ static int slab_create(struct hba_controller *c, size_t length, unsigned bits, b
 }
 
 /* The newest slab of the driver, if there is room in it. */
-static struct slab *slab_with_room(const struct memory *m, size_t length, size_t alignment, unsigned bits)
+static struct slab *slab_with_room(const struct memory *m, size_t length, size_t alignment,
+				   unsigned bits)
 {
-	struct slab *s = list_is_empty(&m->slabs) ? NULL : container_of(m->slabs.prev, struct slab, link);
+	struct slab *s =
+		list_is_empty(&m->slabs) ? NULL : container_of(m->slabs.prev, struct slab, link);
 
 	if (!s || !s->driver || s->bits != bits || round_up(s->used, alignment) > s->length ||
 	    s->length - round_up(s->used, alignment) < length)
@@ -235,17 +254,23 @@ static int may_take(struct hba_controller *c, const char *what, bool *ret_driver
 
 	if (!op) {
 		if (!c->accepting)
-			return fail(-ENODEV, "%s: memory can be taken once the controller is started", c->uri);
+			return fail(-ENODEV,
+				    "%s: memory can be taken once the controller is started",
+				    c->uri);
 		*ret_driver = false;
 		return 0;
 	}
 	if (op->hot) {
 		__atomic_add_fetch(&c->memory.io_path_mappings, 1, __ATOMIC_RELAXED);
-		violation(c, "%s: mapping on the I/O path; take memory in initialize or map_hba_data", what);
+		violation(c,
+			  "%s: mapping on the I/O path; take memory in initialize or map_hba_data",
+			  what);
 		return -EPERM;
 	}
 	if (!op->may_map) {
-		violation(c, "%s: memory is taken in initialize, map_hba_data, the first start, discover or initialize_target",
+		violation(c,
+			  "%s: memory is taken in initialize, map_hba_data, the first start, "
+			  "discover or initialize_target",
 			  what);
 		return -EPERM;
 	}
@@ -258,18 +283,23 @@ static size_t default_alignment(const struct hba_controller *c)
 {
 	uint64_t mask = c->report.constraints.hba_data_mask;
 
-	return mask == HBA_UNSET || mask == 0 || __builtin_ctzll(mask) > 30 ? MIN_PIECE : (size_t)1 << __builtin_ctzll(mask);
+	return mask == HBA_UNSET || mask == 0 || __builtin_ctzll(mask) > 30
+		       ? MIN_PIECE
+		       : (size_t)1 << __builtin_ctzll(mask);
 }
 
 /* ---- buffers */
 
-static int buffer_new(struct hba_controller *c, struct slab *s, size_t offset, size_t length, struct hba_buffer **ret_buffer)
+static int buffer_new(struct hba_controller *c, struct slab *s, size_t offset, size_t length,
+		      struct hba_buffer **ret_buffer)
 {
 	struct hba_buffer *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct hba_buffer) { .controller = c, .slab = s, .offset = offset, .length = length, .driver = s->driver };
+	*b = (struct hba_buffer) {
+		.controller = c, .slab = s, .offset = offset, .length = length, .driver = s->driver
+	};
 	s->buffers++;
 	list_append(&c->memory.buffers, &b->link);
 	*ret_buffer = b;
@@ -288,8 +318,8 @@ static void buffer_free(struct hba_buffer *b)
 		slab_free(c, s);
 }
 
-static int carve(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
-		 struct hba_buffer **ret_buffer)
+static int carve(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits,
+		 bool driver, struct hba_buffer **ret_buffer)
 {
 	size_t align = alignment > MIN_PIECE ? alignment : MIN_PIECE;
 	struct slab *s = driver ? slab_with_room(&c->memory, capacity, align, bits) : NULL;
@@ -297,7 +327,9 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 	int r;
 
 	if (!s) {
-		r = slab_create(c, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE), bits, driver, &s);
+		r = slab_create(
+			c, round_up(driver && capacity < SLAB_BYTES ? SLAB_BYTES : capacity, PAGE),
+			bits, driver, &s);
 		if (r < 0)
 			return r;
 	}
@@ -313,12 +345,14 @@ static int carve(struct hba_controller *c, size_t capacity, size_t alignment, un
 }
 
 /*
- * Driver memory obeys control_address_bits. In initialize that may not be reported yet: then constraints.address_bits counts, or
- * neither does, and report_check() looks at what was taken. An application's data obey constraints.address_bits.
+ * Driver memory obeys control_address_bits. In initialize that may not be reported yet: then
+ * constraints.address_bits counts, or neither does, and report_check() looks at what was taken. An
+ * application's data obey constraints.address_bits.
  */
 static unsigned address_bits(const struct hba_controller *c, bool driver)
 {
-	uint64_t bits = c->report.constraints.address_bits, mask = c->report.constraints.hba_data_mask;
+	uint64_t bits = c->report.constraints.address_bits,
+		 mask = c->report.constraints.hba_data_mask;
 	unsigned width = mask == HBA_UNSET || mask == 0 ? 64 : 64 - (unsigned)__builtin_clzll(mask);
 
 	if (driver && c->report.control_address_bits != HBA_UNSET)
@@ -329,24 +363,27 @@ static unsigned address_bits(const struct hba_controller *c, bool driver)
 	return bits == HBA_UNSET || bits > 64 ? 64 : (unsigned)bits;
 }
 
-static int buffer_create(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, bool driver,
-			 struct hba_buffer **ret_buffer)
+static int buffer_create(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits,
+			 bool driver, struct hba_buffer **ret_buffer)
 {
 	char why[sizeof(c->memory.why)];
 	int r;
 
 	pthread_mutex_lock(&c->memory.lock);
 	c->memory.why[0] = '\0';
-	r = carve(c, capacity, alignment ? alignment : default_alignment(c), bits, driver, ret_buffer);
+	r = carve(c, capacity, alignment ? alignment : default_alignment(c), bits, driver,
+		  ret_buffer);
 	snprintf(why, sizeof(why), "%s", c->memory.why);
 	pthread_mutex_unlock(&c->memory.lock);
 	if (r < 0 && driver && why[0])
 		hba_fail(c, r, "%s", why);
-	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes below 2^%u%s%s", capacity, bits, why[0] ? ": " : "", why) : 0;
+	return r < 0 ? fail(r, "no memory for a buffer of %zu bytes below 2^%u%s%s", capacity, bits,
+			    why[0] ? ": " : "", why)
+		     : 0;
 }
 
-int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
-		      struct hba_buffer **ret_buffer)
+int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t capacity,
+		      size_t alignment, struct hba_buffer **ret_buffer)
 {
 	bool driver = false;
 	int r = c && ret_buffer ? may_take(c, "hba_buffer_create", &driver)
@@ -354,15 +391,17 @@ int hba_buffer_create(struct hba_controller *c, enum hba_access access, size_t c
 
 	if (r < 0)
 		return r;
-	if (!capacity || capacity > SIZE_MAX / 2 || (alignment && !is_power_of_two(alignment)) || alignment > PAGE ||
-	    access < HBA_DEVICE_WRITES || access > HBA_DEVICE_BOTH)
+	if (!capacity || capacity > SIZE_MAX / 2 || (alignment && !is_power_of_two(alignment)) ||
+	    alignment > PAGE || access < HBA_DEVICE_WRITES || access > HBA_DEVICE_BOTH)
 		return fail(-EINVAL,
-			    "a buffer of %zu bytes, aligned to %zu: capacity is 1 or more, alignment a power of two up to %d",
+			    "a buffer of %zu bytes, aligned to %zu: capacity is 1 or more, "
+			    "alignment a power of two up to %d",
 			    capacity, alignment, PAGE);
 	return buffer_create(c, capacity, alignment, address_bits(c, driver), driver, ret_buffer);
 }
 
-int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t length, struct hba_buffer **ret_buffer)
+int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t length,
+		      struct hba_buffer **ret_buffer)
 {
 	autoclose int own = -1;
 	struct slab *s = NULL;
@@ -376,15 +415,21 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (r < 0)
 		return r;
 	if (!bus_takes_foreign(c))
-		return fail(-EOPNOTSUPP, "the device behind %s reaches no foreign memory; take it by hba_buffer_create", c->uri);
+		return fail(-EOPNOTSUPP,
+			    "the device behind %s reaches no foreign memory; take it by "
+			    "hba_buffer_create",
+			    c->uri);
 	if (!length || length % PAGE || offset % PAGE)
 		return fail(-EINVAL, "imported memory begins and ends on a page of %d bytes", PAGE);
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
-		return fail(-EPERM, "imported memory is a memfd sealed against shrinking (F_SEAL_SHRINK); this descriptor is not");
+		return fail(-EPERM, "imported memory is a memfd sealed against shrinking "
+				    "(F_SEAL_SHRINK); this descriptor is not");
 	/* Its length can only be trusted now that it cannot shrink. */
-	if (fstat(fd, &file) < 0 || offset > (uint64_t)file.st_size || length > (uint64_t)file.st_size - offset)
-		return fail(-EINVAL, "imported memory ends before offset %llu + length %zu", (unsigned long long)offset, length);
+	if (fstat(fd, &file) < 0 || offset > (uint64_t)file.st_size ||
+	    length > (uint64_t)file.st_size - offset)
+		return fail(-EINVAL, "imported memory ends before offset %llu + length %zu",
+			    (unsigned long long)offset, length);
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return fail(-errno, "the descriptor of the memory cannot be duplicated");
@@ -420,7 +465,8 @@ void hba_buffer_release(struct hba_buffer *b)
 /* ---- mappings */
 
 /*
- * Numbers are looked up while others are given out, so entries never move: chunk k holds numbers 2^k to 2^(k+1) - 1.
+ * Numbers are looked up while others are given out, so entries never move: chunk k holds numbers
+ * 2^k to 2^(k+1) - 1.
  */
 static int region_number(struct memory *m, struct hba_mapping *map)
 {
@@ -492,8 +538,8 @@ int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 	return r < 0 ? fail(r, "no memory for a mapping") : 0;
 }
 
-int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t capacity, size_t alignment,
-		       struct hba_mapping **ret_mapping)
+int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t capacity,
+		       size_t alignment, struct hba_mapping **ret_mapping)
 {
 	struct hba_buffer *b = NULL;
 	int r = ret_mapping ? hba_buffer_create(c, access, capacity, alignment, &b)
@@ -510,7 +556,8 @@ int hba_mapping_create(struct hba_controller *c, enum hba_access access, size_t 
 	return 0;
 }
 
-int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits, struct hba_mapping **ret_mapping)
+int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits,
+		struct hba_mapping **ret_mapping)
 {
 	struct hba_buffer *b;
 	int r = buffer_create(c, capacity, alignment, bits, true, &b);
@@ -519,7 +566,8 @@ int memory_take(struct hba_controller *c, size_t capacity, size_t alignment, uns
 }
 
 /* The driver's slabs have one range each. */
-bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova, size_t *ret_length)
+bool memory_above(struct hba_controller *c, unsigned bits, struct hba_iova *ret_iova,
+		  size_t *ret_length)
 {
 	struct memory *m = &c->memory;
 	bool found = false;
@@ -583,7 +631,8 @@ static int wait_unused(struct hba_controller *c, const struct hba_mapping *m)
 {
 	while (mapping_in_use(c, m)) {
 		if (in_callback(c))
-			return fail(-EBUSY, "a mapping is not released from a callback while tasks have memory in it");
+			return fail(-EBUSY, "a mapping is not released from a callback while tasks "
+					    "have memory in it");
 		loop_run(c, HBA_MAX_BATCH);
 	}
 	return 0;

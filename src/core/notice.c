@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notice.c: what a driver has to say of its bus: targets come, leave and are cut off, units and media change.
+ * notice.c: what a driver has to say of its bus: targets come, leave and are cut off, units and
+ * media change.
  *
- * A driver says it from any op and goes on; here it is only written down. The loop acts on it between ops, so nothing can deadlock,
- * and a create that is answered by initialize_target never runs inside the op that asked.
+ * A driver says it from any op and goes on; here it is only written down. The loop acts on it
+ * between ops, so nothing can deadlock, and a create that is answered by initialize_target never
+ * runs inside the op that asked.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"
@@ -74,9 +76,12 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 	int r = 0;
 
 	if (id == c->report.initiator_id)
-		return violation(c, "hba_target_create of %llu, which is the initiator's own id", (unsigned long long)id), -EINVAL;
+		return violation(c, "hba_target_create of %llu, which is the initiator's own id",
+				 (unsigned long long)id),
+		       -EINVAL;
 	if (id > c->report.highest_target_id)
-		return violation(c, "hba_target_create of %llu, above the highest target id %llu", (unsigned long long)id,
+		return violation(c, "hba_target_create of %llu, above the highest target id %llu",
+				 (unsigned long long)id,
 				 (unsigned long long)c->report.highest_target_id),
 		       -EINVAL;
 	n = notice_new(TARGET_CREATE, id);
@@ -86,7 +91,9 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 		r = properties_set(&n->properties, p);
 	if (r < 0) {
 		notice_free(n);
-		return r == -EINVAL ? (violation(c, "hba_target_create of %llu with a property of the wrong type or length",
+		return r == -EINVAL ? (violation(c,
+						 "hba_target_create of %llu with a property of the "
+						 "wrong type or length",
 						 (unsigned long long)id),
 				       r)
 				    : r;
@@ -121,7 +128,10 @@ void hba_discovery_done(struct hba_controller *c)
 
 void hba_luns_changed(struct hba_controller *c, uint64_t target)
 {
-	/* Which targets there are may have changed, too, and those that nobody knows yet only a whole scan finds. */
+	/*
+	 * Which targets there are may have changed, too, and those that nobody knows yet only a
+	 * whole scan finds.
+	 */
 	if (target == HBA_ANY_TARGET)
 		(void)hba_controller_rescan(c);
 	else
@@ -179,11 +189,15 @@ static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		/* While the link is lost a task's time stands still: what is left of it is kept, and runs again afterwards. */
-		if (task_state(t) != TASK_WITH_DRIVER || t->lun->target != tgt || t->deadline == NEVER || t->expired ||
-		    t->cancelled)
+		/*
+		 * While the link is lost a task's time stands still: what is left of it is kept,
+		 * and runs again afterwards.
+		 */
+		if (task_state(t) != TASK_WITH_DRIVER || t->lun->target != tgt ||
+		    t->deadline == NEVER || t->expired || t->cancelled)
 			continue;
-		t->deadline = blocked ? t->deadline + HALTED - c->now : t->deadline - HALTED + c->now;
+		t->deadline =
+			blocked ? t->deadline + HALTED - c->now : t->deadline - HALTED + c->now;
 		if (t->deadline < t->queue->next_expiry)
 			t->queue->next_expiry = t->deadline;
 	}
@@ -219,13 +233,15 @@ static void bus_reset(struct hba_controller *c)
 {
 	targets_renegotiate(c);
 	want_scan(c, HBA_ANY_TARGET, NULL);
-	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0, "the bus was reset by somebody else");
+	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0,
+		  "the bus was reset by somebody else");
 }
 
 static void port_status(struct hba_controller *c, enum hba_port_status status)
 {
 	/* docs/contract.md 9.14 */
-	static const char *const words[] = { "Link Established", "No Link Established", "Link Failed" };
+	static const char *const words[] = { "Link Established", "No Link Established",
+					     "Link Failed" };
 	struct hba_property p = { .key = "Port Status", .type = HBA_STRING };
 
 	if ((size_t)status >= ARRAY_SIZE(words))

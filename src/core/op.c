@@ -2,8 +2,9 @@
 /*
  * op.c: which op of which driver a thread is in.
  *
- * What a driver may do depends on the op it is in, and a helper such as hba_complete() is given no controller to ask. So each call
- * into a driver leaves a note, on the caller's stack, where the same thread finds it.
+ * What a driver may do depends on the op it is in, and a helper such as hba_complete() is given no
+ * controller to ask. So each call into a driver leaves a note, on the caller's stack, where the
+ * same thread finds it.
  */
 #include "core/core.h"
 
@@ -15,7 +16,9 @@ bool op_may_wait(struct hba_controller *c, const char *call)
 
 	if (op && !op->hot)
 		return true;
-	violation(c, "%s; it is for ops that may wait: those that get the controller, such as start", call);
+	violation(c,
+		  "%s; it is for ops that may wait: those that get the controller, such as start",
+		  call);
 	return false;
 }
 

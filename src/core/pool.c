@@ -2,12 +2,14 @@
 /*
  * pool.c: the fixed pool of tasks, the heart of the contract.
  *
- * Slots come in the order tmf, internal, clients: should memory end half-way, recovery and scan still have their tasks and only
- * clients get fewer. Each task is mapped and named right after it is made, before any I/O, and never again.
+ * Slots come in the order tmf, internal, clients: should memory end half-way, recovery and scan
+ * still have their tasks and only clients get fewer. Each task is mapped and named right after it
+ * is made, before any I/O, and never again.
  *
- * A unique id is whatever number the driver likes. It is looked up in a table at most half full, spread by a multiplication, so that
- * the usual run of small numbers meets no collision. Ids that crowd all the same are spread anew by another multiplier, before any
- * I/O: a look-up stays short whatever a driver chose.
+ * A unique id is whatever number the driver likes. It is looked up in a table at most half full,
+ * spread by a multiplication, so that the usual run of small numbers meets no collision. Ids that
+ * crowd all the same are spread anew by another multiplier, before any I/O: a look-up stays short
+ * whatever a driver chose.
  */
 #include "core/core.h"
 
@@ -18,13 +20,15 @@
 /* 2^32 divided by the golden ratio: neighbours land far apart. */
 #define ID_SPREAD UINT32_C(2654435769)
 
-enum { SPREADS = 32 }; /* multipliers to try; each leaves some id crowded with a probability well below a half */
+/* multipliers to try; each leaves some id crowded with a probability well below a half */
+enum { SPREADS = 32 };
 
 /* ---- names */
 
 unsigned pool_steps(const struct pool *p, uint32_t unique_id)
 {
-	size_t first = (unique_id * p->id_spread) >> p->id_shift, last = (size_t)(pool_id_place(p, unique_id) - p->ids);
+	size_t first = (unique_id * p->id_spread) >> p->id_shift,
+	       last = (size_t)(pool_id_place(p, unique_id) - p->ids);
 
 	return (unsigned)((last - first) & p->id_mask) + 1;
 }
@@ -55,7 +59,8 @@ static enum hba_task_kind kind_of(const struct hba_controller *c, unsigned slot)
 	return slot < TMF_TASKS + c->report.internal_tasks ? HBA_TASK_INTERNAL : HBA_TASK_CLIENT;
 }
 
-static void task_make(struct hba_controller *c, unsigned slot, const struct hba_mapping *arena, size_t stride)
+static void task_make(struct hba_controller *c, unsigned slot, const struct hba_mapping *arena,
+		      size_t stride)
 {
 	struct pool *p = &c->pool;
 	struct task *t = &p->tasks[slot];
@@ -75,7 +80,8 @@ static void task_make(struct hba_controller *c, unsigned slot, const struct hba_
 	t->items = p->items + (size_t)slot * p->max_items;
 	t->cpu = p->cpu ? p->cpu + (size_t)slot * p->max_items : NULL;
 	t->memory = p->internal_memory && t->head.kind == HBA_TASK_INTERNAL
-			    ? (uint8_t *)hba_mapping_address(p->internal_memory) + (slot - TMF_TASKS) * (size_t)INTERNAL_BYTES
+			    ? (uint8_t *)hba_mapping_address(p->internal_memory) +
+				      (slot - TMF_TASKS) * (size_t)INTERNAL_BYTES
 			    : NULL;
 }
 
@@ -87,7 +93,8 @@ static bool ids_spread_anew(struct pool *p, const struct task *last)
 	p->id_spread = (p->id_spread * UINT32_C(1664525) + UINT32_C(1013904223)) | 1;
 	memset(p->ids, 0xff, ids_size(p) * sizeof(*p->ids));
 	for (const struct task *t = p->tasks; t <= last; t++) {
-		*pool_id_place(p, t->head.unique_id) = (struct id_entry) { t->head.unique_id, t->head.slot };
+		*pool_id_place(p, t->head.unique_id) =
+			(struct id_entry) { t->head.unique_id, t->head.slot };
 		crowded = crowded || pool_steps(p, t->head.unique_id) > ID_STEPS;
 	}
 	return !crowded;
@@ -101,8 +108,10 @@ static int id_register(struct hba_controller *c, struct task *t, uint32_t id)
 		return violation(c, "no unique id was written, or 0, which is none");
 	e = pool_id_place(&c->pool, id);
 	if (e->slot != ID_EMPTY)
-		return violation(c, "unique id %u is already that of the task of call %u; ids are unique in the pool", id,
-				 e->slot + 1);
+		return violation(c,
+				 "unique id %u is already that of the task of call %u; ids are "
+				 "unique in the pool",
+				 id, e->slot + 1);
 	*e = (struct id_entry) { id, t->head.slot };
 	t->head.unique_id = id;
 	if (pool_steps(&c->pool, id) > ID_STEPS)
@@ -129,8 +138,8 @@ static int task_name(struct hba_controller *c, struct task *t)
 	if (c->driver->map_hba_data)
 		r = c->driver->map_hba_data(c, &t->head, &id);
 	if (r < 0)
-		r = fail(r, "driver %s, map_hba_data, call %u: %s", c->driver->name, t->head.slot + 1U,
-			 c->op_sentence[0] ? c->op_sentence : strerror(-r));
+		r = fail(r, "driver %s, map_hba_data, call %u: %s", c->driver->name,
+			 t->head.slot + 1U, c->op_sentence[0] ? c->op_sentence : strerror(-r));
 	else
 		r = r > 0 ? no_errno(c, r) : id_register(c, t, id);
 	op_leave(&op);
@@ -155,21 +164,28 @@ static bool shares_its_high_half(const struct hba_mapping *m)
 	return first >> 32 == (first + hba_mapping_length(m) - 1) >> 32;
 }
 
-static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mapping **ret_arena, size_t *ret_stride)
+static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mapping **ret_arena,
+			size_t *ret_stride)
 {
 	uint64_t mask = c->report.constraints.hba_data_mask;
 	size_t alignment = mask == UINT64_MAX ? CACHE_LINE : (size_t)1 << __builtin_ctzll(mask);
-	size_t stride = round_up(c->report.hba_data_size, alignment > CACHE_LINE ? alignment : CACHE_LINE);
+	size_t stride =
+		round_up(c->report.hba_data_size, alignment > CACHE_LINE ? alignment : CACHE_LINE);
 	int r;
 
 	if (!c->report.hba_data_size)
 		return 0;
 	r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
-	/* The one that crosses a multiple of 4 GiB stays taken until stop, so that the next lies beyond it. */
+	/*
+	 * The one that crosses a multiple of 4 GiB stays taken until stop, so that the next lies
+	 * beyond it.
+	 */
 	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
 		r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
 	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
-		return memory_refuse(c, -ENOMEM, "this bus has no range of %zu bytes whose addresses share their high 32 bits",
+		return memory_refuse(c, -ENOMEM,
+				     "this bus has no range of %zu bytes whose addresses share "
+				     "their high 32 bits",
 				     stride * tasks);
 	if (r == 0)
 		*ret_stride = stride;
@@ -179,7 +195,8 @@ static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mappi
 /* As many segments as one task may have, within reason. */
 static unsigned most_items(const struct hba_constraints *k)
 {
-	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read : k->max_segments_write;
+	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read
+								     : k->max_segments_write;
 
 	return most < MAX_SEGMENTS ? (unsigned)most : MAX_SEGMENTS;
 }
@@ -204,10 +221,13 @@ static int pool_memory(struct hba_controller *c, unsigned tasks)
 	return ids_create(p, tasks);
 }
 
-/* -ENOMEM after the first client's task makes a smaller pool; before it there is nothing to run on. */
+/*
+ * -ENOMEM after the first client's task makes a smaller pool; before it there is nothing to run on.
+ */
 static bool may_be_short(const struct hba_controller *c, unsigned slot, int error)
 {
-	return error == -ENOMEM && kind_of(c, slot) == HBA_TASK_CLIENT && kind_of(c, slot - 1) == HBA_TASK_CLIENT;
+	return error == -ENOMEM && kind_of(c, slot) == HBA_TASK_CLIENT &&
+	       kind_of(c, slot - 1) == HBA_TASK_CLIENT;
 }
 
 int pool_create(struct hba_controller *c)
@@ -222,12 +242,13 @@ int pool_create(struct hba_controller *c)
 		r = arena_create(c, tasks, &arena, &stride);
 	if (r == 0)
 		r = memory_take(c, c->report.internal_tasks * INTERNAL_BYTES, INTERNAL_ALIGNMENT,
-				(unsigned)c->report.constraints.address_bits, &c->pool.internal_memory);
+				(unsigned)c->report.constraints.address_bits,
+				&c->pool.internal_memory);
 	if (r == 0)
 		r = data_setup(c);
 	if (r < 0)
-		return fail(r, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks, c->memory.why[0] ? ": " : "",
-			    c->memory.why);
+		return fail(r, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks,
+			    c->memory.why[0] ? ": " : "", c->memory.why);
 	before = c->memory.driver_bytes;
 	began = c->clock->now(c->clock);
 	for (unsigned slot = 0; slot < tasks; slot++) {
@@ -235,7 +256,8 @@ int pool_create(struct hba_controller *c)
 		r = task_name(c, &c->pool.tasks[slot]);
 		if (r < 0 && may_be_short(c, slot, r)) {
 			event_put(c, HBA_EVENT_POOL_SHORT, HBA_NO_TARGET, NULL, slot,
-				  "driver %s, map_hba_data, call %u: no memory; the pool has %u tasks instead of %u",
+				  "driver %s, map_hba_data, call %u: no memory; the pool has %u "
+				  "tasks instead of %u",
 				  c->driver->name, slot + 1, slot, tasks);
 			break;
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * power.c: off, low, pause, and on again. First nothing new is sent, then what is out is awaited, then the driver is told.
+ * power.c: off, low, pause, and on again. First nothing new is sent, then what is out is awaited,
+ * then the driver is told.
  */
 #include "core/core.h"
 
@@ -12,7 +13,8 @@ enum { QUIET_MS = 10 * MS_PER_S };
 static bool is_quiet(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->with_driver || c->queues[i]->urgent.head || c->queues[i]->ended.head)
+		if (c->queues[i]->with_driver || c->queues[i]->urgent.head ||
+		    c->queues[i]->ended.head)
 			return false;
 	return !c->senseless.head;
 }
@@ -29,7 +31,10 @@ static int run_off(struct hba_controller *c, struct job *job)
 	return life_quiet(c);
 }
 
-/* The chip may have lost everything meanwhile. One without a reset is told that it is on, and started. */
+/*
+ * The chip may have lost everything meanwhile. One without a reset is told that it is on, and
+ * started.
+ */
 static int run_up(struct hba_controller *c, struct job *job)
 {
 	int r = c->driver->set_power_state ? c->driver->set_power_state(c, HBA_POWER_ON) : 0;
@@ -42,7 +47,8 @@ static int run_up(struct hba_controller *c, struct job *job)
 	return r;
 }
 
-static int call(struct hba_controller *c, enum hba_power state, int (*run)(struct hba_controller *c, struct job *job))
+static int call(struct hba_controller *c, enum hba_power state,
+		int (*run)(struct hba_controller *c, struct job *job))
 {
 	struct job job = { .name = "set_power_state", .step = true, .run = run };
 	int r;
@@ -72,7 +78,8 @@ static int go_down(struct hba_controller *c, enum hba_power state)
 	c->paused = true;
 	r = loop_until(c, is_quiet, QUIET_MS);
 	if (r == -ETIMEDOUT)
-		r = fail(r, "%s: tasks are still out after %d ms; the power state is as it was", c->uri, QUIET_MS);
+		r = fail(r, "%s: tasks are still out after %d ms; the power state is as it was",
+			 c->uri, QUIET_MS);
 	if (r == 0)
 		r = tell_down(c, state);
 	if (r == 0)
@@ -112,8 +119,10 @@ int hba_controller_set_power(struct hba_controller *c, enum hba_power state)
 		return wrong_use("the controller is NULL");
 	threads = c->runner.up;
 	if (in_callback(c) || (!threads && !loop_is_here(c)))
-		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback", __func__);
-	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE && state != HBA_POWER_LOW)
+		return fail(-EBUSY, "%s: only the loop's thread may, and not from a callback",
+			    __func__);
+	if (state != HBA_POWER_OFF && state != HBA_POWER_ON && state != HBA_POWER_PAUSE &&
+	    state != HBA_POWER_LOW)
 		return fail(-EINVAL, "there is no power state %#x", (unsigned)state);
 	/* There is one loop: while this waits, it is the caller. */
 	runner_stop(c);

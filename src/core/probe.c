@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* probe.c: a step builds one command and, with the answer, names the next step (docs/contract.md 9.5). Their order: probe.h. */
+/*
+ * probe.c: a step builds one command and, with the answer, names the next step (docs/contract.md
+ * 9.5). Their order: probe.h.
+ */
 #include "core/probe.h"
 
 #include <stdlib.h>
@@ -19,7 +22,8 @@ uint32_t probe_limit(const struct hba_target *tgt)
 {
 	uint64_t most = tgt->report.max_transfer;
 
-	return most && most < tgt->controller->internal_most ? (uint32_t)most : tgt->controller->internal_most;
+	return most && most < tgt->controller->internal_most ? (uint32_t)most
+							     : tgt->controller->internal_most;
 }
 
 /* ---- steps of a target */
@@ -50,12 +54,16 @@ static struct scsi_cdb build_luns(const struct probe *p)
 	return scsi_cdb_report_luns(probe_limit(p->target));
 }
 
-/* A unit beyond what the controller can address is not offered; nor is one of several levels, unless it says it can. */
+/*
+ * A unit beyond what the controller can address is not offered; nor is one of several levels,
+ * unless it says it can.
+ */
 static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
 {
 	uint64_t number = scsi_lun_number(id);
 
-	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns : number <= tgt->report.highest_lun;
+	return number == UINT64_MAX ? tgt->controller->report.hierarchical_luns
+				    : number <= tgt->report.highest_lun;
 }
 
 /* Numbers first and in order, so that one walk up the list meets each of them. */
@@ -100,7 +108,8 @@ static bool is_listed(struct probe *p, uint64_t number)
 
 static bool next_number(struct probe *p, struct hba_lun_id *ret_id)
 {
-	while (p->left_out && p->absent < MOST_ABSENT && p->number <= p->target->report.highest_lun) {
+	while (p->left_out && p->absent < MOST_ABSENT &&
+	       p->number <= p->target->report.highest_lun) {
 		uint64_t number = p->number++;
 
 		/* Till take_unit() has seen it. */
@@ -117,16 +126,16 @@ static void tell_left_out(const struct probe *p)
 	unsigned long long id = p->target->id;
 
 	if (p->left_out != PROBE_NO_LIST)
-		event_put(
-			c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, p->left_out,
-			"target %llu: %u of its units were not found: its list has only the first %u, for one answer holds no more",
-			id, p->left_out, p->n_units);
+		event_put(c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, p->left_out,
+			  "target %llu: %u of its units were not found: its list has only the "
+			  "first %u, for one answer holds no more",
+			  id, p->left_out, p->n_units);
 	else if (p->number <= p->target->report.highest_lun)
-		event_put(
-			c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, 0,
-			"target %llu: units from number %llu on were not looked for: it has no list of them, and %d numbers in a row "
-			"were nobody's",
-			id, (unsigned long long)p->number, MOST_ABSENT);
+		event_put(c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, 0,
+			  "target %llu: units from number %llu on were not looked for: it has no "
+			  "list of them, and %d numbers in a row "
+			  "were nobody's",
+			  id, (unsigned long long)p->number, MOST_ABSENT);
 }
 
 bool probe_next(struct probe *p, struct hba_lun_id *ret_id)
@@ -164,8 +173,8 @@ static enum step_id take_unit(struct probe *p, const struct hba_result *r, const
 {
 	struct scsi_inquiry inquiry;
 
-	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 || inquiry.qualifier != 0 ||
-	    inquiry.type == SCSI_TYPE_NONE)
+	if (r->outcome != HBA_GOOD || scsi_inquiry_read(data, r->bytes, &inquiry) < 0 ||
+	    inquiry.qualifier != 0 || inquiry.type == SCSI_TYPE_NONE)
 		return UNIT_DONE;
 	if (p->number)
 		found_by_number(p);
@@ -207,7 +216,9 @@ static enum step_id after_pages(const struct probe *p)
 {
 	if (p->info.type != SCSI_TYPE_DISK)
 		return UNIT_DONE;
-	return p->version >= VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16 ? UNIT_CAPACITY_16 : UNIT_CAPACITY_10;
+	return p->version >= VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16
+		       ? UNIT_CAPACITY_16
+		       : UNIT_CAPACITY_10;
 }
 
 static bool has_page(const struct probe *p, uint8_t page)
@@ -222,9 +233,12 @@ static enum step_id after_serial(const struct probe *p)
 
 static enum step_id take_pages(struct probe *p, const struct hba_result *r, const uint8_t *data)
 {
-	p->n_pages = r->outcome == HBA_GOOD
-			     ? scsi_vpd_check(data, r->bytes < PROBE_PAGE_BYTES ? r->bytes : PROBE_PAGE_BYTES, SCSI_VPD_SUPPORTED)
-			     : 0;
+	p->n_pages =
+		r->outcome == HBA_GOOD
+			? scsi_vpd_check(data,
+					 r->bytes < PROBE_PAGE_BYTES ? r->bytes : PROBE_PAGE_BYTES,
+					 SCSI_VPD_SUPPORTED)
+			: 0;
 	if (p->n_pages > 0)
 		memcpy(p->pages, data, (size_t)p->n_pages);
 	return has_page(p, SCSI_VPD_SERIAL) ? UNIT_SERIAL : after_serial(p);
@@ -274,8 +288,10 @@ static enum step_id take_capacity(struct probe *p, const struct scsi_capacity *c
 
 	if (!fits_an_offset(capacity)) {
 		hba_log(p->target->controller, HBA_LOG_WARNING,
-			"target %llu: a unit with %llu blocks of %u bytes is taken for one without a medium: no disk is so large",
-			(unsigned long long)p->target->id, (unsigned long long)capacity->blocks, capacity->block_bytes);
+			"target %llu: a unit with %llu blocks of %u bytes is taken for one without "
+			"a medium: no disk is so large",
+			(unsigned long long)p->target->id, (unsigned long long)capacity->blocks,
+			capacity->block_bytes);
 		return UNIT_PROTECTED;
 	}
 	p->info.block_bytes = capacity->block_bytes;
@@ -286,7 +302,8 @@ static enum step_id take_capacity(struct probe *p, const struct scsi_capacity *c
 	return UNIT_PROTECTED;
 }
 
-static enum step_id take_capacity_16(struct probe *p, const struct hba_result *r, const uint8_t *data)
+static enum step_id take_capacity_16(struct probe *p, const struct hba_result *r,
+				     const uint8_t *data)
 {
 	struct scsi_capacity capacity;
 
@@ -307,11 +324,13 @@ static bool says_no_medium(const struct hba_result *r)
 
 	struct scsi_sense sense;
 
-	return r->outcome == HBA_CHECK_CONDITION && scsi_sense_read(r->sense, r->sense_len, &sense) == 0 &&
+	return r->outcome == HBA_CHECK_CONDITION &&
+	       scsi_sense_read(r->sense, r->sense_len, &sense) == 0 &&
 	       sense.asc >> CODE_SHIFT == SCSI_ASC_NO_MEDIUM >> CODE_SHIFT;
 }
 
-static enum step_id take_capacity_10(struct probe *p, const struct hba_result *r, const uint8_t *data)
+static enum step_id take_capacity_10(struct probe *p, const struct hba_result *r,
+				     const uint8_t *data)
 {
 	struct scsi_capacity capacity;
 
@@ -319,7 +338,8 @@ static enum step_id take_capacity_10(struct probe *p, const struct hba_result *r
 		p->unread = !says_no_medium(r);
 		return UNIT_PROTECTED; /* size 0 */
 	}
-	if (capacity.needs_16 && p->version < VERSION_SPC_3 && p->target->controller->report.max_cdb >= 16) {
+	if (capacity.needs_16 && p->version < VERSION_SPC_3 &&
+	    p->target->controller->report.max_cdb >= 16) {
 		p->version = VERSION_SPC_3;
 		return UNIT_CAPACITY_16;
 	}
@@ -334,7 +354,8 @@ static struct scsi_cdb build_protected(const struct probe *p)
 
 static enum step_id take_protected(struct probe *p, const struct hba_result *r, const uint8_t *data)
 {
-	p->info.read_only = r->outcome == HBA_GOOD && r->bytes >= MODE_HEADER_BYTES && (data[2] & WRITE_PROTECT_BIT);
+	p->info.read_only = r->outcome == HBA_GOOD && r->bytes >= MODE_HEADER_BYTES &&
+			    (data[2] & WRITE_PROTECT_BIT);
 	return UNIT_DONE;
 }
 

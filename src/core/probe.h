@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe.h: what a target and its units are asked, and what is learnt of them. For scan.c, which sends it.
+ * probe.h: what a target and its units are asked, and what is learnt of them. For scan.c, which
+ * sends it.
  *
  *	target      INQUIRY at LUN 0 ─> REPORT LUNS ─┐
  *	each unit   INQUIRY ─> TEST UNIT READY ─> VPD 00, 80, 83 ─> READ CAPACITY ─> MODE SENSE
@@ -30,7 +31,10 @@ enum step_id {
 	TARGET_DONE,
 };
 
-/** struct probe - One target, and the unit of it that is asked. `target` and `lun` are set by the walk. */
+/**
+ * struct probe - One target, and the unit of it that is asked. `target` and `lun` are set by the
+ * walk.
+ */
 struct probe {
 	struct hba_target *target;
 	struct hba_lun *lun;
@@ -38,10 +42,14 @@ struct probe {
 	uint8_t version, features; /* the last INQUIRY's */
 	struct hba_lun_id *units;  /* what REPORT LUNS said; */
 	unsigned n_units, unit;    /* the next of them */
-	uint32_t left_out; /* units that are there and not in the list; PROBE_NO_LIST: there is none. They are looked for: */
-	uint64_t number;   /* the next that is tried */
-	unsigned absent;   /* so many in a row were nobody's */
-	unsigned passed;   /* of the list, in order then: those below `number` */
+	/*
+	 * units that are there and not in the list; PROBE_NO_LIST: there is none. They are looked
+	 * for:
+	 */
+	uint32_t left_out;
+	uint64_t number;                 /* the next that is tried */
+	unsigned absent;                 /* so many in a row were nobody's */
+	unsigned passed;                 /* of the list, in order then: those below `number` */
 	uint8_t pages[PROBE_PAGE_BYTES]; /* VPD page 00 of this unit */
 	int n_pages;
 	struct hba_lun_info info; /* of this unit, being filled */
@@ -59,8 +67,8 @@ struct probe_step {
 const struct probe_step *probe_step(enum step_id id);
 
 /**
- * probe_next() - The next unit of the target to be asked: those that it has listed, then, if that cannot be all, by number. false: none;
- * those that are left out all the same have been told.
+ * probe_next() - The next unit of the target to be asked: those that it has listed, then, if that
+ * cannot be all, by number. false: none; those that are left out all the same have been told.
  */
 bool probe_next(struct probe *p, struct hba_lun_id *ret_id);
 /** probe_end() - Of the walk through the units. */

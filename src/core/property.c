@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* property.c: what a controller and its targets say of themselves, under the contract's keys with the contract's types. */
+/*
+ * property.c: what a controller and its targets say of themselves, under the contract's keys with
+ * the contract's types.
+ */
 #include "core/core.h"
 
 #include <errno.h>
@@ -44,7 +47,8 @@ static bool is_in_range(const struct hba_property *p)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
 		if (strcmp(ranges[i].key, p->key) == 0)
-			return p->value.number >= ranges[i].least && p->value.number <= ranges[i].most;
+			return p->value.number >= ranges[i].least &&
+			       p->value.number <= ranges[i].most;
 	return true;
 }
 
@@ -55,7 +59,9 @@ static bool is_valid(const struct hba_property *p)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(known[i].key, p->key) == 0)
-			return known[i].type == p->type && (p->type != HBA_BYTES || known[i].length == p->length) && is_in_range(p);
+			return known[i].type == p->type &&
+			       (p->type != HBA_BYTES || known[i].length == p->length) &&
+			       is_in_range(p);
 	return true;
 }
 
@@ -162,7 +168,9 @@ int hba_set_property(struct hba_controller *c, struct hba_target *tgt, const str
 	int r = properties_set(tgt ? &tgt->properties : &c->properties, p);
 
 	if (r == -EINVAL)
-		return violation(c, "property '%s' has a type, length or value that its key does not have",
+		return violation(c,
+				 "property '%s' has a type, length or value that its key does not "
+				 "have",
 				 p->key ? p->key : "(none)"),
 		       r;
 	if (r < 0)
@@ -177,7 +185,8 @@ void hba_remove_property(struct hba_controller *c, struct hba_target *tgt, const
 	changed(c, tgt, key);
 }
 
-int hba_property_get(const struct hba_controller *c, uint64_t target, unsigned index, struct hba_property *ret_p)
+int hba_property_get(const struct hba_controller *c, uint64_t target, unsigned index,
+		     struct hba_property *ret_p)
 {
 	struct hba_target *tgt = NULL;
 	const struct properties *p = &c->properties;
@@ -185,7 +194,8 @@ int hba_property_get(const struct hba_controller *c, uint64_t target, unsigned i
 	if (target != HBA_NO_TARGET) {
 		tgt = target_find((struct hba_controller *)(uintptr_t)c, target);
 		if (!tgt)
-			return fail(-ENOENT, "%s: there is no target %llu", c->uri, (unsigned long long)target);
+			return fail(-ENOENT, "%s: there is no target %llu", c->uri,
+				    (unsigned long long)target);
 		p = &tgt->properties;
 	}
 	if (index >= p->n)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue.c: the hot path: a unit's unsent tasks go to the driver in batches, what it completes goes back to clients.
+ * queue.c: the hot path: a unit's unsent tasks go to the driver in batches, what it completes goes
+ * back to clients.
  *
- *	queue_add ──> unit_queue::unsent ── send ──> process_task … hba_complete ──> ended ── queue_deliver ──> done
- *	                  │ ready, in turn                                   
- *	                  └ held: frozen, full, or handed back
+ *	queue_add ──> unit_queue::unsent ── send ──> process_task … hba_complete
+ *	                  │ ready, in turn                               │
+ *	                  └ held: frozen, full, or handed back           │
+ *	done <── queue_deliver ── ended <────────────────────────────────┘
  *
- * One thread runs a queue, so nothing here locks. Ops never nest: hba_complete() only files the result, and a client's `done` runs
- * when no op is under way.
+ * One thread runs a queue, so nothing here locks. Ops never nest: hba_complete() only files the
+ * result, and a client's `done` runs when no op is under way.
  */
 #include "core/core.h"
 
@@ -23,14 +25,16 @@ enum { HOLD_MS = 1000 }; /* a task handed back is tried again by then, hba_ready
 static inline bool is_held(const struct hba_lun *lun)
 {
 	return (lun->held_until | lun->target->held_until) &&
-	       (lun->held_until > lun->controller->now || lun->target->held_until > lun->controller->now);
+	       (lun->held_until > lun->controller->now ||
+		lun->target->held_until > lun->controller->now);
 }
 
 static inline bool unit_may_send(const struct unit_queue *u)
 {
 	const struct hba_lun *lun = u->lun;
 
-	return !lun->frozen && !lun->controller->paused && !lun->target->blocked && lun->out < lun->limit && !is_held(lun);
+	return !lun->frozen && !lun->controller->paused && !lun->target->blocked &&
+	       lun->out < lun->limit && !is_held(lun);
 }
 
 static struct unit_queue *next_unit(struct hba_queue *q)
@@ -61,7 +65,10 @@ static void release_held(struct hba_queue *q)
 	}
 }
 
-/* Not past a link that is lost, nor past a driver that has handed it back. A look passes what waits for it, and no more. */
+/*
+ * Not past a link that is lost, nor past a driver that has handed it back. A look passes what waits
+ * for it, and no more.
+ */
 static bool urgent_may_go(const struct task *t)
 {
 	const struct hba_lun *lun = t->lun;
@@ -98,7 +105,10 @@ bool queue_can_send(const struct hba_queue *q)
 	return false;
 }
 
-/* Which of its lists it joins, and that it is a list whose turn comes; NULL: its target is no more, and it has ended. */
+/*
+ * Which of its lists it joins, and that it is a list whose turn comes; NULL: its target is no more,
+ * and it has ended.
+ */
 static inline struct task_list *list_to_join(struct task *t)
 {
 	struct unit_queue *u = &t->lun->queues[t->head.queue];
@@ -147,7 +157,10 @@ __attribute__((cold)) static struct task *take_urgent(struct hba_queue *q)
 	return found;
 }
 
-/* What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the end. */
+/*
+ * What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the
+ * end.
+ */
 static struct task *take_next(struct hba_queue *q)
 {
 	struct unit_queue *u;
@@ -177,13 +190,16 @@ static void send(struct hba_queue *q, struct task *t)
 	t->generation++;
 	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
 	t->sent_at = c->now;
-	t->deadline = t->head.timeout_ms ? c->now + t->head.timeout_ms * (uint64_t)NS_PER_MS : NEVER;
+	t->deadline =
+		t->head.timeout_ms ? c->now + t->head.timeout_ms * (uint64_t)NS_PER_MS : NEVER;
 	if (t->deadline < q->next_expiry)
 		q->next_expiry = t->deadline;
 	t->lun->out++;
 	q->with_driver++;
-	t->head.negotiate = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_agree : 0;
-	t->head.revert = t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_revert : 0;
+	t->head.negotiate =
+		t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_agree : 0;
+	t->head.revert =
+		t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_revert : 0;
 	c->driver->process_task(q, &t->head);
 }
 
@@ -243,7 +259,8 @@ void queue_poll(struct hba_queue *q, unsigned budget)
 
 unsigned queue_deliver(struct hba_queue *q, unsigned budget)
 {
-	struct hba_result result; /* a copy: its done may submit the task again, and still look at it */
+	/* a copy: its done may submit the task again, and still look at it */
+	struct hba_result result;
 	struct task *t;
 	unsigned n;
 
@@ -267,7 +284,9 @@ static bool is_lost(const struct hba_controller *c)
 	return c->letting_go.wanted || c->state == HBA_GONE;
 }
 
-/* Several that came back stand at their units' heads as they stood before: the first of them first. */
+/*
+ * Several that came back stand at their units' heads as they stood before: the first of them first.
+ */
 void queue_take_back(struct hba_queue *q)
 {
 	struct task_list reversed = { 0 };
@@ -279,7 +298,8 @@ void queue_take_back(struct hba_queue *q)
 		task_list_push(&reversed, t);
 	while ((t = task_list_pop(&reversed)))
 		if (t->cancelled || !q->controller->accepting)
-			task_end(t, is_lost(q->controller) ? HBA_NOT_PRESENT : HBA_NOT_DELIVERED, HBA_SENT_NO);
+			task_end(t, is_lost(q->controller) ? HBA_NOT_PRESENT : HBA_NOT_DELIVERED,
+				 HBA_SENT_NO);
 		else if (!medium_ends(t))
 			queue_add_again(t);
 }
@@ -303,7 +323,10 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget)
 	if (q->with_driver || q->controller->accepting)
 		queue_poll(q, budget);
 	n = queue_deliver(q, budget);
-	/* What clients send from their done goes with this turn: the device works on it while we are elsewhere. */
+	/*
+	 * What clients send from their done goes with this turn: the device works on it while we
+	 * are elsewhere.
+	 */
 	send_all(q);
 	return n;
 }
@@ -361,21 +384,30 @@ static const char *const state_names[] = {
 
 void task_tell_stranger(const struct task *t, const char *call)
 {
-	/* One of no op may be anybody's; who says so is a thread of the driver's own, beside the loop, or a client. */
+	/*
+	 * One of no op may be anybody's; who says so is a thread of the driver's own, beside the
+	 * loop, or a client.
+	 */
 	if (op_now())
-		violation(op_now()->controller, "%s of a task that is not of this controller's pool", call);
+		violation(op_now()->controller,
+			  "%s of a task that is not of this controller's pool", call);
 	else
-		violation(t->queue->controller, "%s of the task with unique id %u; a task's end is told in an op, such as poll",
+		violation(t->queue->controller,
+			  "%s of the task with unique id %u; a task's end is told in an op, such "
+			  "as poll",
 			  call, t->head.unique_id);
 }
 
 __attribute__((cold)) static void tell_not_with_driver(const struct task *t, const char *call)
 {
-	violation(t->queue->controller, "%s of the task with unique id %u, which is not with the driver: it is %s", call,
+	violation(t->queue->controller,
+		  "%s of the task with unique id %u, which is not with the driver: it is %s", call,
 		  t->head.unique_id, state_names[t->state]);
 }
 
-/* The task, if it is this controller's and with the driver; else NULL, and the violation is told. */
+/*
+ * The task, if it is this controller's and with the driver; else NULL, and the violation is told.
+ */
 static inline struct task *task_with_driver(struct hba_task *head, const char *call)
 {
 	struct task *t = task_named(head, call);
@@ -386,26 +418,42 @@ static inline struct task *task_with_driver(struct hba_task *head, const char *c
 	return NULL;
 }
 
-/* What no device can have done. The task is over, as the driver says; but nothing it says of the data is believed. */
-static bool is_believable(struct hba_controller *c, const struct task *t, const struct hba_result *r)
+/*
+ * What no device can have done. The task is over, as the driver says; but nothing it says of the
+ * data is believed.
+ */
+static bool is_believable(struct hba_controller *c, const struct task *t,
+			  const struct hba_result *r)
 {
 	if (r->bytes > t->head.length)
-		return violation(c, "hba_complete of the task with unique id %u with %llu bytes, it asked for %llu",
-				 t->head.unique_id, (unsigned long long)r->bytes, (unsigned long long)t->head.length),
+		return violation(c,
+				 "hba_complete of the task with unique id %u with %llu bytes, it "
+				 "asked for %llu",
+				 t->head.unique_id, (unsigned long long)r->bytes,
+				 (unsigned long long)t->head.length),
 		       false;
 	if (r->sense_len > HBA_MAX_SENSE || (r->sense_len && !r->sense))
-		return violation(c, "hba_complete of the task with unique id %u with %u bytes of sense%s, %d is the most",
-				 t->head.unique_id, r->sense_len, r->sense ? "" : " and no pointer to it", HBA_MAX_SENSE),
+		return violation(c,
+				 "hba_complete of the task with unique id %u with %u bytes of "
+				 "sense%s, %d is the most",
+				 t->head.unique_id, r->sense_len,
+				 r->sense ? "" : " and no pointer to it", HBA_MAX_SENSE),
 		       false;
-	if (hba_response(r->outcome) != HBA_TASK_COMPLETE && hba_response(r->outcome) != HBA_DELIVERY_FAILURE &&
+	if (hba_response(r->outcome) != HBA_TASK_COMPLETE &&
+	    hba_response(r->outcome) != HBA_DELIVERY_FAILURE &&
 	    hba_response(r->outcome) != HBA_LINK_COMMAND_COMPLETE)
-		return violation(c, "hba_complete of the task with unique id %u with outcome %#x, which is no end of a command",
+		return violation(c,
+				 "hba_complete of the task with unique id %u with outcome %#x, "
+				 "which is no end of a command",
 				 t->head.unique_id, r->outcome),
 		       false;
 	return true;
 }
 
-/* A feature that was never attempted with this task cannot have been agreed: it would not be attempted any more. */
+/*
+ * A feature that was never attempted with this task cannot have been agreed: it would not be
+ * attempted any more.
+ */
 static void judge_negotiation(struct task *t)
 {
 	unsigned surplus = t->result.negotiated & ~(unsigned)t->head.negotiate;
@@ -413,7 +461,8 @@ static void judge_negotiation(struct task *t)
 	if (!surplus)
 		return;
 	violation(t->queue->controller,
-		  "hba_complete of the task with unique id %u with features %#x negotiated; hba_task::negotiate asked for %#x",
+		  "hba_complete of the task with unique id %u with features %#x negotiated; "
+		  "hba_task::negotiate asked for %#x",
 		  t->head.unique_id, t->result.negotiated, t->head.negotiate);
 	t->result.negotiated &= t->head.negotiate;
 }
@@ -435,10 +484,12 @@ static void heed_end(struct task *t)
 	medium_judge(t);
 }
 
-__attribute__((cold, noinline)) static void complete_with_care(struct task *t, const struct hba_result *r)
+__attribute__((cold, noinline)) static void complete_with_care(struct task *t,
+							       const struct hba_result *r)
 {
 	if (t->head.kind == HBA_TASK_TMF) {
-		violation(t->queue->controller, "hba_complete of a task management task; its end is hba_tmf_complete");
+		violation(t->queue->controller,
+			  "hba_complete of a task management task; its end is hba_tmf_complete");
 		return;
 	}
 	if (!is_believable(t->queue->controller, t, r)) {
@@ -453,8 +504,9 @@ __attribute__((cold, noinline)) static void complete_with_care(struct task *t, c
 /* Nearly every end: all is well, and there is nothing more to be said of it. */
 static inline bool is_plain(const struct task *t, const struct hba_result *r)
 {
-	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len && !r->negotiated && !r->reverted &&
-	       !t->final && !t->slow && t->head.kind != HBA_TASK_TMF;
+	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len &&
+	       !r->negotiated && !r->reverted && !t->final && !t->slow &&
+	       t->head.kind != HBA_TASK_TMF;
 }
 
 void hba_complete(struct hba_task *head, const struct hba_result *r)
@@ -468,7 +520,9 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 		return;
 	}
 	retrieve(t);
-	t->result = (struct hba_result) { .outcome = HBA_GOOD, .sent = HBA_SENT_YES, .bytes = r->bytes };
+	t->result = (struct hba_result) { .outcome = HBA_GOOD,
+					  .sent = HBA_SENT_YES,
+					  .bytes = r->bytes };
 }
 
 /* ---- handed back */
@@ -481,13 +535,17 @@ void hba_requeue(struct hba_task *head, enum hba_scope blocked)
 	if (!t)
 		return;
 	if (t->head.kind == HBA_TASK_TMF) {
-		violation(t->queue->controller, "hba_requeue of a task management task; its end is hba_tmf_complete");
+		violation(t->queue->controller,
+			  "hba_requeue of a task management task; its end is hba_tmf_complete");
 		return;
 	}
 	until = t->queue->controller->now + HOLD_MS * (uint64_t)NS_PER_MS;
 	t->queue->with_driver--;
 	t->lun->out--;
-	/* Back into its unit's queue when the loop has its next turn: this op may be one that waits, beside the loop. */
+	/*
+	 * Back into its unit's queue when the loop has its next turn: this op may be one that
+	 * waits, beside the loop.
+	 */
 	t->state = TASK_HANDED_BACK;
 	task_list_append(&t->queue->handed_back, t);
 	if (blocked == HBA_SCOPE_QUEUE)
@@ -512,10 +570,13 @@ void hba_ready(struct hba_queue *q, struct hba_target *tgt, const struct hba_lun
 
 /* ---- from numbers to tasks */
 
-__attribute__((cold)) static struct hba_task *not_found(struct hba_queue *q, uint64_t number, const char *what)
+__attribute__((cold)) static struct hba_task *not_found(struct hba_queue *q, uint64_t number,
+							const char *what)
 {
-	hba_device_error(q->controller, "the device gave %s %#llx, and no task with the driver in this queue has it", what,
-			 (unsigned long long)number);
+	hba_device_error(
+		q->controller,
+		"the device gave %s %#llx, and no task with the driver in this queue has it", what,
+		(unsigned long long)number);
 	return NULL;
 }
 
@@ -538,7 +599,8 @@ struct hba_task *hba_task_by_cookie(struct hba_queue *q, uint64_t cookie)
 	return is_out(q, t) && t->head.cookie == cookie ? &t->head : not_found(q, cookie, "cookie");
 }
 
-void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*each)(struct hba_task *t, void *arg), void *arg)
+void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt,
+		       void (*each)(struct hba_task *t, void *arg), void *arg)
 {
 	if (!op_is_fenced(c, __func__))
 		return;
@@ -619,7 +681,10 @@ static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool mem
 			continue;
 		}
 		t->final = true;
-		task_end(t, outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled ? HBA_TASK_TIMEOUT : outcome,
+		task_end(t,
+			 outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled
+				 ? HBA_TASK_TIMEOUT
+				 : outcome,
 			 HBA_SENT_MAYBE);
 		t->result.memory_lost = memory_lost;
 	}
@@ -643,7 +708,9 @@ static int queue_create(struct hba_controller *c, unsigned index)
 
 	if (!q)
 		return -ENOMEM;
-	*q = (struct hba_queue) { .controller = c, .index = index, .next_expiry = NEVER, .poll_at = NEVER };
+	*q = (struct hba_queue) {
+		.controller = c, .index = index, .next_expiry = NEVER, .poll_at = NEVER
+	};
 	list_init(&q->ready);
 	list_init(&q->held);
 	list_init(&q->watches);
@@ -661,10 +728,13 @@ int queues_create(struct hba_controller *c)
 
 	c->queues = calloc(c->report.queues, sizeof(*c->queues));
 	if (!c->queues)
-		return fail(-ENOMEM, "%s: no memory for %llu queues", c->uri, (unsigned long long)c->report.queues);
+		return fail(-ENOMEM, "%s: no memory for %llu queues", c->uri,
+			    (unsigned long long)c->report.queues);
 	for (unsigned i = 0; r == 0 && i < c->report.queues; i++)
 		r = queue_create(c, i);
-	return r < 0 ? fail(r, "%s: no memory for %llu queues", c->uri, (unsigned long long)c->report.queues) : 0;
+	return r < 0 ? fail(r, "%s: no memory for %llu queues", c->uri,
+			    (unsigned long long)c->report.queues)
+		     : 0;
 }
 
 void queues_destroy(struct hba_controller *c)

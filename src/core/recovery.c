@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recovery.c: a task's time is over, or its client has cancelled it: up the ladder until it is certain that the device has let go of it.
+ * recovery.c: a task's time is over, or its client has cancelled it: up the ladder until it is
+ * certain that the device has let go of it.
  *
  *	abort task ─> logical unit reset ─> target reset ─> bus reset ─> controller reset ─> stop
  *
- * A timeout alone gives nothing back: the device may still write. Each rung ends by its own deadline, with the victim back or not; the
- * last one ends with the driver, and by the bus's word alone. One victim at a time; its unit gets nothing new meanwhile, the others go on.
+ * A timeout alone gives nothing back: the device may still write. Each rung ends by its own
+ * deadline, with the victim back or not; the last one ends with the driver, and by the bus's word
+ * alone. One victim at a time; its unit gets nothing new meanwhile, the others go on.
  */
 #include "core/core.h"
 
@@ -24,9 +26,12 @@ static const struct rung {
 	enum hba_tmf tmf;
 	int (*run)(struct hba_controller *c, struct job *job); /* NULL: it is the function */
 } rungs[] = {
-	{ "abort task", HBA_ABORT_TASK, NULL },          { "logical unit reset", HBA_LOGICAL_UNIT_RESET, NULL },
-	{ "target reset", HBA_TARGET_RESET, NULL },      { "bus reset", 0, run_bus_reset },
-	{ "controller reset", 0, run_controller_reset }, { "stop", 0, run_stop },
+	{ "abort task", HBA_ABORT_TASK, NULL },
+	{ "logical unit reset", HBA_LOGICAL_UNIT_RESET, NULL },
+	{ "target reset", HBA_TARGET_RESET, NULL },
+	{ "bus reset", 0, run_bus_reset },
+	{ "controller reset", 0, run_controller_reset },
+	{ "stop", 0, run_stop },
 };
 
 static int run_bus_reset(struct hba_controller *c, struct job *job)
@@ -58,7 +63,10 @@ static int run_stop(struct hba_controller *c, struct job *job)
 
 /* ---- finding a victim */
 
-/* Also sets when this has to be done again: nothing expires before the earliest deadline that is left. */
+/*
+ * Also sets when this has to be done again: nothing expires before the earliest deadline that is
+ * left.
+ */
 static struct task *expired_task(struct hba_queue *q)
 {
 	struct hba_controller *c = q->controller;
@@ -68,7 +76,8 @@ static struct task *expired_task(struct hba_queue *q)
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (t->queue != q || task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
+		if (t->queue != q || task_state(t) != TASK_WITH_DRIVER ||
+		    t->head.kind == HBA_TASK_TMF)
 			continue;
 		if (t->deadline < q->next_expiry)
 			q->next_expiry = t->deadline;
@@ -86,7 +95,10 @@ static struct task *find_victim(struct hba_controller *c)
 
 		if (q->next_expiry >= c->now)
 			continue;
-		/* Only what a poll after the deadline does not find has expired; and this poll finds all that there can be. */
+		/*
+		 * Only what a poll after the deadline does not find has expired; and this poll
+		 * finds all that there can be.
+		 */
 		queue_poll(q, q->with_driver + 1);
 		t = expired_task(q);
 		if (t)
@@ -148,7 +160,10 @@ static void stop_done(struct hba_controller *c, struct job *job)
 		life_dead(c, false);
 }
 
-/* A client's function is waited for, it has a deadline; a frame that the driver has kept beyond one does not come back by waiting. */
+/*
+ * A client's function is waited for, it has a deadline; a frame that the driver has kept beyond one
+ * does not come back by waiting.
+ */
 static bool has_tmf_task(const struct hba_controller *c)
 {
 	return c->tmf_free.head || (c->tmf.current && !c->tmf.answered);
@@ -191,8 +206,9 @@ static void rung_start(struct hba_controller *c)
 	}
 	if (rung->run == run_controller_reset)
 		controller_move(c, HBA_RESETTING);
-	r->job = rung->run == run_stop ? (struct job) { .name = "stop", .run = run_stop, .done = stop_done }
-				       : (struct job) { .name = "reset", .run = rung->run, .done = reset_done };
+	r->job = rung->run == run_stop
+			 ? (struct job) { .name = "stop", .run = run_stop, .done = stop_done }
+			 : (struct job) { .name = "reset", .run = rung->run, .done = reset_done };
 	r->job_out = true;
 	service_post(c, &r->job);
 }
@@ -217,9 +233,9 @@ static void conclude(struct hba_controller *c)
 
 	time_words(c->now - r->rung_since, took);
 	time_words(c->now - r->since, whole);
-	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1, "%s: %s%s %s after %s; recovery took %s",
-		  rungs[r->rung].name, victim_name(r), r->words, c->lost ? "was given up with its memory" : "came back", took,
-		  whole);
+	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, r->rung + 1,
+		  "%s: %s%s %s after %s; recovery took %s", rungs[r->rung].name, victim_name(r),
+		  r->words, c->lost ? "was given up with its memory" : "came back", took, whole);
 	lun->frozen--;
 	r->victim = NULL;
 }
@@ -236,8 +252,8 @@ static void next_rung(struct hba_controller *c)
 	time_words(c->now - r->rung_since, took);
 	time_words(rung_ns(&rungs[r->rung]), has);
 	event_put(c, HBA_EVENT_RECOVERY, lun->target->id, &lun->id, before + 1,
-		  "%s: %s%s did not come back within %s; %s is next, and has %s", rungs[before].name, victim_name(r), r->words,
-		  took, rungs[r->rung].name, has);
+		  "%s: %s%s did not come back within %s; %s is next, and has %s",
+		  rungs[before].name, victim_name(r), r->words, took, rungs[r->rung].name, has);
 	rung_start(c);
 }
 
@@ -245,14 +261,16 @@ static void tell_begin(struct hba_controller *c)
 {
 	const struct recovery *r = &c->recovery;
 	const struct hba_task *victim = &r->victim->head;
-	char limit[TIME_WORDS], has[TIME_WORDS], why[TIME_WORDS + 32] = "was cancelled while it was with the driver";
+	char limit[TIME_WORDS], has[TIME_WORDS],
+		why[TIME_WORDS + 32] = "was cancelled while it was with the driver";
 
 	time_words(victim->timeout_ms * (uint64_t)NS_PER_MS, limit);
 	time_words(rung_ns(&rungs[r->rung]), has);
 	if (!r->cancelled)
 		snprintf(why, sizeof(why), "did not come back within %s", limit);
-	event_put(c, HBA_EVENT_RECOVERY, victim->target, &victim->lun, 0, "%s (unique id %u) %s; %s is next, and has %s", r->words,
-		  victim->unique_id, why, rungs[r->rung].name, has);
+	event_put(c, HBA_EVENT_RECOVERY, victim->target, &victim->lun, 0,
+		  "%s (unique id %u) %s; %s is next, and has %s", r->words, victim->unique_id, why,
+		  rungs[r->rung].name, has);
 }
 
 static void begin(struct hba_controller *c, struct task *victim)

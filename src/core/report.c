@@ -2,7 +2,8 @@
 /*
  * report.c: what initialize says of a controller, judged as a whole.
  *
- * A driver author gets all faults of a report in one sentence: first whatever is missing, then whatever contradicts.
+ * A driver author gets all faults of a report in one sentence: first whatever is missing, then
+ * whatever contradicts.
  */
 #include "core/core.h"
 
@@ -85,7 +86,8 @@ void report_prepare(const struct hba_driver *d, struct hba_report *report)
 /* ---- a list of faults in one sentence */
 
 struct faults {
-	char text[SENTENCE_BYTES - 128]; /* the rest is for driver, op and rule; all that can be missing fits */
+	/* the rest is for driver, op and rule; all that can be missing fits */
+	char text[SENTENCE_BYTES - 128];
 	size_t used;
 	unsigned n, left_out;
 };
@@ -93,7 +95,8 @@ struct faults {
 enum { FAULT_BYTES = 160, MORE_BYTES = 16 };
 
 /* Whole ones, as many as fit; the others are counted. */
-__attribute__((format(printf, 3, 4))) static void fault(struct faults *f, const char *between, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void fault(struct faults *f, const char *between,
+							const char *format, ...)
 {
 	size_t room = sizeof(f->text) - MORE_BYTES - f->used;
 	char one[FAULT_BYTES];
@@ -105,7 +108,8 @@ __attribute__((format(printf, 3, 4))) static void fault(struct faults *f, const 
 	if (f->left_out || strlen(between) + strlen(one) >= room)
 		f->left_out++;
 	else
-		f->used += (size_t)snprintf(f->text + f->used, room, "%s%s", f->n ? between : "", one);
+		f->used +=
+			(size_t)snprintf(f->text + f->used, room, "%s%s", f->n ? between : "", one);
 	f->n++;
 }
 
@@ -155,11 +159,11 @@ static void find_out_of_range(struct hba_report *r, struct faults *wrong)
 		uint64_t v = *value_of(r, &fields[i]);
 
 		if (v < fields[i].least)
-			fault(wrong, "; ", "%s is %llu, below %llu", fields[i].name, (unsigned long long)v,
-			      (unsigned long long)fields[i].least);
+			fault(wrong, "; ", "%s is %llu, below %llu", fields[i].name,
+			      (unsigned long long)v, (unsigned long long)fields[i].least);
 		else if (v > fields[i].most)
-			fault(wrong, "; ", "%s is %llu, above %llu", fields[i].name, (unsigned long long)v,
-			      (unsigned long long)fields[i].most);
+			fault(wrong, "; ", "%s is %llu, above %llu", fields[i].name,
+			      (unsigned long long)v, (unsigned long long)fields[i].most);
 	}
 }
 
@@ -170,31 +174,42 @@ static void find_impossible_mask(uint64_t mask, struct faults *wrong)
 	uint64_t alignment = mask & -mask;
 
 	if (alignment > MAX_ALIGNMENT)
-		fault(wrong, "; ", "constraints.hba_data_mask asks for an alignment of %llu, above %d",
+		fault(wrong, "; ",
+		      "constraints.hba_data_mask asks for an alignment of %llu, above %d",
 		      (unsigned long long)alignment, MAX_ALIGNMENT);
 	if (width && width < MIN_ADDRESS_BITS)
-		fault(wrong, "; ", "constraints.hba_data_mask leaves %u address bits, below %d", width, MIN_ADDRESS_BITS);
+		fault(wrong, "; ", "constraints.hba_data_mask leaves %u address bits, below %d",
+		      width, MIN_ADDRESS_BITS);
 }
 
-/* A segment begins aligned, so no list of more than one could go on where the one before had to end. */
-static void find_too_short(const struct hba_constraints *k, const char *name, uint64_t bytes, struct faults *wrong)
+/*
+ * A segment begins aligned, so no list of more than one could go on where the one before had to
+ * end.
+ */
+static void find_too_short(const struct hba_constraints *k, const char *name, uint64_t bytes,
+			   struct faults *wrong)
 {
 	if (bytes && k->alignment > bytes)
-		fault(wrong, "; ", "constraints.alignment %llu is above %s %llu", (unsigned long long)k->alignment, name,
-		      (unsigned long long)bytes);
+		fault(wrong, "; ", "constraints.alignment %llu is above %s %llu",
+		      (unsigned long long)k->alignment, name, (unsigned long long)bytes);
 }
 
-static void find_impossible_constraints(const struct hba_constraints *k, bool dma, struct faults *wrong)
+static void find_impossible_constraints(const struct hba_constraints *k, bool dma,
+					struct faults *wrong)
 {
 	if (!is_power_of_two(k->alignment))
-		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two", (unsigned long long)k->alignment);
+		fault(wrong, "; ", "constraints.alignment is %llu, not a power of two",
+		      (unsigned long long)k->alignment);
 	find_impossible_mask(k->hba_data_mask, wrong);
 	if (k->boundary && !is_power_of_two(k->boundary))
-		fault(wrong, "; ", "constraints.boundary is %llu, not a power of two", (unsigned long long)k->boundary);
+		fault(wrong, "; ", "constraints.boundary is %llu, not a power of two",
+		      (unsigned long long)k->boundary);
 	if (k->boundary && k->boundary < MIN_SEGMENT_BYTES)
-		fault(wrong, "; ", "constraints.boundary is %llu, below one block", (unsigned long long)k->boundary);
+		fault(wrong, "; ", "constraints.boundary is %llu, below one block",
+		      (unsigned long long)k->boundary);
 	if (k->max_transfer && k->max_transfer < MIN_SEGMENT_BYTES)
-		fault(wrong, "; ", "constraints.max_transfer is %llu, below one block", (unsigned long long)k->max_transfer);
+		fault(wrong, "; ", "constraints.max_transfer is %llu, below one block",
+		      (unsigned long long)k->max_transfer);
 	if (!dma)
 		return;
 	find_too_short(k, "max_segment_bytes_read", k->max_segment_bytes_read, wrong);
@@ -210,34 +225,41 @@ static void find_memory_out_of_reach(struct hba_controller *c, uint64_t bits, st
 
 	if (bits < 64 && memory_above(c, (unsigned)bits, &iova, &length))
 		fault(wrong, "; ",
-		      "control_address_bits is %u, but a buffer of %zu bytes lies at %#llx (report it, or "
+		      "control_address_bits is %u, but a buffer of %zu bytes lies at %#llx (report "
+		      "it, or "
 		      "constraints.address_bits, before the first buffer)",
 		      (unsigned)bits, length, (unsigned long long)iova.bus);
 }
 
-static void find_contradictions(struct hba_controller *c, const struct hba_report *r, struct faults *wrong)
+static void find_contradictions(struct hba_controller *c, const struct hba_report *r,
+				struct faults *wrong)
 {
 	uint64_t pool = r->max_tasks + r->internal_tasks + TMF_TASKS;
 
 	if (r->size != sizeof(*r))
-		fault(wrong, "; ", "size is %llu, this report has %zu bytes: leave it alone", (unsigned long long)r->size,
-		      sizeof(*r));
+		fault(wrong, "; ", "size is %llu, this report has %zu bytes: leave it alone",
+		      (unsigned long long)r->size, sizeof(*r));
 	if (r->initiator_id == 0 && r->highest_target_id == 0)
-		fault(wrong, "; ", "initiator_id 0 leaves no id for a target, as highest_target_id is 0 too");
+		fault(wrong, "; ",
+		      "initiator_id 0 leaves no id for a target, as highest_target_id is 0 too");
 	if (r->max_tasks <= MAX_CLIENT_TASKS && r->internal_tasks <= MAX_POOL && pool > MAX_POOL)
-		fault(wrong, "; ", "max_tasks + internal_tasks + %d is %llu, above %d", TMF_TASKS, (unsigned long long)pool,
-		      MAX_POOL);
+		fault(wrong, "; ", "max_tasks + internal_tasks + %d is %llu, above %d", TMF_TASKS,
+		      (unsigned long long)pool, MAX_POOL);
 	if (r->queues > pool)
-		fault(wrong, "; ", "queues is %llu, more than the %llu tasks", (unsigned long long)r->queues,
-		      (unsigned long long)pool);
-	if (r->max_cdb != 6 && r->max_cdb != 10 && r->max_cdb != 12 && r->max_cdb != 16 && r->max_cdb != 32)
-		fault(wrong, "; ", "max_cdb is %llu, a CDB has 6, 10, 12, 16 or 32 bytes", (unsigned long long)r->max_cdb);
+		fault(wrong, "; ", "queues is %llu, more than the %llu tasks",
+		      (unsigned long long)r->queues, (unsigned long long)pool);
+	if (r->max_cdb != 6 && r->max_cdb != 10 && r->max_cdb != 12 && r->max_cdb != 16 &&
+	    r->max_cdb != 32)
+		fault(wrong, "; ", "max_cdb is %llu, a CDB has 6, 10, 12, 16 or 32 bytes",
+		      (unsigned long long)r->max_cdb);
 	if (r->tmfs && !c->driver->manage)
 		fault(wrong, "; ", "tmfs names functions, but there is no op manage");
 	if (r->manages_devices == 1 && !c->driver->discover)
 		fault(wrong, "; ", "manages_devices is set, but there is no op discover");
 	if (r->data_mode == HBA_DATA_REGION)
-		fault(wrong, "; ", "data_mode is HBA_DATA_REGION, which is for clients only; use HBA_DATA_DMA or HBA_DATA_CPU");
+		fault(wrong, "; ",
+		      "data_mode is HBA_DATA_REGION, which is for clients only; use HBA_DATA_DMA "
+		      "or HBA_DATA_CPU");
 	find_impossible_constraints(&r->constraints, r->data_mode == HBA_DATA_DMA, wrong);
 	find_memory_out_of_reach(c, r->control_address_bits, wrong);
 }
@@ -262,7 +284,8 @@ int report_check(struct hba_controller *c, struct hba_report *report)
 		report->tmfs = (1 << 6) - 1;
 	find_missing(report, &missing);
 	if (missing.n)
-		return violation(c, "the report leaves unset, and these have no default: %s", all_of(&missing));
+		return violation(c, "the report leaves unset, and these have no default: %s",
+				 all_of(&missing));
 	find_out_of_range(report, &wrong);
 	find_contradictions(c, report, &wrong);
 	if (wrong.n)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scan.c: which targets and units are there (docs/contract.md 9.5, 9.10). Runs in the loop, on internal tasks, never waiting.
+ * scan.c: which targets and units are there (docs/contract.md 9.5, 9.10). Runs in the loop, on
+ * internal tasks, never waiting.
  *
- * The whole walk goes through targets by number, or as the driver names them, or those that are wanted; of each, initialize_target and
- * then the commands of probe.h, one after another, with what it takes to get an answer: attentions are seen off, a busy target gets time.
- * A look reads one unit alone. It begins between two commands of the whole walk, which goes on afterwards: one command is out at a time.
+ * The whole walk goes through targets by number, or as the driver names them, or those that are
+ * wanted; of each, initialize_target and then the commands of probe.h, one after another, with what
+ * it takes to get an answer: attentions are seen off, a busy target gets time. A look reads one
+ * unit alone. It begins between two commands of the whole walk, which goes on afterwards: one
+ * command is out at a time.
  *
- * What was there and no longer is, is swept at the end. A target answers or it does not: any delivery failure means that it is absent.
+ * What was there and no longer is, is swept at the end. A target answers or it does not: any
+ * delivery failure means that it is absent.
  */
 #include "core/probe.h"
 
@@ -80,8 +84,9 @@ static void came_or_left(struct hba_target *tgt, bool present)
 		return;
 	tgt->present = present;
 	target_renegotiate(tgt); /* whoever comes has agreed to nothing */
-	event_put(tgt->controller, present ? HBA_EVENT_TARGET_CAME : HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu %s",
-		  (unsigned long long)tgt->id, present ? "is here" : "has left");
+	event_put(tgt->controller, present ? HBA_EVENT_TARGET_CAME : HBA_EVENT_TARGET_LEFT, tgt->id,
+		  NULL, 0, "target %llu %s", (unsigned long long)tgt->id,
+		  present ? "is here" : "has left");
 }
 
 static void finish_target(struct walk *w)
@@ -183,7 +188,8 @@ static void go_to(struct walk *w, enum step_id next)
 
 static bool becoming_ready(const struct walk *w, const struct scsi_sense *sense)
 {
-	return w->step == UNIT_READY && sense->key == SCSI_NOT_READY && sense->asc == SCSI_ASC_BECOMING_READY;
+	return w->step == UNIT_READY && sense->key == SCSI_NOT_READY &&
+	       sense->asc == SCSI_ASC_BECOMING_READY;
 }
 
 static bool is_attention(struct walk *w, const struct scsi_sense *sense)
@@ -199,7 +205,8 @@ static bool is_busy(const struct hba_result *r)
 }
 
 /* Not an answer yet: a unit attention comes off, a busy target gets time. */
-static bool is_to_be_repeated(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+static bool is_to_be_repeated(struct walk *w, const struct hba_result *r,
+			      const struct scsi_sense *sense)
 {
 	struct hba_controller *c = w->probe.target->controller;
 	bool ready_later = becoming_ready(w, sense);
@@ -214,8 +221,11 @@ static bool is_to_be_repeated(struct walk *w, const struct hba_result *r, const 
 	return true;
 }
 
-/* It says nothing of the disk that is there: neither that it is the same, nor that it is another. */
-static bool is_no_answer(const struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+/*
+ * It says nothing of the disk that is there: neither that it is the same, nor that it is another.
+ */
+static bool is_no_answer(const struct walk *w, const struct hba_result *r,
+			 const struct scsi_sense *sense)
 {
 	if (r->outcome == HBA_CHECK_CONDITION)
 		return sense->key == SCSI_ABORTED_COMMAND || becoming_ready(w, sense) ||
@@ -224,7 +234,10 @@ static bool is_no_answer(const struct walk *w, const struct hba_result *r, const
 	       (hba_response(r->outcome) != HBA_TASK_COMPLETE && r->outcome != HBA_NOT_PRESENT);
 }
 
-/* The task goes back before the next step: with a target that is not there its unit goes, and the task's tag is the unit's. */
+/*
+ * The task goes back before the next step: with a target that is not there its unit goes, and the
+ * task's tag is the unit's.
+ */
 static void put_command(struct walk *w)
 {
 	struct hba_task *head = &w->task->head;
@@ -234,12 +247,19 @@ static void put_command(struct walk *w)
 	hba_task_put(head);
 }
 
-static void whole_answered(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+static void whole_answered(struct walk *w, const struct hba_result *r,
+			   const struct scsi_sense *sense)
 {
-	bool going = target_is_going(w->probe.target), again = !going && is_to_be_repeated(w, r, sense);
-	enum step_id next = going ? TARGET_DONE : again ? w->step : probe_step(w->step)->take(&w->probe, r, w->task->memory);
+	bool going = target_is_going(w->probe.target),
+	     again = !going && is_to_be_repeated(w, r, sense);
+	enum step_id next = going   ? TARGET_DONE
+			    : again ? w->step
+				    : probe_step(w->step)->take(&w->probe, r, w->task->memory);
 
-	/* Of a unit that is known, what could not be read is read again before it is taken for another disk. */
+	/*
+	 * Of a unit that is known, what could not be read is read again before it is taken for
+	 * another disk.
+	 */
 	if (!again && w->step > UNIT_INQUIRY && is_no_answer(w, r, sense))
 		medium_suspect(w->probe.lun);
 	put_command(w);
@@ -247,7 +267,10 @@ static void whole_answered(struct walk *w, const struct hba_result *r, const str
 		go_to(w, next);
 }
 
-/* What was read before it may be of another disk. But a unit that has one after every few commands is to come through as well. */
+/*
+ * What was read before it may be of another disk. But a unit that has one after every few commands
+ * is to come through as well.
+ */
 static void see_off(struct walk *w)
 {
 	struct hba_lun *lun = w->probe.lun;
@@ -261,7 +284,8 @@ static void see_off(struct walk *w)
 }
 
 /* While one unit has no answer, the others that wait have their turn. */
-static void look_answered(struct walk *w, const struct hba_result *r, const struct scsi_sense *sense)
+static void look_answered(struct walk *w, const struct hba_result *r,
+			  const struct scsi_sense *sense)
 {
 	struct hba_lun *lun = w->probe.lun;
 	bool attention = is_attention(w, sense), withdrawn = w->withdrawn;
@@ -315,7 +339,8 @@ static void send_step(struct walk *w)
 {
 	const struct probe_step *step = probe_step(w->step);
 	struct scsi_cdb cdb = step->build(&w->probe);
-	uint32_t most = probe_limit(w->probe.target), length = step->allocation < most ? step->allocation : most;
+	uint32_t most = probe_limit(w->probe.target),
+		 length = step->allocation < most ? step->allocation : most;
 	uint64_t given = w->probe.target->controller->given.timeout_ms;
 
 	w->task = internal_get(w->probe.lun);
@@ -451,8 +476,11 @@ static void discover(struct hba_controller *c)
 		container_of(l, struct hba_target, link)->seen = false;
 	s->discovering = s->discover_out = true;
 	s->discover_by = c->clock->now(c->clock) + DISCOVER_MS * (uint64_t)NS_PER_MS;
-	s->discover =
-		(struct job) { .name = "discover", .step = true, .may_map = true, .run = run_discover, .done = discover_returned };
+	s->discover = (struct job) { .name = "discover",
+				     .step = true,
+				     .may_map = true,
+				     .run = run_discover,
+				     .done = discover_returned };
 	service_post(c, &s->discover);
 }
 
@@ -505,7 +533,8 @@ bool scan_over(struct hba_controller *c)
 {
 	const struct scan *s = c->scan;
 
-	return !s || (!s->full && !s->whole.probe.target && !s->look.probe.target && !c->scan_wanted && list_is_empty(&c->looks));
+	return !s || (!s->full && !s->whole.probe.target && !s->look.probe.target &&
+		      !c->scan_wanted && list_is_empty(&c->looks));
 }
 
 static void tell_scanned(struct hba_controller *c)
@@ -514,7 +543,8 @@ static void tell_scanned(struct hba_controller *c)
 
 	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun; lun = hba_lun_next(c, lun))
 		n++;
-	event_put(c, HBA_EVENT_SCANNED, HBA_NO_TARGET, NULL, n, "a scan has ended: units present: %u", n);
+	event_put(c, HBA_EVENT_SCANNED, HBA_NO_TARGET, NULL, n,
+		  "a scan has ended: units present: %u", n);
 }
 
 static void end_scan(struct hba_controller *c)
@@ -526,7 +556,8 @@ static void end_scan(struct hba_controller *c)
 	if (s->discovering && c->now < s->discover_by && c->accepting)
 		return;
 	if (s->discovering) {
-		violation(c, "discover was not followed by hba_discovery_done within %d ms", DISCOVER_MS);
+		violation(c, "discover was not followed by hba_discovery_done within %d ms",
+			  DISCOVER_MS);
 		s->discovering = false;
 	}
 	s->full = false;
@@ -543,7 +574,8 @@ static void end_scan(struct hba_controller *c)
 
 static void take_wish(struct hba_controller *c)
 {
-	if (__atomic_load_n(&c->rescan_wanted, __ATOMIC_RELAXED) && __atomic_exchange_n(&c->rescan_wanted, false, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&c->rescan_wanted, __ATOMIC_RELAXED) &&
+	    __atomic_exchange_n(&c->rescan_wanted, false, __ATOMIC_SEQ_CST))
 		scan_begin(c);
 }
 
@@ -595,7 +627,10 @@ static bool command_is_out(const struct scan *s)
 	return s->whole.task || s->look.task;
 }
 
-/* A command of the whole walk may wait, but not in the way of a look elsewhere, nor of a controller that is to be quiet. */
+/*
+ * A command of the whole walk may wait, but not in the way of a look elsewhere, nor of a controller
+ * that is to be quiet.
+ */
 static bool is_in_the_way(const struct hba_controller *c, const struct walk *w)
 {
 	if (!w->task || w->task->state != TASK_QUEUED)

@@ -2,14 +2,17 @@
 /*
  * service.c: the thread that may wait, so that the loop never does.
  *
- * A job is one waiting op. While it runs, the fence is up: no turn of the loop is under way and none begins, so a driver has its
- * state to itself without a lock. The fence is Dekker's handshake: each side says what it does, then looks at the other, and both
- * sequentially consistent, so that at least one of the two sees the other.
+ * A job is one waiting op. While it runs, the fence is up: no turn of the loop is under way and
+ * none begins, so a driver has its state to itself without a lock. The fence is Dekker's handshake:
+ * each side says what it does, then looks at the other, and both sequentially consistent, so that
+ * at least one of the two sees the other.
  *
- *	job:   fence = up;    wait until not turning     turn:  turning = yes;  is the fence up? then no turn
+ *	job:   fence = up;     wait until not turning
+ *	turn:  turning = yes;  is the fence up? then no turn
  *
- * An op that does not come back has the driver for ever: no turn begins any more. Whoever waits for it, the loop that is refused its turn
- * or service_call(), gives the controller up once its deadline and a grace are over.
+ * An op that does not come back has the driver for ever: no turn begins any more. Whoever waits for
+ * it, the loop that is refused its turn or service_call(), gives the controller up once its
+ * deadline and a grace are over.
  */
 #include "core/core.h"
 
@@ -128,7 +131,9 @@ static void *service_main(void *arg)
 		pthread_mutex_unlock(&s->lock);
 		run_job(c, s->running);
 		pthread_mutex_lock(&s->lock);
-		/* Given up in between: nobody waits for its end, and the fence stays up for ever. */
+		/*
+		 * Given up in between: nobody waits for its end, and the fence stays up for ever.
+		 */
 		if (!controller_is_stuck(c))
 			job_end(c, s->running);
 	}
@@ -200,7 +205,10 @@ static bool is_in(const struct list *l, const struct list *item)
 	return false;
 }
 
-/* Under the lock, so that an op is either over or given up. Its thread ends by itself, should it ever come back. */
+/*
+ * Under the lock, so that an op is either over or given up. Its thread ends by itself, should it
+ * ever come back.
+ */
 static int give_up(struct hba_controller *c)
 {
 	struct service *s = &c->service;
@@ -208,8 +216,9 @@ static int give_up(struct hba_controller *c)
 	__atomic_store_n(&c->stuck, true, __ATOMIC_RELEASE);
 	atomic_say(&s->cancel, true);
 	pthread_detach(s->thread);
-	return fail(-ETIMEDOUT, "driver %s, %s: has not returned after %u ms; the controller is given up", c->driver->name,
-		    s->running->name, job_ms(s->running) + GRACE_MS);
+	return fail(-ETIMEDOUT,
+		    "driver %s, %s: has not returned after %u ms; the controller is given up",
+		    c->driver->name, s->running->name, job_ms(s->running) + GRACE_MS);
 }
 
 /* Without the lock: clients hear of it. */
@@ -223,7 +232,10 @@ static int given_up(struct hba_controller *c)
 	return fail(-ETIMEDOUT, "%s", sentence);
 }
 
-/* Under the lock. In real time, for it is slept in: until the running op is given up; or for a while, if none has begun. */
+/*
+ * Under the lock. In real time, for it is slept in: until the running op is given up; or for a
+ * while, if none has begun.
+ */
 static int wait_for_change(struct hba_controller *c)
 {
 	struct service *s = &c->service;
@@ -332,7 +344,8 @@ bool service_idle(struct hba_controller *c)
 static int wait_us(struct hba_controller *c, uint64_t us, uint64_t until)
 {
 	const struct op *op = op_now();
-	uint64_t now = c->clock->now(c->clock), last = op && op->deadline < until ? op->deadline : until;
+	uint64_t now = c->clock->now(c->clock),
+		 last = op && op->deadline < until ? op->deadline : until;
 	struct timespec t;
 
 	if (!op || op->hot)
@@ -367,7 +380,8 @@ int hba_wait(struct hba_controller *c, unsigned ms)
 	return r == -ETIMEDOUT && (!op || op->deadline > until) ? 0 : r;
 }
 
-int hba_wait_for(struct hba_controller *c, bool (*ready)(struct hba_controller *c, void *arg), void *arg, unsigned ms)
+int hba_wait_for(struct hba_controller *c, bool (*ready)(struct hba_controller *c, void *arg),
+		 void *arg, unsigned ms)
 {
 	uint64_t until = c->clock->now(c->clock) + ms * (uint64_t)NS_PER_MS;
 	uint64_t us = POLL_FIRST_US;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * settle.c: a task has come back from the driver. Is it over, or is there more to do before its client hears of it?
+ * settle.c: a task has come back from the driver. Is it over, or is there more to do before its
+ * client hears of it?
  *
- *	CHECK CONDITION without sense     the unit freezes, REQUEST SENSE goes first, then the answer is complete
+ *	CHECK CONDITION without sense     the unit freezes; REQUEST SENSE completes the answer
  *	a stage of a larger transfer      the next one is sent
  *	not now (the rules below)         it is sent again, at the head of its unit
  *
- * Rules send again what the target has refused to begin, and what it has never got. Commands of a pass-through client are told as
- * they ended; block commands, which every client of a disk sends, are repeated (docs/decisions/0044-retries-are-for-blocks.md).
- * Invariant: a command that may have taken effect is never sent twice.
+ * Rules send again what the target has refused to begin, and what it has never got. Commands of a
+ * pass-through client are told as they ended; block commands, which every client of a disk sends,
+ * are repeated (docs/decisions/0044-retries-are-for-blocks.md). Invariant: a command that may have
+ * taken effect is never sent twice.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"
@@ -34,17 +36,22 @@ enum {
 
 /* ---- rules for sending again */
 
-/* The change of its medium is for the client of a task that does not name the medium that it means. */
-static bool is_attention(const struct hba_task *head, const struct scsi_sense *s, enum hba_outcome o)
+/*
+ * The change of its medium is for the client of a task that does not name the medium that it means.
+ */
+static bool is_attention(const struct hba_task *head, const struct scsi_sense *s,
+			 enum hba_outcome o)
 {
 	return o == HBA_CHECK_CONDITION && s->key == SCSI_UNIT_ATTENTION &&
 	       !medium_is_news(task_of((struct hba_task *)(uintptr_t)head), s);
 }
 
-static bool is_becoming_ready(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+static bool is_becoming_ready(const struct hba_task *t, const struct scsi_sense *s,
+			      enum hba_outcome o)
 {
 	(void)t;
-	return o == HBA_CHECK_CONDITION && s->key == SCSI_NOT_READY && s->asc == SCSI_ASC_BECOMING_READY;
+	return o == HBA_CHECK_CONDITION && s->key == SCSI_NOT_READY &&
+	       s->asc == SCSI_ASC_BECOMING_READY;
 }
 
 static bool is_busy(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
@@ -61,12 +68,14 @@ static bool is_full(const struct hba_task *t, const struct scsi_sense *s, enum h
 	return o == HBA_TASK_SET_FULL;
 }
 
-static bool was_never_sent(const struct hba_task *head, const struct scsi_sense *s, enum hba_outcome o)
+static bool was_never_sent(const struct hba_task *head, const struct scsi_sense *s,
+			   enum hba_outcome o)
 {
 	const struct task *t = task_of((struct hba_task *)(uintptr_t)head);
 
 	(void)s;
-	return t->result.sent == HBA_SENT_NO && (o == HBA_NOT_DELIVERED || o == HBA_PROTOCOL_TIMEOUT || o == HBA_NO_STATUS);
+	return t->result.sent == HBA_SENT_NO &&
+	       (o == HBA_NOT_DELIVERED || o == HBA_PROTOCOL_TIMEOUT || o == HBA_NO_STATUS);
 }
 
 /** struct rule - When to send again. */
@@ -90,17 +99,22 @@ static const struct rule *rule_for(const struct task *t, const struct scsi_sense
 	bool block = scsi_cdb_is_block_command(t->head.cdb);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-		if ((block || rules[i].any_command) && rules[i].applies(&t->head, sense, t->result.outcome))
+		if ((block || rules[i].any_command) &&
+		    rules[i].applies(&t->head, sense, t->result.outcome))
 			return &rules[i];
 	return NULL;
 }
 
-/* The target's "Retry Count" stands in for the rules' own numbers. That its task set is full is no matter of retries. */
+/*
+ * The target's "Retry Count" stands in for the rules' own numbers. That its task set is full is no
+ * matter of retries.
+ */
 static bool has_tries_left(const struct task *t, const struct rule *rule)
 {
 	uint64_t retries = t->lun->target->retries;
 
-	if (retries != HBA_UNSET && rule->applies != is_full && scsi_cdb_is_block_command(t->head.cdb))
+	if (retries != HBA_UNSET && rule->applies != is_full &&
+	    scsi_cdb_is_block_command(t->head.cdb))
 		return t->repeats < retries;
 	return !rule->tries || t->tries < rule->tries;
 }
@@ -123,8 +137,9 @@ static bool may_try(struct task *t, const struct rule *rule)
 }
 
 /*
- * A unit that is busy for a moment is asked again soon, and one that stays busy is not flooded (SAM-5, status BUSY).
- * With a "Retry Count" of the target each delay is the longest: a few short ones would be over within milliseconds.
+ * A unit that is busy for a moment is asked again soon, and one that stays busy is not flooded
+ * (SAM-5, status BUSY). With a "Retry Count" of the target each delay is the longest: a few short
+ * ones would be over within milliseconds.
  */
 static unsigned delay_of(const struct task *t, const struct rule *rule)
 {
@@ -141,14 +156,16 @@ static void sense_words(const struct scsi_sense *s, char text[SENSE_WORDS])
 {
 	const char *asc = scsi_asc_name(s->asc);
 
-	snprintf(text, SENSE_WORDS, "%s, ASC %02x, ASCQ %02x%s%s", scsi_sense_key_name(s->key), s->asc >> CODE_SHIFT,
-		 s->asc & UINT8_MAX, asc ? ": " : "", asc ? asc : "");
+	snprintf(text, SENSE_WORDS, "%s, ASC %02x, ASCQ %02x%s%s", scsi_sense_key_name(s->key),
+		 s->asc >> CODE_SHIFT, s->asc & UINT8_MAX, asc ? ": " : "", asc ? asc : "");
 }
 
-static void tell_again(const struct task *t, const struct rule *rule, const struct scsi_sense *sense, unsigned delay_ms)
+static void tell_again(const struct task *t, const struct rule *rule,
+		       const struct scsi_sense *sense, unsigned delay_ms)
 {
 	struct hba_lun *lun = t->lun;
-	char command[TASK_WORDS], why[SENSE_WORDS], when[AGAIN_WORDS] = "is sent again at once", delay[TIME_WORDS];
+	char command[TASK_WORDS], why[SENSE_WORDS], when[AGAIN_WORDS] = "is sent again at once",
+						    delay[TIME_WORDS];
 	unsigned try = t->repeats + 1U;
 
 	if (rule->applies == is_full) {
@@ -168,10 +185,14 @@ static void tell_again(const struct task *t, const struct rule *rule, const stru
 		snprintf(when, sizeof(when), "waits until the unit has been read again");
 	else if (delay_ms)
 		snprintf(when, sizeof(when), "is sent again in %s", delay);
-	event_put(lun->controller, HBA_EVENT_RETRY, lun->target->id, &lun->id, try, "%s %s, try %u: %s", command, when, try, why);
+	event_put(lun->controller, HBA_EVENT_RETRY, lun->target->id, &lun->id, try,
+		  "%s %s, try %u: %s", command, when, try, why);
 }
 
-/* The target's task set is smaller than we thought: no more than it has now. What is out makes room when it ends. */
+/*
+ * The target's task set is smaller than we thought: no more than it has now. What is out makes room
+ * when it ends.
+ */
 static unsigned shrink(struct hba_lun *lun, unsigned delay_ms)
 {
 	lun->limit = lun->out ? lun->out : 1;
@@ -231,7 +252,8 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 static bool lacks_sense(const struct task *t)
 {
 	/* One that was to fetch sense and brings none itself: there is none to be had. */
-	return !t->result.sense_len && !t->sense_asked && t->urgent != URGENT_SENSE && !t->lun->target->report.performs_autosense;
+	return !t->result.sense_len && !t->sense_asked && t->urgent != URGENT_SENSE &&
+	       !t->lun->target->report.performs_autosense;
 }
 
 static void thaw(struct hba_lun *lun)
@@ -244,7 +266,8 @@ static void sense_came(struct hba_task *head, const struct hba_result *r, void *
 	struct task *t = arg, *asked = task_of(head);
 
 	if (r->outcome == HBA_GOOD && r->bytes) {
-		task_keep_sense(t, asked->memory, (uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE));
+		task_keep_sense(t, asked->memory,
+				(uint8_t)(r->bytes < HBA_MAX_SENSE ? r->bytes : HBA_MAX_SENSE));
 		medium_heed(t);
 		medium_judge(t);
 	}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slow.c: commands that take long: events tell of those that are still out, and how long they took once they are back.
+ * slow.c: commands that take long: events tell of those that are still out, and how long they took
+ * once they are back.
  *
- * The way of a command reads no clock for it: the loop's time is written down when a task is sent, and all tasks are looked at when the
- * oldest one that is out may have become slow. A task that was seen then ends by the careful way of hba_complete(), which tells of it.
+ * The way of a command reads no clock for it: the loop's time is written down when a task is sent,
+ * and all tasks are looked at when the oldest one that is out may have become slow. A task that was
+ * seen then ends by the careful way of hba_complete(), which tells of it.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"
@@ -56,7 +58,8 @@ void task_words(const struct task *t, char text[TASK_WORDS])
 	snprintf(opcode, sizeof(opcode), "command 0x%02x", h->cdb[0]);
 	if (first_block(h, &number))
 		snprintf(block, sizeof(block), ", block %llu", (unsigned long long)number);
-	snprintf(text, TASK_WORDS, "%s of %llu:%s%s", name ? name : opcode, (unsigned long long)h->target, lun, block);
+	snprintf(text, TASK_WORDS, "%s of %llu:%s%s", name ? name : opcode,
+		 (unsigned long long)h->target, lun, block);
 }
 
 /* ---- while it is out */
@@ -69,11 +72,14 @@ static uint64_t hang_ns(const struct hba_controller *c)
 	return c->slow_ns > ns ? c->slow_ns : ns;
 }
 
-/* While the link of its target is lost a task's time stands still; and recovery tells of its victims itself. */
+/*
+ * While the link of its target is lost a task's time stands still; and recovery tells of its
+ * victims itself.
+ */
 static bool is_watched(const struct task *t)
 {
-	return task_state(t) == TASK_WITH_DRIVER && t->head.kind != HBA_TASK_TMF && t->slow != SLOW_TOLD && !t->expired &&
-	       !t->cancelled;
+	return task_state(t) == TASK_WITH_DRIVER && t->head.kind != HBA_TASK_TMF &&
+	       t->slow != SLOW_TOLD && !t->expired && !t->cancelled;
 }
 
 /* When it is to be looked at next. */
@@ -98,18 +104,20 @@ static uint64_t look(struct hba_controller *c, struct task *t)
 static void tell_hanging(struct hba_controller *c, struct hba_lun *lun)
 {
 	const struct task *t = lun->eldest;
-	char command[TASK_WORDS], age[TIME_WORDS], limit[TIME_WORDS], others[48] = " has", next[80] = "no timeout is set";
+	char command[TASK_WORDS], age[TIME_WORDS], limit[TIME_WORDS],
+		others[48] = " has", next[80] = "no timeout is set";
 
 	task_words(t, command);
 	time_words(c->now - t->sent_at, age);
 	if (lun->hanging > 1)
-		snprintf(others, sizeof(others), " and %u others of this unit have", lun->hanging - 1);
+		snprintf(others, sizeof(others), " and %u others of this unit have",
+			 lun->hanging - 1);
 	if (t->head.timeout_ms) {
 		time_words(t->deadline - t->sent_at, limit);
 		snprintf(next, sizeof(next), "%s at %s", recovery_first(c), limit);
 	}
-	event_put(c, HBA_EVENT_HANGING, lun->target->id, &lun->id, lun->hanging, "%s%s been with the driver for %s; %s", command,
-		  others, age, next);
+	event_put(c, HBA_EVENT_HANGING, lun->target->id, &lun->id, lun->hanging,
+		  "%s%s been with the driver for %s; %s", command, others, age, next);
 	lun->hanging = 0;
 	lun->eldest = NULL;
 }
@@ -157,6 +165,6 @@ void slow_is_back(struct task *t)
 		return; /* recovery tells */
 	task_words(t, command);
 	time_words(c->now - t->sent_at, age);
-	event_put(c, HBA_EVENT_SLOW, t->lun->target->id, &t->lun->id, (int64_t)((c->now - t->sent_at) / NS_PER_MS), "%s took %s",
-		  command, age);
+	event_put(c, HBA_EVENT_SLOW, t->lun->target->id, &t->lun->id,
+		  (int64_t)((c->now - t->sent_at) / NS_PER_MS), "%s took %s", command, age);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* spans.c: see spans.h. Every word of a table is loaded and stored by itself: a reader may be in it while it is written. */
+/*
+ * spans.c: see spans.h. Every word of a table is loaded and stored by itself: a reader may be in it
+ * while it is written.
+ */
 #include "core/spans.h"
 
 #include <errno.h>
@@ -15,7 +18,10 @@ struct span_table {
 	struct span span[];
 };
 
-/* ---- one word at a time. Loads and stores keep their order: the edition is looked at last, and changed before what is overwritten. */
+/*
+ * ---- one word at a time. Loads and stores keep their order: the edition is looked at last, and
+ * changed before what is overwritten.
+ */
 
 static uint64_t edition_of(const struct spans *s)
 {

@@ -7,7 +7,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void split_begin(struct split *s, const struct split_limits *limits, struct hba_segment *segments, unsigned room)
+void split_begin(struct split *s, const struct split_limits *limits, struct hba_segment *segments,
+		 unsigned room)
 {
 	*s = (struct split) { .limits = limits, .segments = segments };
 	s->room = (unsigned)least(limits->segments, room);

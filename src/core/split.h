@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * split.h: a list of pieces made to fit a controller's constraints. Arithmetic only: no task, no controller, no memory is touched.
+ * split.h: a list of pieces made to fit a controller's constraints. Arithmetic only: no task, no
+ * controller, no memory is touched.
  *
- * Pieces are added one after another; what fits becomes segments, adjacent ones merged. The first piece that does not fit ends the
- * stage, which is then trimmed to whole blocks. The rest is for the next stage.
+ * Pieces are added one after another; what fits becomes segments, adjacent ones merged. The first
+ * piece that does not fit ends the stage, which is then trimmed to whole blocks. The rest is for
+ * the next stage.
  */
 #ifndef CORE_SPLIT_H
 #define CORE_SPLIT_H
@@ -30,13 +32,18 @@ struct split {
 	bool apart; /* what comes next is a segment of its own */
 };
 
-void split_begin(struct split *s, const struct split_limits *limits, struct hba_segment *segments, unsigned room);
+void split_begin(struct split *s, const struct split_limits *limits, struct hba_segment *segments,
+		 unsigned room);
 
-/** split_add() - Returns how many of `length` bytes at `address` were taken. Less than that ends the stage: it is full, or the rest
- *  begins where no segment may. */
+/** split_add() - Returns how many of `length` bytes at `address` were taken. Less than that ends
+ * the stage: it is full, or the rest
+ *  begins where no segment may.
+ */
 uint64_t split_add(struct split *s, uint64_t address, uint64_t length);
 
-/** struct split_one - The constraints of a stage of one segment, so that few comparisons will do. */
+/**
+ * struct split_one - The constraints of a stage of one segment, so that few comparisons will do.
+ */
 struct split_one {
 	uint64_t most;       /* bytes */
 	uint64_t misaligned; /* bits that its start must not have */
@@ -51,14 +58,17 @@ static inline bool split_takes_one(const struct split_one *o, uint64_t address, 
 {
 	uint64_t last = address + length - 1;
 
-	return length <= o->most && !(address & o->misaligned) && last >= address && last <= o->highest &&
-	       !((address ^ last) & o->across);
+	return length <= o->most && !(address & o->misaligned) && last >= address &&
+	       last <= o->highest && !((address ^ last) & o->across);
 }
 
 /** split_apart() - What is added next prolongs no segment, though it may begin where one ends. */
 void split_apart(struct split *s);
 
-/** split_trim() - Give back the end, so that a multiple of `granule` bytes is left. Returns what is left; 0: not one fits. */
+/**
+ * split_trim() - Give back the end, so that a multiple of `granule` bytes is left. Returns what is
+ * left; 0: not one fits.
+ */
 uint64_t split_trim(struct split *s, uint64_t granule);
 
 #endif

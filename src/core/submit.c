@@ -12,28 +12,33 @@
 
 static int wrong_length(const struct hba_controller *c, const struct hba_task *t)
 {
-	if (t->cdb_len != 6 && t->cdb_len != 10 && t->cdb_len != 12 && t->cdb_len != 16 && t->cdb_len != 32)
+	if (t->cdb_len != 6 && t->cdb_len != 10 && t->cdb_len != 12 && t->cdb_len != 16 &&
+	    t->cdb_len != 32)
 		return fail(-EINVAL, "a CDB has 6, 10, 12, 16 or 32 bytes, not %u", t->cdb_len);
-	return fail(-EMSGSIZE, "a CDB of %u bytes, driver %s takes up to %llu", t->cdb_len, c->driver->name,
-		    (unsigned long long)c->report.max_cdb);
+	return fail(-EMSGSIZE, "a CDB of %u bytes, driver %s takes up to %llu", t->cdb_len,
+		    c->driver->name, (unsigned long long)c->report.max_cdb);
 }
 
 static int check_command(const struct hba_controller *c, const struct hba_task *t)
 {
 	if (t->cdb_len > HBA_MAX_CDB || !(c->cdb_lengths >> t->cdb_len & 1))
 		return wrong_length(c, t);
-	if (t->direction > HBA_FROM_TARGET || t->attribute > HBA_ACA || t->mode > HBA_DATA_REGION || t->mode == HBA_DATA_DMA)
-		return fail(-EINVAL, "direction %u, attribute %u, mode %u: at least one does not exist, or is not a client's",
+	if (t->direction > HBA_FROM_TARGET || t->attribute > HBA_ACA || t->mode > HBA_DATA_REGION ||
+	    t->mode == HBA_DATA_DMA)
+		return fail(-EINVAL,
+			    "direction %u, attribute %u, mode %u: at least one does not exist, or "
+			    "is not a client's",
 			    t->direction, t->attribute, t->mode);
 	if (t->length ? t->direction == HBA_NO_DATA : t->direction != HBA_NO_DATA || t->n_data)
-		return fail(-EINVAL, "direction %u contradicts %llu bytes in %u pieces", t->direction,
-			    (unsigned long long)t->length, t->n_data);
+		return fail(-EINVAL, "direction %u contradicts %llu bytes in %u pieces",
+			    t->direction, (unsigned long long)t->length, t->n_data);
 	return 0;
 }
 
 static void end_protected(struct task *t)
 {
-	static const struct scsi_sense sense = { .key = SCSI_DATA_PROTECT, .asc = SCSI_ASC_WRITE_PROTECTED };
+	static const struct scsi_sense sense = { .key = SCSI_DATA_PROTECT,
+						 .asc = SCSI_ASC_WRITE_PROTECTED };
 
 	uint8_t bytes[SCSI_FIXED_SENSE_BYTES];
 
@@ -69,7 +74,8 @@ static void hand_over(struct hba_controller *c, struct task *t)
 	guest_push(c, t);
 }
 
-static inline __attribute__((always_inline)) int submit(struct hba_controller *c, struct task *t, hba_done_fn done, void *arg)
+static inline __attribute__((always_inline)) int submit(struct hba_controller *c, struct task *t,
+							hba_done_fn done, void *arg)
 {
 	int r = check_command(c, &t->head);
 
@@ -95,7 +101,8 @@ int task_submit(struct task *t, hba_done_fn done, void *arg)
 
 __attribute__((cold)) static int not_taken(const struct hba_controller *c)
 {
-	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri, hba_state_name(hba_controller_state(c)));
+	return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
+		    hba_state_name(hba_controller_state(c)));
 }
 
 int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
@@ -107,8 +114,10 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 		return wrong_use("the task is NULL");
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
-		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody is told of its end");
-	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg) : not_taken(c);
+		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody "
+				     "is told of its end");
+	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg)
+								: not_taken(c);
 }
 
 /* ---- a task's data, for the driver's CPU */
@@ -116,13 +125,16 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 const struct iovec *hba_task_data(const struct hba_task *head, unsigned *ret_n)
 {
 	const struct task *t = container_of(head, struct task, head);
-	const struct iovec *list = head->mode == HBA_DATA_CPU ? head->data.iov : head->mode == HBA_DATA_DMA ? t->cpu : NULL;
+	const struct iovec *list = head->mode == HBA_DATA_CPU   ? head->data.iov
+				   : head->mode == HBA_DATA_DMA ? t->cpu
+								: NULL;
 
 	*ret_n = 0;
 	if (!head->length)
 		return NULL;
 	if (!list) {
-		violation(t->queue->controller, "hba_task_data: the report did not say wants_task_data");
+		violation(t->queue->controller,
+			  "hba_task_data: the report did not say wants_task_data");
 		return NULL;
 	}
 	*ret_n = head->n_data;

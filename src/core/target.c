@@ -49,7 +49,9 @@ static uint64_t number(const struct hba_target *tgt, const char *key)
 	return n == HBA_UNSET ? properties_number(&tgt->controller->properties, key) : n;
 }
 
-/* A task's time is set before its command is known, so that reads and writes have one: the longer. */
+/*
+ * A task's time is set before its command is known, so that reads and writes have one: the longer.
+ */
 uint32_t target_timeout_ms(const struct hba_target *tgt)
 {
 	uint64_t read = number(tgt, PROPERTY_READ_MS), write = number(tgt, PROPERTY_WRITE_MS);
@@ -117,11 +119,15 @@ static int narrowed(struct hba_target *tgt, const struct hba_target_report *r)
 {
 	const struct hba_target_report *most = &tgt->report;
 
-	if (r->size != sizeof(*r) || !r->depth || r->depth > most->depth || r->highest_lun > most->highest_lun ||
+	if (r->size != sizeof(*r) || !r->depth || r->depth > most->depth ||
+	    r->highest_lun > most->highest_lun ||
 	    (most->max_transfer && (!r->max_transfer || r->max_transfer > most->max_transfer)) ||
-	    r->performs_autosense > most->performs_autosense || r->multipath > most->multipath || (r->features & ~most->features))
-		return violation(tgt->controller, "target %llu: its report widens the controller's; it may only narrow it",
-				 (unsigned long long)tgt->id);
+	    r->performs_autosense > most->performs_autosense || r->multipath > most->multipath ||
+	    (r->features & ~most->features))
+		return violation(
+			tgt->controller,
+			"target %llu: its report widens the controller's; it may only narrow it",
+			(unsigned long long)tgt->id);
 	tgt->report = *r;
 	return 0;
 }
@@ -130,8 +136,10 @@ static void tell_refused(struct hba_target *tgt, int error)
 {
 	struct hba_controller *c = tgt->controller;
 
-	event_put(c, HBA_EVENT_TARGET_REFUSED, tgt->id, NULL, error, "target %llu is not used: driver %s, initialize_target: %s",
-		  (unsigned long long)tgt->id, c->driver->name, c->op_sentence[0] ? c->op_sentence : strerror(-error));
+	event_put(c, HBA_EVENT_TARGET_REFUSED, tgt->id, NULL, error,
+		  "target %llu is not used: driver %s, initialize_target: %s",
+		  (unsigned long long)tgt->id, c->driver->name,
+		  c->op_sentence[0] ? c->op_sentence : strerror(-error));
 }
 
 static int run_initialize(struct hba_controller *c, struct job *job)
@@ -171,7 +179,10 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 	if (!tj)
 		return -ENOMEM;
 	*tj = (struct target_job) {
-		.job = { .name = "initialize_target", .may_map = true, .run = run_initialize, .done = initialized },
+		.job = { .name = "initialize_target",
+			 .may_map = true,
+			 .run = run_initialize,
+			 .done = initialized },
 		.target = tgt,
 		.done = done,
 	};
@@ -187,7 +198,10 @@ void target_claim(struct hba_target *tgt, uint8_t features)
 
 	if (features == n->claimed)
 		return;
-	/* Another device may answer here now; the chip still does what was agreed with the one before. */
+	/*
+	 * Another device may answer here now; the chip still does what was agreed with the one
+	 * before.
+	 */
 	n->claimed = n->to_agree = features;
 	n->to_revert = (uint8_t)(n->agreed & ~features);
 }
@@ -300,7 +314,8 @@ static void empty(struct hba_target *tgt)
 		struct hba_lun *lun = container_of(l, struct hba_lun, link);
 
 		lun_set_absent(lun);
-		queue_flush(tgt->controller, lun, HBA_NOT_PRESENT); /* the scan's, of a unit that was not there yet */
+		/* the scan's, of a unit that was not there yet */
+		queue_flush(tgt->controller, lun, HBA_NOT_PRESENT);
 	}
 }
 
@@ -313,7 +328,8 @@ void target_leave(struct hba_target *tgt)
 	if (target_is_going(tgt) || (!tgt->initialised && !scan_is_at(tgt)))
 		return;
 	if (tgt->present)
-		event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left", (unsigned long long)tgt->id);
+		event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left",
+			  (unsigned long long)tgt->id);
 	tgt->leaving = true;
 	tgt->present = false;
 	c->n_leaving++;

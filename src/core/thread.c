@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* thread.c: the library runs the loop itself, in one thread: it takes turns, and sleeps when there is nothing to do. */
+/*
+ * thread.c: the library runs the loop itself, in one thread: it takes turns, and sleeps when there
+ * is nothing to do.
+ */
 #include "core/core.h"
 
 #include <errno.h>
@@ -17,7 +20,8 @@ static void *thread_main(void *arg)
 	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	while (r >= 0 && !__atomic_load_n(&c->runner.quit, __ATOMIC_ACQUIRE)) {
 		r = loop_run(c, TURN_BUDGET);
-		if (r == 0 && loop_arm(c) == 0 && !__atomic_load_n(&c->runner.quit, __ATOMIC_ACQUIRE))
+		if (r == 0 && loop_arm(c) == 0 &&
+		    !__atomic_load_n(&c->runner.quit, __ATOMIC_ACQUIRE))
 			poll(&p, 1, -1);
 	}
 	return NULL;

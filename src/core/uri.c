@@ -33,8 +33,9 @@ static const struct hba_option *known_option(const struct hba_controller *c, con
 /* How many there are differs, so that a list of them is no part of a sentence. */
 static int refuse_unknown(struct hba_controller *c, const char *name)
 {
-	return fail(-EINVAL, "%s: driver %s knows no option '%s'; `hbakit drivers %s' lists those it knows", c->uri,
-		    c->driver->name, name, c->driver->name);
+	return fail(-EINVAL,
+		    "%s: driver %s knows no option '%s'; `hbakit drivers %s' lists those it knows",
+		    c->uri, c->driver->name, name, c->driver->name);
 }
 
 static int add_option(struct hba_controller *c, const char *item)
@@ -104,7 +105,8 @@ const char *hba_uri_option(const struct hba_controller *c, const char *name)
 static bool lacks_number(const struct hba_controller *c, const char *name)
 {
 	const struct hba_option *known = known_option(c, name);
-	bool is_switch = known && known->value && (strcmp(known->value, "0") == 0 || strcmp(known->value, "1") == 0);
+	bool is_switch = known && known->value &&
+			 (strcmp(known->value, "0") == 0 || strcmp(known->value, "1") == 0);
 
 	for (const struct uri_option *o = c->options; o; o = o->next)
 		if (strcmp(o->name, name) == 0)
@@ -121,17 +123,23 @@ int hba_uri_number(const struct hba_controller *c, const char *name, uint64_t *r
 	if (!value)
 		return hba_fail(writable, -EINVAL, "option '%s' is needed: %s=NUMBER", name, name);
 	if (lacks_number(c, name))
-		return hba_fail(writable, -EINVAL, "option '%s' needs a number: %s=NUMBER (k, M, G or T may follow it)", name,
-				name);
+		return hba_fail(
+			writable, -EINVAL,
+			"option '%s' needs a number: %s=NUMBER (k, M, G or T may follow it)", name,
+			name);
 	r = parse_size(value, ret_number);
 	if (r == -ERANGE)
-		return hba_fail(writable, -EINVAL, "option '%s=%s' is above %" PRIu64 ", the largest number there is", name, value,
-				UINT64_MAX);
+		return hba_fail(writable, -EINVAL,
+				"option '%s=%s' is above %" PRIu64 ", the largest number there is",
+				name, value, UINT64_MAX);
 	if (r < 0 && value[0] == '-')
 		return hba_fail(writable, -EINVAL,
-				"option '%s=%s' is below 0, or no number; it is 0 or more (k, M, G or T may follow it)", name,
-				value);
+				"option '%s=%s' is below 0, or no number; it is 0 or more (k, M, G "
+				"or T may follow it)",
+				name, value);
 	if (r < 0)
-		return hba_fail(writable, -EINVAL, "option '%s=%s' is not a number (k, M, G or T may follow it)", name, value);
+		return hba_fail(writable, -EINVAL,
+				"option '%s=%s' is not a number (k, M, G or T may follow it)", name,
+				value);
 	return 0;
 }

@@ -9,7 +9,9 @@
 enum { UNMAP_HEADER_BYTES = 8, UNMAP_DESCRIPTOR_BYTES = 16 };
 enum { CDB_10 = 10, CDB_12 = 12, CDB_16 = 16 };
 
-/* The command with the widest fields that a controller takes. WRITE SAME has none of twelve bytes. */
+/*
+ * The command with the widest fields that a controller takes. WRITE SAME has none of twelve bytes.
+ */
 static const struct {
 	uint8_t ten, twelve, sixteen;
 } opcodes[] = {
@@ -30,10 +32,14 @@ static uint8_t widest(enum hba_disk_op op, unsigned max_cdb)
 uint32_t disk_most_blocks(enum hba_disk_op op, unsigned max_cdb)
 {
 	/* UNMAP counts in its list. */
-	return op == HBA_DISK_UNMAP || scsi_cdb_length(widest(op, max_cdb)) > CDB_10 ? UINT32_MAX : UINT16_MAX;
+	return op == HBA_DISK_UNMAP || scsi_cdb_length(widest(op, max_cdb)) > CDB_10 ? UINT32_MAX
+										     : UINT16_MAX;
 }
 
-/* Cannot fail: the range is no longer than disk_most_blocks(), and where no CDB has 16 bytes the size came from READ CAPACITY(10). */
+/*
+ * Cannot fail: the range is no longer than disk_most_blocks(), and where no CDB has 16 bytes the
+ * size came from READ CAPACITY(10).
+ */
 static struct scsi_cdb range_command(uint8_t opcode, uint8_t flags, struct disk_range range)
 {
 	struct scsi_extent extent = { .block = range.block, .count = range.count };
@@ -54,9 +60,13 @@ static struct scsi_cdb unmap_command(void)
 }
 
 /* Ten bytes wherever they do: every disk knows those. Cannot fail, as above. */
-static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags, struct disk_range range, unsigned size)
+static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags,
+				  struct disk_range range, unsigned size)
 {
-	struct scsi_rw rw = { .block = range.block, .count = range.count, .direction = direction, .fua = flags & HBA_DISK_FUA };
+	struct scsi_rw rw = { .block = range.block,
+			      .count = range.count,
+			      .direction = direction,
+			      .fua = flags & HBA_DISK_FUA };
 	struct scsi_cdb cdb = { .length = 0 };
 
 	if (scsi_cdb_rw(&rw, CDB_10, &cdb) < 0)
@@ -64,20 +74,24 @@ static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags, 
 	return cdb;
 }
 
-struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range, bool unmap, unsigned max_cdb)
+struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_range range,
+			     bool unmap, unsigned max_cdb)
 {
 	switch (op) {
 	case HBA_DISK_READ:
-		return rw_command(HBA_FROM_TARGET, flags, range, scsi_cdb_length(widest(op, max_cdb)));
+		return rw_command(HBA_FROM_TARGET, flags, range,
+				  scsi_cdb_length(widest(op, max_cdb)));
 	case HBA_DISK_WRITE:
-		return rw_command(HBA_TO_TARGET, flags, range, scsi_cdb_length(widest(op, max_cdb)));
+		return rw_command(HBA_TO_TARGET, flags, range,
+				  scsi_cdb_length(widest(op, max_cdb)));
 	case HBA_DISK_UNMAP:
 		return unmap_command();
 	case HBA_DISK_ZERO:
 		return range_command(widest(op, max_cdb), unmap ? SCSI_WRITE_SAME_UNMAP : 0, range);
 	case HBA_DISK_VERIFY:
 		return range_command(widest(op, max_cdb), 0, range); /* nothing is compared */
-	case HBA_DISK_STATUS:                                        /* has a length of its answer, not of its range */
+	case HBA_DISK_STATUS:
+		/* has a length of its answer, not of its range */
 	case HBA_DISK_FLUSH:
 		break;
 	}

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * disk.c: a request's way: submit, a task (now or when there is one), command after command on that task, done.
+ * disk.c: a request's way: submit, a task (now or when there is one), command after command on that
+ * task, done.
  *
- *	FLUSH, STATUS, lists of data  one command; what is above the controller's limits, the core splits
- *	all others                    command after command until the range is through: mostly one, of as many blocks as a CDB counts
+ *	FLUSH, STATUS, lists of data  one command; above the controller's limits the core splits it
+ *	all others                    command after command until the range is through: mostly one,
+ *	                              of as many blocks as a CDB counts
  *	with FUA                      then a flush, if the commands could not say it themselves
  *
- * A unit limits the length of UNMAP, ZERO and VERIFY, and says how in a VPD page that many do not have. So the limit is found by asking:
- * refused because of a field, the same is tried with half the blocks. The request itself is all the memory there is.
+ * A unit limits the length of UNMAP, ZERO and VERIFY, and says how in a VPD page that many do not
+ * have. So the limit is found by asking: refused because of a field, the same is tried with half
+ * the blocks. The request itself is all the memory there is.
  *
  * One thread has a request at any time: who submits, then the loop. No locks.
  */
@@ -42,7 +45,8 @@ struct __attribute__((may_alias)) state {
 	uint8_t bytes[DISK_UNMAP_LIST_BYTES];
 };
 
-static_assert(sizeof(struct state) <= sizeof(((struct hba_disk_io *)0)->core), "fits the room that the header gives it");
+static_assert(sizeof(struct state) <= sizeof(((struct hba_disk_io *)0)->core),
+	      "fits the room that the header gives it");
 
 static const uint8_t zeros[DISK_MAX_BLOCK_BYTES];
 
@@ -72,9 +76,10 @@ static void finish(struct hba_disk_io *io, struct hba_task *t, int error)
 	io->done(io);
 }
 
-/* ---- one command ---------------------------------------------------------------------------------------------------- */
+/* ---- one command */
 
-static void set_data(struct hba_task *t, enum hba_direction direction, void *buffer, uint64_t length)
+static void set_data(struct hba_task *t, enum hba_direction direction, void *buffer,
+		     uint64_t length)
 {
 	t->direction = (uint8_t)direction;
 	t->mode = HBA_DATA_CPU;
@@ -84,7 +89,8 @@ static void set_data(struct hba_task *t, enum hba_direction direction, void *buf
 }
 
 /* From where the commands before have come to. A list is one command. */
-static void set_callers_data(struct hba_task *t, const struct hba_disk_io *io, const struct state *s)
+static void set_callers_data(struct hba_task *t, const struct hba_disk_io *io,
+			     const struct state *s)
 {
 	uint64_t at = s->block * s->block_bytes - io->offset;
 
@@ -125,7 +131,8 @@ static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 {
 	struct state *s = state_of(io);
 	struct disk_range range = { s->block, s->left < s->piece ? (uint32_t)s->left : s->piece };
-	struct scsi_cdb cdb = disk_command(io->op, s->flush ? 0 : io->flags, range, s->unmap, s->max_cdb);
+	struct scsi_cdb cdb =
+		disk_command(io->op, s->flush ? 0 : io->flags, range, s->unmap, s->max_cdb);
 
 	s->count = range.count;
 	set_command(t, &cdb);
@@ -144,11 +151,15 @@ static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg);
 
-/* Of a request that names no disk the first command may go to any, the others to where that one went. */
+/*
+ * Of a request that names no disk the first command may go to any, the others to where that one
+ * went.
+ */
 static enum medium_choice choice(struct hba_disk_io *io)
 {
 	const struct state *s = state_of(io);
-	bool first = io->op == HBA_DISK_FLUSH || (s->step == STEP_RANGE && s->block * s->block_bytes == io->offset);
+	bool first = io->op == HBA_DISK_FLUSH ||
+		     (s->step == STEP_RANGE && s->block * s->block_bytes == io->offset);
 
 	return io->generation || !first ? MEDIUM_THIS_ONE : MEDIUM_WHICHEVER;
 }
@@ -168,13 +179,15 @@ static int send_command(struct hba_disk_io *io, struct hba_task *t)
 /* Later than at hba_disk_submit(): another disk may be there by now. */
 static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 {
-	int r = medium_has_passed(io->lun, state_of(io)->generation, choice(io)) ? -ESTALE : send_command(io, t);
+	int r = medium_has_passed(io->lun, state_of(io)->generation, choice(io))
+			? -ESTALE
+			: send_command(io, t);
 
 	if (r < 0)
 		finish(io, t, r);
 }
 
-/* ---- its answer ----------------------------------------------------------------------------------------------------- */
+/* ---- its answer */
 
 /* Those whose length a unit may limit. */
 static bool has_no_data(enum hba_disk_op op)
@@ -182,7 +195,10 @@ static bool has_no_data(enum hba_disk_op op)
 	return op == HBA_DISK_UNMAP || op == HBA_DISK_ZERO || op == HBA_DISK_VERIFY;
 }
 
-/* Of those that are to be several, half as many blocks as a command counts: a power of two, so that its halves stay aligned, too. */
+/*
+ * Of those that are to be several, half as many blocks as a command counts: a power of two, so that
+ * its halves stay aligned, too.
+ */
 static uint32_t first_piece(const struct hba_disk_io *io, uint64_t blocks, unsigned max_cdb)
 {
 	uint32_t most = disk_most_blocks(io->op, max_cdb);
@@ -195,7 +211,9 @@ static bool make_modest(struct hba_disk_io *io)
 {
 	struct state *s = state_of(io);
 
-	/* A unit need not have the FUA bit (SBC-3 6.4.1, DPOFUA), and says so only when it is used. */
+	/*
+	 * A unit need not have the FUA bit (SBC-3 6.4.1, DPOFUA), and says so only when it is used.
+	 */
 	if (io->op == HBA_DISK_WRITE && io->flags & HBA_DISK_FUA && !s->flush) {
 		s->flush = true;
 		return true;
@@ -221,7 +239,10 @@ static int range_error(struct hba_disk_io *io, const struct hba_result *r)
 
 	if (error == 0 && disk_has_data(io->op) && r->bytes != (uint64_t)s->count * s->block_bytes)
 		return -EIO; /* the target says good and moved less */
-	/* What a unit does not know of STATUS is a service action, and that is a field: the range has been checked. */
+	/*
+	 * What a unit does not know of STATUS is a service action, and that is a field: the range
+	 * has been checked.
+	 */
 	if (io->op == HBA_DISK_STATUS && error == -EINVAL)
 		return -EOPNOTSUPP;
 	return error;
@@ -236,7 +257,8 @@ static int flush_error(const struct hba_result *r)
 
 static int take_status(struct hba_disk_io *io, const struct hba_result *r)
 {
-	int n = disk_status_read(io, state_of(io)->block_bytes, (const uint8_t *)io->extents, r->bytes, io->extents);
+	int n = disk_status_read(io, state_of(io)->block_bytes, (const uint8_t *)io->extents,
+				 r->bytes, io->extents);
 
 	if (n < 0)
 		return -EIO; /* no error of ours, and no answer to what was asked */
@@ -287,7 +309,7 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 		range_done(io, t, r);
 }
 
-/* ---- the way in ----------------------------------------------------------------------------------------------------- */
+/* ---- the way in */
 
 static void task_ready(struct hba_waiter *w, struct hba_task *t)
 {
@@ -313,7 +335,8 @@ static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info, unsi
 		.max_cdb = (uint8_t)max_cdb,
 		.step = flush ? STEP_FLUSH : STEP_RANGE,
 		.unmap = io->op == HBA_DISK_ZERO && disk_zero_unmaps(io, info),
-		.flush = has_no_data(io->op) && io->op != HBA_DISK_VERIFY && io->flags & HBA_DISK_FUA,
+		.flush = has_no_data(io->op) && io->op != HBA_DISK_VERIFY &&
+			 io->flags & HBA_DISK_FUA,
 	};
 	io->error = 0;
 	io->n_extents = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error.c: what a result means to somebody who knows errno and no SCSI. Two tables, the special case before the general one.
+ * error.c: what a result means to somebody who knows errno and no SCSI. Two tables, the special
+ * case before the general one.
  */
 #include "disk/disk.h"
 
@@ -9,7 +10,12 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ANY = 0x100, PROTECTION_INFORMATION = 0x10, NO_MEDIUM = SCSI_ASC_NO_MEDIUM >> 8, CODE_SHIFT = 8 };
+enum {
+	ANY = 0x100,
+	PROTECTION_INFORMATION = 0x10,
+	NO_MEDIUM = SCSI_ASC_NO_MEDIUM >> 8,
+	CODE_SHIFT = 8
+};
 
 static const struct {
 	uint8_t key;
@@ -25,11 +31,13 @@ static const struct {
 	{ SCSI_ILLEGAL_REQUEST, 0x24, 0x00, -EINVAL }, /* a field in CDB, in parameter list */
 	{ SCSI_ILLEGAL_REQUEST, 0x26, 0x00, -EINVAL },
 	{ SCSI_ILLEGAL_REQUEST, 0x25, 0x00, -ENODEV },
-	{ SCSI_UNIT_ATTENTION, 0x28, ANY, -ESTALE }, /* another medium; of requests that take any, the core makes none of this */
+	/* another medium; of requests that take any, the core makes none of this */
+	{ SCSI_UNIT_ATTENTION, 0x28, ANY, -ESTALE },
 	{ SCSI_UNIT_ATTENTION, ANY, ANY, -EAGAIN },
 	{ SCSI_DATA_PROTECT, 0x27, 0x07, -ENOSPC },
 	{ SCSI_DATA_PROTECT, ANY, ANY, -EROFS },
-	{ SCSI_ABORTED_COMMAND, PROTECTION_INFORMATION, ANY, -EIO }, /* a guard did not match: again, it would not either */
+	/* a guard did not match: again, it would not either */
+	{ SCSI_ABORTED_COMMAND, PROTECTION_INFORMATION, ANY, -EIO },
 	{ SCSI_ABORTED_COMMAND, ANY, ANY, -EAGAIN },
 	{ SCSI_VOLUME_OVERFLOW, ANY, ANY, -ENOSPC },
 };
@@ -55,7 +63,10 @@ static int sense_error(const struct scsi_sense *s)
 {
 	unsigned code = s->asc >> CODE_SHIFT, qualifier = s->asc & UINT8_MAX;
 
-	/* An earlier command's error: that one had ended well, so its data are lost, whatever the key calls it. */
+	/*
+	 * An earlier command's error: that one had ended well, so its data are lost, whatever the
+	 * key calls it.
+	 */
 	if (s->deferred)
 		return -EIO;
 	for (size_t i = 0; i < ARRAY_SIZE(senses); i++)
@@ -96,15 +107,20 @@ int disk_tell(const struct hba_disk_io *io)
 	const char *asc;
 
 	if (io->error == -ESTALE)
-		return disk_fail(io, io->error, "another disk is there now than the one that was meant");
-	if (r->outcome == HBA_CHECK_CONDITION && r->sense && scsi_sense_read(r->sense, r->sense_len, &s) == 0) {
+		return disk_fail(io, io->error,
+				 "another disk is there now than the one that was meant");
+	if (r->outcome == HBA_CHECK_CONDITION && r->sense &&
+	    scsi_sense_read(r->sense, r->sense_len, &s) == 0) {
 		asc = scsi_asc_name(s.asc);
-		return disk_fail(io, io->error, "%s; sense %s, ASC %02x, ASCQ %02x%s%s", strerror(-io->error),
-				 scsi_sense_key_name(s.key), s.asc >> CODE_SHIFT, s.asc & UINT8_MAX, asc ? ": " : "",
+		return disk_fail(io, io->error, "%s; sense %s, ASC %02x, ASCQ %02x%s%s",
+				 strerror(-io->error), scsi_sense_key_name(s.key),
+				 s.asc >> CODE_SHIFT, s.asc & UINT8_MAX, asc ? ": " : "",
 				 asc ? asc : "");
 	}
 	if (r->outcome && r->outcome != HBA_GOOD)
-		return disk_fail(io, io->error, "%s; service response %d, status %#x", strerror(-io->error),
-				 (int)hba_response(r->outcome), hba_status(r->outcome));
-	return disk_fail(io, io->error, "%s; %llu bytes moved", strerror(-io->error), (unsigned long long)r->bytes);
+		return disk_fail(io, io->error, "%s; service response %d, status %#x",
+				 strerror(-io->error), (int)hba_response(r->outcome),
+				 hba_status(r->outcome));
+	return disk_fail(io, io->error, "%s; %llu bytes moved", strerror(-io->error),
+			 (unsigned long long)r->bytes);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * megasas-regs.h: MegaRAID SAS adapters of the MFI generations: registers, message frames, what the firmware is asked and answers.
- * Facts only, no code.
+ * megasas-regs.h: MegaRAID SAS adapters of the MFI generations: registers, message frames, what the
+ * firmware is asked and answers. Facts only, no code.
  *
- * The manual of the message frame interface (MFI) is not public. Offsets, sizes and codes are those that the open drivers of Linux
- * and FreeBSD, QEMU's model, and the vendor's list of event messages agree upon.
+ * The manual of the message frame interface (MFI) is not public. Offsets, sizes and codes are those
+ * that the open drivers of Linux and FreeBSD, QEMU's model, and the vendor's list of event messages
+ * agree upon.
  */
 #ifndef DRIVERS_MEGASAS_REGS_H
 #define DRIVERS_MEGASAS_REGS_H
@@ -12,7 +13,13 @@
 #include <assert.h>
 #include <hbakit/bus.h>
 
-enum { MEGASAS_VENDOR = 0x1000, MEGASAS_1078 = 0x0060, MEGASAS_1078DE = 0x007c, MEGASAS_2108 = 0x0079, MEGASAS_2108DE = 0x0078 };
+enum {
+	MEGASAS_VENDOR = 0x1000,
+	MEGASAS_1078 = 0x0060,
+	MEGASAS_1078DE = 0x007c,
+	MEGASAS_2108 = 0x0079,
+	MEGASAS_2108DE = 0x0078
+};
 
 /* BAR 0 of the 1078, BAR 1 of the 2108. All 32 bits wide. */
 enum megasas_reg {
@@ -23,7 +30,8 @@ enum megasas_reg {
 	MEGASAS_DOORBELL_CLEAR = 0xa0, /* write 1 to lower the interrupt */
 	MEGASAS_STATUS = 0xb0,         /* the firmware's state and limits */
 	MEGASAS_DIAGNOSTIC = 0xf8,
-	MEGASAS_SEQUENCE = 0xfc, /* MEGASAS_KEYS, one after another, make the register before writable */
+	/* MEGASAS_KEYS, one after another, make the register before writable */
+	MEGASAS_SEQUENCE = 0xfc,
 };
 
 /* MEGASAS_INTR_STATUS, MEGASAS_INTR_MASK */
@@ -31,8 +39,16 @@ enum megasas_reg {
 #define MEGASAS_INTR_2108_REPLY UINT32_C(0x00000001)
 #define MEGASAS_INTR_STATE      UINT32_C(0x00000004) /* the firmware's state has changed */
 
-/* MEGASAS_QUEUE: bits of the address that frames leave free. The number counts frames behind the first. */
-enum { MEGASAS_FRAME = 64, MEGASAS_POST = 1, MEGASAS_POST_MORE_SHIFT = 1, MEGASAS_POST_MOST_MORE = 7 };
+/*
+ * MEGASAS_QUEUE: bits of the address that frames leave free. The number counts frames behind the
+ * first.
+ */
+enum {
+	MEGASAS_FRAME = 64,
+	MEGASAS_POST = 1,
+	MEGASAS_POST_MORE_SHIFT = 1,
+	MEGASAS_POST_MOST_MORE = 7
+};
 
 /* MEGASAS_DOORBELL */
 enum megasas_doorbell {
@@ -102,7 +118,8 @@ enum megasas_status {
 	MEGASAS_RESERVED = 0x2f, /* RESERVATION CONFLICT */
 	MEGASAS_LD_OFFLINE = 0x33,
 	MEGASAS_INVALID_SGL = 0x3c,
-	MEGASAS_UNANSWERED = 0xff, /* nothing the firmware writes; put there before a frame is posted */
+	/* nothing the firmware writes; put there before a frame is posted */
+	MEGASAS_UNANSWERED = 0xff,
 };
 
 struct megasas_header {
@@ -124,7 +141,8 @@ struct megasas_sge64 {
 };
 static_assert(sizeof(struct megasas_sge64) == 12, "64-bit list, packed");
 
-struct megasas_pass { /* MEGASAS_LD_SCSI, MEGASAS_PD_SCSI; the list of SGEs follows, as long as it needs */
+/* MEGASAS_LD_SCSI, MEGASAS_PD_SCSI; the list of SGEs follows, as long as it needs */
+struct megasas_pass {
 	struct megasas_header head;
 	hba_le32 sense_low, sense_high;
 	uint8_t cdb[16];
@@ -137,7 +155,9 @@ struct megasas_dcmd {
 	struct megasas_sge32 data;
 	hba_le32 reserved[4];
 };
-static_assert(sizeof(struct megasas_dcmd) == MEGASAS_FRAME && offsetof(struct megasas_dcmd, data) == 40, "one frame");
+static_assert(sizeof(struct megasas_dcmd) == MEGASAS_FRAME &&
+		      offsetof(struct megasas_dcmd, data) == 40,
+	      "one frame");
 
 struct megasas_abort {
 	struct megasas_header head;
@@ -164,8 +184,9 @@ static_assert(sizeof(struct megasas_queues) == 32, "eight words");
 
 enum megasas_opcode {
 	MEGASAS_CTRL_INFO = 0x01010000,
-	MEGASAS_EVENT_LOG = 0x01040100,  /* struct megasas_event_log */
-	MEGASAS_EVENT_WAIT = 0x01040500, /* ends when there is an event; mailbox: its number at least, class and locale */
+	MEGASAS_EVENT_LOG = 0x01040100, /* struct megasas_event_log */
+	/* ends when there is an event; mailbox: its number at least, class and locale */
+	MEGASAS_EVENT_WAIT = 0x01040500,
 	MEGASAS_SHUTDOWN = 0x01050000,
 	MEGASAS_DEFAULTS = 0x010e0201,    /* struct megasas_defaults */
 	MEGASAS_CACHE_FLUSH = 0x01101000, /* mailbox: MEGASAS_FLUSH_* */
@@ -211,7 +232,8 @@ struct megasas_ctrl_info {
 	char package[96];
 	uint8_t reserved3[0x800 - 0x6a0];
 };
-static_assert(sizeof(struct megasas_ctrl_info) == 0x800 && offsetof(struct megasas_ctrl_info, product) == 0x540 &&
+static_assert(sizeof(struct megasas_ctrl_info) == 0x800 &&
+		      offsetof(struct megasas_ctrl_info, product) == 0x540 &&
 		      offsetof(struct megasas_ctrl_info, max_request) == 0x5bc &&
 		      offsetof(struct megasas_ctrl_info, package) == 0x640,
 	      "2 KiB");
@@ -257,7 +279,10 @@ static_assert(sizeof(struct megasas_event_log) == 20, "five numbers");
 /* Second word of the mailbox of MEGASAS_EVENT_WAIT: from this class up, of all kinds of things. */
 #define MEGASAS_EVENTS_ALL UINT32_C(0x0000ffff) /* class 0: information */
 
-/* megasas_event::code, by the vendor's list of event messages; those that a driver does something about. */
+/*
+ * megasas_event::code, by the vendor's list of event messages; those that a driver does something
+ * about.
+ */
 enum megasas_event_code {
 	MEGASAS_EVENT_CONFIG_CLEARED = 0x0004,
 	MEGASAS_EVENT_LD_STATE = 0x0051,

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * megasas.c: MegaRAID SAS adapters of the MFI generations: the 1078 and the 2108, which QEMU models too.
+ * megasas.c: MegaRAID SAS adapters of the MFI generations: the 1078 and the 2108, which QEMU models
+ * too.
  *
- * The firmware takes message frames of 64 bytes, posted one by one by their address, and puts the context of each that has ended into
- * a ring of replies. A task's HBA data is its frame, the frames behind it that hold a longer scatter list, and its sense; the context
- * is its unique id. The firmware knows its targets: logical drives are 0 to 63, JBOD disks 256 + device id.
+ * The firmware takes message frames of 64 bytes, posted one by one by their address, and puts the
+ * context of each that has ended into a ring of replies. A task's HBA data is its frame, the frames
+ * behind it that hold a longer scatter list, and its sense; the context is its unique id. The
+ * firmware knows its targets: logical drives are 0 to 63, JBOD disks 256 + device id.
  *
- * Two frames more are the driver's own: one asks the firmware (DCMD) and is waited for, one waits for events. See megasas.md.
+ * Two frames more are the driver's own: one asks the firmware (DCMD) and is waited for, one waits
+ * for events. See megasas.md.
  */
 #include "drivers/megasas-regs.h"
 
@@ -19,14 +22,21 @@
 #include <string.h>
 
 enum {
-	FRAME_ROOM = 2048, /* QEMU maps so much from a frame's address on, in one piece: no frame's room crosses a page */
+	/*
+	 * QEMU maps so much from a frame's address on, in one piece: no frame's room crosses a page
+	 */
+	FRAME_ROOM = 2048,
 	SEGMENTS = 128,
 	SENSE = 128,
 	ANSWER_BYTES = 8192,
 	JBOD = 256, /* target = JBOD + device id */
 	HIGHEST_LUN = 255,
 	INTERNAL = 2,
-	RESERVED = 16, /* replies that are no client's: the framework's tasks, the event, and all that one waiting op asks */
+	/*
+	 * replies that are no client's: the framework's tasks, the event, and all that one waiting
+	 * op asks
+	 */
+	RESERVED = 16,
 	LEAST_COMMANDS = RESERVED + 8,
 	MOST_TASKS = 4096,
 	SECTOR = 512,
@@ -39,8 +49,9 @@ enum {
 	ASK_MS = 5000,
 	FLUSH_MS = 8000,
 	DIAGNOSTIC_MS = 5000,
-	SETTLE_MS = 1000,  /* while it resets, the adapter's registers are left alone */
-	VICTIMS_MS = 2000, /* from an abort's or a reset's end to that of the last command it concerns */
+	SETTLE_MS = 1000, /* while it resets, the adapter's registers are left alone */
+	/* from an abort's or a reset's end to that of the last command it concerns */
+	VICTIMS_MS = 2000,
 
 	/* Contexts of the driver's own frames. A unique id is below. */
 	CONTEXT_ASK = 0x7fffff00,
@@ -111,8 +122,9 @@ struct megasas {
 	uint32_t event_next; /* number of the event to wait for */
 	uint64_t event_at;   /* when to ask for it: after a storm; 0: not */
 	uint64_t events_since;
-	unsigned events;      /* since then */
-	struct hba_task *tmf; /* an abort, with the firmware, or carried out, but its victim is not back */
+	unsigned events; /* since then */
+	/* an abort, with the firmware, or carried out, but its victim is not back */
+	struct hba_task *tmf;
 	struct hba_task *victim;
 	bool tmf_answered, tmf_refused;
 	uint64_t tmf_until;
@@ -125,7 +137,8 @@ static struct megasas *megasas_of(struct hba_queue *q)
 
 static uint32_t own_at(const struct megasas *m, size_t offset)
 {
-	return (uint32_t)(hba_mapping_iova(m->own_memory).bus + offset); /* control memory lies below 4 GiB */
+	/* control memory lies below 4 GiB */
+	return (uint32_t)(hba_mapping_iova(m->own_memory).bus + offset);
 }
 
 static bool is_jbod(uint64_t target)
@@ -135,7 +148,10 @@ static bool is_jbod(uint64_t target)
 
 /* ---- the firmware's states */
 
-/* `ms`: how long the firmware may stay there; an op's own deadline may be shorter. `doorbell`: what takes it further; 0: itself. */
+/*
+ * `ms`: how long the firmware may stay there; an op's own deadline may be shorter. `doorbell`: what
+ * takes it further; 0: itself.
+ */
 static const struct state {
 	enum megasas_state state;
 	const char *name;
@@ -145,12 +161,14 @@ static const struct state {
 	{ MEGASAS_UNDEFINED, "undefined", 2000, 0 },
 	{ MEGASAS_BOOT_BLOCK, "boot block", 20000, 0 },
 	{ MEGASAS_FW_INIT, "initialising", 180000, 0 },
-	{ MEGASAS_WAIT_HANDSHAKE, "waiting for a handshake", 10000, MEGASAS_INIT_HANDSHAKE | MEGASAS_INIT_HOTPLUG },
+	{ MEGASAS_WAIT_HANDSHAKE, "waiting for a handshake", 10000,
+	  MEGASAS_INIT_HANDSHAKE | MEGASAS_INIT_HOTPLUG },
 	{ MEGASAS_FW_INIT_2, "initialising, second part", 180000, 0 },
 	{ MEGASAS_DEVICE_SCAN, "scanning for devices", 180000, 0 },
 	{ MEGASAS_BOOT_MESSAGE, "boot message pending", 10000, MEGASAS_INIT_HOTPLUG },
 	{ MEGASAS_FLUSH_CACHE, "flushing its cache", 180000, 0 },
-	{ MEGASAS_OPERATIONAL, "operational", 3000, MEGASAS_INIT_ABORT | MEGASAS_INIT_READY | MEGASAS_INIT_MFI },
+	{ MEGASAS_OPERATIONAL, "operational", 3000,
+	  MEGASAS_INIT_ABORT | MEGASAS_INIT_READY | MEGASAS_INIT_MFI },
 	{ MEGASAS_FAULT, "fault", 20000, 0 },
 };
 
@@ -177,7 +195,10 @@ static bool has_left(struct hba_controller *c, void *arg)
 	return state_now(l->m) != l->state;
 }
 
-/* A fault ends by a reset of the adapter's hardware alone. Whether it did, the state says afterwards. */
+/*
+ * A fault ends by a reset of the adapter's hardware alone. Whether it did, the state says
+ * afterwards.
+ */
 static int reset_adapter(struct hba_controller *c, struct megasas *m)
 {
 	static const uint32_t keys[] = MEGASAS_KEYS;
@@ -186,10 +207,14 @@ static int reset_adapter(struct hba_controller *c, struct megasas *m)
 	if (m->variant->diagnostic) {
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 			hba_bar_write32(&m->bar, MEGASAS_SEQUENCE, keys[i]);
-		r = hba_wait_bar32(c, &m->bar, MEGASAS_DIAGNOSTIC, MEGASAS_DIAG_WRITABLE, MEGASAS_DIAG_WRITABLE, DIAGNOSTIC_MS);
+		r = hba_wait_bar32(c, &m->bar, MEGASAS_DIAGNOSTIC, MEGASAS_DIAG_WRITABLE,
+				   MEGASAS_DIAG_WRITABLE, DIAGNOSTIC_MS);
 		if (r < 0)
-			return hba_fail(c, r, "the adapter does not unlock its diagnostic register, so that it could be reset");
-		hba_bar_write32(&m->bar, MEGASAS_DIAGNOSTIC, MEGASAS_DIAG_WRITABLE | MEGASAS_DIAG_RESET);
+			return hba_fail(c, r,
+					"the adapter does not unlock its diagnostic register, so "
+					"that it could be reset");
+		hba_bar_write32(&m->bar, MEGASAS_DIAGNOSTIC,
+				MEGASAS_DIAG_WRITABLE | MEGASAS_DIAG_RESET);
 	} else {
 		hba_bar_write32(&m->bar, MEGASAS_DOORBELL, MEGASAS_ADAPTER_RESET);
 	}
@@ -208,7 +233,8 @@ static const struct state *find_state(enum megasas_state state)
 }
 
 /* One step further; `*resets` may be left. */
-static int leave_state(struct hba_controller *c, struct megasas *m, const struct state *s, unsigned *resets)
+static int leave_state(struct hba_controller *c, struct megasas *m, const struct state *s,
+		       unsigned *resets)
 {
 	struct leaving l = { m, s->state };
 	int r = -ETIMEDOUT;
@@ -219,7 +245,8 @@ static int leave_state(struct hba_controller *c, struct megasas *m, const struct
 		r = hba_wait_for(c, has_left, &l, s->ms);
 	}
 	/* Operational and deaf, or at fault: both are for the hardware. */
-	if (r == -ETIMEDOUT && *resets && (s->state == MEGASAS_FAULT || s->state == MEGASAS_OPERATIONAL)) {
+	if (r == -ETIMEDOUT && *resets &&
+	    (s->state == MEGASAS_FAULT || s->state == MEGASAS_OPERATIONAL)) {
 		--*resets;
 		r = reset_adapter(c, m);
 		if (r == 0)
@@ -231,9 +258,9 @@ static int leave_state(struct hba_controller *c, struct megasas *m, const struct
 }
 
 /*
- * Ready: whatever was out is forgotten, and no memory is touched. All interrupts are kept back first: QEMU's model takes that for a
- * reset, and needs it, for a queue that an earlier driver has left makes it deaf to INIT. `resets`: how often the adapter's hardware
- * may be reset on the way.
+ * Ready: whatever was out is forgotten, and no memory is touched. All interrupts are kept back
+ * first: QEMU's model takes that for a reset, and needs it, for a queue that an earlier driver has
+ * left makes it deaf to INIT. `resets`: how often the adapter's hardware may be reset on the way.
  */
 static int to_ready(struct hba_controller *c, struct megasas *m, unsigned resets)
 {
@@ -245,14 +272,20 @@ static int to_ready(struct hba_controller *c, struct megasas *m, unsigned resets
 		const struct state *s = find_state(state_of(status));
 
 		if (status == UINT32_MAX)
-			return hba_fail(c, -EIO, "the adapter does not answer: its registers read as all ones");
+			return hba_fail(
+				c, -EIO,
+				"the adapter does not answer: its registers read as all ones");
 		if (state_of(status) == MEGASAS_READY)
 			return 0;
 		if (!s)
-			return hba_fail(c, -EIO, "the firmware is in state %Xh, which there is none of", state_of(status));
+			return hba_fail(c, -EIO,
+					"the firmware is in state %Xh, which there is none of",
+					state_of(status));
 		r = leave_state(c, m, s, &resets);
 	}
-	return r < 0 ? r : hba_fail(c, -EIO, "the firmware goes from state to state, and does not become ready");
+	return r < 0 ? r
+		     : hba_fail(c, -EIO,
+				"the firmware goes from state to state, and does not become ready");
 }
 
 /* ---- bring-up */
@@ -267,7 +300,8 @@ static int take_memory(struct hba_controller *c, struct megasas *m)
 	int r = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(*m->own), FRAME_ROOM, &m->own_memory);
 
 	if (r == 0)
-		r = hba_mapping_create(c, HBA_DEVICE_WRITES, m->capacity * sizeof(*m->ring), 0, &m->ring_memory);
+		r = hba_mapping_create(c, HBA_DEVICE_WRITES, m->capacity * sizeof(*m->ring), 0,
+				       &m->ring_memory);
 	if (r < 0)
 		return r;
 	m->own = hba_mapping_address(m->own_memory);
@@ -313,7 +347,9 @@ static int megasas_initialize(struct hba_controller *c, struct hba_report *repor
 	segments = at_most(status >> MEGASAS_MAX_SGE_SHIFT & MEGASAS_MAX_SGE_MASK, SEGMENTS);
 	m->capacity = m->entries = status & MEGASAS_MAX_COMMANDS_MASK;
 	if (segments == 0 || m->entries < LEAST_COMMANDS)
-		return hba_fail(c, -EIO, "the firmware takes %u commands with %u segments, which is too little to work with",
+		return hba_fail(c, -EIO,
+				"the firmware takes %u commands with %u segments, which is too "
+				"little to work with",
 				m->entries, segments);
 	report_abilities(m, segments, report);
 	return take_memory(c, m);
@@ -327,17 +363,22 @@ static int megasas_map_hba_data(struct hba_controller *c, struct hba_task *t, ui
 	(void)c;
 	*ret_id = t->slot + 1U;
 	d->pass.head.context = hba_le32_of(*ret_id);
-	d->pass.sense_low = hba_le32_of((uint32_t)t->hba_iova.bus + offsetof(struct megasas_data, sense));
+	d->pass.sense_low =
+		hba_le32_of((uint32_t)t->hba_iova.bus + offsetof(struct megasas_data, sense));
 	return 0;
 }
 
 /* ---- asking the firmware */
 
-/* `more`: frames that follow the first. Fewer than there are is no fault: it is what the firmware fetches at once. */
+/*
+ * `more`: frames that follow the first. Fewer than there are is no fault: it is what the firmware
+ * fetches at once.
+ */
 static void post(struct megasas *m, uint32_t frame, uint32_t more)
 {
 	hba_bar_write32(&m->bar, MEGASAS_QUEUE,
-			frame | at_most(more, MEGASAS_POST_MOST_MORE) << MEGASAS_POST_MORE_SHIFT | MEGASAS_POST);
+			frame | at_most(more, MEGASAS_POST_MOST_MORE) << MEGASAS_POST_MORE_SHIFT |
+				MEGASAS_POST);
 }
 
 static uint8_t answer_to(const struct megasas_header *head)
@@ -352,7 +393,8 @@ static bool is_answered(struct hba_controller *c, void *arg)
 }
 
 /* The frame that asks, filled but for its head. *ret_status may be any. */
-static int ask_frame(struct hba_controller *c, struct megasas *m, struct megasas_header head, unsigned ms, uint8_t *ret_status)
+static int ask_frame(struct hba_controller *c, struct megasas *m, struct megasas_header head,
+		     unsigned ms, uint8_t *ret_status)
 {
 	struct megasas_header *h = &m->own->ask.init.head;
 	int r;
@@ -374,11 +416,16 @@ static int ask_frame(struct hba_controller *c, struct megasas *m, struct megasas
 	return 0;
 }
 
-/* A command to the firmware itself; what it answers is in m->own->answer. Nonsense and all that it does not know: -EOPNOTSUPP. */
-static int ask(struct hba_controller *c, struct megasas *m, enum megasas_opcode opcode, uint32_t mailbox, uint32_t bytes,
-	       unsigned ms)
+/*
+ * A command to the firmware itself; what it answers is in m->own->answer. Nonsense and all that it
+ * does not know: -EOPNOTSUPP.
+ */
+static int ask(struct hba_controller *c, struct megasas *m, enum megasas_opcode opcode,
+	       uint32_t mailbox, uint32_t bytes, unsigned ms)
 {
-	struct megasas_header head = { .command = MEGASAS_DCMD, .sge_count = bytes ? 1 : 0, .data_len = hba_le32_of(bytes) };
+	struct megasas_header head = { .command = MEGASAS_DCMD,
+				       .sge_count = bytes ? 1 : 0,
+				       .data_len = hba_le32_of(bytes) };
 	struct megasas_dcmd *d = &m->own->ask.dcmd;
 	uint8_t status;
 	int r;
@@ -389,17 +436,22 @@ static int ask(struct hba_controller *c, struct megasas *m, enum megasas_opcode 
 	*d = (struct megasas_dcmd) {
 		.opcode = hba_le32_of(opcode),
 		.mailbox = { hba_le32_of(mailbox) },
-		.data = { hba_le32_of(own_at(m, offsetof(struct megasas_own, answer))), hba_le32_of(bytes) },
+		.data = { hba_le32_of(own_at(m, offsetof(struct megasas_own, answer))),
+			  hba_le32_of(bytes) },
 	};
 	r = ask_frame(c, m, head, ms, &status);
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not answer command %08Xh to itself", opcode);
+		return hba_fail(c, r, "the firmware does not answer command %08Xh to itself",
+				opcode);
 	if (status == MEGASAS_OK)
 		return 0;
-	hba_log(c, HBA_LOG_INFO, "the firmware refuses command %08Xh by status %02Xh", opcode, status);
+	hba_log(c, HBA_LOG_INFO, "the firmware refuses command %08Xh by status %02Xh", opcode,
+		status);
 	return status == MEGASAS_INVALID_DCMD || status == MEGASAS_INVALID_PARAMETER
 		       ? -EOPNOTSUPP
-		       : hba_fail(c, -EIO, "the firmware ended command %08Xh to itself by status %02Xh", opcode, status);
+		       : hba_fail(c, -EIO,
+				  "the firmware ended command %08Xh to itself by status %02Xh",
+				  opcode, status);
 }
 
 /* ---- what the firmware says of itself */
@@ -415,12 +467,15 @@ static void set_text(struct hba_controller *c, const char *key, const char *text
 	while (n && clean[n - 1] == ' ')
 		clean[--n] = '\0';
 	if (n)
-		hba_set_property(c, NULL, &(struct hba_property) { key, HBA_STRING, { .string = clean }, 0 });
+		hba_set_property(
+			c, NULL,
+			&(struct hba_property) { key, HBA_STRING, { .string = clean }, 0 });
 }
 
 static void set_number(struct hba_controller *c, const char *key, uint64_t number)
 {
-	hba_set_property(c, NULL, &(struct hba_property) { key, HBA_NUMBER, { .number = number }, 0 });
+	hba_set_property(c, NULL,
+			 &(struct hba_property) { key, HBA_NUMBER, { .number = number }, 0 });
 }
 
 static void put_sas_address(uint8_t bytes[8], hba_le64 address)
@@ -450,7 +505,8 @@ static bool ends_in(const char *text, size_t most, const char *end)
 /* The firmware's limits of one command: strips of a logical drive, and sectors. 0: none said. */
 static uint64_t max_transfer(const struct megasas_ctrl_info *info)
 {
-	uint64_t strips = hba_get16(info->max_strips), sectors = hba_get32(info->max_request), by_strips;
+	uint64_t strips = hba_get16(info->max_strips), sectors = hba_get32(info->max_request),
+		 by_strips;
 
 	if (strips == 0 || info->min_strip > 16)
 		return sectors * SECTOR;
@@ -520,7 +576,8 @@ static void post_event(struct megasas *m)
 			  .data_len = hba_le32_of(sizeof(m->own->event)) },
 		.opcode = hba_le32_of(MEGASAS_EVENT_WAIT),
 		.mailbox = { hba_le32_of(m->event_next), hba_le32_of(MEGASAS_EVENTS_ALL) },
-		.data = { hba_le32_of(own_at(m, offsetof(struct megasas_own, event))), hba_le32_of(sizeof(m->own->event)) },
+		.data = { hba_le32_of(own_at(m, offsetof(struct megasas_own, event))),
+			  hba_le32_of(sizeof(m->own->event)) },
 	};
 	m->event_out = true;
 	__atomic_thread_fence(__ATOMIC_RELEASE);
@@ -577,7 +634,8 @@ static void react(struct hba_controller *c, const struct megasas_event *e)
 	if (!r)
 		return;
 	if ((r->what == LD_CAME || r->what == LD_LEFT) && target >= MEGASAS_LDS) {
-		hba_device_error(c, "an event is about logical drive %u, and %u is the highest", target, MEGASAS_LDS - 1);
+		hba_device_error(c, "an event is about logical drive %u, and %u is the highest",
+				 target, MEGASAS_LDS - 1);
 		return;
 	}
 	switch (r->what) {
@@ -621,15 +679,20 @@ static void take_event(struct hba_queue *q, struct megasas *m)
 {
 	struct hba_controller *c = hba_queue_controller(q);
 	uint8_t status = answer_to(&m->own->wait.dcmd.head);
-	struct megasas_event e = m->own->event; /* copied once, then believed no further than checked */
+	/* copied once, then believed no further than checked */
+	struct megasas_event e = m->own->event;
 
 	if (!m->event_out || status == MEGASAS_UNANSWERED) {
-		hba_device_error(c, "the device gave back the frame that waits for events, without one");
+		hba_device_error(
+			c, "the device gave back the frame that waits for events, without one");
 		return;
 	}
 	m->event_out = false;
 	if (status != MEGASAS_OK) {
-		hba_log(c, HBA_LOG_WARNING, "the firmware tells no events (status %02Xh): changes are found by a rescan", status);
+		hba_log(c, HBA_LOG_WARNING,
+			"the firmware tells no events (status %02Xh): changes are found by a "
+			"rescan",
+			status);
 		return;
 	}
 	react(c, &e);
@@ -645,14 +708,20 @@ static int read_limits(struct hba_controller *c, struct megasas *m)
 	uint32_t offered = hba_bar_read32(&m->bar, MEGASAS_STATUS) & MEGASAS_MAX_COMMANDS_MASK;
 
 	if (offered < LEAST_COMMANDS)
-		return hba_fail(c, -EIO, "the firmware takes %u commands now, which is too little to work with", offered);
+		return hba_fail(
+			c, -EIO,
+			"the firmware takes %u commands now, which is too little to work with",
+			offered);
 	if (offered < m->entries && offered - RESERVED < MOST_TASKS)
 		hba_lower(c, offered - RESERVED);
 	m->entries = at_most(offered, m->entries);
 	return 0;
 }
 
-/* The ring has as many entries as the firmware takes commands: QEMU's model goes by that number, whatever it is told. */
+/*
+ * The ring has as many entries as the firmware takes commands: QEMU's model goes by that number,
+ * whatever it is told.
+ */
 static int init_queues(struct hba_controller *c, struct megasas *m)
 {
 	struct megasas_own *own = m->own;
@@ -667,23 +736,31 @@ static int init_queues(struct hba_controller *c, struct megasas *m)
 		.producer_low = hba_le32_of(own_at(m, offsetof(struct megasas_own, producer))),
 		.consumer_low = hba_le32_of(own_at(m, offsetof(struct megasas_own, consumer))),
 	};
-	own->ask.init = (struct megasas_init) { .queues_low = hba_le32_of(own_at(m, offsetof(struct megasas_own, queues))) };
-	r = ask_frame(c, m, (struct megasas_header) { .command = MEGASAS_INIT, .data_len = hba_le32_of(sizeof(own->queues)) },
+	own->ask.init = (struct megasas_init) { .queues_low = hba_le32_of(own_at(
+							m, offsetof(struct megasas_own, queues))) };
+	r = ask_frame(c, m,
+		      (struct megasas_header) { .command = MEGASAS_INIT,
+						.data_len = hba_le32_of(sizeof(own->queues)) },
 		      ASK_MS, &status);
 	if (r < 0)
 		return hba_fail(c, r, "the firmware does not answer INIT");
 	if (status != MEGASAS_OK)
 		return hba_fail(c, -EIO, "the firmware ended INIT by status %02Xh", status);
-	r = hba_wait_bar32(c, &m->bar, MEGASAS_STATUS, MEGASAS_STATE_MASK, (uint32_t)MEGASAS_OPERATIONAL << MEGASAS_STATE_SHIFT,
-			   ASK_MS);
-	return r < 0 ? hba_fail(c, r, "the firmware took INIT, and does not become operational") : 0;
+	r = hba_wait_bar32(c, &m->bar, MEGASAS_STATUS, MEGASAS_STATE_MASK,
+			   (uint32_t)MEGASAS_OPERATIONAL << MEGASAS_STATE_SHIFT, ASK_MS);
+	return r < 0 ? hba_fail(c, r, "the firmware took INIT, and does not become operational")
+		     : 0;
 }
 
-/* Masked, too, the change of state is let through: QEMU's model takes a mask of all ones for a reset. */
+/*
+ * Masked, too, the change of state is let through: QEMU's model takes a mask of all ones for a
+ * reset.
+ */
 static void unmask(struct megasas *m, bool on)
 {
 	if (on != m->unmasked)
-		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, ~(MEGASAS_INTR_STATE | (on ? m->variant->reply : 0)));
+		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK,
+				~(MEGASAS_INTR_STATE | (on ? m->variant->reply : 0)));
 	m->unmasked = on;
 }
 
@@ -713,7 +790,11 @@ static int megasas_start(struct hba_controller *c)
 	r = init_queues(c, m);
 	if (r < 0)
 		return r;
-	unmask(m, true); /* polled, too: QEMU's model moves the ring's index for a mask that lets something through only */
+	/*
+	 * polled, too: QEMU's model moves the ring's index for a mask that lets something through
+	 * only
+	 */
+	unmask(m, true);
 	r = read_info(c, m);
 	if (r == 0)
 		r = read_sas_address(c, m);
@@ -724,7 +805,8 @@ static int megasas_start(struct hba_controller *c)
 	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
 	hba_port_status(c, HBA_PORT_ONLINE);
 	if (again)
-		hba_luns_changed(c, HBA_ANY_TARGET); /* events of the time between have not been seen */
+		/* events of the time between have not been seen */
+		hba_luns_changed(c, HBA_ANY_TARGET);
 	return 0;
 }
 
@@ -740,7 +822,9 @@ static int find_logical_drives(struct hba_controller *c, struct megasas *m)
 		return r;
 	n = hba_get32(list->count);
 	if (n > MEGASAS_LDS)
-		hba_device_error(c, "the firmware lists %u logical drives, and there is room for %u", n, MEGASAS_LDS);
+		hba_device_error(c,
+				 "the firmware lists %u logical drives, and there is room for %u",
+				 n, MEGASAS_LDS);
 	for (uint32_t i = 0; i < at_most(n, MEGASAS_LDS); i++)
 		if (list->ld[i].state != MEGASAS_LD_IS_OFFLINE && list->ld[i].target < MEGASAS_LDS)
 			hba_target_create(c, list->ld[i].target, NULL);
@@ -750,13 +834,18 @@ static int find_logical_drives(struct hba_controller *c, struct megasas *m)
 static void create_disk(struct hba_controller *c, uint64_t id, hba_le64 address)
 {
 	uint8_t bytes[8];
-	const struct hba_property properties[] = { { "SAS Address", HBA_BYTES, { .bytes = bytes }, sizeof(bytes) }, { 0 } };
+	const struct hba_property properties[] = {
+		{ "SAS Address", HBA_BYTES, { .bytes = bytes }, sizeof(bytes) }, { 0 }
+	};
 
 	put_sas_address(bytes, address);
 	hba_target_create(c, JBOD + id, properties);
 }
 
-/* Disks that are no part of a logical drive, if the firmware hands such out at all. QEMU's ids hold a LUN in their low byte. */
+/*
+ * Disks that are no part of a logical drive, if the firmware hands such out at all. QEMU's ids hold
+ * a LUN in their low byte.
+ */
 static int find_disks(struct hba_controller *c, struct megasas *m)
 {
 	const struct megasas_pd_list *list = &m->own->answer.pds;
@@ -769,7 +858,8 @@ static int find_disks(struct hba_controller *c, struct megasas *m)
 		return r;
 	n = hba_get32(list->count);
 	if (n > MEGASAS_PDS)
-		hba_device_error(c, "the firmware lists %u disks, and there is room for %u", n, MEGASAS_PDS);
+		hba_device_error(c, "the firmware lists %u disks, and there is room for %u", n,
+				 MEGASAS_PDS);
 	for (uint32_t i = 0; i < at_most(n, MEGASAS_PDS); i++) {
 		const struct megasas_pd *pd = &list->pd[i];
 		uint32_t id = hba_get16(pd->id);
@@ -796,7 +886,8 @@ static int megasas_discover(struct hba_controller *c)
 	return r;
 }
 
-static int megasas_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int megasas_initialize_target(struct hba_controller *c, struct hba_target *tgt,
+				     struct hba_target_report *report)
 {
 	const struct megasas *m = hba_controller_priv(c);
 
@@ -809,7 +900,10 @@ static int megasas_initialize_target(struct hba_controller *c, struct hba_target
 
 /* ---- sending */
 
-/* The CDB decides which way QEMU's model moves data, and so may other firmware: one that contradicts it is not sent. */
+/*
+ * The CDB decides which way QEMU's model moves data, and so may other firmware: one that
+ * contradicts it is not sent.
+ */
 static bool is_backwards(const struct hba_task *t)
 {
 	enum hba_direction says = scsi_cdb_direction(t->cdb[0]);
@@ -826,26 +920,32 @@ static bool lies_below_4g(const struct hba_task *t)
 	return all <= UINT32_MAX;
 }
 
-/* The list, in the shorter form if that will do. Returns how many bytes it takes; *flags gets what says so. */
+/*
+ * The list, in the shorter form if that will do. Returns how many bytes it takes; *flags gets what
+ * says so.
+ */
 static uint32_t put_list(struct megasas_data *d, const struct hba_task *t, uint16_t *flags)
 {
 	const struct hba_segment *s = t->data.segments;
 
 	if (lies_below_4g(t)) {
 		for (uint32_t i = 0; i < t->n_data; i++)
-			d->sge32[i] =
-				(struct megasas_sge32) { hba_le32_of((uint32_t)s[i].iova.bus), hba_le32_of((uint32_t)s[i].length) };
+			d->sge32[i] = (struct megasas_sge32) { hba_le32_of((uint32_t)s[i].iova.bus),
+							       hba_le32_of((uint32_t)s[i].length) };
 		return t->n_data * (uint32_t)sizeof(d->sge32[0]);
 	}
 	for (uint32_t i = 0; i < t->n_data; i++)
-		d->sge64[i] =
-			(struct megasas_sge64) { hba_le32_of((uint32_t)s[i].iova.bus), hba_le32_of((uint32_t)(s[i].iova.bus >> 32)),
-						 hba_le32_of((uint32_t)s[i].length) };
+		d->sge64[i] = (struct megasas_sge64) { hba_le32_of((uint32_t)s[i].iova.bus),
+						       hba_le32_of((uint32_t)(s[i].iova.bus >> 32)),
+						       hba_le32_of((uint32_t)s[i].length) };
 	*flags |= MEGASAS_SGL64;
 	return t->n_data * (uint32_t)sizeof(d->sge64[0]);
 }
 
-/* QEMU's model ends a command without SGEs in HARDWARE ERROR: one that has no data gets a few bytes of its own that nothing is in. */
+/*
+ * QEMU's model ends a command without SGEs in HARDWARE ERROR: one that has no data gets a few bytes
+ * of its own that nothing is in.
+ */
 static uint8_t put_scrap(struct megasas_data *d)
 {
 	d->sge32[0] = (struct megasas_sge32) { d->pass.sense_low, hba_le32_of(SCRAP_BYTES) };
@@ -854,9 +954,9 @@ static uint8_t put_scrap(struct megasas_data *d)
 
 static void megasas_process_task(struct hba_queue *q, struct hba_task *t)
 {
-	static const uint16_t direction[] = {
-		[HBA_NO_DATA] = 0, [HBA_TO_TARGET] = MEGASAS_TO_DEVICE, [HBA_FROM_TARGET] = MEGASAS_TO_HOST
-	};
+	static const uint16_t direction[] = { [HBA_NO_DATA] = 0,
+					      [HBA_TO_TARGET] = MEGASAS_TO_DEVICE,
+					      [HBA_FROM_TARGET] = MEGASAS_TO_HOST };
 	struct megasas *m = megasas_of(q);
 	struct megasas_data *d = t->hba_data;
 	struct megasas_header *h = &d->pass.head;
@@ -917,7 +1017,8 @@ static uint8_t sense_length(const struct megasas_data *d)
 }
 
 /* There are no residuals: of a command that did well it is known that data came, and no more. */
-static struct hba_result translate(const struct megasas_data *d, const struct hba_task *t, uint8_t status, uint8_t made_up[18])
+static struct hba_result translate(const struct megasas_data *d, const struct hba_task *t,
+				   uint8_t status, uint8_t made_up[18])
 {
 	struct outcome o = outcome_of(status);
 	struct hba_result r = { .outcome = o.outcome, .sent = o.sent };
@@ -926,7 +1027,9 @@ static struct hba_result translate(const struct megasas_data *d, const struct hb
 		r.outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, d->pass.head.scsi_status);
 		r.sense = d->sense;
 		r.sense_len = r.outcome == HBA_CHECK_CONDITION ? sense_length(d) : 0;
-		r.bytes = r.outcome == HBA_GOOD || scsi_sense_goes_with_data(r.sense, r.sense_len) ? t->length : 0;
+		r.bytes = r.outcome == HBA_GOOD || scsi_sense_goes_with_data(r.sense, r.sense_len)
+				  ? t->length
+				  : 0;
 	} else if (r.outcome == HBA_CHECK_CONDITION) {
 		hba_sense(made_up, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE >> 8, 0);
 		r.sense = made_up;
@@ -952,8 +1055,10 @@ static unsigned take_reply(struct hba_queue *q, struct megasas *m, uint32_t cont
 		return 0;
 	status = answer_to(&((struct megasas_data *)t->hba_data)->pass.head);
 	if (status == MEGASAS_UNANSWERED) {
-		hba_device_error(hba_queue_controller(q), "the device gave back the task with unique id %u without an answer to it",
-				 context);
+		hba_device_error(
+			hba_queue_controller(q),
+			"the device gave back the task with unique id %u without an answer to it",
+			context);
 		return 0;
 	}
 	if (t->kind == HBA_TASK_TMF) {
@@ -974,11 +1079,13 @@ static uint32_t replies_ahead(struct hba_queue *q, const struct megasas *m)
 	uint32_t producer = hba_acquire32(&m->own->producer);
 
 	if (producer >= m->entries) {
-		hba_device_error(hba_queue_controller(q), "the device's index of replies is %u in a ring of %u", producer,
+		hba_device_error(hba_queue_controller(q),
+				 "the device's index of replies is %u in a ring of %u", producer,
 				 m->entries);
 		return 0;
 	}
-	return producer >= m->consumer ? producer - m->consumer : m->entries - m->consumer + producer;
+	return producer >= m->consumer ? producer - m->consumer
+				       : m->entries - m->consumer + producer;
 }
 
 /* The abort is complete when the firmware has said so and its victim is back. */
@@ -996,7 +1103,9 @@ static void finish_tmf(struct hba_queue *q, struct megasas *m)
 	}
 	m->tmf = m->victim = NULL;
 	m->tmf_answered = false;
-	hba_tmf_complete(t, m->tmf_refused ? HBA_FUNCTION_REJECTED : missing ? HBA_DELIVERY_FAILURE : HBA_FUNCTION_COMPLETE);
+	hba_tmf_complete(t, m->tmf_refused ? HBA_FUNCTION_REJECTED
+			    : missing      ? HBA_DELIVERY_FAILURE
+					   : HBA_FUNCTION_COMPLETE);
 }
 
 /* What is not a reply: what time brings. */
@@ -1019,7 +1128,8 @@ static unsigned megasas_poll(struct hba_queue *q, unsigned budget)
 	unsigned n = 0;
 
 	for (taken = 0; taken < there && n < budget; taken++) {
-		uint32_t context = hba_get32(m->ring[m->consumer]); /* copied once, then believed no further than checked */
+		/* copied once, then believed no further than checked */
+		uint32_t context = hba_get32(m->ring[m->consumer]);
 
 		m->consumer = m->consumer + 1 == m->entries ? 0 : m->consumer + 1;
 		n += take_reply(q, m, context);
@@ -1032,7 +1142,10 @@ static unsigned megasas_poll(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
-/* Off is put off till there is a reply: who is woken for another reason, and sleeps again, need not be told twice. */
+/*
+ * Off is put off till there is a reply: who is woken for another reason, and sleeps again, need not
+ * be told twice.
+ */
 static int megasas_interrupts(struct hba_queue *q, bool on)
 {
 	struct megasas *m = megasas_of(q);
@@ -1048,7 +1161,10 @@ static int megasas_interrupts(struct hba_queue *q, bool on)
 
 /* ---- recovery and end */
 
-/* Looked at when a command has taken too long: a read of a register may wait where the bus has no direct way to it. */
+/*
+ * Looked at when a command has taken too long: a read of a register may wait where the bus has no
+ * direct way to it.
+ */
 static bool is_at_work(struct hba_controller *c, const struct megasas *m)
 {
 	enum megasas_state state = state_now(m);
@@ -1074,7 +1190,9 @@ static void megasas_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf
 	m->tmf_answered = m->tmf_refused = false;
 	m->tmf_until = hba_now(hba_queue_controller(q)) + VICTIMS_MS * (uint64_t)NS_PER_MS;
 	d->abort = (struct megasas_abort) {
-		.head = { .command = MEGASAS_ABORT, .status = MEGASAS_UNANSWERED, .context = hba_le32_of(t->unique_id) },
+		.head = { .command = MEGASAS_ABORT,
+			  .status = MEGASAS_UNANSWERED,
+			  .context = hba_le32_of(t->unique_id) },
 		.context = hba_le32_of(m->victim->unique_id),
 		.low = hba_le32_of((uint32_t)m->victim->hba_iova.bus),
 	};
@@ -1094,13 +1212,19 @@ static void end_events(struct hba_controller *c, struct megasas *m)
 
 	if (!m->event_out)
 		return;
-	m->own->ask.abort = (struct megasas_abort) { .context = hba_le32_of(CONTEXT_EVENT),
-						     .low = hba_le32_of(own_at(m, offsetof(struct megasas_own, wait))) };
-	(void)ask_frame(c, m, (struct megasas_header) { .command = MEGASAS_ABORT }, ASK_MS, &status);
+	m->own->ask.abort = (struct megasas_abort) {
+		.context = hba_le32_of(CONTEXT_EVENT),
+		.low = hba_le32_of(own_at(m, offsetof(struct megasas_own, wait)))
+	};
+	(void)ask_frame(c, m, (struct megasas_header) { .command = MEGASAS_ABORT }, ASK_MS,
+			&status);
 	m->event_out = false;
 }
 
-/* What the adapter's cache holds goes to the disks, if the firmware still works at all. One that was never given queues has none to leave. */
+/*
+ * What the adapter's cache holds goes to the disks, if the firmware still works at all. One that
+ * was never given queues has none to leave.
+ */
 static void megasas_stop(struct hba_controller *c)
 {
 	struct megasas *m = hba_controller_priv(c);
@@ -1109,18 +1233,25 @@ static void megasas_stop(struct hba_controller *c)
 	m->started = false;
 	if (started && state_now(m) == MEGASAS_OPERATIONAL) {
 		end_events(c, m);
-		if (ask(c, m, MEGASAS_CACHE_FLUSH, MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS, 0, FLUSH_MS) < 0)
-			hba_log(c, HBA_LOG_WARNING, "the firmware has not said that its cache is flushed");
+		if (ask(c, m, MEGASAS_CACHE_FLUSH, MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS,
+			0, FLUSH_MS) < 0)
+			hba_log(c, HBA_LOG_WARNING,
+				"the firmware has not said that its cache is flushed");
 		(void)ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
 	}
 	if (started)
-		(void)to_ready(c, m, 0); /* a reset of the hardware would end a flush that only takes longer than we may wait */
+		/*
+		 * a reset of the hardware would end a flush that only takes longer than we may wait
+		 */
+		(void)to_ready(c, m, 0);
 	else if (hba_bar_is_mapped(&m->bar))
 		hba_bar_write32(&m->bar, MEGASAS_INTR_MASK, UINT32_MAX);
 }
 
-static const struct megasas_variant megasas_1078 = { "SAS 3 Gb/s, MegaRAID 1078", 0, MEGASAS_INTR_1078_REPLY, false };
-static const struct megasas_variant megasas_2108 = { "SAS 6 Gb/s, MegaRAID 2108", 1, MEGASAS_INTR_2108_REPLY, true };
+static const struct megasas_variant megasas_1078 = { "SAS 3 Gb/s, MegaRAID 1078", 0,
+						     MEGASAS_INTR_1078_REPLY, false };
+static const struct megasas_variant megasas_2108 = { "SAS 6 Gb/s, MegaRAID 2108", 1,
+						     MEGASAS_INTR_2108_REPLY, true };
 
 static const struct hba_pci_id megasas_ids[] = {
 	{ .vendor = MEGASAS_VENDOR, .device = MEGASAS_1078, .variant = &megasas_1078 },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mptsas-regs.h: LSI's Fusion-MPT SAS controllers (SAS1064, SAS1068): registers, messages, configuration pages. Facts only, no code.
+ * mptsas-regs.h: LSI's Fusion-MPT SAS controllers (SAS1064, SAS1068): registers, messages,
+ * configuration pages. Facts only, no code.
  *
- * The message passing interface is MPI 1.5. Offsets, sizes and codes are those that the open drivers of Linux and FreeBSD and QEMU's
- * model agree upon. All numbers are little-endian, SAS addresses in pages and events too.
+ * The message passing interface is MPI 1.5. Offsets, sizes and codes are those that the open
+ * drivers of Linux and FreeBSD and QEMU's model agree upon. All numbers are little-endian, SAS
+ * addresses in pages and events too.
  */
 #ifndef DRIVERS_MPTSAS_REGS_H
 #define DRIVERS_MPTSAS_REGS_H
@@ -11,7 +13,13 @@
 #include <assert.h>
 #include <hbakit/bus.h>
 
-enum { MPT_VENDOR = 0x1000, MPT_SAS1064 = 0x0050, MPT_SAS1064E = 0x0056, MPT_SAS1068 = 0x0054, MPT_SAS1068E = 0x0058 };
+enum {
+	MPT_VENDOR = 0x1000,
+	MPT_SAS1064 = 0x0050,
+	MPT_SAS1064E = 0x0056,
+	MPT_SAS1068 = 0x0054,
+	MPT_SAS1068E = 0x0058
+};
 
 /* ---- registers: BAR 1, all 32 bits wide */
 
@@ -35,7 +43,8 @@ enum mpt_reg {
 #define MPT_STATE_OPERATIONAL UINT32_C(0x20000000)
 #define MPT_STATE_FAULT       UINT32_C(0x40000000)
 #define MPT_DOORBELL_IN_USE   UINT32_C(0x08000000) /* a handshake is under way */
-#define MPT_DOORBELL_DATA     UINT32_C(0x0000ffff) /* half a word of a reply; in state FAULT, its code */
+/* half a word of a reply; in state FAULT, its code */
+#define MPT_DOORBELL_DATA     UINT32_C(0x0000ffff)
 
 /* MPT_DOORBELL, written: a function, and for a handshake how many words of the message follow. */
 #define MPT_DOORBELL_MESSAGE_UNIT_RESET UINT32_C(0x40000000)
@@ -51,11 +60,16 @@ enum { MPT_WRITE_CLOSE = 0xff };
 /* MPT_INTR_STATUS, MPT_INTR_MASK */
 #define MPT_INTR_DOORBELL      UINT32_C(0x00000001)
 #define MPT_INTR_REPLY         UINT32_C(0x00000008)
-#define MPT_INTR_DOORBELL_BUSY UINT32_C(0x80000000) /* status only: what was written to the doorbell is not taken yet */
+/* status only: what was written to the doorbell is not taken yet */
+#define MPT_INTR_DOORBELL_BUSY UINT32_C(0x80000000)
 
-/* MPT_REPLY_FIFO, read. Without the bit it is the context of a request that went well, and there is no frame ("turbo reply"). */
+/*
+ * MPT_REPLY_FIFO, read. Without the bit it is the context of a request that went well, and there is
+ * no frame ("turbo reply").
+ */
 #define MPT_REPLY_NONE     UINT32_MAX
-#define MPT_REPLY_IS_FRAME UINT32_C(0x80000000) /* the rest is the low half of the frame's address, shifted right by one */
+/* the rest is the low half of the frame's address, shifted right by one */
+#define MPT_REPLY_IS_FRAME UINT32_C(0x80000000)
 
 /* ---- scatter lists */
 
@@ -72,7 +86,8 @@ static_assert(sizeof(struct mpt_sge) == 12, "a frame of 128 bytes has room for s
 #define MPT_SGE_64_BIT        UINT32_C(0x02000000)
 #define MPT_SGE_END_OF_LIST   UINT32_C(0x01000000)
 #define MPT_SGE_LENGTH        UINT32_C(0x00ffffff) /* of a simple element */
-enum { MPT_SGE_NEXT_CHAIN_SHIFT = 16 };            /* of a chain element: where in its buffer the next one is, in words */
+/* of a chain element: where in its buffer the next one is, in words */
+enum { MPT_SGE_NEXT_CHAIN_SHIFT = 16 };
 
 /* ---- messages */
 
@@ -107,7 +122,8 @@ struct mpt_scsi_io {
 	hba_le32 data_len, sense_low;
 	struct mpt_sge sge[6];
 };
-static_assert(sizeof(struct mpt_scsi_io) == 120 && offsetof(struct mpt_scsi_io, sge) == 48, "30 words, 12 before the list");
+static_assert(sizeof(struct mpt_scsi_io) == 120 && offsetof(struct mpt_scsi_io, sge) == 48,
+	      "30 words, 12 before the list");
 enum { MPT_IO_HEAD = offsetof(struct mpt_scsi_io, sge) };
 
 /* mpt_scsi_io::control */
@@ -237,7 +253,12 @@ struct mpt_scsi_io_reply {
 static_assert(sizeof(struct mpt_scsi_io_reply) == 36, "9 words");
 
 /* mpt_scsi_io_reply::scsi_state */
-enum { MPT_STATE_SENSE_VALID = 0x01, MPT_STATE_NO_SENSE = 0x02, MPT_STATE_NO_STATUS = 0x04, MPT_STATE_TERMINATED = 0x08 };
+enum {
+	MPT_STATE_SENSE_VALID = 0x01,
+	MPT_STATE_NO_SENSE = 0x02,
+	MPT_STATE_NO_STATUS = 0x04,
+	MPT_STATE_TERMINATED = 0x08
+};
 
 struct mpt_task_mgmt_reply {
 	struct {
@@ -251,7 +272,13 @@ struct mpt_task_mgmt_reply {
 	hba_le32 terminated;
 };
 static_assert(sizeof(struct mpt_task_mgmt_reply) == 24, "6 words");
-enum { MPT_TM_COMPLETE = 0, MPT_TM_NOT_SUPPORTED = 4, MPT_TM_FAILED = 5, MPT_TM_SUCCEEDED = 8, MPT_TM_INVALID_LUN = 9 };
+enum {
+	MPT_TM_COMPLETE = 0,
+	MPT_TM_NOT_SUPPORTED = 4,
+	MPT_TM_FAILED = 5,
+	MPT_TM_SUCCEEDED = 8,
+	MPT_TM_INVALID_LUN = 9
+};
 
 struct mpt_ioc_facts {
 	hba_le16 version;
@@ -337,7 +364,12 @@ struct mpt_device_event { /* data of MPT_EVENT_SAS_DEVICE */
 	hba_le16 tag, reserved3;
 };
 static_assert(sizeof(struct mpt_device_event) == 36, "9 words");
-enum { MPT_DEVICE_ADDED = 3, MPT_DEVICE_NOT_RESPONDING = 4, MPT_DEVICE_SMART = 5, MPT_DEVICE_ADDED_UNMAPPED = 6 };
+enum {
+	MPT_DEVICE_ADDED = 3,
+	MPT_DEVICE_NOT_RESPONDING = 4,
+	MPT_DEVICE_SMART = 5,
+	MPT_DEVICE_ADDED_UNMAPPED = 6
+};
 
 struct mpt_link_event {     /* data of MPT_EVENT_SAS_PHY_LINK */
 	uint8_t phy, rates; /* today's in the upper half, the one before in the lower */
@@ -345,7 +377,8 @@ struct mpt_link_event {     /* data of MPT_EVENT_SAS_PHY_LINK */
 	uint8_t address[8];
 };
 static_assert(sizeof(struct mpt_link_event) == 12, "3 words");
-enum { MPT_RATE_LOWEST = 8, MPT_RATE_1_5 = 8, MPT_RATE_3_0 = 9 }; /* below the lowest there is no link */
+/* below the lowest there is no link */
+enum { MPT_RATE_LOWEST = 8, MPT_RATE_1_5 = 8, MPT_RATE_3_0 = 9 };
 
 /* ---- configuration pages */
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mptsas.c: LSI's Fusion-MPT SAS controllers: SAS1064, SAS1068 and their PCI Express versions. QEMU models the SAS1068.
+ * mptsas.c: LSI's Fusion-MPT SAS controllers: SAS1064, SAS1068 and their PCI Express versions. QEMU
+ * models the SAS1068.
  *
- * Messages of up to 128 bytes. Before the firmware is operational they go word by word through the doorbell register (the handshake);
- * afterwards the address of a message is written to one register, the request FIFO, and replies are read from another. A command that
- * went well is answered by its context alone ("turbo reply"), all else by a reply frame, which is given back when it has been read.
+ * Messages of up to 128 bytes. Before the firmware is operational they go word by word through the
+ * doorbell register (the handshake); afterwards the address of a message is written to one
+ * register, the request FIFO, and replies are read from another. A command that went well is
+ * answered by its context alone ("turbo reply"), all else by a reply frame, which is given back
+ * when it has been read.
  *
- * A task's HBA data are its request frame, the chain buffers of its scatter list, and its sense. The context is 31 bits wide: it holds
- * the unique id and, above it, as much of the cookie's generation as fits. Frames and sense share one high half of their addresses,
- * which IOC INIT names: all that the controller takes lies below 4 GiB, and the half is 0.
+ * A task's HBA data are its request frame, the chain buffers of its scatter list, and its sense.
+ * The context is 31 bits wide: it holds the unique id and, above it, as much of the cookie's
+ * generation as fits. Frames and sense share one high half of their addresses, which IOC INIT
+ * names: all that the controller takes lies below 4 GiB, and the half is 0.
  *
- * Not done: RAID volumes, SATA pass-through, SMP, several ports and buses. See mptsas.md, also for what QEMU's model does differently.
+ * Not done: RAID volumes, SATA pass-through, SMP, several ports and buses. See mptsas.md, also for
+ * what QEMU's model does differently.
  */
 #include "drivers/mptsas-regs.h"
 
@@ -49,7 +54,10 @@ enum {
 	BUS_RESET_MS = 8000,
 };
 
-/* A context: unique id, generation above it; or, with OWN, one of the driver's own messages and a number above it. */
+/*
+ * A context: unique id, generation above it; or, with OWN, one of the driver's own messages and a
+ * number above it.
+ */
 enum { ID_BITS = 10, ID_MASK = (1 << ID_BITS) - 1, NUMBER_MASK = (1 << 20) - 1, OWN = 1 << 30 };
 enum own { EVENTS = OWN, ACK, CONFIG, BUS_RESET, TMF };
 static_assert((int)MOST_TASKS <= (int)ID_MASK, "each task has an id of its own");
@@ -111,12 +119,16 @@ struct mptsas {
 	bool ack_out;
 
 	struct hba_task *tmf;
-	uint32_t number;                                         /* of messages so far */
-	uint32_t tmf_context, config_context, bus_reset_context; /* of those that are out; 0: none */
-	struct mpt_config_reply config;                          /* the last answers */
+	uint32_t number; /* of messages so far */
+	/* of those that are out; 0: none */
+	uint32_t tmf_context, config_context, bus_reset_context;
+	struct mpt_config_reply config; /* the last answers */
 	struct mpt_task_mgmt_reply bus_reset;
 
-	/* Of each target: the handle of what our phys lead to on the way there, which is itself or an expander; 0: not known. */
+	/*
+	 * Of each target: the handle of what our phys lead to on the way there, which is itself or
+	 * an expander; 0: not known.
+	 */
 	uint16_t link[TARGETS];
 	struct {
 		uint16_t handle;     /* of what it leads to or, while it is down, led to */
@@ -165,7 +177,8 @@ static int wait_state(struct hba_controller *c, struct mptsas *p, uint32_t state
 /* The firmware has something to give, or waits for something: it rang. */
 static int wait_ring(struct hba_controller *c, struct mptsas *p, unsigned ms)
 {
-	return hba_wait_bar32(c, &p->bar, MPT_INTR_STATUS, MPT_INTR_DOORBELL, MPT_INTR_DOORBELL, ms);
+	return hba_wait_bar32(c, &p->bar, MPT_INTR_STATUS, MPT_INTR_DOORBELL, MPT_INTR_DOORBELL,
+			      ms);
 }
 
 static void acknowledge(struct mptsas *p)
@@ -183,7 +196,8 @@ static int send_words(struct hba_controller *c, struct mptsas *p, const hba_le32
 {
 	int r;
 
-	acknowledge(p); /* a ring that is left over from before would pass for the first of this handshake */
+	/* a ring that is left over from before would pass for the first of this handshake */
+	acknowledge(p);
 	hba_bar_write32(&p->bar, MPT_DOORBELL, MPT_DOORBELL_HANDSHAKE(n));
 	r = wait_ring(c, p, DOORBELL_MS);
 	if (r < 0)
@@ -195,8 +209,12 @@ static int send_words(struct hba_controller *c, struct mptsas *p, const hba_le32
 	return r;
 }
 
-/* Half a word at a time; the second says how many there are. More than there is room for are taken, and dropped. */
-static int receive_words(struct hba_controller *c, struct mptsas *p, union reply *ret_reply, unsigned ms)
+/*
+ * Half a word at a time; the second says how many there are. More than there is room for are taken,
+ * and dropped.
+ */
+static int receive_words(struct hba_controller *c, struct mptsas *p, union reply *ret_reply,
+			 unsigned ms)
 {
 	unsigned halves = 2, i;
 	int r = 0;
@@ -206,7 +224,9 @@ static int receive_words(struct hba_controller *c, struct mptsas *p, union reply
 		if (r < 0)
 			break;
 		if (i < ARRAY_SIZE(ret_reply->half))
-			ret_reply->half[i] = hba_le16_of((uint16_t)(hba_bar_read32(&p->bar, MPT_DOORBELL) & MPT_DOORBELL_DATA));
+			ret_reply->half[i] =
+				hba_le16_of((uint16_t)(hba_bar_read32(&p->bar, MPT_DOORBELL) &
+						       MPT_DOORBELL_DATA));
 		else
 			(void)hba_bar_read32(&p->bar, MPT_DOORBELL);
 		if (i == 1)
@@ -220,8 +240,9 @@ static int receive_words(struct hba_controller *c, struct mptsas *p, union reply
 }
 
 /* Ask, and be answered, through the doorbell: as long as nothing else works. */
-static int handshake(struct hba_controller *c, struct mptsas *p, const char *name, const void *request, size_t bytes,
-		     size_t least_bytes, union reply *ret_reply, unsigned ms)
+static int handshake(struct hba_controller *c, struct mptsas *p, const char *name,
+		     const void *request, size_t bytes, size_t least_bytes, union reply *ret_reply,
+		     unsigned ms)
 {
 	const struct mpt_request *asked = request;
 	int r;
@@ -229,15 +250,19 @@ static int handshake(struct hba_controller *c, struct mptsas *p, const char *nam
 	memset(ret_reply, 0, sizeof(*ret_reply));
 	r = send_words(c, p, request, (unsigned)(bytes / MPT_WORD));
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not take %s through the doorbell (%#x)", name, state_of(p));
+		return hba_fail(c, r, "the firmware does not take %s through the doorbell (%#x)",
+				name, state_of(p));
 	r = receive_words(c, p, ret_reply, ms);
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not answer %s through the doorbell (%#x)", name, state_of(p));
-	if (ret_reply->head.function != asked->function || ret_reply->head.words * (size_t)MPT_WORD < least_bytes)
-		return hba_fail(c, -EIO, "the firmware answers %s by function %#x in %u words", name, ret_reply->head.function,
-				ret_reply->head.words);
+		return hba_fail(c, r, "the firmware does not answer %s through the doorbell (%#x)",
+				name, state_of(p));
+	if (ret_reply->head.function != asked->function ||
+	    ret_reply->head.words * (size_t)MPT_WORD < least_bytes)
+		return hba_fail(c, -EIO, "the firmware answers %s by function %#x in %u words",
+				name, ret_reply->head.function, ret_reply->head.words);
 	if (status_of(ret_reply) != MPT_SUCCESS)
-		return hba_fail(c, -EIO, "the firmware refuses %s: IOC status %#x", name, status_of(ret_reply));
+		return hba_fail(c, -EIO, "the firmware refuses %s: IOC status %#x", name,
+				status_of(ret_reply));
 	return 0;
 }
 
@@ -248,7 +273,8 @@ static bool open_diagnostic(struct hba_controller *c, struct mptsas *p)
 	for (unsigned tries = 0; tries < KEY_TRIES; tries++) {
 		for (size_t i = 0; i < ARRAY_SIZE(mpt_write_key); i++)
 			hba_bar_write32(&p->bar, MPT_WRITE_SEQUENCE, mpt_write_key[i]);
-		if (hba_wait_bar32(c, &p->bar, MPT_DIAGNOSTIC, MPT_DIAG_WRITE_ENABLE, MPT_DIAG_WRITE_ENABLE, KEY_MS) == 0)
+		if (hba_wait_bar32(c, &p->bar, MPT_DIAGNOSTIC, MPT_DIAG_WRITE_ENABLE,
+				   MPT_DIAG_WRITE_ENABLE, KEY_MS) == 0)
 			return true;
 	}
 	return false;
@@ -260,14 +286,22 @@ static int diagnostic_reset(struct hba_controller *c, struct mptsas *p)
 	int r;
 
 	if (!open_diagnostic(c, p))
-		return hba_fail(c, -EIO, "the controller does not let its diagnostic register be written (%#x)", state_of(p));
+		return hba_fail(
+			c, -EIO,
+			"the controller does not let its diagnostic register be written (%#x)",
+			state_of(p));
 	hba_bar_write32(&p->bar, MPT_DIAGNOSTIC, MPT_DIAG_WRITE_ENABLE | MPT_DIAG_RESET_ADAPTER);
 	r = wait_state(c, p, MPT_STATE_READY, BOOT_MS);
 	hba_bar_write32(&p->bar, MPT_WRITE_SEQUENCE, MPT_WRITE_CLOSE);
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not become ready after a diagnostic reset (%#x)", state_of(p));
+		return hba_fail(c, r,
+				"the firmware does not become ready after a diagnostic reset (%#x)",
+				state_of(p));
 	if (state_of(p) & MPT_DOORBELL_IN_USE)
-		return hba_fail(c, -EBUSY, "the doorbell still waits for a message that was begun before (%#x)", state_of(p));
+		return hba_fail(
+			c, -EBUSY,
+			"the doorbell still waits for a message that was begun before (%#x)",
+			state_of(p));
 	return 0;
 }
 
@@ -289,8 +323,9 @@ static bool is_gone(const struct mptsas *p)
 }
 
 /*
- * Ready, and nothing of ours or of others is left in it: SeaBIOS hands it over operational. Firmware in state FAULT, or in the middle of
- * somebody's handshake, hears nothing but a diagnostic reset.
+ * Ready, and nothing of ours or of others is left in it: SeaBIOS hands it over operational.
+ * Firmware in state FAULT, or in the middle of somebody's handshake, hears nothing but a diagnostic
+ * reset.
  */
 static int reset(struct hba_controller *c, struct mptsas *p)
 {
@@ -304,9 +339,10 @@ static int reset(struct hba_controller *c, struct mptsas *p)
 	if (doorbell == UINT32_MAX)
 		return hba_fail(c, -ENODEV, "the controller's registers are not there");
 	if ((doorbell & MPT_STATE_MASK) == MPT_STATE_FAULT)
-		hba_log(c, HBA_LOG_WARNING, "the firmware is in state FAULT, code %#x", doorbell & MPT_DOORBELL_DATA);
-	else if (!(doorbell & MPT_DOORBELL_IN_USE) && (doorbell & MPT_STATE_MASK) != MPT_STATE_RESET &&
-		 message_unit_reset(c, p) == 0)
+		hba_log(c, HBA_LOG_WARNING, "the firmware is in state FAULT, code %#x",
+			doorbell & MPT_DOORBELL_DATA);
+	else if (!(doorbell & MPT_DOORBELL_IN_USE) &&
+		 (doorbell & MPT_STATE_MASK) != MPT_STATE_RESET && message_unit_reset(c, p) == 0)
 		return 0;
 	return is_gone(p) ? -ENODEV : diagnostic_reset(c, p);
 }
@@ -317,7 +353,8 @@ static int ask_facts(struct hba_controller *c, struct mptsas *p)
 {
 	const struct mpt_request request = { .function = MPT_IOC_FACTS };
 	union reply reply;
-	int r = handshake(c, p, "IOC FACTS", &request, sizeof(request), sizeof(reply.facts), &reply, DOORBELL_MS);
+	int r = handshake(c, p, "IOC FACTS", &request, sizeof(request), sizeof(reply.facts), &reply,
+			  DOORBELL_MS);
 
 	if (r == 0)
 		p->facts = reply.facts;
@@ -328,12 +365,15 @@ static int ask_port(struct hba_controller *c, struct mptsas *p)
 {
 	const struct mpt_port_request request = { .function = MPT_PORT_FACTS, .port = MPT_PORT };
 	union reply reply;
-	int r = handshake(c, p, "PORT FACTS", &request, sizeof(request), sizeof(reply.port), &reply, DOORBELL_MS);
+	int r = handshake(c, p, "PORT FACTS", &request, sizeof(request), sizeof(reply.port), &reply,
+			  DOORBELL_MS);
 
 	if (r < 0)
 		return r;
-	if (reply.port.type != MPT_PORT_SAS || !(hba_get16(reply.port.protocols) & MPT_PORT_INITIATOR))
-		return hba_fail(c, -EOPNOTSUPP, "port 0 is no SAS initiator (type %#x)", reply.port.type);
+	if (reply.port.type != MPT_PORT_SAS ||
+	    !(hba_get16(reply.port.protocols) & MPT_PORT_INITIATOR))
+		return hba_fail(c, -EOPNOTSUPP, "port 0 is no SAS initiator (type %#x)",
+				reply.port.type);
 	p->initiator = hba_get16(reply.port.own_id);
 	p->highest_target = least(hba_get16(reply.port.max_devices), TARGETS) - 1;
 	return hba_get16(reply.port.max_devices) ? 0 : hba_fail(c, -EIO, "port 0 has no devices");
@@ -347,7 +387,10 @@ static unsigned tasks_of(const struct mptsas *p)
 	return fifo > OWN_REQUESTS ? (unsigned)least(fifo - OWN_REQUESTS, MOST_TASKS) : 0;
 }
 
-/* The first chain element takes the last place in the frame, each further one the last of its buffer. */
+/*
+ * The first chain element takes the last place in the frame, each further one the last of its
+ * buffer.
+ */
 static unsigned segments_of(const struct mptsas *p)
 {
 	unsigned chains = (unsigned)least(p->facts.max_chain_depth, CHAINS);
@@ -394,11 +437,15 @@ static int mptsas_initialize(struct hba_controller *c, struct hba_report *r)
 		return err;
 	p->tasks = tasks_of(p);
 	p->replies = (unsigned)least(hba_get16(p->facts.reply_depth), MOST_REPLIES);
-	if (p->tasks <= INTERNAL + TMFS || hba_get16(p->facts.request_words) * MPT_WORD < MPT_REQUEST_BYTES)
-		return hba_fail(c, -EIO, "the firmware takes %u requests of %u words, too few or too small to work with",
+	if (p->tasks <= INTERNAL + TMFS ||
+	    hba_get16(p->facts.request_words) * MPT_WORD < MPT_REQUEST_BYTES)
+		return hba_fail(c, -EIO,
+				"the firmware takes %u requests of %u words, too few or too small "
+				"to work with",
 				hba_get16(p->facts.credits), hba_get16(p->facts.request_words));
 	report_abilities(p, r);
-	err = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(*p->own), MPT_REQUEST_BYTES, &p->own_mapping);
+	err = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(*p->own), MPT_REQUEST_BYTES,
+				 &p->own_mapping);
 	if (err < 0)
 		return err;
 	p->own = hba_mapping_address(p->own_mapping);
@@ -434,12 +481,16 @@ static int init(struct hba_controller *c, struct mptsas *p)
 		.version = hba_le16_of(MPT_VERSION),
 	};
 	union reply reply;
-	int r = handshake(c, p, "IOC INIT", &request, sizeof(request), sizeof(reply.head), &reply, DOORBELL_MS);
+	int r = handshake(c, p, "IOC INIT", &request, sizeof(request), sizeof(reply.head), &reply,
+			  DOORBELL_MS);
 
 	if (r < 0)
 		return r;
 	r = wait_state(c, p, MPT_STATE_OPERATIONAL, DOORBELL_MS);
-	return r < 0 ? hba_fail(c, r, "the firmware does not become operational after IOC INIT (%#x)", state_of(p)) : 0;
+	return r < 0 ? hba_fail(c, r,
+				"the firmware does not become operational after IOC INIT (%#x)",
+				state_of(p))
+		     : 0;
 }
 
 /* Discovery begins; its end is an event. */
@@ -448,12 +499,15 @@ static int enable_port(struct hba_controller *c, struct mptsas *p)
 	const struct mpt_port_request request = { .function = MPT_PORT_ENABLE, .port = MPT_PORT };
 	union reply reply;
 
-	return handshake(c, p, "PORT ENABLE", &request, sizeof(request), sizeof(reply.head), &reply, PORT_MS);
+	return handshake(c, p, "PORT ENABLE", &request, sizeof(request), sizeof(reply.head), &reply,
+			 PORT_MS);
 }
 
 static uint32_t own_address(const struct mptsas *p, const void *place)
 {
-	return (uint32_t)hba_iova_at(p->own_iova, (uint64_t)((const uint8_t *)place - (const uint8_t *)p->own)).bus;
+	return (uint32_t)hba_iova_at(p->own_iova,
+				     (uint64_t)((const uint8_t *)place - (const uint8_t *)p->own))
+		.bus;
 }
 
 static void lend_reply(struct mptsas *p, unsigned i)
@@ -463,7 +517,8 @@ static void lend_reply(struct mptsas *p, unsigned i)
 }
 
 /* The frame, its context last, then the register that shows it. */
-static void post(struct mptsas *p, enum mpt_reg fifo, hba_le32 *context_place, uint32_t context, uint32_t address)
+static void post(struct mptsas *p, enum mpt_reg fifo, hba_le32 *context_place, uint32_t context,
+		 uint32_t address)
 {
 	hba_publish32(context_place, context);
 	hba_bar_write32(&p->bar, fifo, address);
@@ -473,14 +528,18 @@ static void post_own(struct mptsas *p, enum own kind, uint32_t context)
 {
 	unsigned i = (unsigned)kind - OWN;
 
-	post(p, MPT_REQUEST_FIFO, &((struct mpt_request *)(void *)&p->own->request[i])->context, context,
-	     own_address(p, &p->own->request[i]));
+	post(p, MPT_REQUEST_FIFO, &((struct mpt_request *)(void *)&p->own->request[i])->context,
+	     context, own_address(p, &p->own->request[i]));
 }
 
-/* Answers come as reply frames with its context, one for each event, as long as the firmware is operational. */
+/*
+ * Answers come as reply frames with its context, one for each event, as long as the firmware is
+ * operational.
+ */
 static void want_events(struct mptsas *p)
 {
-	p->own->request[EVENTS - OWN].events = (struct mpt_event_request) { .on = true, .function = MPT_EVENT_NOTIFICATION };
+	p->own->request[EVENTS - OWN].events =
+		(struct mpt_event_request) { .on = true, .function = MPT_EVENT_NOTIFICATION };
 	post_own(p, EVENTS, EVENTS);
 }
 
@@ -503,8 +562,10 @@ static int look_at_facts_again(struct hba_controller *c, struct mptsas *p)
 	if (r < 0 || tasks_of(p) >= p->tasks)
 		return r;
 	if (tasks_of(p) <= INTERNAL + TMFS)
-		return hba_fail(c, -EIO, "the firmware takes %u requests after the reset, too few to work with",
-				hba_get16(p->facts.credits));
+		return hba_fail(
+			c, -EIO,
+			"the firmware takes %u requests after the reset, too few to work with",
+			hba_get16(p->facts.credits));
 	return hba_lower(c, tasks_of(p) - INTERNAL - TMFS);
 }
 
@@ -542,10 +603,15 @@ static struct mpt_sge element(uint32_t flags_length, uint64_t address)
 				  hba_le32_of((uint32_t)(address >> 32)) };
 }
 
-/* The element that leads to chain buffer `j`, in which `left` segments are to go, or as many of them as fit. */
+/*
+ * The element that leads to chain buffer `j`, in which `left` segments are to go, or as many of
+ * them as fit.
+ */
 static struct mpt_sge chain_element(const struct hba_task *t, unsigned j, uint32_t left)
 {
-	uint64_t at = hba_iova_at(t->hba_iova, offsetof(struct mptsas_data, chain) + j * sizeof(struct mpt_sge[IN_CHAIN])).bus;
+	uint64_t at = hba_iova_at(t->hba_iova, offsetof(struct mptsas_data, chain) +
+						       j * sizeof(struct mpt_sge[IN_CHAIN]))
+			      .bus;
 	uint32_t elements = left < IN_CHAIN ? left : IN_CHAIN;
 	uint32_t next = left > IN_CHAIN ? (IN_CHAIN - 1) * ELEMENT_WORDS : 0;
 
@@ -554,21 +620,25 @@ static struct mpt_sge chain_element(const struct hba_task *t, unsigned j, uint32
 		       at);
 }
 
-static void put_segments(struct mpt_sge *e, const struct hba_segment *s, uint32_t n, uint32_t flags, uint32_t last)
+static void put_segments(struct mpt_sge *e, const struct hba_segment *s, uint32_t n, uint32_t flags,
+			 uint32_t last)
 {
 	for (uint32_t i = 0; i < n; i++)
-		e[i] = element(flags | (uint32_t)s[i].length | (i == n - 1 ? last : 0), s[i].iova.bus);
+		e[i] = element(flags | (uint32_t)s[i].length | (i == n - 1 ? last : 0),
+			       s[i].iova.bus);
 }
 
 /* In the frame as far as they fit, then from one chain buffer to the next. */
 static void put_list(struct mptsas_data *d, const struct hba_task *t)
 {
 	const uint32_t end = MPT_SGE_LAST | MPT_SGE_END_OF_BUFFER | MPT_SGE_END_OF_LIST;
-	const uint32_t flags = MPT_SGE_SIMPLE | MPT_SGE_64_BIT | (t->direction == HBA_TO_TARGET ? MPT_SGE_TO_DEVICE : 0);
+	const uint32_t flags = MPT_SGE_SIMPLE | MPT_SGE_64_BIT |
+			       (t->direction == HBA_TO_TARGET ? MPT_SGE_TO_DEVICE : 0);
 	struct mpt_sge *e = d->request.io.sge;
 	uint32_t room = IN_FRAME, at = 0, left = t->n_data;
 
-	d->request.io.chain_offset = left > IN_FRAME ? MPT_IO_HEAD / MPT_WORD + (IN_FRAME - 1) * ELEMENT_WORDS : 0;
+	d->request.io.chain_offset =
+		left > IN_FRAME ? MPT_IO_HEAD / MPT_WORD + (IN_FRAME - 1) * ELEMENT_WORDS : 0;
 	for (unsigned j = 0; left > room; j++) {
 		put_segments(e, t->data.segments + at, room - 1, flags, MPT_SGE_LAST);
 		at += room - 1;
@@ -589,9 +659,9 @@ static void mptsas_process_task(struct hba_queue *q, struct hba_task *t)
 					      [HBA_ORDERED] = MPT_IO_ORDERED,
 					      [HBA_HEAD_OF_QUEUE] = MPT_IO_HEAD_OF_QUEUE,
 					      [HBA_ACA] = MPT_IO_ACA };
-	static const uint32_t direction[] = {
-		[HBA_NO_DATA] = 0, [HBA_TO_TARGET] = MPT_IO_TO_DEVICE, [HBA_FROM_TARGET] = MPT_IO_TO_HOST
-	};
+	static const uint32_t direction[] = { [HBA_NO_DATA] = 0,
+					      [HBA_TO_TARGET] = MPT_IO_TO_DEVICE,
+					      [HBA_FROM_TARGET] = MPT_IO_TO_HOST };
 	struct mptsas *p = mptsas_of(q);
 	struct mptsas_data *d = t->hba_data;
 	struct mpt_scsi_io *io = &d->request.io;
@@ -609,7 +679,10 @@ static void mptsas_process_task(struct hba_queue *q, struct hba_task *t)
 
 /* ---- receiving: commands */
 
-/* What is not in the table was a fault on the way: the device is well, the command may have been begun. */
+/*
+ * What is not in the table was a fault on the way: the device is well, the command may have been
+ * begun.
+ */
 static const struct outcome {
 	enum mpt_status status;
 	enum hba_outcome outcome; /* 0: the target has answered, its status counts */
@@ -654,21 +727,25 @@ static struct hba_result translate(const union reply *r, const struct hba_task *
 		return result;
 	result.outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, r->io.head.scsi_status);
 	result.bytes = least(hba_get32(r->io.moved), t->length);
-	if (result.outcome == HBA_CHECK_CONDITION && (r->io.head.scsi_state & MPT_STATE_SENSE_VALID)) {
+	if (result.outcome == HBA_CHECK_CONDITION &&
+	    (r->io.head.scsi_state & MPT_STATE_SENSE_VALID)) {
 		result.sense = ((struct mptsas_data *)t->hba_data)->sense;
 		result.sense_len = (uint8_t)least(hba_get32(r->io.sense_count), SENSE);
 	}
 	return result;
 }
 
-/* By its id, if it is still the same command: contexts hold what there is room for of a generation. */
+/*
+ * By its id, if it is still the same command: contexts hold what there is room for of a generation.
+ */
 static struct hba_task *task_of_context(struct hba_queue *q, uint32_t context)
 {
 	struct hba_task *t = hba_task_by_id(q, context & ID_MASK);
 
 	if (!t || context_of(t) == context)
 		return t;
-	hba_device_error(hba_queue_controller(q), "the firmware answers context %#x, a command that has ended", context);
+	hba_device_error(hba_queue_controller(q),
+			 "the firmware answers context %#x, a command that has ended", context);
 	return NULL;
 }
 
@@ -680,7 +757,8 @@ static void complete(struct hba_queue *q, struct mptsas *p, uint32_t context, co
 	if (!t)
 		return;
 	if (r && r->head.function != MPT_SCSI_IO) {
-		hba_device_error(hba_queue_controller(q), "the firmware answers the task with unique id %u by function %#x",
+		hba_device_error(hba_queue_controller(q),
+				 "the firmware answers the task with unique id %u by function %#x",
 				 t->unique_id, r->head.function);
 		return;
 	}
@@ -722,7 +800,8 @@ static void block_behind(struct hba_controller *c, const struct mptsas *p, uint1
 {
 	for (unsigned i = 0; link && i < TARGETS; i++)
 		if (p->link[i] == link)
-			(void)hba_target_block(c, i, is_cut_off(p, link)); /* -ENOENT: it has left meanwhile */
+			/* -ENOENT: it has left meanwhile */
+			(void)hba_target_block(c, i, is_cut_off(p, link));
 }
 
 /* A phy that is down may have no handle in the event: it led where it led before. */
@@ -743,12 +822,16 @@ static void link_changed(struct hba_controller *c, struct mptsas *p, const struc
 		block_behind(c, p, before);
 }
 
-/* SAS addresses are written from the most significant byte on; the firmware's begin with the least. */
+/*
+ * SAS addresses are written from the most significant byte on; the firmware's begin with the least.
+ */
 static struct hba_property sas_address(const uint8_t address[8], uint8_t bytes[8])
 {
 	for (unsigned i = 0; i < 8; i++)
 		bytes[i] = address[7 - i];
-	return (struct hba_property) { .key = "SAS Address", .type = HBA_BYTES, .value.bytes = bytes, .length = 8 };
+	return (struct hba_property) {
+		.key = "SAS Address", .type = HBA_BYTES, .value.bytes = bytes, .length = 8
+	};
 }
 
 static bool is_attached(const struct mptsas *p, uint16_t handle)
@@ -767,7 +850,10 @@ static bool is_ours(const struct mptsas *p, uint16_t handle)
 	return false;
 }
 
-/* Pages cannot be read here: no more is known than what the event says. A new target's are read when it is initialised. */
+/*
+ * Pages cannot be read here: no more is known than what the event says. A new target's are read
+ * when it is initialised.
+ */
 static uint16_t link_of_event(const struct mptsas *p, const struct mpt_device_event *e)
 {
 	uint16_t handle = hba_get16(e->handle), parent = hba_get16(e->parent);
@@ -775,7 +861,8 @@ static uint16_t link_of_event(const struct mptsas *p, const struct mpt_device_ev
 	return !parent || is_attached(p, handle) || is_ours(p, parent) ? handle : parent;
 }
 
-static void device_added(struct hba_controller *c, struct mptsas *p, const struct mpt_device_event *e)
+static void device_added(struct hba_controller *c, struct mptsas *p,
+			 const struct mpt_device_event *e)
 {
 	uint8_t bytes[8];
 	const struct hba_property properties[] = { sas_address(e->address, bytes), { 0 } };
@@ -785,10 +872,12 @@ static void device_added(struct hba_controller *c, struct mptsas *p, const struc
 		hba_luns_changed(c, e->target);
 }
 
-static void device_changed(struct hba_controller *c, struct mptsas *p, const struct mpt_device_event *e)
+static void device_changed(struct hba_controller *c, struct mptsas *p,
+			   const struct mpt_device_event *e)
 {
 	if (e->bus != 0 || e->target > p->highest_target || e->target == p->initiator) {
-		hba_device_error(c, "the firmware tells of target %u on bus %u, which there is not", e->target, e->bus);
+		hba_device_error(c, "the firmware tells of target %u on bus %u, which there is not",
+				 e->target, e->bus);
 		return;
 	}
 	switch (e->reason) {
@@ -801,8 +890,9 @@ static void device_changed(struct hba_controller *c, struct mptsas *p, const str
 		(void)hba_target_destroy(c, e->target); /* -ENOENT: nobody knew it */
 		break;
 	case MPT_DEVICE_SMART:
-		hba_log(c, HBA_LOG_WARNING, "target %u foresees its failure: additional sense %02x/%02x", e->target, e->asc,
-			e->ascq);
+		hba_log(c, HBA_LOG_WARNING,
+			"target %u foresees its failure: additional sense %02x/%02x", e->target,
+			e->asc, e->ascq);
 		break;
 	default:
 		break;
@@ -834,7 +924,10 @@ static void take_event(struct hba_controller *c, struct mptsas *p, const struct 
 	}
 }
 
-/* One at a time. The event's reply frame waits with it: so there are never more of them than frames. */
+/*
+ * One at a time. The event's reply frame waits with it: so there are never more of them than
+ * frames.
+ */
 static void send_ack(struct mptsas *p)
 {
 	if (p->ack_out || !p->n_acks)
@@ -852,12 +945,14 @@ static void send_ack(struct mptsas *p)
 }
 
 /* Returns whether its frame is kept. */
-static bool note_event(struct hba_controller *c, struct mptsas *p, const struct mpt_event *e, unsigned frame)
+static bool note_event(struct hba_controller *c, struct mptsas *p, const struct mpt_event *e,
+		       unsigned frame)
 {
 	unsigned place = (p->first_ack + p->n_acks) % MOST_REPLIES;
 
 	if (e->head.function != MPT_EVENT_NOTIFICATION) {
-		hba_device_error(c, "the firmware answers EVENT NOTIFICATION by function %#x", e->head.function);
+		hba_device_error(c, "the firmware answers EVENT NOTIFICATION by function %#x",
+				 e->head.function);
 		return false;
 	}
 	take_event(c, p, e);
@@ -900,11 +995,16 @@ static void finish_tmf(struct mptsas *p, const union reply *r)
 
 static void refuse(struct hba_controller *c, uint32_t context)
 {
-	hba_device_error(c, "the firmware answers context %#x, which no message of the driver has", context);
+	hba_device_error(c, "the firmware answers context %#x, which no message of the driver has",
+			 context);
 }
 
-/* An answer to a message of the driver's own; NULL: by its context alone. Returns whether its frame is kept. */
-static bool take_own(struct hba_queue *q, struct mptsas *p, uint32_t context, const union reply *r, unsigned frame)
+/*
+ * An answer to a message of the driver's own; NULL: by its context alone. Returns whether its frame
+ * is kept.
+ */
+static bool take_own(struct hba_queue *q, struct mptsas *p, uint32_t context, const union reply *r,
+		     unsigned frame)
 {
 	struct hba_controller *c = hba_queue_controller(q);
 
@@ -930,7 +1030,8 @@ static bool take_own(struct hba_queue *q, struct mptsas *p, uint32_t context, co
 /* Which frame is at that address; `replies`: none of those that the firmware has. */
 static unsigned frame_at(const struct mptsas *p, uint32_t posted)
 {
-	uint32_t offset = (posted << 1) - own_address(p, p->own->reply), i = offset / MPT_REPLY_BYTES;
+	uint32_t offset = (posted << 1) - own_address(p, p->own->reply),
+		 i = offset / MPT_REPLY_BYTES;
 
 	return offset % MPT_REPLY_BYTES || i >= p->replies || !p->lent[i] ? p->replies : i;
 }
@@ -944,12 +1045,17 @@ static void take_frame(struct hba_queue *q, struct mptsas *p, uint32_t posted)
 	bool kept = false;
 
 	if (i == p->replies) {
-		hba_device_error(hba_queue_controller(q), "the firmware posts a reply frame at %#x, which is none that it has",
-				 posted << 1);
+		hba_device_error(
+			hba_queue_controller(q),
+			"the firmware posts a reply frame at %#x, which is none that it has",
+			posted << 1);
 		return;
 	}
 	p->lent[i] = false;
-	/* Copied once, then believed no further than checked; beyond what was written lies an older reply. */
+	/*
+	 * Copied once, then believed no further than checked; beyond what was written lies an older
+	 * reply.
+	 */
 	memcpy(&r, p->own->reply[i], sizeof(r));
 	said = r.head.words * (size_t)MPT_WORD;
 	if (said < sizeof(r))
@@ -963,7 +1069,10 @@ static void take_frame(struct hba_queue *q, struct mptsas *p, uint32_t posted)
 		lend_reply(p, i);
 }
 
-/* Each read takes one out of the FIFO and waits for the chip: so none is made for what cannot be there. */
+/*
+ * Each read takes one out of the FIFO and waits for the chip: so none is made for what cannot be
+ * there.
+ */
 static unsigned drain(struct hba_queue *q, struct mptsas *p, unsigned budget)
 {
 	unsigned n = 0;
@@ -989,7 +1098,8 @@ static unsigned drain(struct hba_queue *q, struct mptsas *p, unsigned budget)
 static void unmask(struct mptsas *p, bool on)
 {
 	if (on != p->unmasked)
-		hba_bar_write32(&p->bar, MPT_INTR_MASK, MPT_INTR_DOORBELL | (on ? 0 : MPT_INTR_REPLY));
+		hba_bar_write32(&p->bar, MPT_INTR_MASK,
+				MPT_INTR_DOORBELL | (on ? 0 : MPT_INTR_REPLY));
 	p->unmasked = on;
 }
 
@@ -1003,7 +1113,10 @@ static unsigned mptsas_poll(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
-/* Off is put off till there is a reply: a sleeper that is woken for another reason, and sleeps again, costs no write. */
+/*
+ * Off is put off till there is a reply: a sleeper that is woken for another reason, and sleeps
+ * again, costs no write.
+ */
 static int mptsas_interrupts(struct hba_queue *q, bool on)
 {
 	struct mptsas *p = mptsas_of(q);
@@ -1014,7 +1127,10 @@ static int mptsas_interrupts(struct hba_queue *q, bool on)
 	return (hba_bar_read32(&p->bar, MPT_INTR_STATUS) & MPT_INTR_REPLY) != 0;
 }
 
-/* ---- configuration pages, in waiting ops: all queues are fenced, and replies that come meanwhile are taken here */
+/*
+ * ---- configuration pages, in waiting ops: all queues are fenced, and replies that come meanwhile
+ * are taken here
+ */
 
 static bool config_done(struct hba_controller *c, void *arg)
 {
@@ -1028,7 +1144,10 @@ static int ask_config(struct hba_controller *c, struct mptsas *p, struct mpt_con
 {
 	int r;
 
-	/* Firmware that has not answered may still write the page: neither it nor the frame is used again before an answer or a reset. */
+	/*
+	 * Firmware that has not answered may still write the page: neither it nor the frame is used
+	 * again before an answer or a reset.
+	 */
 	if (p->config_context && !config_done(c, p))
 		return -ETIMEDOUT;
 	request.function = MPT_CONFIG;
@@ -1041,9 +1160,12 @@ static int ask_config(struct hba_controller *c, struct mptsas *p, struct mpt_con
 	return (hba_get16(p->config.head.status) & MPT_STATUS_MASK) == MPT_SUCCESS ? 0 : -ENOENT;
 }
 
-/* Its header, which says how long it is, then the page; what is missing at its end is zero. -ENOENT: there is no such page. */
-static int read_page(struct hba_controller *c, struct mptsas *p, uint8_t type, uint8_t number, uint32_t address, void *page,
-		     size_t bytes)
+/*
+ * Its header, which says how long it is, then the page; what is missing at its end is zero.
+ * -ENOENT: there is no such page.
+ */
+static int read_page(struct hba_controller *c, struct mptsas *p, uint8_t type, uint8_t number,
+		     uint32_t address, void *page, size_t bytes)
 {
 	const bool extended = type > MPT_PAGE_EXTENDED;
 	struct mpt_config request = {
@@ -1052,19 +1174,24 @@ static int read_page(struct hba_controller *c, struct mptsas *p, uint8_t type, u
 		.type = extended ? MPT_PAGE_EXTENDED : type,
 		.number = number,
 		.address = hba_le32_of(address),
-		.buffer = element(MPT_SGE_SIMPLE | MPT_SGE_64_BIT | MPT_SGE_LAST | MPT_SGE_END_OF_BUFFER | MPT_SGE_END_OF_LIST, 0),
+		.buffer = element(MPT_SGE_SIMPLE | MPT_SGE_64_BIT | MPT_SGE_LAST |
+					  MPT_SGE_END_OF_BUFFER | MPT_SGE_END_OF_LIST,
+				  0),
 	};
 	size_t there;
 	int r = ask_config(c, p, request);
 
 	if (r < 0)
 		return r;
-	there = least((extended ? hba_get16(p->config.head.ext_length) : p->config.length) * (size_t)MPT_WORD, PAGE_BYTES);
+	there = least((extended ? hba_get16(p->config.head.ext_length) : p->config.length) *
+			      (size_t)MPT_WORD,
+		      PAGE_BYTES);
 	request.action = MPT_CONFIG_READ;
 	request.version = p->config.version;
 	request.length = p->config.length;
 	request.ext_length = p->config.head.ext_length;
-	request.buffer = element(hba_get32(request.buffer.flags_length) | (uint32_t)there, own_address(p, p->own->page));
+	request.buffer = element(hba_get32(request.buffer.flags_length) | (uint32_t)there,
+				 own_address(p, p->own->page));
 	memset(p->own->page, 0, PAGE_BYTES);
 	r = ask_config(c, p, request);
 	if (r == 0)
@@ -1089,10 +1216,12 @@ static int set_text(struct hba_controller *c, const char *key, const char *text,
 static int set_firmware_version(struct hba_controller *c, const struct mptsas *p)
 {
 	char version[16];
-	const struct hba_property property = { .key = "Product Revision Level", .type = HBA_STRING, .value.string = version };
+	const struct hba_property property = { .key = "Product Revision Level",
+					       .type = HBA_STRING,
+					       .value.string = version };
 
-	snprintf(version, sizeof(version), "%u.%02u.%02u.%02u", p->facts.firmware_major, p->facts.firmware_minor,
-		 p->facts.firmware_unit, p->facts.firmware_dev);
+	snprintf(version, sizeof(version), "%u.%02u.%02u.%02u", p->facts.firmware_major,
+		 p->facts.firmware_minor, p->facts.firmware_unit, p->facts.firmware_dev);
 	return hba_set_property(c, NULL, &property);
 }
 
@@ -1101,7 +1230,9 @@ static const uint8_t no_address[8];
 /* A page that is not there has nothing to say; that the firmware does not answer is an error. */
 static int describe_controller(struct hba_controller *c, struct mptsas *p)
 {
-	const struct hba_property vendor = { .key = "Vendor Name", .type = HBA_STRING, .value.string = "LSI Logic" };
+	const struct hba_property vendor = { .key = "Vendor Name",
+					     .type = HBA_STRING,
+					     .value.string = "LSI Logic" };
 	struct mpt_manufacturing_0 board;
 	struct mpt_manufacturing_5 name;
 	struct hba_property address;
@@ -1145,7 +1276,9 @@ static void take_links(struct mptsas *p, const struct mpt_sas_io_unit_0 *page)
 /* No command is out: so replies are taken one at a time, and an event behind the page after it. */
 static int read_links(struct hba_controller *c, struct mptsas *p)
 {
-	static const char *const speeds[] = { [MPT_RATE_1_5] = "1.5 Gbit/s", [MPT_RATE_3_0] = "3 Gbit/s" };
+	static const char *const speeds[] = {
+		[MPT_RATE_1_5] = "1.5 Gbit/s", [MPT_RATE_3_0] = "3 Gbit/s"
+	};
 	struct hba_property speed = { .key = "Port Speed", .type = HBA_STRING };
 	struct mpt_sas_io_unit_0 page;
 	unsigned best = 0;
@@ -1164,8 +1297,11 @@ static int read_links(struct hba_controller *c, struct mptsas *p)
 	return speeds[best] ? hba_set_property(c, NULL, &speed) : 0;
 }
 
-/* From the device up to what a phy of ours leads to. An expander without a page is taken for that. */
-static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_device_0 page, uint16_t *ret_link)
+/*
+ * From the device up to what a phy of ours leads to. An expander without a page is taken for that.
+ */
+static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_device_0 page,
+		     uint16_t *ret_link)
 {
 	uint16_t handle = hba_get16(page.handle), parent;
 
@@ -1177,7 +1313,8 @@ static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_
 		if (!parent || is_attached(p, handle) || is_ours(p, parent))
 			return 0;
 		handle = parent;
-		r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_HANDLE | handle, &page, sizeof(page));
+		r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_HANDLE | handle, &page,
+			      sizeof(page));
 		if (r == -ENOENT)
 			page.parent = hba_le16_of(0);
 		else if (r < 0)
@@ -1188,19 +1325,25 @@ static int find_link(struct hba_controller *c, struct mptsas *p, struct mpt_sas_
 }
 
 /* A target of which the firmware has no page may be there all the same: INQUIRY finds out. */
-static int look_at_target(struct hba_controller *c, struct mptsas *p, struct hba_target *tgt, uint64_t id)
+static int look_at_target(struct hba_controller *c, struct mptsas *p, struct hba_target *tgt,
+			  uint64_t id)
 {
 	struct hba_property address;
 	struct mpt_sas_device_0 page;
 	uint16_t link = 0;
 	uint8_t bytes[8];
-	int r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_TARGET | (uint32_t)id, &page, sizeof(page));
+	int r = read_page(c, p, MPT_PAGE_SAS_DEVICE, 0, MPT_PAGE_BY_TARGET | (uint32_t)id, &page,
+			  sizeof(page));
 
 	p->link[id] = 0;
 	if (r == 0)
 		r = find_link(c, p, page, &link);
 	if (r < 0)
-		return r == -ENOENT ? 0 : hba_fail(c, r, "the firmware does not answer what it knows of target %u", (unsigned)id);
+		return r == -ENOENT
+			       ? 0
+			       : hba_fail(c, r,
+					  "the firmware does not answer what it knows of target %u",
+					  (unsigned)id);
 	p->link[id] = link;
 	if (memcmp(page.address, no_address, sizeof(no_address)) == 0)
 		return 0;
@@ -1208,7 +1351,9 @@ static int look_at_target(struct hba_controller *c, struct mptsas *p, struct hba
 	return hba_set_property(c, tgt, &address);
 }
 
-/* Firmware that was reset has found its devices anew. One that it does not know is not waited for. */
+/*
+ * Firmware that was reset has found its devices anew. One that it does not know is not waited for.
+ */
 static int look_at_targets_again(struct hba_controller *c, struct mptsas *p)
 {
 	int r = 0;
@@ -1232,12 +1377,16 @@ static int describe(struct hba_controller *c, struct mptsas *p)
 	if (r == 0)
 		r = read_links(c, p);
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not answer a request for its configuration pages (%#x)", state_of(p));
+		return hba_fail(
+			c, r,
+			"the firmware does not answer a request for its configuration pages (%#x)",
+			state_of(p));
 	p->described = true;
 	return look_at_targets_again(c, p);
 }
 
-static int mptsas_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int mptsas_initialize_target(struct hba_controller *c, struct hba_target *tgt,
+				    struct hba_target_report *report)
 {
 	(void)report;
 	return look_at_target(c, hba_controller_priv(c), tgt, hba_target_id(tgt));
@@ -1257,16 +1406,18 @@ static void post_tmf(struct mptsas *p, struct mptsas_data *d, uint32_t address)
 	bool urgent = hba_get32(p->facts.capabilities) & MPT_CAPABLE_OF_URGENT;
 
 	p->tmf_context = next_context(p, TMF);
-	post(p, urgent ? MPT_URGENT_FIFO : MPT_REQUEST_FIFO, &d->request.tmf.context, p->tmf_context, address);
+	post(p, urgent ? MPT_URGENT_FIFO : MPT_REQUEST_FIFO, &d->request.tmf.context,
+	     p->tmf_context, address);
 }
 
 static void mptsas_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf function)
 {
-	static const uint8_t type[] = {
-		[HBA_ABORT_TASK] = MPT_ABORT_TASK,         [HBA_ABORT_TASK_SET] = MPT_ABORT_TASK_SET,
-		[HBA_CLEAR_TASK_SET] = MPT_CLEAR_TASK_SET, [HBA_CLEAR_ACA] = MPT_CLEAR_ACA,
-		[HBA_TARGET_RESET] = MPT_TARGET_RESET,     [HBA_LOGICAL_UNIT_RESET] = MPT_LOGICAL_UNIT_RESET
-	};
+	static const uint8_t type[] = { [HBA_ABORT_TASK] = MPT_ABORT_TASK,
+					[HBA_ABORT_TASK_SET] = MPT_ABORT_TASK_SET,
+					[HBA_CLEAR_TASK_SET] = MPT_CLEAR_TASK_SET,
+					[HBA_CLEAR_ACA] = MPT_CLEAR_ACA,
+					[HBA_TARGET_RESET] = MPT_TARGET_RESET,
+					[HBA_LOGICAL_UNIT_RESET] = MPT_LOGICAL_UNIT_RESET };
 	struct mptsas *p = mptsas_of(q);
 	struct mptsas_data *d = t->hba_data;
 
@@ -1309,7 +1460,8 @@ static int reset_bus(struct hba_controller *c, struct mptsas *p)
 	r = hba_wait_for(c, bus_reset_done, p, BUS_RESET_MS);
 	p->bus_reset_context = 0;
 	if (r < 0)
-		return hba_fail(c, r, "the firmware does not answer a reset of the bus (%#x)", state_of(p));
+		return hba_fail(c, r, "the firmware does not answer a reset of the bus (%#x)",
+				state_of(p));
 	return response_of(&p->bus_reset) == HBA_FUNCTION_COMPLETE ? 0 : -EIO;
 }
 

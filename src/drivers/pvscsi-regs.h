@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pvscsi-regs.h: VMware's paravirtual SCSI controller: registers, commands to the adapter, rings. Facts only, no code.
+ * pvscsi-regs.h: VMware's paravirtual SCSI controller: registers, commands to the adapter, rings.
+ * Facts only, no code.
  *
- * There is no public manual. Offsets, sizes and codes are those that the open drivers of Linux, FreeBSD and illumos and QEMU's model
- * agree upon.
+ * There is no public manual. Offsets, sizes and codes are those that the open drivers of Linux,
+ * FreeBSD and illumos and QEMU's model agree upon.
  */
 #ifndef DRIVERS_PVSCSI_REGS_H
 #define DRIVERS_PVSCSI_REGS_H
@@ -41,7 +42,8 @@ enum { PVSCSI_PAGE = 4096, PVSCSI_MAX_RING_PAGES = 32, PVSCSI_MAX_MESSAGE_PAGES 
 
 struct pvscsi_setup_rings {
 	hba_le32 req_pages, cmp_pages;
-	hba_le64 state_page, req_page[PVSCSI_MAX_RING_PAGES], cmp_page[PVSCSI_MAX_RING_PAGES]; /* page numbers */
+	/* page numbers */
+	hba_le64 state_page, req_page[PVSCSI_MAX_RING_PAGES], cmp_page[PVSCSI_MAX_RING_PAGES];
 };
 static_assert(sizeof(struct pvscsi_setup_rings) == 528, "132 words");
 

@@ -2,10 +2,11 @@
 /*
  * pvscsi.c: VMware's paravirtual SCSI controller, which QEMU models too.
  *
- * Three rings in memory (requests, completions, messages) whose indices share one page; two doorbells, one for block reads
- * and writes, one for the rest. Commands to the adapter go word by word into a register and are done when it is written.
- * A task's HBA data is its scatter list and its sense; the chip's context is 64 bits wide and carries the cookie.
- * Not done: the request call threshold, several buses. What QEMU's model does differently stands in pvscsi.md.
+ * Three rings in memory (requests, completions, messages) whose indices share one page; two
+ * doorbells, one for block reads and writes, one for the rest. Commands to the adapter go word by
+ * word into a register and are done when it is written. A task's HBA data is its scatter list and
+ * its sense; the chip's context is 64 bits wide and carries the cookie. Not done: the request call
+ * threshold, several buses. What QEMU's model does differently stands in pvscsi.md.
  */
 #include "drivers/pvscsi-regs.h"
 
@@ -25,8 +26,9 @@ enum {
 	SEGMENTS = 128,
 	SENSE = 96,
 	INTERNAL = 2,
-	VICTIMS_MS = 2000, /* from an abort's or a reset's end to that of the last request it concerns */
-	READ_MS = 2000,    /* from a request's end to the index that says that it was read */
+	/* from an abort's or a reset's end to that of the last request it concerns */
+	VICTIMS_MS = 2000,
+	READ_MS = 2000, /* from a request's end to the index that says that it was read */
 };
 
 enum pvscsi_memory { STATE, REQ, CMP, MSG };
@@ -71,18 +73,24 @@ static void command(struct pvscsi *p, enum pvscsi_command cmd, const void *arg, 
 {
 	hba_bar_write32(&p->bar, PVSCSI_COMMAND, cmd);
 	hba_bar_write_block(&p->bar, PVSCSI_COMMAND_DATA, arg, bytes / 4);
-	/* Writes may be on their way for a while; what has been read after them, they have reached. */
+	/*
+	 * Writes may be on their way for a while; what has been read after them, they have reached.
+	 */
 	(void)hba_bar_read32(&p->bar, PVSCSI_COMMAND_STATUS);
 }
 
-/* How far the device says it is ahead of us; an index that jumps beyond its ring is not followed. */
-static uint32_t ahead(struct hba_queue *q, const char *what, const hba_le32 *prod, uint32_t cons, uint32_t ring)
+/*
+ * How far the device says it is ahead of us; an index that jumps beyond its ring is not followed.
+ */
+static uint32_t ahead(struct hba_queue *q, const char *what, const hba_le32 *prod, uint32_t cons,
+		      uint32_t ring)
 {
 	uint32_t n = hba_acquire32(prod) - cons;
 
 	if (n <= ring)
 		return n;
-	hba_device_error(hba_queue_controller(q), "the device shows %u %s in a ring of %u", n, what, ring);
+	hba_device_error(hba_queue_controller(q), "the device shows %u %s in a ring of %u", n, what,
+			 ring);
 	return 0;
 }
 
@@ -106,9 +114,10 @@ static void list_pages(hba_le64 *page, const struct hba_mapping *m)
 
 static int pvscsi_initialize(struct hba_controller *c, struct hba_report *r)
 {
-	static const size_t ring_bytes[] = {
-		[STATE] = PVSCSI_PAGE, [REQ] = RING_PAGES * PVSCSI_PAGE, [CMP] = RING_PAGES * PVSCSI_PAGE, [MSG] = PVSCSI_PAGE
-	};
+	static const size_t ring_bytes[] = { [STATE] = PVSCSI_PAGE,
+					     [REQ] = RING_PAGES * PVSCSI_PAGE,
+					     [CMP] = RING_PAGES * PVSCSI_PAGE,
+					     [MSG] = PVSCSI_PAGE };
 	struct pvscsi *p = hba_controller_priv(c);
 	int err;
 
@@ -117,7 +126,8 @@ static int pvscsi_initialize(struct hba_controller *c, struct hba_report *r)
 	r->max_tasks = REQS - INTERNAL; /* with the two internal ones they fill the ring */
 	r->manages_devices = false;
 	r->performs_autosense = true;
-	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET);
+	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) |
+		  HBA_TMF_BIT(HBA_TARGET_RESET);
 	r->physical_iovas = true;
 	r->constraints = (struct hba_constraints) {
 		.max_segments_read = SEGMENTS,
@@ -135,7 +145,8 @@ static int pvscsi_initialize(struct hba_controller *c, struct hba_report *r)
 	command(p, PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
 
 	for (int i = 0; i < 4; i++) {
-		err = hba_mapping_create(c, HBA_DEVICE_BOTH, ring_bytes[i], PVSCSI_PAGE, &p->rings[i]);
+		err = hba_mapping_create(c, HBA_DEVICE_BOTH, ring_bytes[i], PVSCSI_PAGE,
+					 &p->rings[i]);
 		if (err < 0)
 			return err;
 	}
@@ -160,7 +171,8 @@ static int pvscsi_map_hba_data(struct hba_controller *c, struct hba_task *t, uin
 static int pvscsi_start(struct hba_controller *c)
 {
 	struct pvscsi *p = hba_controller_priv(c);
-	struct pvscsi_setup_rings rings = { .req_pages = hba_le32_of(RING_PAGES), .cmp_pages = hba_le32_of(RING_PAGES) };
+	struct pvscsi_setup_rings rings = { .req_pages = hba_le32_of(RING_PAGES),
+					    .cmp_pages = hba_le32_of(RING_PAGES) };
 	struct pvscsi_setup_messages messages = { .pages = hba_le32_of(1) };
 	int err;
 
@@ -192,8 +204,9 @@ static int pvscsi_start(struct hba_controller *c)
 /* ---- sending */
 
 /*
- * The commands that QEMU's model knows to send data; all others bring some, for it. One whose flag says otherwise it neither carries
- * out nor ends, and a reset of the adapter then ends QEMU itself. Without a flag it goes by the CDB alone.
+ * The commands that QEMU's model knows to send data; all others bring some, for it. One whose flag
+ * says otherwise it neither carries out nor ends, and a reset of the adapter then ends QEMU itself.
+ * Without a flag it goes by the CDB alone.
  */
 static const bool known_to_send[UINT8_MAX + 1] = {
 	[0x04] = true /* FORMAT UNIT */,
@@ -248,17 +261,21 @@ static uint32_t put_data(struct pvscsi_req *req, const struct hba_task *t)
 	if (t->n_data <= 1)
 		return 0;
 	for (uint32_t i = 0; i < t->n_data; i++)
-		d->list[i] = (struct pvscsi_sge) { hba_le64_of_iova(s[i].iova), hba_le32_of((uint32_t)s[i].length), { 0 } };
+		d->list[i] = (struct pvscsi_sge) { hba_le64_of_iova(s[i].iova),
+						   hba_le32_of((uint32_t)s[i].length),
+						   { 0 } };
 	req->data = ((struct pvscsi_task *)t->priv)->list;
 	return PVSCSI_REQ_LIST;
 }
 
 /*
- * The ring holds the whole pool, but a completion may be seen before the device moves req_cons: then the task waits. An index that stays
- * behind, or is ahead of what was sent, does not say where there is room: the task is kept until its time is over, and the reset that
- * recovery comes to puts the index right.
+ * The ring holds the whole pool, but a completion may be seen before the device moves req_cons:
+ * then the task waits. An index that stays behind, or is ahead of what was sent, does not say where
+ * there is room: the task is kept until its time is over, and the reset that recovery comes to puts
+ * the index right.
  */
-__attribute__((cold, noinline)) static void no_room(struct hba_queue *q, struct pvscsi *p, struct hba_task *t, uint32_t cons)
+__attribute__((cold, noinline)) static void no_room(struct hba_queue *q, struct pvscsi *p,
+						    struct hba_task *t, uint32_t cons)
 {
 	struct hba_controller *c = hba_queue_controller(q);
 
@@ -266,10 +283,13 @@ __attribute__((cold, noinline)) static void no_room(struct hba_queue *q, struct 
 		p->full_cons = cons;
 		p->full_since = hba_now(c);
 	}
-	if (p->req_prod - cons == REQS && hba_now(c) - p->full_since < READ_MS * (uint64_t)NS_PER_MS)
+	if (p->req_prod - cons == REQS &&
+	    hba_now(c) - p->full_since < READ_MS * (uint64_t)NS_PER_MS)
 		hba_requeue(t, HBA_SCOPE_QUEUE);
 	else
-		hba_device_error(c, "the device's req_cons is %u, which cannot be with %u requests made", cons, p->req_prod);
+		hba_device_error(
+			c, "the device's req_cons is %u, which cannot be with %u requests made",
+			cons, p->req_prod);
 }
 
 static void pvscsi_process_task(struct hba_queue *q, struct hba_task *t)
@@ -319,7 +339,10 @@ static void pvscsi_kick(struct hba_queue *q)
 
 /* ---- receiving */
 
-/* What is not in the table was a fault on the way: the device is well, the command may have been begun. */
+/*
+ * What is not in the table was a fault on the way: the device is well, the command may have been
+ * begun.
+ */
 static const struct outcome {
 	enum pvscsi_host host;
 	enum hba_outcome outcome; /* 0: the target has answered, its status counts */
@@ -344,14 +367,17 @@ static struct outcome outcome_of(uint16_t host)
 	return (struct outcome) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_MAYBE };
 }
 
-/* Only a run that ended early has a length, and QEMU's model leaves even that 0: then all we know is that data came. */
+/*
+ * Only a run that ended early has a length, and QEMU's model leaves even that 0: then all we know
+ * is that data came.
+ */
 static uint64_t bytes_of(const struct pvscsi_cmp *e, const struct hba_task *t)
 {
 	uint64_t moved = hba_get64(e->data_len);
 	uint16_t host = hba_get16(e->host);
 
-	if ((host != PVSCSI_HOST_UNDERRUN && host != PVSCSI_HOST_DATARUN) || (moved == 0 && hba_get16(e->scsi) == 0) ||
-	    moved > t->length)
+	if ((host != PVSCSI_HOST_UNDERRUN && host != PVSCSI_HOST_DATARUN) ||
+	    (moved == 0 && hba_get16(e->scsi) == 0) || moved > t->length)
 		return t->length;
 	return moved;
 }
@@ -393,7 +419,10 @@ static void drain_messages(struct hba_queue *q, struct pvscsi *p)
 	hba_publish32(&p->state->msg_cons, p->msg_cons);
 }
 
-/* A function is complete when all that it ends are back: they come by the ring, after the register says that it is done. */
+/*
+ * A function is complete when all that it ends are back: they come by the ring, after the register
+ * says that it is done.
+ */
 static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
 {
 	struct hba_task *t = p->tmf;
@@ -413,7 +442,8 @@ static void finish_tmf(struct hba_queue *q, struct pvscsi *p)
 static void unmask(struct pvscsi *p, bool on)
 {
 	if (on != p->unmasked)
-		hba_bar_write32(&p->bar, PVSCSI_INTR_MASK, on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
+		hba_bar_write32(&p->bar, PVSCSI_INTR_MASK,
+				on ? PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES : 0);
 	p->unmasked = on;
 }
 
@@ -424,13 +454,15 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 	unsigned n;
 
 	for (n = 0; n < there && n < budget; n++) {
-		struct pvscsi_cmp e = p->cmp[p->cmp_cons++ % CMPS]; /* copied once, then believed no further than checked */
+		/* copied once, then believed no further than checked */
+		struct pvscsi_cmp e = p->cmp[p->cmp_cons++ % CMPS];
 		struct hba_task *t = hba_task_by_cookie(q, hba_get64(e.context));
 
 		if (t) {
 			struct hba_result r = translate(&e, t);
 
-			p->victims -= p->tmf && ((struct pvscsi_task *)t->priv)->victim_of == p->tmf_number;
+			p->victims -= p->tmf &&
+				      ((struct pvscsi_task *)t->priv)->victim_of == p->tmf_number;
 			hba_complete(t, &r);
 		}
 	}
@@ -444,14 +476,18 @@ static unsigned pvscsi_poll(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
-/* Off is put off till there is a completion: who is woken for another reason, and sleeps again, need not be told twice. */
+/*
+ * Off is put off till there is a completion: who is woken for another reason, and sleeps again,
+ * need not be told twice.
+ */
 static int pvscsi_interrupts(struct hba_queue *q, bool on)
 {
 	struct pvscsi *p = pvscsi_of(q);
 
 	if (!on)
 		return 0;
-	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS, PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
+	hba_bar_write32(&p->bar, PVSCSI_INTR_STATUS,
+			PVSCSI_INTR_COMPLETIONS | PVSCSI_INTR_MESSAGES);
 	unmask(p, true);
 	return completions_ahead(q, p) || messages_ahead(q, p);
 }
@@ -465,7 +501,8 @@ static bool is_victim(const struct hba_task *tmf, enum hba_tmf function, const s
 	if (function == HBA_ABORT_TASK)
 		return t == tmf->data.victim;
 	return t->target == tmf->target &&
-	       (function == HBA_TARGET_RESET || memcmp(t->lun.bytes, tmf->lun.bytes, sizeof(t->lun.bytes)) == 0);
+	       (function == HBA_TARGET_RESET ||
+		memcmp(t->lun.bytes, tmf->lun.bytes, sizeof(t->lun.bytes)) == 0);
 }
 
 struct marking {
@@ -484,7 +521,8 @@ static void mark_victim(struct hba_task *t, void *arg)
 	m->p->victims++;
 }
 
-static void mark_victims(struct hba_controller *c, struct pvscsi *p, struct hba_task *t, enum hba_tmf function)
+static void mark_victims(struct hba_controller *c, struct pvscsi *p, struct hba_task *t,
+			 enum hba_tmf function)
 {
 	struct marking m = { p, t, function };
 
@@ -502,7 +540,9 @@ static void pvscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf 
 
 	mark_victims(hba_queue_controller(q), p, t, function);
 	if (function == HBA_ABORT_TASK) {
-		struct pvscsi_abort victim = { hba_le64_of(t->data.victim->cookie), unit.target, { 0 } };
+		struct pvscsi_abort victim = { hba_le64_of(t->data.victim->cookie),
+					       unit.target,
+					       { 0 } };
 
 		command(p, PVSCSI_CMD_ABORT, &victim, sizeof(victim));
 	} else {
@@ -514,7 +554,8 @@ static void pvscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf 
 
 static int pvscsi_reset(struct hba_controller *c, enum hba_reset_level level)
 {
-	command(hba_controller_priv(c), level == HBA_RESET_BUS ? PVSCSI_CMD_RESET_BUS : PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
+	command(hba_controller_priv(c),
+		level == HBA_RESET_BUS ? PVSCSI_CMD_RESET_BUS : PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
 	return 0;
 }
 
@@ -528,7 +569,9 @@ static void pvscsi_stop(struct hba_controller *c)
 	command(p, PVSCSI_CMD_ADAPTER_RESET, NULL, 0);
 }
 
-static const struct hba_pci_id pvscsi_ids[] = { { .vendor = PVSCSI_VENDOR, .device = PVSCSI_DEVICE }, { 0 } };
+static const struct hba_pci_id pvscsi_ids[] = {
+	{ .vendor = PVSCSI_VENDOR, .device = PVSCSI_DEVICE }, { 0 }
+};
 
 const struct hba_driver pvscsi_driver = {
 	HBA_DRIVER_HEADER,

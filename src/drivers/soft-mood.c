@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-mood.c: see soft-mood.h. All by counting, nothing by chance: the same commands meet the same moods.
+ * soft-mood.c: see soft-mood.h. All by counting, nothing by chance: the same commands meet the same
+ * moods.
  *
- * The core's own commands meet none and are not counted: when it sends some, and how many, is no matter of the clients'.
- * They do wait for `latency_us`, like all others.
+ * The core's own commands meet none and are not counted: when it sends some, and how many, is no
+ * matter of the clients'. They do wait for `latency_us`, like all others.
  *
- * Each mood counts the tasks that came as far as itself, so that two of the same number do not hide one another.
+ * Each mood counts the tasks that came as far as itself, so that two of the same number do not hide
+ * one another.
  */
 #include "drivers/soft-mood.h"
 
@@ -21,7 +23,8 @@ static bool is_turn(uint64_t every, uint64_t *count)
 /* What SPC-4 wants answered in nearly every state: a scan lives on these. */
 static bool is_always_answered(const struct hba_task *t)
 {
-	return t->cdb[0] == SCSI_INQUIRY || t->cdb[0] == SCSI_REPORT_LUNS || t->cdb[0] == SCSI_REQUEST_SENSE;
+	return t->cdb[0] == SCSI_INQUIRY || t->cdb[0] == SCSI_REPORT_LUNS ||
+	       t->cdb[0] == SCSI_REQUEST_SENSE;
 }
 
 void mood_queue_begin(struct mood_queue *mq)
@@ -36,7 +39,7 @@ void mood_task_begin(struct mood_task *mt, struct hba_task *t)
 	mt->task = t;
 }
 
-/* ---- no room ---------------------------------------------------------------------------------------------------------- */
+/* ---- no room */
 
 /* One at a time, each time for another reason. */
 static void hand_back(struct hba_queue *q, struct hba_task *t)
@@ -69,7 +72,7 @@ static void make_room(struct hba_queue *q)
 	}
 }
 
-/* ---- full ------------------------------------------------------------------------------------------------------------- */
+/* ---- full */
 
 static bool finds_unit_full(const struct mood *m, struct mood_task *mt)
 {
@@ -95,7 +98,7 @@ void mood_leave(struct mood_task *mt)
 	mt->counted = false;
 }
 
-/* ---- slow ------------------------------------------------------------------------------------------------------------- */
+/* ---- slow */
 
 /* In whole milliseconds, rounded down: rather early, and once more, than late. */
 static void come_back(struct hba_queue *q, uint64_t at)
@@ -116,7 +119,8 @@ static void put_off(const struct mood *m, struct hba_queue *q, struct mood_task 
 
 static struct mood_task *first_late(const struct mood_queue *mq)
 {
-	return list_is_empty(&mq->late) ? NULL : container_of(mq->late.next, struct mood_task, link);
+	return list_is_empty(&mq->late) ? NULL
+					: container_of(mq->late.next, struct mood_task, link);
 }
 
 bool mood_call_back(struct mood_task *mt)
@@ -127,7 +131,7 @@ bool mood_call_back(struct mood_task *mt)
 	return true;
 }
 
-/* ---- on arrival, and afterwards --------------------------------------------------------------------------------------- */
+/* ---- on arrival, and afterwards */
 
 static enum mood_verdict end(struct hba_task *t, enum hba_outcome outcome)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-mood.h: a software HBA on a bad day: busy, full, slow, forgetful. Between a task's arrival and its disk, and of no concern
- * to either: the driver asks on arrival what is to become of a task, and tells when it has left.
+ * soft-mood.h: a software HBA on a bad day: busy, full, slow, forgetful. Between a task's arrival
+ * and its disk, and of no concern to either: the driver asks on arrival what is to become of a
+ * task, and tells when it has left.
  *
- *	process_task ── mood_arrive ──> MOOD_RUN                                   to the disk
- *	                            ├─> MOOD_ATTENTION                             the same, but the unit has something to say first
- *	                            └─> MOOD_KEPT: completed, or handed back, or later: poll ── mood_due ──> to the disk
+ *	process_task ── mood_arrive ──> MOOD_RUN        to the disk
+ *	                            ├─> MOOD_ATTENTION  the same, but first the unit's attention
+ *	                            └─> MOOD_KEPT       completed, or handed back, or later:
+ *	                                                poll ── mood_due ──> to the disk
  *
  * One thread per queue; what several queues share (how full a unit is) is atomic.
  */
@@ -16,10 +18,14 @@
 
 #include <hbakit/driver.h>
 
-/** struct mood - What the URI asks for; 0: not that. Commands are those of clients, but for latency_us. */
+/**
+ * struct mood - What the URI asks for; 0: not that. Commands are those of clients, but for
+ * latency_us.
+ */
 struct mood {
-	uint64_t busy;       /* every so many commands one finds the unit BUSY */
-	uint64_t full;       /* so many commands of a unit may be out, one more meets TASK SET FULL */
+	uint64_t busy; /* every so many commands one finds the unit BUSY */
+	/* so many commands of a unit may be out, one more meets TASK SET FULL */
+	uint64_t full;
 	uint64_t attention;  /* every so many commands the unit has been reset by somebody */
 	uint64_t requeue;    /* every so many arrivals there is no room */
 	uint64_t latency_us; /* a command waits so long before it begins */
@@ -27,8 +33,10 @@ struct mood {
 
 /** struct mood_queue - In a queue's memory. */
 struct mood_queue {
-	uint64_t arrivals, commands, polite; /* how many came so far: at all, past `requeue`, past `busy` */
-	struct list late;                    /* struct mood_task, by due; all wait equally long, so the order is that of arrival */
+	/* how many came so far: at all, past `requeue`, past `busy` */
+	uint64_t arrivals, commands, polite;
+	/* struct mood_task, by due; all wait equally long, so the order is that of arrival */
+	struct list late;
 
 	/* A task was handed back for want of room: how, and until when there is none. */
 	unsigned hand_backs;
@@ -58,7 +66,10 @@ void mood_queue_begin(struct mood_queue *mq);
 /** mood_task_begin() - In map_hba_data. */
 void mood_task_begin(struct mood_task *mt, struct hba_task *t);
 
-/** mood_arrive() - In process_task: what becomes of this task? Kept: it is none of the driver's business now. */
+/**
+ * mood_arrive() - In process_task: what becomes of this task? Kept: it is none of the driver's
+ * business now.
+ */
 enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct mood_task *mt);
 /** mood_leave() - Before a task that was run, or was to be run later, is completed. */
 void mood_leave(struct mood_task *mt);
@@ -69,7 +80,9 @@ struct hba_task *mood_due(struct hba_queue *q);
 void mood_rest(struct hba_queue *q);
 /** mood_ready() - Before sleep: is there a reason not to? */
 bool mood_ready(const struct hba_queue *q);
-/** mood_call_back() - To run a task, or to abort it: true, if it was late. It is to be completed. */
+/**
+ * mood_call_back() - To run a task, or to abort it: true, if it was late. It is to be completed.
+ */
 bool mood_call_back(struct mood_task *mt);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-options.c: from a URI to wishes. Each number has its range in one table; what contradicts another is told below it. What the
- * core judges anyway (a report as a whole) is left to it.
+ * soft-options.c: from a URI to wishes. Each number has its range in one table; what contradicts
+ * another is told below it. What the core judges anyway (a report as a whole) is left to it.
  */
 #include "drivers/soft-options.h"
 
@@ -29,7 +29,7 @@ enum {
 };
 #define MOST_EVERY UINT32_MAX
 
-/* ---- numbers ---------------------------------------------------------------------------------------------------------- */
+/* ---- numbers */
 
 #define WISH(name, member) name, offsetof(struct soft_wishes, member)
 
@@ -60,8 +60,10 @@ static const struct number {
 	{ WISH("tmfs", tmfs), 0, SOFT_TMFS, false },
 	{ WISH("segments", constraints.max_segments_read), 1, MOST_SEGMENTS, false },
 	{ WISH("write_segments", constraints.max_segments_write), 1, MOST_SEGMENTS, false },
-	{ WISH("segment_bytes", constraints.max_segment_bytes_read), LEAST_SEGMENT_BYTES, UINT32_MAX, false },
-	{ WISH("write_segment_bytes", constraints.max_segment_bytes_write), LEAST_SEGMENT_BYTES, UINT32_MAX, false },
+	{ WISH("segment_bytes", constraints.max_segment_bytes_read), LEAST_SEGMENT_BYTES,
+	  UINT32_MAX, false },
+	{ WISH("write_segment_bytes", constraints.max_segment_bytes_write), LEAST_SEGMENT_BYTES,
+	  UINT32_MAX, false },
 	{ WISH("alignment", constraints.alignment), 1, MOST_ALIGNMENT, true },
 	{ WISH("address_bits", constraints.address_bits), LEAST_ADDRESS_BITS, 64, false },
 	{ WISH("hba_data_mask", constraints.hba_data_mask), 2, UINT64_MAX, false },
@@ -85,15 +87,17 @@ static int read_number(struct hba_controller *c, const struct number *number, st
 	if (r < 0)
 		return r;
 	if (n < number->least || n > number->most)
-		return hba_fail(c, -EINVAL, "%s=%" PRIu64 ": it may be from %" PRIu64 " to %" PRIu64, number->name, n,
-				number->least, number->most);
+		return hba_fail(c, -EINVAL,
+				"%s=%" PRIu64 ": it may be from %" PRIu64 " to %" PRIu64,
+				number->name, n, number->least, number->most);
 	if (number->power && !is_power_of_two(n))
-		return hba_fail(c, -EINVAL, "%s=%" PRIu64 ": it has to be a power of two", number->name, n);
+		return hba_fail(c, -EINVAL, "%s=%" PRIu64 ": it has to be a power of two",
+				number->name, n);
 	*(uint64_t *)(void *)((char *)w + number->offset) = n;
 	return 0;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------ */
+/* ---- words */
 
 static int read_fill(struct hba_controller *c, struct soft_wishes *w)
 {
@@ -121,7 +125,7 @@ static int read_data(struct hba_controller *c, struct soft_wishes *w)
 	return 0;
 }
 
-/* ---- what nothing was said about -------------------------------------------------------------------------------------- */
+/* ---- what nothing was said about */
 
 static void preset(uint64_t *number, uint64_t value)
 {
@@ -156,7 +160,7 @@ static void preset_wishes(struct soft_wishes *w)
 	preset(&k->max_segment_bytes_write, k->max_segment_bytes_read);
 }
 
-/* ---- contradictions --------------------------------------------------------------------------------------------------- */
+/* ---- contradictions */
 
 bool soft_is_file(const struct soft_wishes *w)
 {
@@ -169,23 +173,33 @@ static int check_disks(struct hba_controller *c, const struct soft_wishes *w)
 	if (!*w->path)
 		return hba_fail(c, -EINVAL, "soft: of what? Say soft:FILE, soft:ram or soft:null");
 	if (soft_is_file(w) && w->size != HBA_UNSET)
-		return hba_fail(c, -EINVAL, "size= is for ram and null; %s has the size it has", w->path);
+		return hba_fail(c, -EINVAL, "size= is for ram and null; %s has the size it has",
+				w->path);
 	if (soft_is_file(w) && w->luns != HBA_UNSET)
-		return hba_fail(c, -EINVAL, "luns= is for ram and null; %s is one unit, scratch= adds another", w->path);
+		return hba_fail(c, -EINVAL,
+				"luns= is for ram and null; %s is one unit, scratch= adds another",
+				w->path);
 	if (soft_is_file(w) && w->targets != HBA_UNSET)
-		return hba_fail(c, -EINVAL, "targets= is for ram and null; %s is one unit of one target", w->path);
+		return hba_fail(c, -EINVAL,
+				"targets= is for ram and null; %s is one unit of one target",
+				w->path);
 	if (hba_uri_option(c, "fill") && strcmp(w->path, "null") != 0)
-		return hba_fail(c, -EINVAL, "fill= is for null; %s gives back what was written", w->path);
+		return hba_fail(c, -EINVAL, "fill= is for null; %s gives back what was written",
+				w->path);
 	return 0;
 }
 
 static int check_counts(struct hba_controller *c, const struct soft_wishes *w)
 {
 	if (w->targets * w->luns > MOST_UNITS)
-		return hba_fail(c, -EINVAL, "targets=%" PRIu64 " with luns=%" PRIu64 " are %" PRIu64 " units, above %d", w->targets,
-				w->luns, w->targets * w->luns, MOST_UNITS);
+		return hba_fail(c, -EINVAL,
+				"targets=%" PRIu64 " with luns=%" PRIu64 " are %" PRIu64
+				" units, above %d",
+				w->targets, w->luns, w->targets * w->luns, MOST_UNITS);
 	if (w->tmfs & ~(uint64_t)SOFT_TMFS)
-		return hba_fail(c, -EINVAL, "tmfs=%" PRIu64 ": there are functions in it beyond those of %d, which can be had",
+		return hba_fail(c, -EINVAL,
+				"tmfs=%" PRIu64
+				": there are functions in it beyond those of %d, which can be had",
 				w->tmfs, SOFT_TMFS);
 	return 0;
 }
@@ -198,14 +212,15 @@ static int check_constraints(struct hba_controller *c, const struct soft_wishes 
 
 		if (reach < w->block)
 			return hba_fail(c, -EINVAL,
-					"segments, segment_bytes, alignment, boundary and max_transfer let a %s of %" PRIu64
+					"segments, segment_bytes, alignment, boundary and "
+					"max_transfer let a %s of %" PRIu64
 					" bytes through, less than one block of %" PRIu64,
 					writing ? "write" : "read", reach, w->block);
 	}
 	return 0;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------------- */
+/* ---- all of it */
 
 int soft_read_wishes(struct hba_controller *c, struct soft_wishes *ret_wishes)
 {
@@ -244,8 +259,11 @@ const struct hba_option soft_options[] = {
 	{ "readonly", "0", "1: units refuse to be written" },
 	{ "removable", "0", "1: media may be ejected and loaded again" },
 	{ "serial", NULL, "text to make serial numbers and NAA names from; else the file's path" },
-	{ "targets", NULL, "how many targets, with units alike; ids from 0, without the initiator's; 1 if not said" },
-	{ "initiator", NULL, "the controller's own id; 7 if not said, or the number of targets if that is more" },
+	{ "targets", NULL,
+	  "how many targets, with units alike; ids from 0, without the initiator's; 1 if not "
+	  "said" },
+	{ "initiator", NULL,
+	  "the controller's own id; 7 if not said, or the number of targets if that is more" },
 	{ "managed", "0", "1: the controller names its targets itself, as RAID controllers do" },
 	{ "hierarchical", "0", "1: reports that LUNs of more than one level can be carried" },
 	{ "multipath", "0", "1: reports more than one path" },
@@ -258,19 +276,24 @@ const struct hba_option soft_options[] = {
 	{ "max_cdb", "16", "bytes of the longest CDB: 6, 10, 12, 16 or 32" },
 	{ "tmfs", "63", "mask of task management functions; 0 for none" },
 	{ "data", "cpu", "how data come: cpu, or dma as to a chip that checks every segment" },
-	{ "segments", NULL, "segments of a task; dma: 128 if not said, as all of these are limits only if said" },
+	{ "segments", NULL,
+	  "segments of a task; dma: 128 if not said, as all of these are limits only if said" },
 	{ "write_segments", NULL, "segments of a write, if other than of a read" },
 	{ "segment_bytes", NULL, "bytes of a segment; dma: 1M if not said" },
 	{ "write_segment_bytes", NULL, "bytes of a segment of a write, if other than of a read" },
 	{ "alignment", NULL, "of each segment's start, 4096 at most; dma: 4 if not said" },
 	{ "address_bits", NULL, "data lie below 2 to this; dma: 64 if not said" },
-	{ "hba_data_mask", NULL, "where HBA data may lie: top bit is the width, zeros below the alignment, 4096 at most" },
+	{ "hba_data_mask", NULL,
+	  "where HBA data may lie: top bit is the width, zeros below the alignment, 4096 at most" },
 	{ "boundary", NULL, "power of two that no segment crosses" },
 	{ "max_transfer", NULL, "bytes of a task" },
 	{ "latency_us", NULL, "a command begins so many microseconds after it came" },
 	{ "busy", NULL, "every so many commands one is answered BUSY" },
-	{ "full", NULL, "a unit takes so many commands at once, and answers TASK SET FULL to more" },
-	{ "attention", NULL, "every so many commands one is answered UNIT ATTENTION: the unit was reset" },
-	{ "requeue", NULL, "every so many commands one is handed back for want of room, for a millisecond" },
+	{ "full", NULL,
+	  "a unit takes so many commands at once, and answers TASK SET FULL to more" },
+	{ "attention", NULL,
+	  "every so many commands one is answered UNIT ATTENTION: the unit was reset" },
+	{ "requeue", NULL,
+	  "every so many commands one is handed back for want of room, for a millisecond" },
 	{ 0 },
 };

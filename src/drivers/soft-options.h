@@ -11,11 +11,13 @@ enum {
 	SOFT_INTERNAL_TASKS = 2,
 	SOFT_TMF_TASKS = 1,
 	SOFT_MOST_LUNS = 16384,
-	SOFT_TMFS = 1 << HBA_ABORT_TASK | 1 << HBA_ABORT_TASK_SET | 1 << HBA_CLEAR_TASK_SET | 1 << HBA_CLEAR_ACA |
-		    1 << HBA_LOGICAL_UNIT_RESET | 1 << HBA_TARGET_RESET,
+	SOFT_TMFS = 1 << HBA_ABORT_TASK | 1 << HBA_ABORT_TASK_SET | 1 << HBA_CLEAR_TASK_SET |
+		    1 << HBA_CLEAR_ACA | 1 << HBA_LOGICAL_UNIT_RESET | 1 << HBA_TARGET_RESET,
 };
 
-/** struct soft_wishes - Numbers are HBA_UNSET where the URI is silent and the driver has no opinion. */
+/**
+ * struct soft_wishes - Numbers are HBA_UNSET where the URI is silent and the driver has no opinion.
+ */
 struct soft_wishes {
 	const char *path; /* "ram", "null", or a file's */
 	const char *serial;

@@ -22,18 +22,21 @@ struct segment_rules segment_rules_from(const struct hba_constraints *k, bool wr
 {
 	return (struct segment_rules) {
 		.segments = or_none(writing ? k->max_segments_write : k->max_segments_read),
-		.segment_bytes = or_none(writing ? k->max_segment_bytes_write : k->max_segment_bytes_read),
+		.segment_bytes =
+			or_none(writing ? k->max_segment_bytes_write : k->max_segment_bytes_read),
 		.alignment = k->alignment == HBA_UNSET ? 1 : k->alignment,
-		.highest = highest_address(k->address_bits), /* HBA_UNSET is more than any number of bits */
+		/* HBA_UNSET is more than any number of bits */
+		.highest = highest_address(k->address_bits),
 		.boundary = k->boundary == HBA_UNSET ? 0 : k->boundary,
-		.transfer = k->max_transfer == HBA_UNSET || !k->max_transfer ? UINT64_MAX : k->max_transfer,
+		.transfer = k->max_transfer == HBA_UNSET || !k->max_transfer ? UINT64_MAX
+									     : k->max_transfer,
 	};
 }
 
 bool segment_rules_exist(const struct segment_rules *r)
 {
-	return r->segments != UINT64_MAX || r->segment_bytes != UINT64_MAX || r->alignment != 1 || r->highest != UINT64_MAX ||
-	       r->boundary || r->transfer != UINT64_MAX;
+	return r->segments != UINT64_MAX || r->segment_bytes != UINT64_MAX || r->alignment != 1 ||
+	       r->highest != UINT64_MAX || r->boundary || r->transfer != UINT64_MAX;
 }
 
 enum segment_rule segment_check(const struct segment_rules *r, uint64_t address, uint64_t bytes)
@@ -52,7 +55,8 @@ enum segment_rule segment_check(const struct segment_rules *r, uint64_t address,
 	return SEGMENT_FITS;
 }
 
-enum segment_rule segment_check_list(const struct segment_rules *r, uint64_t n, uint64_t sum, uint64_t length)
+enum segment_rule segment_check_list(const struct segment_rules *r, uint64_t n, uint64_t sum,
+				     uint64_t length)
 {
 	if (n > r->segments)
 		return SEGMENT_COUNT;

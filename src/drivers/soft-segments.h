@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-segments.h: what a picky chip wants of a data list. A chip of silicon that is given a segment it cannot reach corrupts memory
- * in silence; this one says which rule was broken. Arithmetic only.
+ * soft-segments.h: what a picky chip wants of a data list. A chip of silicon that is given a
+ * segment it cannot reach corrupts memory in silence; this one says which rule was broken.
+ * Arithmetic only.
  */
 #ifndef DRIVERS_SOFT_SEGMENTS_H
 #define DRIVERS_SOFT_SEGMENTS_H
@@ -39,8 +40,12 @@ bool segment_rules_exist(const struct segment_rules *r);
 
 /** segment_check() - One segment by itself. */
 enum segment_rule segment_check(const struct segment_rules *r, uint64_t address, uint64_t bytes);
-/** segment_check_list() - The list as a whole: how many, and whether they add up to what was asked for. */
-enum segment_rule segment_check_list(const struct segment_rules *r, uint64_t n, uint64_t sum, uint64_t length);
+/**
+ * segment_check_list() - The list as a whole: how many, and whether they add up to what was asked
+ * for.
+ */
+enum segment_rule segment_check_list(const struct segment_rules *r, uint64_t n, uint64_t sum,
+				     uint64_t length);
 
 /** segment_rules_reach() - The longest stretch of good memory that one task can cover. */
 uint64_t segment_rules_reach(const struct segment_rules *r);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* soft-units.c: see soft-units.h. A target is a device of src/target; its units lie over stores in memory, in a file, or nowhere. */
+/*
+ * soft-units.c: see soft-units.h. A target is a device of src/target; its units lie over stores in
+ * memory, in a file, or nowhere.
+ */
 #include "drivers/soft-units.h"
 
 #include "base/base.h"
@@ -36,7 +39,8 @@ static char *identity_of(const struct making *m, const char *disk)
 }
 
 /* The store is the device's afterwards, or gone. */
-static int add_unit(const struct making *m, struct store *store, bool read_only, const char *disk, const char *reservations)
+static int add_unit(const struct making *m, struct store *store, bool read_only, const char *disk,
+		    const char *reservations)
 {
 	autofree char *identity = identity_of(m, disk);
 	struct target_unit_options options = {
@@ -57,7 +61,10 @@ static int add_unit(const struct making *m, struct store *store, bool read_only,
 	return 0;
 }
 
-/* Beside an image; beside a block device is /dev, which is no place for files: there none outlive a power loss. */
+/*
+ * Beside an image; beside a block device is /dev, which is no place for files: there none outlive a
+ * power loss.
+ */
 static int name_reservations(const char *path, char **ret_name)
 {
 	struct stat st;
@@ -76,11 +83,15 @@ static int add_file(const struct making *m)
 	int r = store_open_file(w->path, w->read_only, &store, message);
 
 	if (r == -ENOENT && !strchr(w->path, '/') && !strchr(w->path, '.'))
-		return hba_fail(m->c, r, "there is no file %s, and no store of that name: the stores are ram and null", w->path);
+		return hba_fail(m->c, r,
+				"there is no file %s, and no store of that name: the stores are "
+				"ram and null",
+				w->path);
 	if (r < 0)
 		return hba_fail(m->c, r, "%s", message);
 	if (store->read_only && !w->read_only)
-		hba_log(m->c, HBA_LOG_WARNING, "%s may not be written: its unit is read-only", w->path);
+		hba_log(m->c, HBA_LOG_WARNING, "%s may not be written: its unit is read-only",
+			w->path);
 	/* However the path was written, it is the same disk. */
 	canonical = realpath(w->path, NULL);
 	r = name_reservations(canonical ? canonical : w->path, &reservations);
@@ -97,16 +108,19 @@ static int add_ram(const struct making *m, uint64_t bytes, bool read_only)
 	struct store *store;
 	int r = store_open_ram(bytes, &store, message);
 
-	return r < 0 ? hba_fail(m->c, r, "%s", message) : add_unit(m, store, read_only, "ram", NULL);
+	return r < 0 ? hba_fail(m->c, r, "%s", message)
+		     : add_unit(m, store, read_only, "ram", NULL);
 }
 
 static int add_null(const struct making *m)
 {
 	char message[TARGET_MESSAGE_BYTES];
 	struct store *store;
-	int r = store_open_null(m->w->size, m->w->fill_none ? NULL_FILL_NONE : NULL_FILL_ZERO, &store, message);
+	int r = store_open_null(m->w->size, m->w->fill_none ? NULL_FILL_NONE : NULL_FILL_ZERO,
+				&store, message);
 
-	return r < 0 ? hba_fail(m->c, r, "%s", message) : add_unit(m, store, m->w->read_only, "null", NULL);
+	return r < 0 ? hba_fail(m->c, r, "%s", message)
+		     : add_unit(m, store, m->w->read_only, "null", NULL);
 }
 
 static int add_units(const struct making *m)
@@ -121,7 +135,8 @@ static int add_units(const struct making *m)
 	return r;
 }
 
-static int make_target(struct hba_controller *c, const struct soft_wishes *w, struct soft_targets *t)
+static int make_target(struct hba_controller *c, const struct soft_wishes *w,
+		       struct soft_targets *t)
 {
 	struct making m = { .c = c, .w = w, .device = &t->devices[t->n], .number = t->n };
 	int r = target_device_init(m.device, (unsigned)w->luns + (w->scratch ? 1 : 0));

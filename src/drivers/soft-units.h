@@ -13,7 +13,8 @@ struct soft_targets {
 };
 
 /** soft_make_targets() - On an error too *t has what was made until then. */
-int soft_make_targets(struct hba_controller *c, const struct soft_wishes *w, struct soft_targets *t);
+int soft_make_targets(struct hba_controller *c, const struct soft_wishes *w,
+		      struct soft_targets *t);
 /** soft_free_targets() - All zeros is fine. */
 void soft_free_targets(struct soft_targets *t);
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft.c: an HBA of software, whose targets' units lie in memory, in a file, or nowhere. The model of manners for drivers.
+ * soft.c: an HBA of software, whose targets' units lie in memory, in a file, or nowhere. The model
+ * of manners for drivers.
  *
- * What a disk does with a command is src/target's business. Here is what every driver does: read the URI, report, prepare each
- * task's memory once, hand tasks over, take completions, abort, and let go of everything at the end.
+ * What a disk does with a command is src/target's business. Here is what every driver does: read
+ * the URI, report, prepare each task's memory once, hand tasks over, take completions, abort, and
+ * let go of everything at the end.
  *
- * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on the way. Memory and null units
- * end a task inside process_task, unless it is so long that it takes turns in poll; a file's tasks end in poll, by the io_uring of the
- * task's queue.
+ * A task's HBA data is the command as src/target wants it, so nothing is looked up or allocated on
+ * the way. Memory and null units end a task inside process_task, unless it is so long that it takes
+ * turns in poll; a file's tasks end in poll, by the io_uring of the task's queue.
  *
- * A URI may give the controller nearly any shape (soft-options.c) with many disks (soft-units.c), make it as picky about data as a chip (soft-segments.c), and put
- * it in a bad mood (soft-mood.c).
+ * A URI may give the controller nearly any shape (soft-options.c) with many disks (soft-units.c),
+ * make it as picky about data as a chip (soft-segments.c), and put it in a bad mood (soft-mood.c).
  *
  * Not done: hot changes of size.
  */
@@ -45,14 +47,19 @@ struct soft {
 	unsigned n_queues;
 	struct segment_rules rules[2]; /* [0] of reads, [1] of writes */
 	bool picky;                    /* lists are checked: there are rules */
-	unsigned breaches;             /* atomic: the rules, as bits, that have been broken and told of */
+	/* atomic: the rules, as bits, that have been broken and told of */
+	unsigned breaches;
 };
 
 /* In a unit's memory. Moods find theirs at its beginning. */
 struct soft_unit {
 	struct mood_unit mood;
 	uint64_t
-		sense_until; /* atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none. Without autosense only */
+		/*
+		 * atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none.
+		 * Without autosense only
+		 */
+		sense_until;
 };
 
 /* A task's HBA data. */
@@ -64,18 +71,21 @@ struct soft_task {
 	struct hba_queue *queue;
 	struct hba_task *manager; /* the tmf task that waits for this one to end; NULL: none */
 	uint8_t features;         /* that negotiation agrees to */
-	unsigned victims;         /* of a tmf task: how many it still waits for. Atomic: they end on their own queues */
-	struct iovec iov[];       /* DMA mode: the segments, as this process sees them */
+	/* of a tmf task: how many it still waits for. Atomic: they end on their own queues */
+	unsigned victims;
+	struct iovec iov[]; /* DMA mode: the segments, as this process sees them */
 };
 
-/* ---- what is made at the beginning ------------------------------------------------------------------------------------ */
+/* ---- what is made at the beginning */
 
 /* NULL: there is no such target. */
 static struct target_device *device_of(const struct soft *soft, uint64_t id)
 {
 	uint64_t target = id > soft->wishes.initiator ? id - 1 : id;
 
-	return id != soft->wishes.initiator && target < soft->targets.n ? &soft->targets.devices[target] : NULL;
+	return id != soft->wishes.initiator && target < soft->targets.n
+		       ? &soft->targets.devices[target]
+		       : NULL;
 }
 
 /* Targets are alike: the first speaks for all. */
@@ -87,20 +97,28 @@ static bool needs_rings(const struct target_device *d)
 	return false;
 }
 
-static int fail_engine(struct hba_controller *c, const struct soft_wishes *w, unsigned depth, int error)
+static int fail_engine(struct hba_controller *c, const struct soft_wishes *w, unsigned depth,
+		       int error)
 {
 	if (depth == 0)
-		return hba_fail(c, error, "no eventfd for each of %" PRIu64 " queues: %s; see ulimit -n, or fewer queues",
+		return hba_fail(c, error,
+				"no eventfd for each of %" PRIu64
+				" queues: %s; see ulimit -n, or fewer queues",
 				w->queues, strerror(-error));
-	return hba_fail(c, error, "no io_uring of %u entries for %s: %s; see kernel.io_uring_disabled, or fewer tasks", depth,
-			w->path, strerror(-error));
+	return hba_fail(c, error,
+			"no io_uring of %u entries for %s: %s; see kernel.io_uring_disabled, or "
+			"fewer tasks",
+			depth, w->path, strerror(-error));
 }
 
-/* One per queue, and so deep that each of the queue's tasks finds an entry without a system call. */
+/*
+ * One per queue, and so deep that each of the queue's tasks finds an entry without a system call.
+ */
 static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 {
 	struct soft *soft = hba_controller_priv(c);
-	unsigned most = (unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
+	unsigned most =
+		(unsigned)divide_up(w->tasks + SOFT_INTERNAL_TASKS + SOFT_TMF_TASKS, w->queues);
 	unsigned depth = needs_rings(&soft->targets.devices[0]) ? most : 0;
 	int r;
 
@@ -120,7 +138,7 @@ static int make_engines(struct hba_controller *c, const struct soft_wishes *w)
 	return 0;
 }
 
-/* ---- the table's ops, in the order of life ---------------------------------------------------------------------------- */
+/* ---- the table's ops, in the order of life */
 
 static void report_place(struct hba_report *report, const struct soft *soft)
 {
@@ -150,11 +168,13 @@ static void report_pool(struct hba_report *report, const struct soft_wishes *w)
 static void report_data(struct hba_report *report, const struct soft_wishes *w)
 {
 	const struct hba_constraints *k = &w->constraints;
-	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read : k->max_segments_write;
+	uint64_t most = k->max_segments_read > k->max_segments_write ? k->max_segments_read
+								     : k->max_segments_write;
 
 	report->data_mode = (uint64_t)w->data;
 	report->constraints = *k;
-	report->control_address_bits = 64; /* HBA data are only for us: no rule about data is one for them */
+	/* HBA data are only for us: no rule about data is one for them */
+	report->control_address_bits = 64;
 	if (w->data == HBA_DATA_DMA)
 		report->hba_data_size = sizeof(struct soft_task) + most * sizeof(struct iovec);
 }
@@ -171,10 +191,14 @@ static int set_properties(struct hba_controller *c, bool fill_none)
 	const struct hba_property properties[] = {
 		{ .key = "Vendor Name", .type = HBA_STRING, .value.string = "hbakit" },
 		{ .key = "Product Name", .type = HBA_STRING, .value.string = "software HBA" },
-		{ .key = "Product Revision Level", .type = HBA_STRING, .value.string = hba_version() },
+		{ .key = "Product Revision Level",
+		  .type = HBA_STRING,
+		  .value.string = hba_version() },
 	};
 	/* Whoever passes data on to others must know. */
-	const struct hba_property undefined = { .key = "Undefined Reads", .type = HBA_NUMBER, .value.number = 1 };
+	const struct hba_property undefined = { .key = "Undefined Reads",
+						.type = HBA_NUMBER,
+						.value.number = 1 };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(properties) && r == 0; i++)
@@ -213,8 +237,9 @@ static int check_frame(struct hba_controller *c, const struct hba_task *t)
 
 	if (mask == HBA_UNSET || !(t->hba_iova.bus & ~mask))
 		return 0;
-	return hba_fail(c, -EFAULT, "HBA data of slot %u at %#" PRIx64 ", outside the mask %#" PRIx64, t->slot, t->hba_iova.bus,
-			mask);
+	return hba_fail(c, -EFAULT,
+			"HBA data of slot %u at %#" PRIx64 ", outside the mask %#" PRIx64, t->slot,
+			t->hba_iova.bus, mask);
 }
 
 static void soft_ended(struct target_command *command);
@@ -251,7 +276,8 @@ static int soft_start(struct hba_controller *c)
 	for (unsigned i = 0; i < soft->wishes.queues; i++)
 		mood_queue_begin(hba_queue_priv(hba_controller_queue(c, i)));
 	for (unsigned i = 0; soft->engines && i < soft->n_queues && r == 0; i++)
-		r = hba_queue_watch(hba_controller_queue(c, i), engine_fd(soft->engines[i]), POLLIN);
+		r = hba_queue_watch(hba_controller_queue(c, i), engine_fd(soft->engines[i]),
+				    POLLIN);
 	return r;
 }
 
@@ -268,7 +294,8 @@ static int soft_discover(struct hba_controller *c)
 	return r < 0 ? r : 0;
 }
 
-static int soft_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int soft_initialize_target(struct hba_controller *c, struct hba_target *tgt,
+				  struct hba_target_report *report)
 {
 	const struct soft *soft = hba_controller_priv(c);
 
@@ -285,7 +312,7 @@ static struct engine *engine_of(struct hba_queue *q)
 	return soft->engines ? soft->engines[hba_queue_index(q)] : NULL;
 }
 
-/* ---- a task's way ----------------------------------------------------------------------------------------------------- */
+/* ---- a task's way */
 
 static void victim_ended(struct hba_task *manager)
 {
@@ -308,10 +335,12 @@ static void complete(struct soft_task *st, const struct hba_result *result)
 		victim_ended(manager);
 }
 
-/* ---- sense that does not come with the status
+/*
+ * ---- sense that does not come with the status
  *
- * The unit keeps it until the next command. One that is on its way already would drop it unread, so from CHECK CONDITION on nothing
- * but REQUEST SENSE is let through, for a while. */
+ * The unit keeps it until the next command. One that is on its way already would drop it unread, so
+ * from CHECK CONDITION on nothing but REQUEST SENSE is let through, for a while.
+ */
 
 static bool waits_for_sense(const struct soft_task *st)
 {
@@ -320,7 +349,8 @@ static bool waits_for_sense(const struct soft_task *st)
 	if (st->soft->wishes.autosense || st->task->cdb[0] == SCSI_REQUEST_SENSE)
 		return false;
 	unit = hba_task_lun_priv(st->task);
-	return __atomic_load_n(&unit->sense_until, __ATOMIC_RELAXED) > hba_now(hba_queue_controller(st->queue));
+	return __atomic_load_n(&unit->sense_until, __ATOMIC_RELAXED) >
+	       hba_now(hba_queue_controller(st->queue));
 }
 
 static void note_sense(const struct soft_task *st)
@@ -331,7 +361,9 @@ static void note_sense(const struct soft_task *st)
 		return;
 	unit = hba_task_lun_priv(st->task);
 	if (st->command.outcome == HBA_CHECK_CONDITION) {
-		__atomic_store_n(&unit->sense_until, hba_now(hba_queue_controller(st->queue)) + SENSE_MS * (uint64_t)NS_PER_MS,
+		__atomic_store_n(&unit->sense_until,
+				 hba_now(hba_queue_controller(st->queue)) +
+					 SENSE_MS * (uint64_t)NS_PER_MS,
 				 __ATOMIC_RELAXED);
 	} else if (st->task->cdb[0] == SCSI_REQUEST_SENSE) {
 		__atomic_store_n(&unit->sense_until, 0, __ATOMIC_RELAXED);
@@ -347,9 +379,12 @@ static void look_for_failed_flush(const struct soft_task *st)
 	int error = unit ? store_take_flush_error(unit->store) : 0;
 
 	if (error)
-		hba_writes_lost(hba_queue_controller(st->queue), hba_task_target(st->task), &st->task->lun,
-				"%s: a flush failed (%s): writes since the last successful flush may be lost, and no later flush "
-				"will succeed; check the storage beneath, then close this disk and open it again",
+		hba_writes_lost(hba_queue_controller(st->queue), hba_task_target(st->task),
+				&st->task->lun,
+				"%s: a flush failed (%s): writes since the last successful flush "
+				"may be lost, and no later flush "
+				"will succeed; check the storage beneath, then close this disk and "
+				"open it again",
 				st->soft->wishes.path, strerror(error));
 }
 
@@ -389,7 +424,8 @@ static void tell_breach(struct hba_queue *q, const struct hba_task *t, enum segm
 }
 
 /* The list as this process sees it: without a bus, an IOVA is an address. */
-static enum segment_rule take_segments(const struct segment_rules *rules, const struct hba_task *t, struct iovec *iov)
+static enum segment_rule take_segments(const struct segment_rules *rules, const struct hba_task *t,
+				       struct iovec *iov)
 {
 	enum segment_rule broken = segment_check_list(rules, t->n_data, t->length, t->length);
 	uint64_t sum = 0;
@@ -401,7 +437,8 @@ static enum segment_rule take_segments(const struct segment_rules *rules, const 
 		sum += s->length;
 		iov[i] = (struct iovec) { (void *)(uintptr_t)s->iova.bus, s->length };
 	}
-	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length) : broken;
+	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length)
+				      : broken;
 }
 
 static enum segment_rule check_items(const struct segment_rules *rules, const struct hba_task *t)
@@ -410,10 +447,12 @@ static enum segment_rule check_items(const struct segment_rules *rules, const st
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < t->n_data && broken == SEGMENT_FITS; i++) {
-		broken = segment_check(rules, (uintptr_t)t->data.iov[i].iov_base, t->data.iov[i].iov_len);
+		broken = segment_check(rules, (uintptr_t)t->data.iov[i].iov_base,
+				       t->data.iov[i].iov_len);
 		sum += t->data.iov[i].iov_len;
 	}
-	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length) : broken;
+	return broken == SEGMENT_FITS ? segment_check_list(rules, t->n_data, sum, t->length)
+				      : broken;
 }
 
 /* false: the list breaks a rule. */
@@ -447,11 +486,13 @@ static void run_task(struct hba_queue *q, struct soft_task *st)
 	struct target_command *command = &st->command;
 
 	if (!device) {
-		complete(st, &(struct hba_result) { .outcome = HBA_NOT_PRESENT, .sent = HBA_SENT_NO });
+		complete(st,
+			 &(struct hba_result) { .outcome = HBA_NOT_PRESENT, .sent = HBA_SENT_NO });
 		return;
 	}
 	if (!take_data(q, st)) {
-		complete(st, &(struct hba_result) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO });
+		complete(st, &(struct hba_result) { .outcome = HBA_NOT_DELIVERED,
+						    .sent = HBA_SENT_NO });
 		return;
 	}
 	command->cdb_len = st->task->cdb_len;
@@ -534,7 +575,10 @@ static unsigned soft_poll(struct hba_queue *q, unsigned budget)
 	return n;
 }
 
-/* The ring's fd stays readable while there is something in it: nothing to unmask, only to look again. */
+/*
+ * The ring's fd stays readable while there is something in it: nothing to unmask, only to look
+ * again.
+ */
 static int soft_interrupts(struct hba_queue *q, bool on)
 {
 	struct engine *e = engine_of(q);
@@ -542,7 +586,7 @@ static int soft_interrupts(struct hba_queue *q, bool on)
 	return on && ((e && engine_ready(e)) || mood_ready(q));
 }
 
-/* ---- task management -------------------------------------------------------------------------------------------------- */
+/* ---- task management */
 
 struct soft_tmf {
 	struct hba_task *manager;
@@ -579,7 +623,8 @@ static void take_victim(struct hba_task *t, void *arg)
 	st->manager = tmf->manager;
 	__atomic_add_fetch(&waiting->victims, 1, __ATOMIC_RELAXED);
 	if (mood_call_back(&st->mood))
-		complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED, .sent = HBA_SENT_YES });
+		complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED,
+						    .sent = HBA_SENT_YES });
 	else
 		target_abort(&st->command);
 }
@@ -592,7 +637,10 @@ static void tell_units_of_reset(struct soft_tmf *tmf)
 		target_unit_was_reset(&tmf->device->units[i]);
 }
 
-/* What an aborted command or an ACA held back goes on, and into the kernel: the other queues are fenced, none would send it. */
+/*
+ * What an aborted command or an ACA held back goes on, and into the kernel: the other queues are
+ * fenced, none would send it.
+ */
 static void let_others_go_on(struct hba_queue *q, const struct soft *soft)
 {
 	for (unsigned i = 0; soft->engines && i < soft->n_queues; i++) {
@@ -606,10 +654,13 @@ static void soft_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fu
 	struct hba_controller *c = hba_queue_controller(q);
 	struct soft *soft = hba_controller_priv(c);
 	struct soft_task *waiting = t->hba_data;
-	struct soft_tmf tmf = { .manager = t, .function = function, .device = device_of(soft, t->target) };
+	struct soft_tmf tmf = { .manager = t,
+				.function = function,
+				.device = device_of(soft, t->target) };
 
 	tmf.unit = tmf.device ? target_device_unit(tmf.device, &t->lun) : NULL;
-	if (!(soft->wishes.tmfs & HBA_TMF_BIT(function)) || !tmf.device || (!tmf.unit && function != HBA_TARGET_RESET)) {
+	if (!(soft->wishes.tmfs & HBA_TMF_BIT(function)) || !tmf.device ||
+	    (!tmf.unit && function != HBA_TARGET_RESET)) {
 		hba_tmf_complete(t, HBA_FUNCTION_REJECTED);
 		return;
 	}
@@ -623,7 +674,7 @@ static void soft_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fu
 	victim_ended(t);
 }
 
-/* ---- recovery, power, the end ----------------------------------------------------------------------------------------- */
+/* ---- recovery, power, the end */
 
 static bool engines_drained(struct hba_controller *c, void *arg)
 {
@@ -686,7 +737,10 @@ static int soft_reset(struct hba_controller *c, enum hba_reset_level level)
 	return 0;
 }
 
-/* Units keep their contents while there is no power, so off is no more than quiet; the default would end them by stop. */
+/*
+ * Units keep their contents while there is no power, so off is no more than quiet; the default
+ * would end them by stop.
+ */
 static int soft_set_power_state(struct hba_controller *c, enum hba_power state)
 {
 	return state == HBA_POWER_ON ? 0 : drain(c);
@@ -697,8 +751,13 @@ static void soft_stop(struct hba_controller *c)
 	struct soft *soft = hba_controller_priv(c);
 
 	if (forget_all(c) < 0) {
-		/* Given back, this memory would be written by the kernel while somebody else has it. */
-		hba_log(c, HBA_LOG_ERROR, "the kernel does not let go of some requests: their rings and files are left open");
+		/*
+		 * Given back, this memory would be written by the kernel while somebody else has
+		 * it.
+		 */
+		hba_log(c, HBA_LOG_ERROR,
+			"the kernel does not let go of some requests: their rings and files are "
+			"left open");
 		*soft = (struct soft) { 0 };
 		return;
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sym53c8xx-regs.h: the Symbios/LSI 53C8xx family: registers, SCRIPTS instructions, tables. Facts only, no code.
+ * sym53c8xx-regs.h: the Symbios/LSI 53C8xx family: registers, SCRIPTS instructions, tables. Facts
+ * only, no code.
  *
- * From the LSI53C895A technical manual (registers, chapter 4; SCRIPTS, chapter 5); the names are the manual's. Message codes: SCSI-2, 6.6.
+ * From the LSI53C895A technical manual (registers, chapter 4; SCRIPTS, chapter 5); the names are
+ * the manual's. Message codes: SCSI-2, 6.6.
  */
 #ifndef DRIVERS_SYM53C8XX_REGS_H
 #define DRIVERS_SYM53C8XX_REGS_H
@@ -60,12 +62,27 @@ enum sym_reg {
 enum { SYM_SCNTL0_ARBITRATE = 0xc0, SYM_SCNTL0_EPC = 0x08, SYM_SCNTL0_AAP = 0x02 };
 enum { SYM_SCNTL1_RST = 0x08, SYM_SCNTL1_CON = 0x10 };
 enum { SYM_SCNTL2_WSR = 0x01, SYM_SCNTL2_WSS = 0x08, SYM_SCNTL2_SDU = 0x80 };
-enum { SYM_SCNTL3_EWS = 0x08, SYM_SCNTL3_SCF_SHIFT = 4, SYM_SCNTL3_CCF_50_MHZ = 0x03 /* 37.51 to 50 MHz: SCLK / 2 */ };
+enum {
+	SYM_SCNTL3_EWS = 0x08,
+	SYM_SCNTL3_SCF_SHIFT = 4,
+	SYM_SCNTL3_CCF_50_MHZ = 0x03 /* 37.51 to 50 MHz: SCLK / 2 */
+};
 enum { SYM_SCID_RRE = 0x40 };
 enum { SYM_SXFER_TP_SHIFT = 5, SYM_SXFER_LEAST_TP = 4, SYM_SXFER_MOST_TP = 11 };
 enum { SYM_SSID_VAL = 0x80, SYM_SSID_ID = 0x0f };
-enum { SYM_DSTAT_IID = 0x01, SYM_DSTAT_SIR = 0x04, SYM_DSTAT_ABRT = 0x10, SYM_DSTAT_BF = 0x20, SYM_DSTAT_MDPE = 0x40 };
-enum { SYM_SSTAT0_ORF = 0x40, SYM_SSTAT0_OLF = 0x20, SYM_SSTAT2_ORF1 = 0x40, SYM_SSTAT2_OLF1 = 0x20 };
+enum {
+	SYM_DSTAT_IID = 0x01,
+	SYM_DSTAT_SIR = 0x04,
+	SYM_DSTAT_ABRT = 0x10,
+	SYM_DSTAT_BF = 0x20,
+	SYM_DSTAT_MDPE = 0x40
+};
+enum {
+	SYM_SSTAT0_ORF = 0x40,
+	SYM_SSTAT0_OLF = 0x20,
+	SYM_SSTAT2_ORF1 = 0x40,
+	SYM_SSTAT2_OLF1 = 0x20
+};
 enum { SYM_SSTAT1_PHASE = 0x07 };
 enum {
 	SYM_ISTAT_DIP = 0x01,
@@ -75,7 +92,8 @@ enum {
 	SYM_ISTAT_ABRT = 0x80,
 };
 enum { SYM_CTEST3_CLF = 0x04, SYM_STEST3_CSF = 0x02, SYM_STEST3_TE = 0x80 };
-enum { SYM_DFIFO_SMALL = 0x7f }; /* the count of the small FIFO, which is what CTEST5 chooses after a reset */
+/* the count of the small FIFO, which is what CTEST5 chooses after a reset */
+enum { SYM_DFIFO_SMALL = 0x7f };
 enum { SYM_DMODE_BURST_8 = 0x80 };
 enum { SYM_DCNTL_COM = 0x01 };
 enum {
@@ -89,14 +107,25 @@ enum {
 enum { SYM_STIME0_410_MS = 0x0d };
 
 /* Phases, as SSTAT1 and instructions have them: MSG, C/D, I/O. */
-enum sym_phase { SYM_DATA_OUT = 0, SYM_DATA_IN = 1, SYM_COMMAND = 2, SYM_STATUS = 3, SYM_MESSAGE_OUT = 6, SYM_MESSAGE_IN = 7 };
+enum sym_phase {
+	SYM_DATA_OUT = 0,
+	SYM_DATA_IN = 1,
+	SYM_COMMAND = 2,
+	SYM_STATUS = 3,
+	SYM_MESSAGE_OUT = 6,
+	SYM_MESSAGE_IN = 7
+};
 
 /* SCRIPTS: two words, the second an address. A phase goes into bits 24 to 26. */
 enum sym_insn {
-	SYM_CHMOV = 0x00000000U,  /* block move, chained: an odd byte waits for the next one */
-	SYM_MOVE = 0x08000000U,   /* block move */
-	SYM_TABLE = 0x10000000U,  /* count and address are in the table at DSA + the second word */
-	SYM_SELECT = 0x43000000U, /* with ATN; bits 0 to 23: where in the table who is selected, and how; address: if reselected */
+	SYM_CHMOV = 0x00000000U, /* block move, chained: an odd byte waits for the next one */
+	SYM_MOVE = 0x08000000U,  /* block move */
+	SYM_TABLE = 0x10000000U, /* count and address are in the table at DSA + the second word */
+	/*
+	 * with ATN; bits 0 to 23: where in the table who is selected, and how; address: if
+	 * reselected
+	 */
+	SYM_SELECT = 0x43000000U,
 	SYM_WAIT_DISCONNECT = 0x48000000U,
 	SYM_WAIT_RESELECT = 0x50000000U, /* address: if SIGP is set */
 	SYM_SET = 0x58000000U,
@@ -124,7 +153,8 @@ static_assert(sizeof(struct sym_entry) == 8, "two words");
 enum { SYM_MOST_COUNT = 0xffffff };
 
 /* What SELECT reads: SCNTL3, id, SXFER, reserved, from the top. */
-#define SYM_SELECT_WORD(scntl3, id, sxfer) ((uint32_t)(scntl3) << 24 | (uint32_t)(id) << 16 | (uint32_t)(sxfer) << 8)
+#define SYM_SELECT_WORD(scntl3, id, sxfer) \
+	((uint32_t)(scntl3) << 24 | (uint32_t)(id) << 16 | (uint32_t)(sxfer) << 8)
 
 enum sym_message {
 	SYM_MSG_COMPLETE = 0x00,

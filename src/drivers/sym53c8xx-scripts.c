@@ -7,8 +7,9 @@
  *	  │        ┌─────────────────> phase: command, data, status, message in <── resume, reply
  *	  └── disconnect <── message in ──┘                └──> complete ──> INT
  *
- * All that is rare is an interrupt: the driver looks, and starts the chip at another label. Nothing is kept in registers between two
- * instructions but SFBR, and only instructions of the first chips of the family are used.
+ * All that is rare is an interrupt: the driver looks, and starts the chip at another label. Nothing
+ * is kept in registers between two instructions but SFBR, and only instructions of the first chips
+ * of the family are used.
  */
 #include "drivers/sym53c8xx-scripts.h"
 
@@ -79,7 +80,10 @@ static void acknowledge(struct builder *b)
 /* Without the first instruction the chip would take the target's leaving for an accident. */
 static void expect_leaving(struct builder *b)
 {
-	emit(b, SYM_AND | (uint32_t)SYM_SCNTL2 << SYM_REGISTER_SHIFT | (uint32_t)(0xff & ~SYM_SCNTL2_SDU) << SYM_MASK_SHIFT, 0);
+	emit(b,
+	     SYM_AND | (uint32_t)SYM_SCNTL2 << SYM_REGISTER_SHIFT |
+		     (uint32_t)(0xff & ~SYM_SCNTL2_SDU) << SYM_MASK_SHIFT,
+	     0);
 }
 
 /* ---- who connects */
@@ -111,7 +115,8 @@ static void build_reselection(struct builder *b)
 
 	label(b, SYM_AT_STRANGER);
 	acknowledge(b);
-	emit(b, SYM_INT | SYM_WHEN | (uint32_t)SYM_MESSAGE_IN << SYM_PHASE_SHIFT, SYM_SAYS | SYM_RESELECTED);
+	emit(b, SYM_INT | SYM_WHEN | (uint32_t)SYM_MESSAGE_IN << SYM_PHASE_SHIFT,
+	     SYM_SAYS | SYM_RESELECTED);
 	move_message(b, 1);
 	label(b, SYM_AT_STRANGER_TAG);
 	emit(b, SYM_INT | SYM_DATA | SYM_MSG_SIMPLE_TAG, SYM_SAYS | SYM_RESELECTED_MESSAGE);
@@ -120,7 +125,10 @@ static void build_reselection(struct builder *b)
 	interrupt(b, SYM_RESELECTED_TAG);
 }
 
-/* SELECT comes first where the driver starts the chip: QEMU's model forgets what it waited for by nothing else. */
+/*
+ * SELECT comes first where the driver starts the chip: QEMU's model forgets what it waited for by
+ * nothing else.
+ */
 static void build_selection(struct builder *b)
 {
 	label(b, SYM_AT_SIGNALLED);
@@ -179,7 +187,8 @@ static void build_phases(struct builder *b, unsigned stage)
 	label(b, SYM_AT_PHASE + stage);
 	if (stage == SYM_NOTHING)
 		jump_phase(b, SYM_WHEN, SYM_COMMAND, SYM_AT_COMMAND);
-	jump_phase(b, stage == SYM_NOTHING ? SYM_PHASE : SYM_WHEN, SYM_STATUS, SYM_AT_STATUS + stage);
+	jump_phase(b, stage == SYM_NOTHING ? SYM_PHASE : SYM_WHEN, SYM_STATUS,
+		   SYM_AT_STATUS + stage);
 	jump_phase(b, SYM_PHASE, SYM_DATA_IN, stage == SYM_ALL ? SYM_AT_EXCESS_IN : SYM_AT_DATA);
 	jump_phase(b, SYM_PHASE, SYM_DATA_OUT, stage == SYM_ALL ? SYM_AT_EXCESS_OUT : SYM_AT_DATA);
 	jump_phase(b, SYM_PHASE, SYM_MESSAGE_IN, SYM_AT_MESSAGE + stage);
@@ -252,11 +261,13 @@ static void build_rest(struct builder *b)
 	interrupt(b, SYM_FREE);
 }
 
-void sym_program_build(struct sym_program *p, struct hba_iova message, struct hba_iova bucket, bool wide)
+void sym_program_build(struct sym_program *p, struct hba_iova message, struct hba_iova bucket,
+		       bool wide)
 {
-	struct builder b = {
-		.p = p, .message = (uint32_t)message.bus, .bucket = (uint32_t)bucket.bus, .chained = wide ? SYM_CHMOV : SYM_MOVE
-	};
+	struct builder b = { .p = p,
+			     .message = (uint32_t)message.bus,
+			     .bucket = (uint32_t)bucket.bus,
+			     .chained = wide ? SYM_CHMOV : SYM_MOVE };
 
 	/* The first time for the labels alone, which lie ahead of those who jump there. */
 	for (unsigned pass = 0; pass < 2; pass++) {
@@ -278,10 +289,12 @@ void sym_program_build(struct sym_program *p, struct hba_iova message, struct hb
 
 uint32_t sym_program_at(const struct sym_program *p, unsigned label, unsigned insns)
 {
-	return (uint32_t)p->iova.bus + p->label[label] * (uint32_t)sizeof(hba_le32) + insns * SYM_INSN_BYTES;
+	return (uint32_t)p->iova.bus + p->label[label] * (uint32_t)sizeof(hba_le32) +
+	       insns * SYM_INSN_BYTES;
 }
 
-bool sym_program_behind(const struct sym_program *p, uint32_t dsp, unsigned label, unsigned n, unsigned *ret_index)
+bool sym_program_behind(const struct sym_program *p, uint32_t dsp, unsigned label, unsigned n,
+			unsigned *ret_index)
 {
 	uint32_t distance = dsp - sym_program_at(p, label, 0);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sym53c8xx-scripts.h: the program that the chip runs, and what both sides of it agree upon: tables, entries, interrupts.
+ * sym53c8xx-scripts.h: the program that the chip runs, and what both sides of it agree upon:
+ * tables, entries, interrupts.
  */
 #ifndef DRIVERS_SYM53C8XX_SCRIPTS_H
 #define DRIVERS_SYM53C8XX_SCRIPTS_H
@@ -12,8 +13,9 @@
 enum { SYM_SEGMENTS = 128, SYM_MESSAGE_BYTES = 16, SYM_CDB_BYTES = 16, SYM_BUCKET_BYTES = 4096 };
 
 /*
- * enum sym_stage - How far the data of the task that is connected are. The part of the program that looks after phases is there once
- * for each, so that the interrupt at the end says it: no register holds it, and no memory is written for it.
+ * enum sym_stage - How far the data of the task that is connected are. The part of the program that
+ * looks after phases is there once for each, so that the interrupt at the end says it: no register
+ * holds it, and no memory is written for it.
  */
 enum sym_stage {
 	SYM_NOTHING, /* moved; the saved data pointer is the current one */
@@ -22,15 +24,22 @@ enum sym_stage {
 	SYM_STAGES,
 };
 
-/** struct sym_data - HBA data of one task, or of none: what DSA points to. Segments end with the last entry, however few they are. */
+/**
+ * struct sym_data - HBA data of one task, or of none: what DSA points to. Segments end with the
+ * last entry, however few they are.
+ */
 struct sym_data {
 	hba_le32 select;
 	struct sym_entry message, cdb, status, reply, extended, segment[SYM_SEGMENTS];
-	uint8_t message_bytes[SYM_MESSAGE_BYTES], cdb_bytes[SYM_CDB_BYTES], reply_bytes[SYM_MESSAGE_BYTES];
+	uint8_t message_bytes[SYM_MESSAGE_BYTES], cdb_bytes[SYM_CDB_BYTES],
+		reply_bytes[SYM_MESSAGE_BYTES];
 	uint8_t status_byte;
 };
 
-/* Where the driver starts the chip, or the program goes on. Those of three come once for each stage. */
+/*
+ * Where the driver starts the chip, or the program goes on. Those of three come once for each
+ * stage.
+ */
 enum sym_label {
 	SYM_AT_IDLE,
 	SYM_AT_RESELECTED,
@@ -90,20 +99,34 @@ struct sym_program {
 	struct hba_iova iova;
 	unsigned n; /* words used */
 	uint16_t label[SYM_LABELS];
-	/* Words that the driver writes before it starts the chip: those of whom to go on with without asking, and where its data are. */
+	/*
+	 * Words that the driver writes before it starts the chip: those of whom to go on with
+	 * without asking, and where its data are.
+	 */
 	uint16_t own_lun, own_id, own_way, own_tag, data;
 };
 
-/** sym_program_build() - `message` is where message bytes go, `bucket` where data without a place do. */
-void sym_program_build(struct sym_program *p, struct hba_iova message, struct hba_iova bucket, bool wide);
+/**
+ * sym_program_build() - `message` is where message bytes go, `bucket` where data without a place
+ * do.
+ */
+void sym_program_build(struct sym_program *p, struct hba_iova message, struct hba_iova bucket,
+		       bool wide);
 
 /** sym_program_at() - The bus address of a label, `insns` instructions further on. */
 uint32_t sym_program_at(const struct sym_program *p, unsigned label, unsigned insns);
 
-/** sym_program_behind() - The instruction before `dsp` is number *ret_index of `n` from the label on. */
-bool sym_program_behind(const struct sym_program *p, uint32_t dsp, unsigned label, unsigned n, unsigned *ret_index);
+/**
+ * sym_program_behind() - The instruction before `dsp` is number *ret_index of `n` from the label
+ * on.
+ */
+bool sym_program_behind(const struct sym_program *p, uint32_t dsp, unsigned label, unsigned n,
+			unsigned *ret_index);
 
-/** sym_program_own() - The one that may disconnect and come back without the driver; tag -1: it has none. */
+/**
+ * sym_program_own() - The one that may disconnect and come back without the driver; tag -1: it has
+ * none.
+ */
 void sym_program_own(struct sym_program *p, uint8_t id, uint8_t lun, int tag);
 /** sym_program_disown() - Whoever reselects is shown to the driver. */
 void sym_program_disown(struct sym_program *p);

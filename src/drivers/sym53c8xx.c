@@ -2,11 +2,13 @@
 /*
  * sym53c8xx.c: Symbios' and LSI's chips for parallel SCSI, 53C810 to 53C896, which QEMU models too.
  *
- * The chip runs a program of its own (sym53c8xx-scripts.c): it selects a target, moves message, command, data and status by the table
- * of the task that DSA points to, and interrupts at the end. One task is connected at a time, the *nexus*. A target may leave the bus and
- * come back; with nothing moved the chip goes on by itself, else the driver looks up who it is by the tag, which is the task's slot.
- * One more task waits in the driver; all others are handed back until there is room. What is rare is an interrupt: phases that end early,
- * messages, negotiation, accidents. Whatever the chip cannot be trusted with any more ends in a reset of the bus.
+ * The chip runs a program of its own (sym53c8xx-scripts.c): it selects a target, moves message,
+ * command, data and status by the table of the task that DSA points to, and interrupts at the end.
+ * One task is connected at a time, the *nexus*. A target may leave the bus and come back; with
+ * nothing moved the chip goes on by itself, else the driver looks up who it is by the tag, which is
+ * the task's slot. One more task waits in the driver; all others are handed back until there is
+ * room. What is rare is an interrupt: phases that end early, messages, negotiation, accidents.
+ * Whatever the chip cannot be trusted with any more ends in a reset of the bus.
  *
  * There is no autosense: the framework fetches sense. See sym53c8xx.md.
  */
@@ -37,7 +39,10 @@ enum {
 	LOOK_MS = 1000,              /* while something is out an interrupt may be lost no longer */
 	DIEN = SYM_DSTAT_IID | SYM_DSTAT_SIR | SYM_DSTAT_ABRT | SYM_DSTAT_BF | SYM_DSTAT_MDPE,
 	SIEN0 = SYM_SIST0_PAR | SYM_SIST0_RST | SYM_SIST0_UDC | SYM_SIST0_SGE | SYM_SIST0_MA,
-	/* Negotiation: factors of 4 ns; the clock is SCLK itself, 25 ns, so that 4 of them are the fastest. */
+	/*
+	 * Negotiation: factors of 4 ns; the clock is SCLK itself, 25 ns, so that 4 of them are the
+	 * fastest.
+	 */
 	SDTR_FASTEST = 25,
 	SDTR_UNIT_NS = 4,
 	HALF_CLOCKS_PER_100_NS = 8,
@@ -99,11 +104,14 @@ struct sym {
 	/* Set by start. */
 	struct hba_task *out[POOL]; /* that targets have or may have, by slot */
 	unsigned n_out;
-	struct hba_task *nexus, *next, *function; /* connected; the one that waits; a function that waits, which goes first */
-	bool stopped;                             /* the chip runs nothing, and no interrupt is to come */
-	bool stuck;                               /* a function had to be given up: only a reset helps */
-	bool aborting;                            /* the nexus is told to leave */
-	enum hba_outcome aborted;                 /* and ends so */
+	/* connected; the one that waits; a function that waits, which goes first */
+	struct hba_task *nexus, *next, *function;
+	/* the chip runs nothing, and no interrupt is to come */
+	bool stopped;
+	/* a function had to be given up: only a reset helps */
+	bool stuck;
+	bool aborting;            /* the nexus is told to leave */
+	enum hba_outcome aborted; /* and ends so */
 	enum sym_quiet quiet;
 	uint64_t quiet_until, function_until;
 };
@@ -156,7 +164,8 @@ static uint16_t take_scsi_status(const struct sym *p)
 
 static struct sym_entry entry(struct hba_iova base, size_t offset, size_t count)
 {
-	return (struct sym_entry) { hba_le32_of((uint32_t)count), hba_le32_of((uint32_t)(base.bus + offset)) };
+	return (struct sym_entry) { hba_le32_of((uint32_t)count),
+				    hba_le32_of((uint32_t)(base.bus + offset)) };
 }
 
 /* What never moves. */
@@ -191,7 +200,9 @@ static unsigned put_segments(const struct hba_task *t)
 	return SYM_SEGMENTS - n;
 }
 
-/* The bytes before an entry of the table: from the end, where the list ends whatever its beginning. */
+/*
+ * The bytes before an entry of the table: from the end, where the list ends whatever its beginning.
+ */
 static uint64_t bytes_before(const struct hba_task *t, unsigned index)
 {
 	const struct sym_data *d = t->hba_data;
@@ -257,7 +268,8 @@ static void apply(struct sym *p, const struct hba_task *t)
 /* Which feature goes with this command: one at a time, and what is to be cleared first. */
 static void choose_feature(struct sym *p, struct hba_task *t)
 {
-	static const uint8_t order[] = { HBA_FEATURE_BIT(HBA_WIDE), HBA_FEATURE_BIT(HBA_SYNCHRONOUS) };
+	static const uint8_t order[] = { HBA_FEATURE_BIT(HBA_WIDE),
+					 HBA_FEATURE_BIT(HBA_SYNCHRONOUS) };
 	const struct sym_target *target = target_of(p, t);
 	uint8_t wanted = t->negotiate & (uint8_t)~target->refused;
 	struct sym_task *s = of(t);
@@ -304,13 +316,17 @@ static void settle_feature(struct sym *p, struct hba_task *t, bool has_it)
 	s->asked = 0;
 }
 
-/* false: that is no answer to what was asked; the old way of transfer is the only one both can mean. */
+/*
+ * false: that is no answer to what was asked; the old way of transfer is the only one both can
+ * mean.
+ */
 static bool take_width(struct sym *p, struct hba_task *t, const uint8_t *m)
 {
 	struct sym_target *s = target_of(p, t);
 	bool wide = m[3] == 1;
 
-	if (of(t)->asked != HBA_FEATURE_BIT(HBA_WIDE) || m[1] != SYM_EXT_WDTR_LENGTH || m[3] > !of(t)->reverting)
+	if (of(t)->asked != HBA_FEATURE_BIT(HBA_WIDE) || m[1] != SYM_EXT_WDTR_LENGTH ||
+	    m[3] > !of(t)->reverting)
 		return false;
 	forget_agreed(s); /* SCSI-2, 6.6.23: a width ends what was agreed on synchronous transfer */
 	s->scntl3 |= wide ? SYM_SCNTL3_EWS : 0;
@@ -323,8 +339,8 @@ static bool take_period(struct sym *p, struct hba_task *t, const uint8_t *m)
 	struct sym_target *s = target_of(p, t);
 	uint8_t most = of(t)->reverting ? 0 : p->chip->most_offset, scf, tp;
 
-	if (of(t)->asked != HBA_FEATURE_BIT(HBA_SYNCHRONOUS) || m[1] != SYM_EXT_SDTR_LENGTH || m[4] > most || m[3] < SDTR_FASTEST ||
-	    !find_period(m[3], &scf, &tp))
+	if (of(t)->asked != HBA_FEATURE_BIT(HBA_SYNCHRONOUS) || m[1] != SYM_EXT_SDTR_LENGTH ||
+	    m[4] > most || m[3] < SDTR_FASTEST || !find_period(m[3], &scf, &tp))
 		return false;
 	s->scntl3 &= SYM_SCNTL3_EWS;
 	s->scntl3 |= SYM_SCNTL3_CCF_50_MHZ;
@@ -394,12 +410,15 @@ static void report_abilities(const struct sym *p, struct hba_report *r)
 	r->internal_tasks = INTERNAL;
 	r->manages_devices = false;
 	r->performs_autosense = false;
-	r->features = HBA_FEATURE_BIT(HBA_SYNCHRONOUS) | (p->chip->wide ? HBA_FEATURE_BIT(HBA_WIDE) : 0);
+	r->features =
+		HBA_FEATURE_BIT(HBA_SYNCHRONOUS) | (p->chip->wide ? HBA_FEATURE_BIT(HBA_WIDE) : 0);
 	r->tag_bits = 8;
 	r->max_cdb = SYM_CDB_BYTES;
-	/* What QEMU's model makes of BUS DEVICE RESET is an abort: the target forgets nothing else. */
-	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) | HBA_TMF_BIT(HBA_CLEAR_TASK_SET) |
-		  (p->model ? 0 : HBA_TMF_BIT(HBA_TARGET_RESET));
+	/*
+	 * What QEMU's model makes of BUS DEVICE RESET is an abort: the target forgets nothing else.
+	 */
+	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) |
+		  HBA_TMF_BIT(HBA_CLEAR_TASK_SET) | (p->model ? 0 : HBA_TMF_BIT(HBA_TARGET_RESET));
 	r->control_address_bits = 32;
 	r->constraints = (struct hba_constraints) {
 		.max_segments_read = SYM_SEGMENTS,
@@ -419,7 +438,8 @@ static int sym_initialize(struct hba_controller *c, struct hba_report *r)
 	int err;
 
 	p->chip = hba_controller_variant(c);
-	p->model = hba_config_read(c, SUBSYSTEM, 4) == SUBSYSTEM_QEMU && hba_config_read(c, REVISION, 1) == 0;
+	p->model = hba_config_read(c, SUBSYSTEM, 4) == SUBSYSTEM_QEMU &&
+		   hba_config_read(c, REVISION, 1) == 0;
 	report_abilities(p, r);
 	err = hba_uri_number(c, "outstanding", &most);
 	if (err < 0)
@@ -435,7 +455,8 @@ static int sym_initialize(struct hba_controller *c, struct hba_report *r)
 	set_up_registers(p);
 	if (get8(p, SYM_SCID) != (INITIATOR | SYM_SCID_RRE))
 		return hba_fail(c, -EIO, "the chip does not keep what is written to its registers");
-	err = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(struct sym_memory), sizeof(hba_le32), &p->mapping);
+	err = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(struct sym_memory), sizeof(hba_le32),
+				 &p->mapping);
 	if (err < 0)
 		return err;
 	p->memory = hba_mapping_address(p->mapping);
@@ -485,14 +506,16 @@ static int sym_start(struct hba_controller *c)
 	write_program(p);
 	err = hba_bus_master_on(c);
 	if (err == 0)
-		err = reset_bus(c, p); /* whoever was here before may have agreed upon what we do not know */
+		/* whoever was here before may have agreed upon what we do not know */
+		err = reset_bus(c, p);
 	if (err < 0)
 		return err;
 	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
 	return 0;
 }
 
-static int sym_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int sym_initialize_target(struct hba_controller *c, struct hba_target *tgt,
+				 struct hba_target_report *report)
 {
 	struct sym *p = hba_controller_priv(c);
 	struct sym_target *s = &p->targets[hba_target_id(tgt) % ARRAY_SIZE(p->targets)];
@@ -582,11 +605,13 @@ static void connect(struct sym *p, struct hba_task *t, unsigned label)
 
 	p->nexus = t;
 	p->aborting = false;
-	d->select = hba_le32_of(SYM_SELECT_WORD(target_of(p, t)->scntl3, t->target, target_of(p, t)->sxfer));
+	d->select = hba_le32_of(
+		SYM_SELECT_WORD(target_of(p, t)->scntl3, t->target, target_of(p, t)->sxfer));
 	if (t->kind == HBA_TASK_TMF) {
 		sym_program_disown(&p->program);
 	} else {
-		sym_program_own(&p->program, (uint8_t)t->target, t->lun.bytes[1], of(t)->tagged ? t->slot : -1);
+		sym_program_own(&p->program, (uint8_t)t->target, t->lun.bytes[1],
+				of(t)->tagged ? t->slot : -1);
 		point_to_data(p, t);
 	}
 	hba_bar_write32(&p->bar, SYM_DSA, of(t)->dsa);
@@ -645,7 +670,8 @@ static void sym_process_task(struct hba_queue *q, struct hba_task *t)
 
 /* ---- the end of a task */
 
-static void end_task(struct hba_queue *q, struct sym *p, struct hba_task *t, const struct hba_result *r)
+static void end_task(struct hba_queue *q, struct sym *p, struct hba_task *t,
+		     const struct hba_result *r)
 {
 	bool untagged = target_of(p, t)->untagged;
 
@@ -656,7 +682,8 @@ static void end_task(struct hba_queue *q, struct sym *p, struct hba_task *t, con
 	hba_complete(t, r);
 }
 
-static void end_failed(struct hba_queue *q, struct sym *p, struct hba_task *t, enum hba_outcome outcome, enum hba_sent sent)
+static void end_failed(struct hba_queue *q, struct sym *p, struct hba_task *t,
+		       enum hba_outcome outcome, enum hba_sent sent)
 {
 	struct hba_result r = { .outcome = outcome, .sent = sent };
 
@@ -708,7 +735,8 @@ static void complete(struct hba_queue *q, struct sym *p, struct hba_task *t)
 {
 	const struct sym_data *d = t->hba_data;
 	struct sym_task *s = of(t);
-	struct hba_result r = { .outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, d->status_byte), .bytes = s->moved };
+	struct hba_result r = { .outcome = HBA_OUTCOME(HBA_TASK_COMPLETE, d->status_byte),
+				.bytes = s->moved };
 
 	/* Without a word on it from the target there is no use in asking again. */
 	if (s->asked)
@@ -723,7 +751,10 @@ static void complete(struct hba_queue *q, struct sym *p, struct hba_task *t)
 
 /* ---- accidents */
 
-/* The chip or its bus cannot be trusted: all that is out ends with a reset of the bus, which poll carries on. */
+/*
+ * The chip or its bus cannot be trusted: all that is out ends with a reset of the bus, which poll
+ * carries on.
+ */
 static void begin_reset(struct hba_queue *q, struct sym *p)
 {
 	set8(p, SYM_SCNTL1, SYM_SCNTL1_RST);
@@ -739,7 +770,10 @@ static void clear_fifos(const struct sym *p)
 	set8(p, SYM_STEST3, SYM_STEST3_TE | SYM_STEST3_CSF);
 }
 
-/* What the chip has said before is of a task that ends here: left unread, it would be taken for the next one's. */
+/*
+ * What the chip has said before is of a task that ends here: left unread, it would be taken for the
+ * next one's.
+ */
 static void bus_is_quiet(struct hba_queue *q, struct sym *p, uint64_t now)
 {
 	(void)take_scsi_status(p);
@@ -771,14 +805,16 @@ static void go_through_reset(struct hba_queue *q, struct sym *p)
 	hba_poll_within(q, (unsigned)((p->quiet_until - now) / NS_PER_MS) + 1);
 }
 
-__attribute__((cold)) static void accident(struct hba_queue *q, struct sym *p, const char *what, uint32_t value)
+__attribute__((cold)) static void accident(struct hba_queue *q, struct sym *p, const char *what,
+					   uint32_t value)
 {
 	hba_device_error(hba_queue_controller(q), "%s (%08x): resetting the SCSI bus", what, value);
 	begin_reset(q, p);
 }
 
 /* A target is told to let go of the nexus, which ends so once it has. */
-static void abort_nexus(struct sym *p, struct sym_data *d, const struct hba_task *t, enum hba_outcome outcome)
+static void abort_nexus(struct sym *p, struct sym_data *d, const struct hba_task *t,
+			enum hba_outcome outcome)
 {
 	uint8_t m = t && of(t)->tagged ? SYM_MSG_ABORT_TAG : SYM_MSG_ABORT;
 
@@ -790,7 +826,10 @@ static void abort_nexus(struct sym *p, struct sym_data *d, const struct hba_task
 
 /* ---- interrupts: phases that end early */
 
-/* What a block move to the target has fetched, but not sent: it is still in the chip. QEMU's model has nothing to keep it in. */
+/*
+ * What a block move to the target has fetched, but not sent: it is still in the chip. QEMU's model
+ * has nothing to keep it in.
+ */
 static unsigned bytes_in_chip(const struct sym *p, uint32_t dbc)
 {
 	uint8_t low = get8(p, SYM_SSTAT0), high = get8(p, SYM_SSTAT2);
@@ -805,15 +844,20 @@ static unsigned bytes_in_chip(const struct sym *p, uint32_t dbc)
 }
 
 /* false: what the chip shows cannot be. */
-static bool note_moved(const struct sym *p, struct hba_task *t, unsigned index, uint32_t dbc, bool out)
+static bool note_moved(const struct sym *p, struct hba_task *t, unsigned index, uint32_t dbc,
+		       bool out)
 {
 	const struct sym_data *d = t->hba_data;
-	uint32_t count = hba_get32(d->segment[index].count), unsent = out ? bytes_in_chip(p, dbc) : 0;
+	uint32_t count = hba_get32(d->segment[index].count),
+		 unsent = out ? bytes_in_chip(p, dbc) : 0;
 	uint64_t before = bytes_before(t, index);
 
 	if (dbc > count || unsent > count - dbc || before > t->length || count > t->length - before)
 		return false;
-	/* An odd byte of a wide transfer waits in the chip for its other half: nobody says whose it is. */
+	/*
+	 * An odd byte of a wide transfer waits in the chip for its other half: nobody says whose it
+	 * is.
+	 */
 	if (get8(p, SYM_SCNTL2) & (SYM_SCNTL2_WSR | SYM_SCNTL2_WSS))
 		return false;
 	of(t)->moved = before + count - dbc - unsent;
@@ -836,7 +880,8 @@ static bool wants_more(const struct sym *p, const struct hba_task *t)
 	return phase == (t->direction == HBA_TO_TARGET ? SYM_DATA_IN : SYM_DATA_OUT);
 }
 
-static void list_ended(struct hba_queue *q, struct sym *p, struct hba_task *t, unsigned index, bool out)
+static void list_ended(struct hba_queue *q, struct sym *p, struct hba_task *t, unsigned index,
+		       bool out)
 {
 	uint32_t dbc = hba_bar_read32(&p->bar, SYM_DBC) & SYM_MOST_COUNT;
 
@@ -849,8 +894,8 @@ static void list_ended(struct hba_queue *q, struct sym *p, struct hba_task *t, u
 }
 
 /*
- * QEMU's model has no data for a command without any, and yet is in their phase until it ends. All of its data have moved: a target that
- * wants some is told to leave.
+ * QEMU's model has no data for a command without any, and yet is in their phase until it ends. All
+ * of its data have moved: a target that wants some is told to leave.
  */
 static void bucket_ended(struct hba_queue *q, struct sym *p)
 {
@@ -863,8 +908,9 @@ static void bucket_ended(struct hba_queue *q, struct sym *p)
 }
 
 /*
- * QEMU's model: a command that fails while its target is away comes back without reselection: nobody is connected, the phase is STATUS.
- * It is the one that is out. The model forgets to forget it, and its next reset would end QEMU.
+ * QEMU's model: a command that fails while its target is away comes back without reselection:
+ * nobody is connected, the phase is STATUS. It is the one that is out. The model forgets to forget
+ * it, and its next reset would end QEMU.
  */
 static bool came_back_failed(const struct sym *p)
 {
@@ -897,7 +943,8 @@ static void phase_mismatch(struct hba_queue *q, struct sym *p)
 		list_ended(q, p, t, i, true);
 	} else if (is_behind(p, dsp, SYM_AT_EXCESS_IN, 1)) {
 		bucket_ended(q, p);
-	} else if (is_behind(p, dsp, SYM_AT_SELECT, MESSAGE_OF_SELECT) || is_behind(p, dsp, SYM_AT_COMMAND, 1)) {
+	} else if (is_behind(p, dsp, SYM_AT_SELECT, MESSAGE_OF_SELECT) ||
+		   is_behind(p, dsp, SYM_AT_COMMAND, 1)) {
 		clear_fifos(p);
 		resume_phase(p, t);
 	} else {
@@ -912,7 +959,8 @@ static struct hba_task *find_untagged(const struct sym *p, uint64_t target, uint
 	for (unsigned i = 0; i < POOL; i++) {
 		struct hba_task *t = p->out[i];
 
-		if (t && t->kind != HBA_TASK_TMF && !of(t)->tagged && t->target == target && t->lun.bytes[1] == lun)
+		if (t && t->kind != HBA_TASK_TMF && !of(t)->tagged && t->target == target &&
+		    t->lun.bytes[1] == lun)
 			return t;
 	}
 	return NULL;
@@ -922,15 +970,20 @@ static struct hba_task *find_tagged(const struct sym *p, uint64_t target, uint8_
 {
 	struct hba_task *t = tag < POOL ? p->out[tag] : NULL;
 
-	return t && t->kind != HBA_TASK_TMF && of(t)->tagged && t->target == target && t->lun.bytes[1] == lun ? t : NULL;
+	return t && t->kind != HBA_TASK_TMF && of(t)->tagged && t->target == target &&
+			       t->lun.bytes[1] == lun
+		       ? t
+		       : NULL;
 }
 
 /* It is told to forget what it came for, which is not of us. */
-static void send_away(struct hba_queue *q, struct sym *p, uint8_t ssid, const uint8_t *m, bool tagged)
+static void send_away(struct hba_queue *q, struct sym *p, uint8_t ssid, const uint8_t *m,
+		      bool tagged)
 {
-	hba_device_error(hba_queue_controller(q),
-			 "target %u came back for a command that it does not have (IDENTIFY %02xh, tag %d)", ssid & SYM_SSID_ID,
-			 m[0], tagged ? m[2] : -1);
+	hba_device_error(
+		hba_queue_controller(q),
+		"target %u came back for a command that it does not have (IDENTIFY %02xh, tag %d)",
+		ssid & SYM_SSID_ID, m[0], tagged ? m[2] : -1);
 	hba_bar_write32(&p->bar, SYM_DSA, p->stranger_dsa);
 	p->nexus = NULL;
 	abort_nexus(p, &p->memory->stranger, NULL, HBA_NO_STATUS);
@@ -1050,7 +1103,8 @@ static void take_two(struct hba_queue *q, struct sym *p, struct hba_task *t)
 	uint8_t m[2];
 
 	memcpy(m, p->memory->message, sizeof(m));
-	if (m[0] == SYM_MSG_IGNORE_WIDE_RESIDUE && m[1] == 1 && of(t)->moved > 0 && t->direction == HBA_FROM_TARGET) {
+	if (m[0] == SYM_MSG_IGNORE_WIDE_RESIDUE && m[1] == 1 && of(t)->moved > 0 &&
+	    t->direction == HBA_FROM_TARGET) {
 		of(t)->moved--;
 		take_message(q, p, t, SYM_MSG_NOP);
 	} else {
@@ -1067,11 +1121,15 @@ static void take_length(struct hba_queue *q, struct sym *p, struct hba_task *t)
 		take_message(q, p, t, SYM_MSG_EXTENDED);
 		return;
 	}
-	d->extended = entry(hba_mapping_iova(p->mapping), offsetof(struct sym_memory, message) + 2, length);
+	d->extended = entry(hba_mapping_iova(p->mapping), offsetof(struct sym_memory, message) + 2,
+			    length);
 	run(p, SYM_AT_EXTENDED_REST);
 }
 
-/* An answer to what we asked; or else a wish of its own, or nonsense: the answer to both is that all is as after a reset. */
+/*
+ * An answer to what we asked; or else a wish of its own, or nonsense: the answer to both is that
+ * all is as after a reset.
+ */
 static void take_extended(struct hba_queue *q, struct sym *p, struct hba_task *t)
 {
 	struct sym_target *target = target_of(p, t);
@@ -1080,7 +1138,8 @@ static void take_extended(struct hba_queue *q, struct sym *p, struct hba_task *t
 	bool answered;
 
 	memcpy(m, p->memory->message, sizeof(m));
-	answered = m[2] == SYM_EXT_WDTR ? take_width(p, t, m) : m[2] == SYM_EXT_SDTR && take_period(p, t, m);
+	answered = m[2] == SYM_EXT_WDTR ? take_width(p, t, m)
+					: m[2] == SYM_EXT_SDTR && take_period(p, t, m);
 	if (!answered) {
 		s->reverted |= (target->sxfer ? HBA_FEATURE_BIT(HBA_SYNCHRONOUS) : 0) |
 			       (target->scntl3 & SYM_SCNTL3_EWS ? HBA_FEATURE_BIT(HBA_WIDE) : 0);
@@ -1161,11 +1220,13 @@ static void program_says(struct hba_queue *q, struct sym *p, uint32_t dsps)
 	unsigned what = dsps & SYM_SAYS_WHAT, stage = dsps & SYM_SAYS_STAGE;
 	struct hba_task *t = p->nexus;
 
-	if ((dsps & ~(uint32_t)(SYM_SAYS_WHAT | SYM_SAYS_STAGE)) != SYM_SAYS || stage >= SYM_STAGES) {
+	if ((dsps & ~(uint32_t)(SYM_SAYS_WHAT | SYM_SAYS_STAGE)) != SYM_SAYS ||
+	    stage >= SYM_STAGES) {
 		accident(q, p, "an interrupt that is not of the program", dsps);
 	} else if (what == SYM_SIGNALLED) {
 		go_on(q, p);
-	} else if (what == SYM_RESELECTED || what == SYM_RESELECTED_TAG || what == SYM_RESELECTED_MESSAGE) {
+	} else if (what == SYM_RESELECTED || what == SYM_RESELECTED_TAG ||
+		   what == SYM_RESELECTED_MESSAGE) {
 		reselected(q, p, what);
 	} else if (what == SYM_FREE) {
 		bus_is_free(q, p);
@@ -1205,7 +1266,10 @@ static void scsi_interrupt(struct hba_queue *q, struct sym *p)
 	if (status & SYM_SIST0_RST)
 		bus_is_quiet(q, p, hba_now(hba_queue_controller(q)));
 	else if (status & (SYM_SIST0_SGE | SYM_SIST0_PAR))
-		accident(q, p, status & SYM_SIST0_PAR ? "a parity error on the SCSI bus" : "a gross SCSI error", status);
+		accident(q, p,
+			 status & SYM_SIST0_PAR ? "a parity error on the SCSI bus"
+						: "a gross SCSI error",
+			 status);
 	else if (status & SYM_SIST1_STO << 8)
 		not_selected(q, p);
 	else if (status & SYM_SIST0_UDC)
@@ -1227,7 +1291,10 @@ static void dma_interrupt(struct hba_queue *q, struct sym *p)
 		program_says(q, p, hba_bar_read32(&p->bar, SYM_DSPS));
 }
 
-/* A function that does not come to the bus, or not to its end there, is given up: a reset is what helps then. */
+/*
+ * A function that does not come to the bus, or not to its end there, is given up: a reset is what
+ * helps then.
+ */
 static void watch_function(struct hba_queue *q, struct sym *p)
 {
 	bool begun = p->nexus && p->nexus->kind == HBA_TASK_TMF;
@@ -1278,17 +1345,20 @@ static int sym_interrupts(struct hba_queue *q, bool on)
 
 /* ---- recovery and end */
 
-static bool is_victim(const struct sym *p, const struct hba_task *f, enum hba_tmf function, const struct hba_task *t)
+static bool is_victim(const struct sym *p, const struct hba_task *f, enum hba_tmf function,
+		      const struct hba_task *t)
 {
 	if (t->kind == HBA_TASK_TMF || t->target != f->target)
 		return false;
 	/* What QEMU's model aborts is all that the target has. */
 	if (function == HBA_TARGET_RESET || p->model)
 		return true;
-	return function == HBA_ABORT_TASK ? t == f->data.victim : memcmp(&t->lun, &f->lun, sizeof(t->lun)) == 0;
+	return function == HBA_ABORT_TASK ? t == f->data.victim
+					  : memcmp(&t->lun, &f->lun, sizeof(t->lun)) == 0;
 }
 
-static void mark_victims(struct hba_queue *q, struct sym *p, const struct hba_task *f, enum hba_tmf function)
+static void mark_victims(struct hba_queue *q, struct sym *p, const struct hba_task *f,
+			 enum hba_tmf function)
 {
 	struct hba_task *t = p->next;
 
@@ -1309,11 +1379,13 @@ static void put_function(const struct sym *p, const struct hba_task *f, enum hba
 					    [HBA_ABORT_TASK_SET] = SYM_MSG_ABORT,
 					    [HBA_CLEAR_TASK_SET] = SYM_MSG_CLEAR_QUEUE,
 					    [HBA_TARGET_RESET] = SYM_MSG_BUS_DEVICE_RESET };
-	const struct hba_task *victim = function == HBA_ABORT_TASK && !p->model ? f->data.victim : NULL;
+	const struct hba_task *victim =
+		function == HBA_ABORT_TASK && !p->model ? f->data.victim : NULL;
 	struct sym_data *d = f->hba_data;
 	size_t n = put_nexus(victim ? victim : f, d->message_bytes);
 
-	d->message_bytes[n++] = victim && of(victim)->tagged ? SYM_MSG_ABORT_TAG : messages[function];
+	d->message_bytes[n++] =
+		victim && of(victim)->tagged ? SYM_MSG_ABORT_TAG : messages[function];
 	d->message.count = hba_le32_of((uint32_t)n);
 }
 
@@ -1379,7 +1451,8 @@ static void sym_stop(struct hba_controller *c)
 static const struct hba_option sym_options[] = {
 	{ .name = "outstanding",
 	  .value = "0",
-	  .help = "commands that targets may have at a time; 0 = as many as there are tasks, on QEMU's model 1" },
+	  .help = "commands that targets may have at a time; 0 = as many as there are tasks, on "
+		  "QEMU's model 1" },
 	{ 0 }
 };
 
@@ -1391,14 +1464,16 @@ static const struct sym_chip chip_895 = { .name = "53C895", .wide = true, .most_
 static const struct sym_chip chip_895a = { .name = "53C895A", .wide = true, .most_offset = 31 };
 static const struct sym_chip chip_896 = { .name = "53C896", .wide = true, .most_offset = 31 };
 
-static const struct hba_pci_id sym_ids[] = { { .vendor = SYM_VENDOR, .device = SYM_810, .variant = &chip_810 },
-					     { .vendor = SYM_VENDOR, .device = SYM_825, .variant = &chip_825 },
-					     { .vendor = SYM_VENDOR, .device = SYM_860, .variant = &chip_860 },
-					     { .vendor = SYM_VENDOR, .device = SYM_875, .variant = &chip_875 },
-					     { .vendor = SYM_VENDOR, .device = SYM_895, .variant = &chip_895 },
-					     { .vendor = SYM_VENDOR, .device = SYM_895A, .variant = &chip_895a },
-					     { .vendor = SYM_VENDOR, .device = SYM_896, .variant = &chip_896 },
-					     { 0 } };
+static const struct hba_pci_id sym_ids[] = {
+	{ .vendor = SYM_VENDOR, .device = SYM_810, .variant = &chip_810 },
+	{ .vendor = SYM_VENDOR, .device = SYM_825, .variant = &chip_825 },
+	{ .vendor = SYM_VENDOR, .device = SYM_860, .variant = &chip_860 },
+	{ .vendor = SYM_VENDOR, .device = SYM_875, .variant = &chip_875 },
+	{ .vendor = SYM_VENDOR, .device = SYM_895, .variant = &chip_895 },
+	{ .vendor = SYM_VENDOR, .device = SYM_895A, .variant = &chip_895a },
+	{ .vendor = SYM_VENDOR, .device = SYM_896, .variant = &chip_896 },
+	{ 0 }
+};
 
 const struct hba_driver sym53c8xx_driver = {
 	HBA_DRIVER_HEADER,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio-scsi-regs.h: the SCSI host device of VIRTIO 1.1, section 5.6: configuration, requests, control, events. Facts only. */
+/*
+ * virtio-scsi-regs.h: the SCSI host device of VIRTIO 1.1, section 5.6: configuration, requests,
+ * control, events. Facts only.
+ */
 #ifndef DRIVERS_VIRTIO_SCSI_REGS_H
 #define DRIVERS_VIRTIO_SCSI_REGS_H
 
@@ -75,7 +78,8 @@ struct virtio_scsi_tmf {
 	uint8_t lun[8];
 	hba_le64 id; /* of the victim */
 } __attribute__((packed));
-static_assert(sizeof(struct virtio_scsi_tmf) == 24, "5.6.6.2, what the device reads; it writes one byte");
+static_assert(sizeof(struct virtio_scsi_tmf) == 24,
+	      "5.6.6.2, what the device reads; it writes one byte");
 
 enum virtio_scsi_tmf_subtype {
 	VIRTIO_SCSI_ABORT_TASK = 0,

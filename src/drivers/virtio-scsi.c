@@ -2,12 +2,14 @@
 /*
  * virtio-scsi.c: the SCSI host of VIRTIO 1.1, which QEMU and others offer to guests.
  *
- * A control queue for task management, an event queue for what happens on the bus, and one or more request queues. Each task owns one
- * descriptor of its queue for ever: it points to a table in the task's HBA data, whose first and last entries, header and answer, are
- * written once in map_hba_data. A command then costs its data's entries, its header's few bytes, and one slot of the available ring.
- * What comes back is the number of that descriptor.
+ * A control queue for task management, an event queue for what happens on the bus, and one or more
+ * request queues. Each task owns one descriptor of its queue for ever: it points to a table in the
+ * task's HBA data, whose first and last entries, header and answer, are written once in
+ * map_hba_data. A command then costs its data's entries, its header's few bytes, and one slot of
+ * the available ring. What comes back is the number of that descriptor.
  *
- * Needs indirect descriptors. Not done: EVENT_IDX, packed rings, protection information. See virtio-scsi.md.
+ * Needs indirect descriptors. Not done: EVENT_IDX, packed rings, protection information. See
+ * virtio-scsi.md.
  */
 #include "drivers/virtio-scsi-regs.h"
 
@@ -27,23 +29,27 @@ enum {
 	MOST_QUEUES = 16,
 	QUEUE_MOST = 256,
 	EVENTS = 8,
-	CONTROLS = 2, /* descriptors of the one function that is out: what is asked, and the answer */
+	/* descriptors of the one function that is out: what is asked, and the answer */
+	CONTROLS = 2,
 	SECTOR = 512,
 	/*
-	 * QEMU takes all of the first piece it maps for the header, or the answer; one that crosses a page of the IOMMU is two pieces
-	 * there, and the rest would pass for data. So neither crosses one.
+	 * QEMU takes all of the first piece it maps for the header, or the answer; one that crosses
+	 * a page of the IOMMU is two pieces there, and the rest would pass for data. So neither
+	 * crosses one.
 	 */
 	DATA_ALIGNMENT = 256,
 	NO_VECTOR = 0xffff,
-	NO_ANSWER = 0xff, /* in the answer's place until the device writes it: no response is that */
-	TARGET_BYTE = 1,  /* of a LUN in virtio's way of writing it */
+	/* in the answer's place until the device writes it: no response is that */
+	NO_ANSWER = 0xff,
+	TARGET_BYTE = 1, /* of a LUN in virtio's way of writing it */
 	/* As far as that way goes: a byte, and 14 bits. */
 	HIGHEST_TARGET = 255,
 	HIGHEST_LUN = 16383,
 };
 
-#define WANTED \
-	(VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_INDIRECT_DESC | VIRTIO_SCSI_F_HOTPLUG | VIRTIO_SCSI_F_CHANGE)
+#define WANTED                                                                    \
+	(VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_INDIRECT_DESC | \
+	 VIRTIO_SCSI_F_HOTPLUG | VIRTIO_SCSI_F_CHANGE)
 
 /* ---- memory */
 
@@ -77,8 +83,9 @@ struct vscsi {
 	struct virtio_scsi_event *event_data;
 	struct hba_task *tmf; /* that is out */
 	bool answered;        /* and its answer has been seen */
-	uint32_t behind;      /* request queues to be looked at once more before its answer is taken: a bit each */
-	bool line;            /* an interrupt must be heard at the chip */
+	/* request queues to be looked at once more before its answer is taken: a bit each */
+	uint32_t behind;
+	bool line; /* an interrupt must be heard at the chip */
 };
 
 static struct vscsi *vscsi_of(struct hba_queue *q)
@@ -106,13 +113,16 @@ static void write_lun(uint8_t lun[8], uint64_t target, const struct hba_lun_id *
 
 static struct virtq_desc piece(struct hba_iova iova, uint64_t length, unsigned flags, unsigned next)
 {
-	return (struct virtq_desc) { hba_le64_of_iova(iova), hba_le32_of((uint32_t)length), hba_le16_of((uint16_t)flags),
-				     hba_le16_of((uint16_t)next) };
+	return (struct virtq_desc) { hba_le64_of_iova(iova), hba_le32_of((uint32_t)length),
+				     hba_le16_of((uint16_t)flags), hba_le16_of((uint16_t)next) };
 }
 
 /* ---- bring-up */
 
-/* Tasks are dealt out evenly, so the smallest request queue says how many each takes. 0: one cannot be used. */
+/*
+ * Tasks are dealt out evenly, so the smallest request queue says how many each takes. 0: one cannot
+ * be used.
+ */
 static uint16_t smallest_queue(struct vscsi *v)
 {
 	uint16_t least = QUEUE_MOST, size;
@@ -148,9 +158,11 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 	uint32_t per_lun = virtio_pci_config_read(&v->pci, VIRTIO_SCSI_CMD_PER_LUN, 4);
 	uint64_t most = segments ? at_most(segments, SEGMENTS) : SEGMENTS;
 
-	r->highest_target_id = at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_TARGET, 2), HIGHEST_TARGET);
+	r->highest_target_id =
+		at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_TARGET, 2), HIGHEST_TARGET);
 	r->initiator_id = r->highest_target_id + 1; /* no id of its own on this bus */
-	r->highest_lun = at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_LUN, 4), HIGHEST_LUN);
+	r->highest_lun =
+		at_most(virtio_pci_config_read(&v->pci, VIRTIO_SCSI_MAX_LUN, 4), HIGHEST_LUN);
 	r->max_tasks = (uint64_t)v->queue_size * v->n_queues - INTERNAL - TMFS;
 	r->internal_tasks = INTERNAL;
 	r->depth = per_lun ? per_lun : 1; /* none at all cannot be meant */
@@ -158,8 +170,9 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 	r->manages_devices = false;
 	r->performs_autosense = true;
 	r->max_cdb = VIRTIO_SCSI_CDB;
-	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) | HBA_TMF_BIT(HBA_CLEAR_TASK_SET) |
-		  HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) | HBA_TMF_BIT(HBA_TARGET_RESET);
+	r->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK) | HBA_TMF_BIT(HBA_ABORT_TASK_SET) |
+		  HBA_TMF_BIT(HBA_CLEAR_TASK_SET) | HBA_TMF_BIT(HBA_LOGICAL_UNIT_RESET) |
+		  HBA_TMF_BIT(HBA_TARGET_RESET);
 	r->constraints = (struct hba_constraints) {
 		.max_segments_read = most,
 		.max_segments_write = most,
@@ -168,13 +181,16 @@ static void report_abilities(const struct vscsi *v, struct hba_report *r)
 		.alignment = 1,
 		.address_bits = 64,
 		.hba_data_mask = ~(uint64_t)(DATA_ALIGNMENT - 1),
-		.max_transfer = sectors && sectors < UINT32_MAX / SECTOR ? (uint64_t)sectors * SECTOR : 0,
+		.max_transfer =
+			sectors && sectors < UINT32_MAX / SECTOR ? (uint64_t)sectors * SECTOR : 0,
 	};
 }
 
 static uint16_t size_of_queue(const struct vscsi *v, uint16_t index)
 {
-	return index == VIRTIO_SCSI_CONTROL ? CONTROLS : index == VIRTIO_SCSI_EVENTS ? EVENTS : v->queue_size;
+	return index == VIRTIO_SCSI_CONTROL  ? CONTROLS
+	       : index == VIRTIO_SCSI_EVENTS ? EVENTS
+					     : v->queue_size;
 }
 
 static int take_memory(struct hba_controller *c, struct vscsi *v)
@@ -183,7 +199,8 @@ static int take_memory(struct hba_controller *c, struct vscsi *v)
 	int r = 0;
 
 	for (uint16_t i = 0; i < VIRTIO_SCSI_REQUESTS + v->n_queues && r == 0; i++)
-		r = hba_mapping_create(c, HBA_DEVICE_BOTH, virtqueue_bytes(size_of_queue(v, i)), VIRTQ_ALIGNMENT, &v->rings[i]);
+		r = hba_mapping_create(c, HBA_DEVICE_BOTH, virtqueue_bytes(size_of_queue(v, i)),
+				       VIRTQ_ALIGNMENT, &v->rings[i]);
 	if (r == 0)
 		r = hba_mapping_create(c, HBA_DEVICE_BOTH, extra, 0, &v->extra);
 	if (r < 0)
@@ -203,7 +220,8 @@ static int vscsi_initialize(struct hba_controller *c, struct hba_report *r)
 	err = virtio_pci_find(c, &v->pci);
 	if (err == -ENOENT)
 		return hba_fail(c, err,
-				"this device has no virtio 1.0 capabilities: a legacy device? (disable-legacy=on makes it modern)");
+				"this device has no virtio 1.0 capabilities: a legacy device? "
+				"(disable-legacy=on makes it modern)");
 	if (err < 0)
 		return err;
 	err = virtio_pci_reset(c, &v->pci);
@@ -211,35 +229,47 @@ static int vscsi_initialize(struct hba_controller *c, struct hba_report *r)
 		return err;
 	err = virtio_pci_negotiate(&v->pci, WANTED);
 	if (err < 0 || !(v->pci.features & VIRTIO_F_INDIRECT_DESC))
-		return hba_fail(c, -EOPNOTSUPP, "this device offers no virtio 1.0 with indirect descriptors");
+		return hba_fail(c, -EOPNOTSUPP,
+				"this device offers no virtio 1.0 with indirect descriptors");
 	err = read_abilities(v);
 	if (err < 0)
-		return hba_fail(c, err, "this device's configuration names no queues that could be used");
+		return hba_fail(c, err,
+				"this device's configuration names no queues that could be used");
 	report_abilities(v, r);
 	return take_memory(c, v);
 }
 
-/* Header and answer never move. The answer's place in the table is behind the data, so it is written with them. */
+/*
+ * Header and answer never move. The answer's place in the table is behind the data, so it is
+ * written with them.
+ */
 static int vscsi_map_hba_data(struct hba_controller *c, struct hba_task *t, uint32_t *ret_id)
 {
 	struct vscsi_data *d = t->hba_data;
 
 	(void)c;
-	d->table[0] = piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, req)), sizeof(d->req), VIRTQ_DESC_NEXT, 1);
+	d->table[0] = piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, req)),
+			    sizeof(d->req), VIRTQ_DESC_NEXT, 1);
 	*ret_id = t->slot + 1U;
 	return 0;
 }
 
 /* 1: the device will use the vector; 0: it has no such, the queue is polled. */
-static int enable(struct hba_controller *c, struct vscsi *v, struct vscsi_ring *ring, uint16_t index, uint16_t vector)
+static int enable(struct hba_controller *c, struct vscsi *v, struct vscsi_ring *ring,
+		  uint16_t index, uint16_t vector)
 {
 	struct hba_mapping *m = v->rings[index];
 	uint16_t size = size_of_queue(v, index), offered = virtio_pci_queue_size(&v->pci, index);
 	int r, used = 1;
 
-	/* Tasks have their descriptors for life: a queue may not be smaller after a reset than it was. */
+	/*
+	 * Tasks have their descriptors for life: a queue may not be smaller after a reset than it
+	 * was.
+	 */
 	if (offered < size)
-		return hba_fail(c, -EIO, "the device offers %u descriptors in its queue %u, which needs %u", offered, index, size);
+		return hba_fail(c, -EIO,
+				"the device offers %u descriptors in its queue %u, which needs %u",
+				offered, index, size);
 	memset(hba_mapping_address(m), 0, hba_mapping_length(m));
 	virtqueue_init(&ring->q, size, hba_mapping_address(m), hba_mapping_iova(m));
 	virtqueue_interrupts(&ring->q, false);
@@ -249,7 +279,9 @@ static int enable(struct hba_controller *c, struct vscsi *v, struct vscsi_ring *
 		r = virtio_pci_queue_enable(&v->pci, index, &ring->q, NO_VECTOR, &ring->doorbell);
 	}
 	if (r == -EIO)
-		return hba_fail(c, r, "the device puts the doorbell of its queue %u where none can be", index);
+		return hba_fail(c, r,
+				"the device puts the doorbell of its queue %u where none can be",
+				index);
 	return r < 0 ? r : used;
 }
 
@@ -260,7 +292,10 @@ static void bind(struct hba_controller *c, struct vscsi *v, uint32_t queue, uint
 		v->line = false;
 }
 
-/* Request queue k has vector k; the two others share that of queue 0, which looks after them. By a line all have the one. */
+/*
+ * Request queue k has vector k; the two others share that of queue 0, which looks after them. By a
+ * line all have the one.
+ */
 static int enable_queues(struct hba_controller *c, struct vscsi *v)
 {
 	bool line = virtio_pci_has_line(c, &v->pci);
@@ -270,7 +305,8 @@ static int enable_queues(struct hba_controller *c, struct vscsi *v)
 	if (r >= 0)
 		r = enable(c, v, &v->events, VIRTIO_SCSI_EVENTS, line ? NO_VECTOR : 0);
 	for (uint32_t i = 0; r >= 0 && i < v->n_queues; i++) {
-		r = enable(c, v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i), line ? NO_VECTOR : (uint16_t)i);
+		r = enable(c, v, &v->requests[i], (uint16_t)(VIRTIO_SCSI_REQUESTS + i),
+			   line ? NO_VECTOR : (uint16_t)i);
 		if (r > 0)
 			bind(c, v, i, line ? 0 : i);
 	}
@@ -279,8 +315,8 @@ static int enable_queues(struct hba_controller *c, struct vscsi *v)
 
 static void offer_event(struct vscsi *v, uint16_t i)
 {
-	v->events.q.desc[i] =
-		piece(hba_iova_at(v->event_iova, i * sizeof(v->event_data[0])), sizeof(v->event_data[0]), VIRTQ_DESC_WRITE, 0);
+	v->events.q.desc[i] = piece(hba_iova_at(v->event_iova, i * sizeof(v->event_data[0])),
+				    sizeof(v->event_data[0]), VIRTQ_DESC_WRITE, 0);
 	virtqueue_offer(&v->events.q, i);
 }
 
@@ -316,18 +352,23 @@ static int vscsi_start(struct hba_controller *c)
 
 /* ---- sending */
 
-/* Behind the header: what the device reads comes before what it writes, and the answer is written last. For reads it comes first. */
+/*
+ * Behind the header: what the device reads comes before what it writes, and the answer is written
+ * last. For reads it comes first.
+ */
 static unsigned put_table(struct vscsi_data *d, const struct hba_task *t)
 {
 	bool read = t->direction == HBA_FROM_TARGET;
 	unsigned n = t->n_data + 2, data = read ? 2 : 1, answer = read ? 1 : n - 1;
 	unsigned flags = VIRTQ_DESC_NEXT | (read ? VIRTQ_DESC_WRITE : 0);
 
-	d->table[answer] = piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, resp)), sizeof(d->resp),
-				 VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE, answer + 1);
+	d->table[answer] = piece(hba_iova_at(t->hba_iova, offsetof(struct vscsi_data, resp)),
+				 sizeof(d->resp), VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE, answer + 1);
 	for (uint32_t i = 0; i < t->n_data; i++)
-		d->table[data + i] = piece(t->data.segments[i].iova, t->data.segments[i].length, flags, data + i + 1);
-	d->table[n - 1].flags = hba_le16_of((uint16_t)(n - 1 == answer ? VIRTQ_DESC_WRITE : flags & ~VIRTQ_DESC_NEXT));
+		d->table[data + i] = piece(t->data.segments[i].iova, t->data.segments[i].length,
+					   flags, data + i + 1);
+	d->table[n - 1].flags = hba_le16_of(
+		(uint16_t)(n - 1 == answer ? VIRTQ_DESC_WRITE : flags & ~VIRTQ_DESC_NEXT));
 	return n;
 }
 
@@ -346,9 +387,13 @@ static void vscsi_process_task(struct hba_queue *q, struct hba_task *t)
 	d->req.id = hba_le64_of(t->cookie);
 	d->req.attribute = attribute[t->attribute];
 	memcpy(d->req.cdb, t->cdb, sizeof(d->req.cdb));
-	/* Else the answer of the command before would do for this one. The used length says nothing: vhost-scsi's is always 0. */
+	/*
+	 * Else the answer of the command before would do for this one. The used length says
+	 * nothing: vhost-scsi's is always 0.
+	 */
 	d->resp.response = NO_ANSWER;
-	ring->desc[head] = piece(t->hba_iova, put_table(d, t) * sizeof(d->table[0]), VIRTQ_DESC_INDIRECT, 0);
+	ring->desc[head] =
+		piece(t->hba_iova, put_table(d, t) * sizeof(d->table[0]), VIRTQ_DESC_INDIRECT, 0);
 	virtqueue_offer(ring, head);
 }
 
@@ -357,7 +402,8 @@ static void vscsi_kick(struct hba_queue *q)
 	struct vscsi_ring *ring = ring_of(q);
 
 	if (virtqueue_show(&ring->q))
-		virtio_pci_notify(&vscsi_of(q)->pci, ring->doorbell, (uint16_t)(VIRTIO_SCSI_REQUESTS + hba_queue_index(q)));
+		virtio_pci_notify(&vscsi_of(q)->pci, ring->doorbell,
+				  (uint16_t)(VIRTIO_SCSI_REQUESTS + hba_queue_index(q)));
 }
 
 /* ---- receiving */
@@ -388,14 +434,20 @@ static struct outcome outcome_of(struct hba_queue *q, uint8_t response, const st
 	if (response < sizeof(outcomes) / sizeof(outcomes[0]))
 		return outcomes[response];
 	if (response == NO_ANSWER)
-		hba_device_error(c, "the device gave back the task with unique id %u without an answer to it", t->unique_id);
+		hba_device_error(
+			c,
+			"the device gave back the task with unique id %u without an answer to it",
+			t->unique_id);
 	else
-		hba_device_error(c, "the device answered the task with unique id %u by response %u, which there is none of",
+		hba_device_error(c,
+				 "the device answered the task with unique id %u by response %u, "
+				 "which there is none of",
 				 t->unique_id, response);
 	return (struct outcome) { HBA_NO_STATUS, HBA_SENT_MAYBE };
 }
 
-static struct hba_result translate(struct hba_queue *q, const struct virtio_scsi_resp *a, const struct hba_task *t)
+static struct hba_result translate(struct hba_queue *q, const struct virtio_scsi_resp *a,
+				   const struct hba_task *t)
 {
 	const struct vscsi_data *d = t->hba_data;
 	struct outcome o = outcome_of(q, a->response, t);
@@ -410,8 +462,13 @@ static struct hba_result translate(struct hba_queue *q, const struct virtio_scsi
 		r.sense = d->resp.sense;
 		r.sense_len = (uint8_t)(sense < VIRTIO_SCSI_SENSE ? sense : VIRTIO_SCSI_SENSE);
 	}
-	/* QEMU's residual is always 0 where the status is not GOOD: believed only where the sense says that data came. */
-	if ((r.outcome == HBA_GOOD || residual || scsi_sense_goes_with_data(r.sense, r.sense_len)) && residual < t->length)
+	/*
+	 * QEMU's residual is always 0 where the status is not GOOD: believed only where the sense
+	 * says that data came.
+	 */
+	if ((r.outcome == HBA_GOOD || residual ||
+	     scsi_sense_goes_with_data(r.sense, r.sense_len)) &&
+	    residual < t->length)
 		r.bytes = t->length - residual;
 	return r;
 }
@@ -424,7 +481,8 @@ static void complete(struct hba_queue *q, uint64_t unique_id)
 
 	if (!t)
 		return;
-	answer = ((struct vscsi_data *)t->hba_data)->resp; /* copied once, then believed no further than checked */
+	/* copied once, then believed no further than checked */
+	answer = ((struct vscsi_data *)t->hba_data)->resp;
 	r = translate(q, &answer, t);
 	hba_complete(t, &r);
 }
@@ -438,7 +496,10 @@ static void take_event(struct hba_controller *c, struct vscsi *v, uint32_t i)
 		hba_luns_changed(c, HBA_ANY_TARGET);
 	switch (kind & ~VIRTIO_SCSI_EVENTS_MISSED) {
 	case VIRTIO_SCSI_TRANSPORT_RESET:
-		/* Came, went or was reset: a look at that target tells. One that is not known yet is made for it. */
+		/*
+		 * Came, went or was reset: a look at that target tells. One that is not known yet
+		 * is made for it.
+		 */
 		if (hba_target_create(c, e.lun[TARGET_BYTE], NULL) == 1)
 			hba_luns_changed(c, e.lun[TARGET_BYTE]);
 		break;
@@ -463,7 +524,8 @@ static void poll_events(struct hba_controller *c, struct vscsi *v)
 	int r = 0;
 
 	/* Each at most once: a device that never stops is not to keep us here. */
-	for (unsigned n = 0; n < EVENTS && (r = virtqueue_take(&v->events.q, &i, &length)) > 0; n++) {
+	for (unsigned n = 0; n < EVENTS && (r = virtqueue_take(&v->events.q, &i, &length)) > 0;
+	     n++) {
 		if (i >= EVENTS)
 			continue;
 		if (length >= sizeof(struct virtio_scsi_event))
@@ -477,7 +539,10 @@ static void poll_events(struct hba_controller *c, struct vscsi *v)
 		tell_jump(c, VIRTIO_SCSI_EVENTS);
 }
 
-/* An answer is there. Its victims were put into their queues before it: so these come first, each as its own poll gets to it. */
+/*
+ * An answer is there. Its victims were put into their queues before it: so these come first, each
+ * as its own poll gets to it.
+ */
 static void note_answer(struct hba_controller *c, struct vscsi *v)
 {
 	int r;
@@ -539,7 +604,10 @@ static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 	if (index == 0)
 		note_answer(hba_queue_controller(q), v);
 	for (n = 0; n < budget && (r = virtqueue_take(ring, &head, &length)) > 0; n++)
-		/* A descriptor's number leads back to slot and id; whether such a task is out, the framework knows. */
+		/*
+		 * A descriptor's number leads back to slot and id; whether such a task is out, the
+		 * framework knows.
+		 */
 		complete(q, (uint64_t)head * v->n_queues + index + 1);
 	if (r < 0)
 		tell_jump(hba_queue_controller(q), VIRTIO_SCSI_REQUESTS + index);
@@ -566,7 +634,8 @@ static int vscsi_interrupts(struct hba_queue *q, bool on)
 		virtqueue_interrupts(&v->events.q, on);
 	}
 	return on && (virtqueue_has_used(&ring->q) > 0 ||
-		      (others && (virtqueue_has_used(&v->control.q) > 0 || virtqueue_has_used(&v->events.q) > 0)));
+		      (others && (virtqueue_has_used(&v->control.q) > 0 ||
+				  virtqueue_has_used(&v->events.q) > 0)));
 }
 
 /* ---- recovery and end */
@@ -583,7 +652,8 @@ static void vscsi_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf f
 	};
 	struct vscsi *v = vscsi_of(q);
 	struct vscsi_control *d = v->control_data;
-	struct hba_iova response = hba_iova_at(v->control_iova, offsetof(struct vscsi_control, response));
+	struct hba_iova response =
+		hba_iova_at(v->control_iova, offsetof(struct vscsi_control, response));
 
 	d->tmf = (struct virtio_scsi_tmf) {
 		.subtype = hba_le32_of(subtype[function]),
@@ -614,7 +684,9 @@ static void vscsi_stop(struct hba_controller *c)
 		(void)virtio_pci_reset(c, &v->pci);
 }
 
-static const struct hba_pci_id vscsi_ids[] = { { .vendor = VIRTIO_VENDOR, .device = VIRTIO_SCSI_DEVICE }, { 0 } };
+static const struct hba_pci_id vscsi_ids[] = {
+	{ .vendor = VIRTIO_VENDOR, .device = VIRTIO_SCSI_DEVICE }, { 0 }
+};
 
 const struct hba_driver virtio_scsi_driver = {
 	HBA_DRIVER_HEADER,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * elf.c: a shared object before it is loaded, and what one of its symbols is. dlopen() maps what a file's head promises without a look
- * at where the file ends: who then touches a page that is not there is ended by SIGBUS. Its words for other mistakes are about formats
- * and headers.
+ * elf.c: a shared object before it is loaded, and what one of its symbols is. dlopen() maps what a
+ * file's head promises without a look at where the file ends: who then touches a page that is not
+ * there is ended by SIGBUS. Its words for other mistakes are about formats and headers.
  */
 #include "base/base.h"
 #include "core/core.h"
@@ -20,9 +20,11 @@
 static bool is_native(const ElfW(Ehdr) * head)
 {
 	const unsigned char class = sizeof(void *) == sizeof(Elf64_Addr) ? ELFCLASS64 : ELFCLASS32;
-	const unsigned char data = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
+	const unsigned char data =
+		__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
 
-	return head->e_ident[EI_CLASS] == class && head->e_ident[EI_DATA] == data && head->e_phentsize == sizeof(ElfW(Phdr));
+	return head->e_ident[EI_CLASS] == class && head->e_ident[EI_DATA] == data &&
+	       head->e_phentsize == sizeof(ElfW(Phdr));
 }
 
 /* What is mapped. All that loading needs is in there; what stands behind it is for debuggers. */
@@ -34,7 +36,8 @@ static bool has_segments(int fd, const ElfW(Ehdr) * head, uint64_t size)
 
 		if (pread(fd, &segment, sizeof(segment), (off_t)at) != (ssize_t)sizeof(segment))
 			return false;
-		if (segment.p_type == PT_LOAD && (segment.p_filesz > size || segment.p_offset > size - segment.p_filesz))
+		if (segment.p_type == PT_LOAD &&
+		    (segment.p_filesz > size || segment.p_offset > size - segment.p_filesz))
 			return false;
 	}
 	return true;
@@ -46,9 +49,11 @@ static int check_head(const char *path, int fd, uint64_t size)
 	ssize_t got = pread(fd, &head, sizeof(head), 0);
 
 	if (got < 0 || memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_type != ET_DYN)
-		return fail(-ENOEXEC, "%s: is not a shared object; build one by cc -shared -fPIC", path);
+		return fail(-ENOEXEC, "%s: is not a shared object; build one by cc -shared -fPIC",
+			    path);
 	if (got < (ssize_t)sizeof(head) || (is_native(&head) && !has_segments(fd, &head, size)))
-		return fail(-ENOEXEC, "%s: is cut short, at %llu bytes: build or copy it again", path, (unsigned long long)size);
+		return fail(-ENOEXEC, "%s: is cut short, at %llu bytes: build or copy it again",
+			    path, (unsigned long long)size);
 	return 0;
 }
 
@@ -58,9 +63,11 @@ int elf_check_file(const char *path)
 	struct stat st;
 
 	if (fd < 0)
-		return fail(-errno, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
+		return fail(-errno, "%s: %s", path,
+			    errno == ENOENT ? "there is no such file" : strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return fail(-ENOEXEC, "%s: is not a file, but a plug-in is one: a shared object", path);
+		return fail(-ENOEXEC, "%s: is not a file, but a plug-in is one: a shared object",
+			    path);
 	return check_head(path, fd, (uint64_t)st.st_size);
 }
 

@@ -7,17 +7,24 @@
 
 #include <hbakit/pci.h>
 
-/* ---- elf.c ------------------------------------------------------------------------------------------------------------- */
+/* ---- elf.c */
 
-/** elf_check_file() - Is this a whole shared object? 0, or -errno with the sentence: what dlopen() would say less well, or die of. */
+/**
+ * elf_check_file() - Is this a whole shared object? 0, or -errno with the sentence: what dlopen()
+ * would say less well, or die of.
+ */
 int elf_check_file(const char *path);
 
 /** elf_is_function() - Of what dlsym() found: may it be called? */
 bool elf_is_function(const void *address);
 
-/* ---- pci.c ------------------------------------------------------------------------------------------------------------- */
+/* ---- pci.c */
 
-/** pci_next() - hba_pci_next_for() on the system below `root`; "" is this machine, a test brings a directory. */
-int pci_next(const char *root, const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter);
+/**
+ * pci_next() - hba_pci_next_for() on the system below `root`; "" is this machine, a test brings a
+ * directory.
+ */
+int pci_next(const char *root, const struct hba_driver *plugin, const char *address,
+	     struct hba_pci_adapter *ret_adapter);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* open.c: from a URI to a controller: what stands in it is taken apart here, who serves it the registry knows. */
+/*
+ * open.c: from a URI to a controller: what stands in it is taken apart here, who serves it the
+ * registry knows.
+ */
 #include "base/base.h"
 #include "core/core.h"
 #include "registry/registry.h"
@@ -17,7 +20,8 @@ static int refuse_scheme(const struct hba_driver *plugin, const char *uri, const
 	registry_schemes(plugin, list, sizeof(list));
 	if (!colon)
 		return fail(-EINVAL, "'%s' names no controller: begin with one of %s", uri, list);
-	return fail(-EINVAL, "no driver knows '%.*s:'; there are %s", (int)(colon - uri), uri, list);
+	return fail(-EINVAL, "no driver knows '%.*s:'; there are %s", (int)(colon - uri), uri,
+		    list);
 }
 
 /* On a bus it is the chip that decides. */
@@ -30,7 +34,9 @@ static int choose_by_chip(const struct hba_driver *plugin, struct controller_pla
 	if (r < 0)
 		return fail(r, "%s: %s", plan->uri, why[0] ? why : strerror(-r));
 	plan->driver = registry_driver_for(plugin, &info, &plan->variant);
-	return plan->driver ? 0 : fail(-ENOENT, "%s: there is no driver for chip %04x:%04x", plan->uri, info.vendor, info.device);
+	return plan->driver ? 0
+			    : fail(-ENOENT, "%s: there is no driver for chip %04x:%04x", plan->uri,
+				   info.vendor, info.device);
 }
 
 /* Those of version 1 end before. */
@@ -44,15 +50,17 @@ static int check_options(const struct hba_options *o)
 	if (!o)
 		return 0;
 	if (o->size > sizeof(*o))
-		return fail(-EINVAL, "these options are %zu bytes, newer than this library's %zu", o->size, sizeof(*o));
+		return fail(-EINVAL, "these options are %zu bytes, newer than this library's %zu",
+			    o->size, sizeof(*o));
 	if (has_times(o) && (o->timeout_ms > UINT32_MAX || o->slow_ms > UINT32_MAX))
 		return fail(-EINVAL, "timeout_ms is %llu, slow_ms %llu; neither may be above %lu",
-			    (unsigned long long)o->timeout_ms, (unsigned long long)o->slow_ms, (unsigned long)UINT32_MAX);
+			    (unsigned long long)o->timeout_ms, (unsigned long long)o->slow_ms,
+			    (unsigned long)UINT32_MAX);
 	return 0;
 }
 
-static int open_uri(const char *uri, const struct hba_options *options, const struct hba_driver *plugin,
-		    struct hba_controller **ret_c)
+static int open_uri(const char *uri, const struct hba_options *options,
+		    const struct hba_driver *plugin, struct hba_controller **ret_c)
 {
 	const char *colon = strchr(uri, ':');
 	size_t scheme = colon ? (size_t)(colon - uri) : 0;
@@ -79,10 +87,12 @@ static int open_uri(const char *uri, const struct hba_options *options, const st
 	return r < 0 ? r : controller_new(&plan, ret_c);
 }
 
-int hba_controller_open(const char *uri, const struct hba_options *options, struct hba_controller **ret_c)
+int hba_controller_open(const char *uri, const struct hba_options *options,
+			struct hba_controller **ret_c)
 {
 	const struct hba_driver *plugin = NULL;
-	int r = uri && ret_c ? check_options(options) : wrong_use("the URI is NULL, or the place for the controller");
+	int r = uri && ret_c ? check_options(options)
+			     : wrong_use("the URI is NULL, or the place for the controller");
 
 	if (r == 0 && options && options->plugin)
 		r = hba_driver_load(options->plugin, &plugin);

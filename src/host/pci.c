@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* pci.c: the adapters of this machine: what sysfs says of each, whether there is a driver, and what is in the way. */
+/*
+ * pci.c: the adapters of this machine: what sysfs says of each, whether there is a driver, and what
+ * is in the way.
+ */
 #include "host/host.h"
 
 #include "base/base.h"
@@ -13,9 +16,11 @@
 
 enum { CLASS_STORAGE = 0x01, CLASS_SHIFT = 16, PATH_BYTES = 512 };
 
-static_assert((int)HBA_PCI_OBSTACLES == (int)PCI_OBSTACLES && (int)HBA_PCI_LOW_MEMLOCK == (int)PCI_LOW_MEMLOCK,
+static_assert((int)HBA_PCI_OBSTACLES == (int)PCI_OBSTACLES &&
+		      (int)HBA_PCI_LOW_MEMLOCK == (int)PCI_LOW_MEMLOCK,
 	      "the public list is the bus's own");
-static_assert(sizeof(((struct hba_pci_adapter *)0)->why[0]) >= HBA_BUS_WHY_BYTES, "a sentence fits");
+static_assert(sizeof(((struct hba_pci_adapter *)0)->why[0]) >= HBA_BUS_WHY_BYTES,
+	      "a sentence fits");
 static_assert((int)HBA_PCI_MATES == (int)PCI_MATES, "both keep as many");
 
 static void take_mates(const struct pci_function *f, struct hba_pci_adapter *a)
@@ -23,11 +28,13 @@ static void take_mates(const struct pci_function *f, struct hba_pci_adapter *a)
 	a->n_mates = f->n_mates;
 	for (unsigned i = 0; i < f->n_mates && i < HBA_PCI_MATES; i++) {
 		memcpy(a->mates[i].address, f->mates[i].address, sizeof(a->mates[i].address));
-		memcpy(a->mates[i].kernel_driver, f->mates[i].driver, sizeof(a->mates[i].kernel_driver));
+		memcpy(a->mates[i].kernel_driver, f->mates[i].driver,
+		       sizeof(a->mates[i].kernel_driver));
 	}
 }
 
-static void take_obstacles(const char *root, const struct pci_function *f, struct hba_pci_adapter *a)
+static void take_obstacles(const char *root, const struct pci_function *f,
+			   struct hba_pci_adapter *a)
 {
 	for (unsigned o = 0; o < PCI_OBSTACLES; o++)
 		if (pci_obstacle_why(root, f, (enum pci_obstacle)o, a->why[o]))
@@ -36,9 +43,10 @@ static void take_obstacles(const char *root, const struct pci_function *f, struc
 
 static const char *driver_for(const struct hba_driver *plugin, const struct pci_function *f)
 {
-	const struct hba_bus_info info = {
-		.vendor = f->vendor, .device = f->device, .subvendor = f->subvendor, .subdevice = f->subdevice
-	};
+	const struct hba_bus_info info = { .vendor = f->vendor,
+					   .device = f->device,
+					   .subvendor = f->subvendor,
+					   .subdevice = f->subdevice };
 	const struct hba_driver *d;
 	const void *variant;
 
@@ -46,8 +54,8 @@ static const char *driver_for(const struct hba_driver *plugin, const struct pci_
 	return d ? d->name : NULL;
 }
 
-static void describe(const char *root, const struct hba_driver *plugin, const struct pci_function *f,
-		     struct hba_pci_adapter *ret_adapter)
+static void describe(const char *root, const struct hba_driver *plugin,
+		     const struct pci_function *f, struct hba_pci_adapter *ret_adapter)
 {
 	struct hba_pci_adapter a = {
 		.vendor = f->vendor,
@@ -69,7 +77,8 @@ static void describe(const char *root, const struct hba_driver *plugin, const st
 }
 
 /* A directory has no order; the next is the least that is greater. */
-static void take_if_next(const char *root, const char *name, const char *after, struct pci_function *best)
+static void take_if_next(const char *root, const char *name, const char *after,
+			 struct pci_function *best)
 {
 	char address[PCI_ADDRESS_BYTES];
 	struct pci_function f;
@@ -78,11 +87,13 @@ static void take_if_next(const char *root, const char *name, const char *after, 
 	    (best->address[0] && strcmp(address, best->address) >= 0))
 		return;
 	/* One that is pulled out just now is no adapter. */
-	if (pci_function_read(root, address, &f) == 0 && f.class_code >> CLASS_SHIFT == CLASS_STORAGE)
+	if (pci_function_read(root, address, &f) == 0 &&
+	    f.class_code >> CLASS_SHIFT == CLASS_STORAGE)
 		*best = f;
 }
 
-int pci_next(const char *root, const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter)
+int pci_next(const char *root, const struct hba_driver *plugin, const char *address,
+	     struct hba_pci_adapter *ret_adapter)
 {
 	struct pci_function best = { .group = -1 };
 	char path[PATH_BYTES];
@@ -108,7 +119,8 @@ int hba_pci_next(const char *address, struct hba_pci_adapter *ret_adapter)
 	return pci_next("", NULL, address, ret_adapter);
 }
 
-int hba_pci_next_for(const struct hba_driver *plugin, const char *address, struct hba_pci_adapter *ret_adapter)
+int hba_pci_next_for(const struct hba_driver *plugin, const char *address,
+		     struct hba_pci_adapter *ret_adapter)
 {
 	return pci_next("", plugin, address, ret_adapter);
 }

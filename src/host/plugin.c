@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin.c: a driver that comes as a shared object. Everything that can be wrong with the file is said in one sentence.
+ * plugin.c: a driver that comes as a shared object. Everything that can be wrong with the file is
+ * said in one sentence.
  *
- * It is the driver's own code that is loaded: whoever names a file trusts it. What is checked here are mistakes, not malice.
+ * It is the driver's own code that is loaded: whoever names a file trusts it. What is checked here
+ * are mistakes, not malice.
  */
 #include "base/base.h"
 #include "core/core.h"
@@ -29,15 +31,21 @@ static const char *without_path(const char *sentence, const char *path)
 {
 	size_t length = strlen(path);
 
-	return strncmp(sentence, path, length) == 0 && strncmp(sentence + length, ": ", 2) == 0 ? sentence + length + 2 : sentence;
+	return strncmp(sentence, path, length) == 0 && strncmp(sentence + length, ": ", 2) == 0
+		       ? sentence + length + 2
+		       : sentence;
 }
 
-/* A second copy of this library would have second copies of all it knows, and no controller of ours would be known to it. */
+/*
+ * A second copy of this library would have second copies of all it knows, and no controller of ours
+ * would be known to it.
+ */
 static bool is_ours(void *symbol)
 {
 	Dl_info theirs, ours;
 
-	return !symbol || (dladdr(symbol, &theirs) && dladdr(entry_name, &ours) && theirs.dli_fbase == ours.dli_fbase);
+	return !symbol || (dladdr(symbol, &theirs) && dladdr(entry_name, &ours) &&
+			   theirs.dli_fbase == ours.dli_fbase);
 }
 
 static int take_table(const char *path, void *library, struct hba_driver *ret_table)
@@ -46,50 +54,71 @@ static int take_table(const char *path, void *library, struct hba_driver *ret_ta
 	const struct hba_driver *table;
 
 	if (!entry)
-		return fail(-ENOEXEC, "%s: is no driver: it has no %s(); end the driver's file with HBA_PLUGIN(its table)", path,
-			    entry_name);
+		return fail(-ENOEXEC,
+			    "%s: is no driver: it has no %s(); end the driver's file with "
+			    "HBA_PLUGIN(its table)",
+			    path, entry_name);
 	if (!elf_is_function(entry))
-		return fail(-ENOEXEC, "%s: its %s is no function; end the driver's file with HBA_PLUGIN(its table)", path,
-			    entry_name);
+		return fail(-ENOEXEC,
+			    "%s: its %s is no function; end the driver's file with HBA_PLUGIN(its "
+			    "table)",
+			    path, entry_name);
 	table = ((entry_fn)entry)();
 	if (!table)
 		return fail(-ENOEXEC, "%s: its %s() returned no table", path, entry_name);
 	if (!is_ours(dlsym(library, "hba_complete")))
 		return fail(-ENOEXEC,
-			    "%s: brings another libhbakit with it than the one that loads it, %s; link it with that, or with none",
+			    "%s: brings another libhbakit with it than the one that loads it, %s; "
+			    "link it with that, or with none",
 			    path, hba_version());
 	return driver_take(table, path, ret_table);
 }
 
 static bool is_scheme(const char *scheme)
 {
-	return scheme[0] >= 'a' && scheme[0] <= 'z' && scheme[strspn(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+.-")] == '\0';
+	return scheme[0] >= 'a' && scheme[0] <= 'z' &&
+	       scheme[strspn(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+.-")] == '\0';
 }
 
-/* What leads to it must lead nowhere else. A chip may have two drivers: the one that was asked for comes first. */
+/*
+ * What leads to it must lead nowhere else. A chip may have two drivers: the one that was asked for
+ * comes first.
+ */
 static int check_names(const char *path, const struct hba_driver *t)
 {
-	const struct hba_driver *other = t->scheme ? registry_driver(NULL, t->scheme, strlen(t->scheme)) : NULL;
+	const struct hba_driver *other =
+		t->scheme ? registry_driver(NULL, t->scheme, strlen(t->scheme)) : NULL;
 
 	for (const struct hba_driver *d = hba_driver_next(NULL); d; d = hba_driver_next(d))
 		if (strcmp(d->name, t->name) == 0)
-			return fail(-EEXIST, "%s: there is a driver '%s' already, built in: give this one another name", path,
-				    t->name);
+			return fail(-EEXIST,
+				    "%s: there is a driver '%s' already, built in: give this one "
+				    "another name",
+				    path, t->name);
 	if (!t->scheme == !t->ids)
-		return fail(-EPROTO, "%s: driver %s has %s scheme %s ids: a URI leads to it by one of them", path, t->name,
-			    t->scheme ? "both" : "neither", t->scheme ? "and" : "nor");
+		return fail(-EPROTO,
+			    "%s: driver %s has %s scheme %s ids: a URI leads to it by one of them",
+			    path, t->name, t->scheme ? "both" : "neither",
+			    t->scheme ? "and" : "nor");
 	if (!t->scheme)
 		return 0;
 	if (!is_scheme(t->scheme))
-		return fail(-EPROTO, "%s: driver %s: '%s' is no URI scheme: a-z, then a-z, 0-9, +, . and -, without the colon",
+		return fail(-EPROTO,
+			    "%s: driver %s: '%s' is no URI scheme: a-z, then a-z, 0-9, +, . and -, "
+			    "without the colon",
 			    path, t->name, t->scheme);
 	if (other || registry_bus(t->scheme, strlen(t->scheme)))
-		return fail(-EEXIST, "%s: driver %s: '%s:' leads to %s %s already: give it another scheme", path, t->name,
-			    t->scheme, other ? "driver" : "bus", other ? other->name : t->scheme);
+		return fail(-EEXIST,
+			    "%s: driver %s: '%s:' leads to %s %s already: give it another scheme",
+			    path, t->name, t->scheme, other ? "driver" : "bus",
+			    other ? other->name : t->scheme);
 	return 0;
 }
 
-/* A plug-in finds our functions among what is global; whoever loaded this library may have kept it to himself: Python does. */
+/*
+ * A plug-in finds our functions among what is global; whoever loaded this library may have kept it
+ * to himself: Python does.
+ */
 static void become_global(void)
 {
 	void *us = NULL;
@@ -108,7 +137,8 @@ static int load(const char *path, struct plugin *p)
 	become_global();
 	p->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->library)
-		return fail(-ENOEXEC, "%s: cannot be loaded: %s", path, without_path(dlerror(), path));
+		return fail(-ENOEXEC, "%s: cannot be loaded: %s", path,
+			    without_path(dlerror(), path));
 	r = take_table(path, p->library, &p->table);
 	return r == 0 ? check_names(path, &p->table) : r;
 }

@@ -73,7 +73,8 @@ static void put64(const struct virtio_pci *v, uint32_t offset, uint64_t value)
 /* ---- capabilities */
 
 /* 1: taken; 0: not to be used. */
-static int take_region(struct hba_controller *c, unsigned at, uint32_t least, struct virtio_region *region)
+static int take_region(struct hba_controller *c, unsigned at, uint32_t least,
+		       struct virtio_region *region)
 {
 	struct virtio_region r = {
 		.offset = hba_config_read(c, at + CAP_OFFSET, 4),
@@ -88,8 +89,11 @@ static int take_region(struct hba_controller *c, unsigned at, uint32_t least, st
 	error = hba_bar_map(c, bar, &r.bar);
 	if (error < 0 && error != -ENOENT)
 		return error;
-	if (error < 0 || r.length < least || r.offset > r.bar.length || r.length > r.bar.length - r.offset)
-		return hba_fail(c, -EIO, "the virtio structure at %#x in config space lies outside of its BAR %u, or is too short",
+	if (error < 0 || r.length < least || r.offset > r.bar.length ||
+	    r.length > r.bar.length - r.offset)
+		return hba_fail(c, -EIO,
+				"the virtio structure at %#x in config space lies outside of its "
+				"BAR %u, or is too short",
 				at, bar);
 	*region = r;
 	return 1;
@@ -127,7 +131,8 @@ int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v)
 	int r = 0;
 
 	if (status == NOBODY_16)
-		return hba_fail(c, -ENODEV, "no device answers at all: its config space reads as all ones");
+		return hba_fail(c, -ENODEV,
+				"no device answers at all: its config space reads as all ones");
 	if (!(status & PCI_STATUS_HAS_CAPABILITIES))
 		return -ENOENT;
 	for (unsigned n = 0; at && n < MOST_CAPABILITIES && r >= 0; n++) {
@@ -163,7 +168,8 @@ int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v)
 	if (r == -ETIMEDOUT)
 		return hba_fail(c, r, "the device does not end its reset within %d ms", RESET_MS);
 	if (r == 0 && get(v, DEVICE_STATUS, 1) == NOBODY_8)
-		return hba_fail(c, -ENODEV, "no device answers any more: its registers read as all ones");
+		return hba_fail(c, -ENODEV,
+				"no device answers any more: its registers read as all ones");
 	return r;
 }
 
@@ -209,8 +215,8 @@ uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index)
 	return size > VIRTQ_MOST || (size & (size - 1)) ? 0 : (uint16_t)size;
 }
 
-int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct virtqueue *q, uint16_t vector,
-			    uint64_t *ret_doorbell)
+int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct virtqueue *q,
+			    uint16_t vector, uint64_t *ret_doorbell)
 {
 	uint64_t doorbell;
 
@@ -224,7 +230,8 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 	put64(v, QUEUE_DEVICE, q->used_iova.bus);
 	doorbell = (uint64_t)get(v, QUEUE_NOTIFY_OFFSET, 2) * v->notify_multiplier;
 	/* One between two registers would be dropped without a word. */
-	if (doorbell > v->notify.length - DOORBELL_BYTES || (v->notify.offset + doorbell) % DOORBELL_BYTES)
+	if (doorbell > v->notify.length - DOORBELL_BYTES ||
+	    (v->notify.offset + doorbell) % DOORBELL_BYTES)
 		return -EIO;
 	put(v, QUEUE_ENABLE, 1, 2);
 	*ret_doorbell = v->notify.offset + doorbell;
@@ -234,7 +241,8 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 /* 4.1.4.5 */
 bool virtio_pci_has_line(struct hba_controller *c, const struct virtio_pci *v)
 {
-	return v->isr.length && !(v->msix && hba_config_read(c, v->msix + MSIX_CONTROL, 2) & MSIX_IS_ON);
+	return v->isr.length &&
+	       !(v->msix && hba_config_read(c, v->msix + MSIX_CONTROL, 2) & MSIX_IS_ON);
 }
 
 void virtio_pci_lower_line(const struct virtio_pci *v)

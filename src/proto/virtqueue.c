@@ -16,12 +16,15 @@ static size_t avail_at(uint16_t size)
 /* The device's part on cache lines of its own. */
 static size_t used_at(uint16_t size)
 {
-	return round_up(avail_at(size) + sizeof(struct virtq_avail) + size * sizeof(hba_le16) + EVENT_INDEX_BYTES, USED_ALIGNMENT);
+	return round_up(avail_at(size) + sizeof(struct virtq_avail) + size * sizeof(hba_le16) +
+				EVENT_INDEX_BYTES,
+			USED_ALIGNMENT);
 }
 
 size_t virtqueue_bytes(uint16_t size)
 {
-	return used_at(size) + sizeof(struct virtq_used) + size * sizeof(struct virtq_used_item) + EVENT_INDEX_BYTES;
+	return used_at(size) + sizeof(struct virtq_used) + size * sizeof(struct virtq_used_item) +
+	       EVENT_INDEX_BYTES;
 }
 
 void virtqueue_init(struct virtqueue *v, uint16_t size, void *memory, struct hba_iova iova)
@@ -59,7 +62,8 @@ bool virtqueue_show(struct virtqueue *v)
 int virtqueue_has_used(const struct virtqueue *v)
 {
 	/* The index, and with it the items that it shows. */
-	uint16_t index = le16toh(__atomic_load_n(&v->used->index.raw, __ATOMIC_ACQUIRE)), there = (uint16_t)(index - v->taken);
+	uint16_t index = le16toh(__atomic_load_n(&v->used->index.raw, __ATOMIC_ACQUIRE)),
+		 there = (uint16_t)(index - v->taken);
 
 	return there > v->size ? -EPROTO : there > 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtqueue.h: the split virtqueue of VIRTIO 1.1, section 2.6: layout and arithmetic. What the entries mean is the driver's business.
+ * virtqueue.h: the split virtqueue of VIRTIO 1.1, section 2.6: layout and arithmetic. What the
+ * entries mean is the driver's business.
  *
  *	descriptors   size × 16     where data lie; ours to write
  *	available     6 + 2 × size  heads that we offer; ours
@@ -65,9 +66,15 @@ void virtqueue_init(struct virtqueue *v, uint16_t size, void *memory, struct hba
 void virtqueue_offer(struct virtqueue *v, uint16_t head);
 /** virtqueue_show() - All that was offered. true: the device wants to be told. */
 bool virtqueue_show(struct virtqueue *v);
-/** virtqueue_has_used() - 1: a head came back; 0: none; -EPROTO: the device's index jumps beyond the ring, and is not followed. */
+/**
+ * virtqueue_has_used() - 1: a head came back; 0: none; -EPROTO: the device's index jumps beyond the
+ * ring, and is not followed.
+ */
 int virtqueue_has_used(const struct virtqueue *v);
-/** virtqueue_take() - The same, and takes it. Its number and length are the device's word: check them. */
+/**
+ * virtqueue_take() - The same, and takes it. Its number and length are the device's word: check
+ * them.
+ */
 int virtqueue_take(struct virtqueue *v, uint32_t *ret_head, uint32_t *ret_length);
 void virtqueue_interrupts(struct virtqueue *v, bool on);
 

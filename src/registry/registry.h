@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * registry.h: the one place that knows which drivers and buses there are. A URI's scheme leads to them.
+ * registry.h: the one place that knows which drivers and buses there are. A URI's scheme leads to
+ * them.
  */
 #ifndef REGISTRY_REGISTRY_H
 #define REGISTRY_REGISTRY_H
@@ -10,13 +11,15 @@
 /* `first` is asked before the built-in ones: a plug-in's; NULL: there is none. */
 
 /** registry_driver() - The driver with this URI scheme; NULL: none. */
-const struct hba_driver *registry_driver(const struct hba_driver *first, const char *scheme, size_t length);
+const struct hba_driver *registry_driver(const struct hba_driver *first, const char *scheme,
+					 size_t length);
 
 /** registry_bus() - The bus with this URI scheme; NULL: none. */
 const struct hba_bus *registry_bus(const char *scheme, size_t length);
 
 /** registry_driver_for() - The driver for a chip, and its facts about it; NULL: none. */
-const struct hba_driver *registry_driver_for(const struct hba_driver *first, const struct hba_bus_info *info,
+const struct hba_driver *registry_driver_for(const struct hba_driver *first,
+					     const struct hba_bus_info *info,
 					     const void **ret_variant);
 
 /** registry_schemes() - "soft:, qemu:", for a person. */

@@ -84,6 +84,7 @@ size_t scsi_capacity_write_16(const struct scsi_capacity *capacity, uint8_t byte
 	put_be32(bytes + BLOCK_BYTES_16, capacity->block_bytes);
 	bytes[PROTECTION] = capacity->protection ? PROT_EN : 0;
 	bytes[EXPONENTS] = capacity->physical_exponent & PHYSICAL_EXPONENT;
-	put_be16(bytes + PROVISIONING, (uint16_t)(flags | (capacity->lowest_aligned & LOWEST_ALIGNED)));
+	put_be16(bytes + PROVISIONING,
+		 (uint16_t)(flags | (capacity->lowest_aligned & LOWEST_ALIGNED)));
 	return BYTES_16;
 }

@@ -2,8 +2,8 @@
 /*
  * cdb.c: command descriptor blocks, built and taken apart (SPC-4 4.3 and 6, SBC-3 5).
  *
- * READ and WRITE come in four sizes that carry the same fields in other places: `forms` says where, and the builder and the
- * reader share it, so that the two cannot drift apart.
+ * READ and WRITE come in four sizes that carry the same fields in other places: `forms` says where,
+ * and the builder and the reader share it, so that the two cannot drift apart.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -32,7 +32,8 @@ struct scsi_cdb scsi_cdb_test_unit_ready(void)
 
 struct scsi_cdb scsi_cdb_request_sense(uint8_t allocation)
 {
-	return (struct scsi_cdb) { .bytes = { [0] = SCSI_REQUEST_SENSE, [4] = allocation }, .length = 6 };
+	return (struct scsi_cdb) { .bytes = { [0] = SCSI_REQUEST_SENSE, [4] = allocation },
+				   .length = 6 };
 }
 
 struct scsi_cdb scsi_cdb_inquiry_vpd(uint8_t page, uint16_t allocation)
@@ -59,7 +60,9 @@ struct scsi_cdb scsi_cdb_read_capacity_10(void)
 
 struct scsi_cdb scsi_cdb_read_capacity_16(uint32_t allocation)
 {
-	struct scsi_cdb cdb = { .bytes = { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_READ_CAPACITY_16 & SERVICE_ACTION }, .length = 16 };
+	struct scsi_cdb cdb = { .bytes = { SCSI_SERVICE_ACTION_IN_16,
+					   SCSI_SAI_READ_CAPACITY_16 & SERVICE_ACTION },
+				.length = 16 };
 
 	put_be32(cdb.bytes + 10, allocation);
 	return cdb;
@@ -67,13 +70,19 @@ struct scsi_cdb scsi_cdb_read_capacity_16(uint32_t allocation)
 
 struct scsi_cdb scsi_cdb_mode_sense_6(uint8_t page, uint8_t subpage, uint8_t allocation)
 {
-	return (struct scsi_cdb) { .bytes = { [0] = SCSI_MODE_SENSE_6, [2] = page & PAGE_CODE, [3] = subpage, [4] = allocation },
+	return (struct scsi_cdb) { .bytes = { [0] = SCSI_MODE_SENSE_6,
+					      [2] = page & PAGE_CODE,
+					      [3] = subpage,
+					      [4] = allocation },
 				   .length = 6 };
 }
 
 struct scsi_cdb scsi_cdb_mode_sense_10(uint8_t page, uint8_t subpage, uint16_t allocation)
 {
-	struct scsi_cdb cdb = { .bytes = { [0] = SCSI_MODE_SENSE_10, [2] = page & PAGE_CODE, [3] = subpage }, .length = 10 };
+	struct scsi_cdb cdb = {
+		.bytes = { [0] = SCSI_MODE_SENSE_10, [2] = page & PAGE_CODE, [3] = subpage },
+		.length = 10
+	};
 
 	put_be16(cdb.bytes + 7, allocation);
 	return cdb;
@@ -97,9 +106,12 @@ struct scsi_cdb scsi_cdb_synchronize_cache_16(uint64_t block, uint32_t count)
 	return cdb;
 }
 
-/* ---- READ and WRITE ------------------------------------------------------------------------------------------------- */
+/* ---- READ and WRITE */
 
-/* Where a size keeps what. The block's address begins at byte 2, but for the three bytes of the smallest. */
+/*
+ * Where a size keeps what. The block's address begins at byte 2, but for the three bytes of the
+ * smallest.
+ */
 struct form {
 	uint8_t size, read, write;
 	uint8_t count_at, count_bytes;
@@ -207,7 +219,8 @@ int scsi_cdb_rw(const struct scsi_rw *rw, unsigned size, struct scsi_cdb *ret_cd
 	put_block(f, rw->block, cdb.bytes);
 	put_count(f, rw->count, cdb.bytes);
 	if (f->group_at) {
-		cdb.bytes[1] = (uint8_t)(rw->protect << SCSI_PROTECT_SHIFT | (rw->dpo ? DPO : 0) | (rw->fua ? FUA : 0));
+		cdb.bytes[1] = (uint8_t)(rw->protect << SCSI_PROTECT_SHIFT | (rw->dpo ? DPO : 0) |
+					 (rw->fua ? FUA : 0));
 		cdb.bytes[f->group_at] = rw->group;
 	}
 	*ret_cdb = cdb;
@@ -261,12 +274,14 @@ unsigned scsi_cdb_length(uint8_t opcode)
 bool scsi_cdb_naca(const uint8_t *cdb, size_t length)
 {
 	/* The last byte; the second one where the length varies (SPC-4 4.3.3). */
-	return length && cdb[cdb[0] == SCSI_VARIABLE_LENGTH ? CONTROL_OF_VARIABLE : length - 1] & NACA;
+	return length &&
+	       cdb[cdb[0] == SCSI_VARIABLE_LENGTH ? CONTROL_OF_VARIABLE : length - 1] & NACA;
 }
 
 static bool is_lba_status(const uint8_t *cdb)
 {
-	return cdb[0] == SCSI_SERVICE_ACTION_IN_16 && (cdb[1] & SERVICE_ACTION) == SCSI_SAI_GET_LBA_STATUS;
+	return cdb[0] == SCSI_SERVICE_ACTION_IN_16 &&
+	       (cdb[1] & SERVICE_ACTION) == SCSI_SAI_GET_LBA_STATUS;
 }
 
 bool scsi_cdb_is_block_command(const uint8_t *cdb)
@@ -288,14 +303,16 @@ bool scsi_cdb_is_block_command(const uint8_t *cdb)
 		SCSI_ORWRITE_16,
 	};
 
-	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others)) || is_lba_status(cdb);
+	return scsi_cdb_is_rw(cdb[0]) || memchr(others, cdb[0], sizeof(others)) ||
+	       is_lba_status(cdb);
 }
 
 bool scsi_cdb_may_change_medium(const uint8_t *cdb)
 {
 	/*
-	 * Those of SPC-4 annex E, SBC-3 table 13 and MMC-6 that leave it alone. All else may change it: vendors' own, other protocols'
-	 * passed through, and those of variable length, few of which only read.
+	 * Those of SPC-4 annex E, SBC-3 table 13 and MMC-6 that leave it alone. All else may change
+	 * it: vendors' own, other protocols' passed through, and those of variable length, few of
+	 * which only read.
 	 */
 	static const uint8_t leave_it_alone[] = {
 		SCSI_TEST_UNIT_READY,

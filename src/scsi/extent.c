@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extent.c: the commands of SBC-3 that name a run of blocks and are neither READ nor WRITE: VERIFY, WRITE AND VERIFY, WRITE SAME,
- * ORWRITE, COMPARE AND WRITE, PRE-FETCH, SYNCHRONIZE CACHE; UNMAP, which names several; and GET LBA STATUS, which is answered
- * with several.
+ * extent.c: the commands of SBC-3 that name a run of blocks and are neither READ nor WRITE: VERIFY,
+ * WRITE AND VERIFY, WRITE SAME, ORWRITE, COMPARE AND WRITE, PRE-FETCH, SYNCHRONIZE CACHE; UNMAP,
+ * which names several; and GET LBA STATUS, which is answered with several.
  *
- * Where block and count lie follows from the CDB's length. COMPARE AND WRITE alone has a count of one byte.
+ * Where block and count lie follows from the CDB's length. COMPARE AND WRITE alone has a count of
+ * one byte.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -16,10 +17,20 @@
 enum { BLOCK_AT = 2, FLAGS_AT = 1, COMPARE_COUNT_AT = 13 };
 
 static const uint8_t extent_opcodes[] = {
-	SCSI_WRITE_AND_VERIFY_10, SCSI_VERIFY_10,         SCSI_PRE_FETCH_10,         SCSI_SYNCHRONIZE_CACHE_10,
-	SCSI_WRITE_SAME_10,       SCSI_COMPARE_AND_WRITE, SCSI_ORWRITE_16,           SCSI_WRITE_AND_VERIFY_16,
-	SCSI_VERIFY_16,           SCSI_PRE_FETCH_16,      SCSI_SYNCHRONIZE_CACHE_16, SCSI_WRITE_SAME_16,
-	SCSI_WRITE_AND_VERIFY_12, SCSI_VERIFY_12,
+	SCSI_WRITE_AND_VERIFY_10,
+	SCSI_VERIFY_10,
+	SCSI_PRE_FETCH_10,
+	SCSI_SYNCHRONIZE_CACHE_10,
+	SCSI_WRITE_SAME_10,
+	SCSI_COMPARE_AND_WRITE,
+	SCSI_ORWRITE_16,
+	SCSI_WRITE_AND_VERIFY_16,
+	SCSI_VERIFY_16,
+	SCSI_PRE_FETCH_16,
+	SCSI_SYNCHRONIZE_CACHE_16,
+	SCSI_WRITE_SAME_16,
+	SCSI_WRITE_AND_VERIFY_12,
+	SCSI_VERIFY_12,
 };
 
 static bool has_extent(uint8_t opcode)
@@ -64,12 +75,15 @@ static bool fits(uint8_t opcode, const struct scsi_extent *extent)
 
 	if (opcode == SCSI_COMPARE_AND_WRITE)
 		return extent->count <= UINT8_MAX;
-	return (size == 16 || extent->block <= UINT32_MAX) && (size != 10 || extent->count <= UINT16_MAX);
+	return (size == 16 || extent->block <= UINT32_MAX) &&
+	       (size != 10 || extent->count <= UINT16_MAX);
 }
 
-int scsi_cdb_extent(uint8_t opcode, uint8_t flags, const struct scsi_extent *extent, struct scsi_cdb *ret_cdb)
+int scsi_cdb_extent(uint8_t opcode, uint8_t flags, const struct scsi_extent *extent,
+		    struct scsi_cdb *ret_cdb)
 {
-	struct scsi_cdb cdb = { .bytes = { [0] = opcode, [FLAGS_AT] = flags }, .length = (uint8_t)scsi_cdb_length(opcode) };
+	struct scsi_cdb cdb = { .bytes = { [0] = opcode, [FLAGS_AT] = flags },
+				.length = (uint8_t)scsi_cdb_length(opcode) };
 	uint8_t *count = cdb.bytes + scsi_cdb_count_at(opcode);
 
 	if (!has_extent(opcode))
@@ -90,7 +104,7 @@ int scsi_cdb_extent(uint8_t opcode, uint8_t flags, const struct scsi_extent *ext
 	return 0;
 }
 
-/* ---- UNMAP (SBC-3 5.28) ----------------------------------------------------------------------------------------------- */
+/* ---- UNMAP (SBC-3 5.28) */
 
 enum { UNMAP_LIST_AT = 7, DATA_LENGTH = 0, DESCRIPTORS_LENGTH = 2, DESCRIPTOR_COUNT = 8 };
 
@@ -119,9 +133,13 @@ size_t scsi_unmap_write(const struct scsi_extent *extents, unsigned n, uint8_t *
 
 int scsi_unmap_count(const uint8_t header[SCSI_UNMAP_HEADER_BYTES], size_t list_length)
 {
-	size_t data = get_be16(header + DATA_LENGTH) + 2U, descriptors = get_be16(header + DESCRIPTORS_LENGTH);
+	size_t data = get_be16(header + DATA_LENGTH) + 2U,
+	       descriptors = get_be16(header + DESCRIPTORS_LENGTH);
 
-	/* The descriptors are a part of the data; a list that says otherwise was not made by anything that knows the format. */
+	/*
+	 * The descriptors are a part of the data; a list that says otherwise was not made by
+	 * anything that knows the format.
+	 */
 	if (descriptors > 0 && descriptors + SCSI_UNMAP_HEADER_BYTES > data)
 		return -EPROTO;
 	if (descriptors > list_length - SCSI_UNMAP_HEADER_BYTES)
@@ -131,16 +149,24 @@ int scsi_unmap_count(const uint8_t header[SCSI_UNMAP_HEADER_BYTES], size_t list_
 
 struct scsi_extent scsi_unmap_descriptor(const uint8_t bytes[SCSI_UNMAP_DESCRIPTOR_BYTES])
 {
-	return (struct scsi_extent) { .block = get_be64(bytes), .count = get_be32(bytes + DESCRIPTOR_COUNT) };
+	return (struct scsi_extent) { .block = get_be64(bytes),
+				      .count = get_be32(bytes + DESCRIPTOR_COUNT) };
 }
 
-/* ---- GET LBA STATUS (SBC-3 5.6) --------------------------------------------------------------------------------------- */
+/* ---- GET LBA STATUS (SBC-3 5.6) */
 
-enum { STATUS_ALLOCATION_AT = 10, STATUS_LENGTH_FIELD = 4, STATUS_COUNT = 8, STATUS_AT = 12, STATUS_MASK = 0x0f };
+enum {
+	STATUS_ALLOCATION_AT = 10,
+	STATUS_LENGTH_FIELD = 4,
+	STATUS_COUNT = 8,
+	STATUS_AT = 12,
+	STATUS_MASK = 0x0f
+};
 
 struct scsi_cdb scsi_cdb_lba_status(uint64_t block, uint32_t allocation)
 {
-	struct scsi_cdb cdb = { .bytes = { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_GET_LBA_STATUS }, .length = 16 };
+	struct scsi_cdb cdb = { .bytes = { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_GET_LBA_STATUS },
+				.length = 16 };
 
 	put_be64(cdb.bytes + BLOCK_AT, block);
 	put_be32(cdb.bytes + STATUS_ALLOCATION_AT, allocation);
@@ -162,7 +188,8 @@ size_t scsi_lba_status_write(const struct scsi_lba_status *status, unsigned n, u
 	return length;
 }
 
-int scsi_lba_status_read(const uint8_t *bytes, size_t length, struct scsi_lba_status *ret_status, unsigned most)
+int scsi_lba_status_read(const uint8_t *bytes, size_t length, struct scsi_lba_status *ret_status,
+			 unsigned most)
 {
 	size_t whole, n;
 
@@ -171,11 +198,13 @@ int scsi_lba_status_read(const uint8_t *bytes, size_t length, struct scsi_lba_st
 	whole = (size_t)get_be32(bytes) + STATUS_LENGTH_FIELD;
 	if (whole < SCSI_LBA_STATUS_HEADER_BYTES)
 		return -EPROTO;
-	n = ((whole < length ? whole : length) - SCSI_LBA_STATUS_HEADER_BYTES) / SCSI_LBA_STATUS_BYTES;
+	n = ((whole < length ? whole : length) - SCSI_LBA_STATUS_HEADER_BYTES) /
+	    SCSI_LBA_STATUS_BYTES;
 	if (n > most)
 		n = most;
 	for (size_t i = 0; i < n; i++) {
-		const uint8_t *from = bytes + SCSI_LBA_STATUS_HEADER_BYTES + i * SCSI_LBA_STATUS_BYTES;
+		const uint8_t *from =
+			bytes + SCSI_LBA_STATUS_HEADER_BYTES + i * SCSI_LBA_STATUS_BYTES;
 
 		ret_status[i].extent.block = get_be64(from);
 		ret_status[i].extent.count = get_be32(from + STATUS_COUNT);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inquiry.c: what a unit says about itself: standard INQUIRY data and the vital product data pages 00h, 80h and 83h
- * (SPC-4 6.6, 7.8). Its text goes to people's terminals: nothing but printable ASCII leaves this file.
+ * inquiry.c: what a unit says about itself: standard INQUIRY data and the vital product data pages
+ * 00h, 80h and 83h (SPC-4 6.6, 7.8). Its text goes to people's terminals: nothing but printable
+ * ASCII leaves this file.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- text ----------------------------------------------------------------------------------------------------------- */
+/* ---- text */
 
 static bool is_padding(uint8_t c)
 {
@@ -44,7 +45,7 @@ static void put_padded(uint8_t *bytes, size_t n, const char *text)
 	memset(bytes + used, ' ', n - used);
 }
 
-/* ---- standard data -------------------------------------------------------------------------------------------------- */
+/* ---- standard data */
 
 enum {
 	QUALIFIER_SHIFT = 5, /* byte 0 */
@@ -137,7 +138,8 @@ static void write_features(uint8_t features, uint8_t *bytes)
 	bytes[7] |= bit_if(features & HBA_FEATURE_BIT(HBA_SYNCHRONOUS), SYNC);
 	bytes[SPI_BYTE] |= bit_if(features & HBA_FEATURE_BIT(HBA_INFORMATION_UNITS), IUS);
 	bytes[SPI_BYTE] |= bit_if(features & HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION), QAS);
-	bytes[SPI_BYTE] |= bit_if(features & HBA_FEATURE_BIT(HBA_DOUBLE_TRANSITION), CLOCKING_ST_AND_DT);
+	bytes[SPI_BYTE] |=
+		bit_if(features & HBA_FEATURE_BIT(HBA_DOUBLE_TRANSITION), CLOCKING_ST_AND_DT);
 }
 
 size_t scsi_inquiry_write(const struct scsi_inquiry *q, uint8_t bytes[SCSI_INQUIRY_MAX])
@@ -160,7 +162,7 @@ size_t scsi_inquiry_write(const struct scsi_inquiry *q, uint8_t bytes[SCSI_INQUI
 	return SCSI_INQUIRY_MAX;
 }
 
-/* ---- vital product data, read --------------------------------------------------------------------------------------- */
+/* ---- vital product data, read */
 
 enum {
 	VPD_PAGE = 1,
@@ -206,7 +208,8 @@ enum {
 	BINARY = 1,
 	ASCII = 2,
 	UTF_8 = 3,
-	ASSOCIATION = 0x30, /* byte 1; zero is the logical unit, the others are its port and target */
+	/* byte 1; zero is the logical unit, the others are its port and target */
+	ASSOCIATION = 0x30,
 	DESIGNATOR_TYPE = 0x0f,
 	T10 = 1,
 	EUI_64 = 2,
@@ -229,7 +232,10 @@ static unsigned rank_of(const struct designator *d)
 	case NAA:
 		return d->code_set == BINARY && (d->length == 8 || d->length == 16) ? 4 : 0;
 	case EUI_64:
-		return d->code_set == BINARY && (d->length == 8 || d->length == 12 || d->length == 16) ? 3 : 0;
+		return d->code_set == BINARY &&
+				       (d->length == 8 || d->length == 12 || d->length == 16)
+			       ? 3
+			       : 0;
 	case T10:
 		return d->code_set != BINARY && d->length ? 2 : 0;
 	case SCSI_NAME:
@@ -313,15 +319,19 @@ int scsi_vpd_best_id(const uint8_t *page_83, size_t length, char *ret_text, size
 	return 0;
 }
 
-/* ---- vital product data, written ------------------------------------------------------------------------------------ */
+/* ---- vital product data, written */
 
 enum {
 	VENDOR_BYTES = 8,
 	PRODUCT_BYTES = 16,
 	NAA_BYTES = 8,
 	MAX_PAYLOAD = SCSI_VPD_MAX - VPD_HEADER,
-	/* What is left for the serial number behind both designators' headers, the NAA, vendor and product. */
-	MAX_T10_SERIAL = MAX_PAYLOAD - 2 * DESIGNATOR_HEADER - NAA_BYTES - VENDOR_BYTES - PRODUCT_BYTES,
+	/*
+	 * What is left for the serial number behind both designators' headers, the NAA, vendor and
+	 * product.
+	 */
+	MAX_T10_SERIAL =
+		MAX_PAYLOAD - 2 * DESIGNATOR_HEADER - NAA_BYTES - VENDOR_BYTES - PRODUCT_BYTES,
 };
 
 /* The whole page is a disk's (type 0, qualifier 0). Returns its length. */

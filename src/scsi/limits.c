@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limits.c: the VPD pages in which a disk says how it wants to be used: extended INQUIRY (SPC-4 7.8.7), block limits, block device
- * characteristics and logical block provisioning (SBC-3 6.6.4, 6.6.2, 6.6.5). Written and read.
+ * limits.c: the VPD pages in which a disk says how it wants to be used: extended INQUIRY (SPC-4
+ * 7.8.7), block limits, block device characteristics and logical block provisioning (SBC-3 6.6.4,
+ * 6.6.2, 6.6.5). Written and read.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -29,8 +30,10 @@ size_t scsi_vpd_write_extended(const struct scsi_extended_inquiry *x, uint8_t by
 	enum { CACHES = 6, NV_SUP = 0x02, V_SUP = 0x01 };
 	size_t n = begin_page(SCSI_VPD_EXTENDED_INQUIRY, LONG_PAGE, bytes);
 
-	bytes[TASKS] = (uint8_t)((x->head_of_queue ? HEADSUP : 0) | (x->ordered ? ORDSUP : 0) | (x->simple ? SIMPSUP : 0));
-	bytes[CACHES] = (uint8_t)((x->nonvolatile_cache ? NV_SUP : 0) | (x->volatile_cache ? V_SUP : 0));
+	bytes[TASKS] = (uint8_t)((x->head_of_queue ? HEADSUP : 0) | (x->ordered ? ORDSUP : 0) |
+				 (x->simple ? SIMPSUP : 0));
+	bytes[CACHES] =
+		(uint8_t)((x->nonvolatile_cache ? NV_SUP : 0) | (x->volatile_cache ? V_SUP : 0));
 	return n;
 }
 
@@ -64,7 +67,8 @@ size_t scsi_vpd_write_limits(const struct scsi_block_limits *l, uint8_t bytes[SC
 	put_be32(bytes + MAX_UNMAP_BLOCKS, l->max_unmap_blocks);
 	put_be32(bytes + MAX_UNMAP_DESCRIPTORS, l->max_unmap_descriptors);
 	put_be32(bytes + UNMAP_GRANULARITY, l->unmap_granularity);
-	put_be32(bytes + UNMAP_ALIGNMENT, l->has_unmap_alignment ? (l->unmap_alignment & ~UGAVALID) | UGAVALID : 0);
+	put_be32(bytes + UNMAP_ALIGNMENT,
+		 l->has_unmap_alignment ? (l->unmap_alignment & ~UGAVALID) | UGAVALID : 0);
 	put_be64(bytes + MAX_WRITE_SAME, l->max_write_same);
 	return n;
 }
@@ -107,19 +111,29 @@ size_t scsi_vpd_write_characteristics(uint16_t rotation, uint8_t bytes[SCSI_VPD_
 	return n;
 }
 
-enum { LBP_FLAGS = 5, LBPU = 0x80, LBPWS = 0x40, LBPWS10 = 0x20, LBPRZ = 0x04, LBP_TYPE = 6, TYPE_MASK = 0x07 };
+enum {
+	LBP_FLAGS = 5,
+	LBPU = 0x80,
+	LBPWS = 0x40,
+	LBPWS10 = 0x20,
+	LBPRZ = 0x04,
+	LBP_TYPE = 6,
+	TYPE_MASK = 0x07
+};
 
 size_t scsi_vpd_write_provisioning(const struct scsi_provisioning *p, uint8_t bytes[SCSI_VPD_MAX])
 {
 	size_t n = begin_page(SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, PROVISIONING_PAGE, bytes);
 
-	bytes[LBP_FLAGS] = (uint8_t)((p->unmap ? LBPU : 0) | (p->write_same_16 ? LBPWS : 0) | (p->write_same_10 ? LBPWS10 : 0) |
-				     (p->reads_zero ? LBPRZ : 0));
+	bytes[LBP_FLAGS] =
+		(uint8_t)((p->unmap ? LBPU : 0) | (p->write_same_16 ? LBPWS : 0) |
+			  (p->write_same_10 ? LBPWS10 : 0) | (p->reads_zero ? LBPRZ : 0));
 	bytes[LBP_TYPE] = p->type & TYPE_MASK;
 	return n;
 }
 
-int scsi_vpd_read_provisioning(const uint8_t *bytes, size_t length, struct scsi_provisioning *ret_provisioning)
+int scsi_vpd_read_provisioning(const uint8_t *bytes, size_t length,
+			       struct scsi_provisioning *ret_provisioning)
 {
 	int whole = scsi_vpd_check(bytes, length, SCSI_VPD_LOGICAL_BLOCK_PROVISIONING);
 

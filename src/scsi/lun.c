@@ -6,9 +6,10 @@
  *	00 bus:6          unit      0        peripheral; bus 0 means "this target"
  *	01 unit, 14 bits            0        flat
  *	10 target:6       bus:3 unit:5       a unit behind a bridge
- *	11 length:2 kind:4  …                extended: D2h is flat with 24 bits, C1h a well known unit
+ *	11 length:2 kind:4  …                extended: D2h is flat, 24 bits, C1h a well known unit
  *
- * Whatever is not zero behind the first level belongs to the next one, so that the whole is not a plain number.
+ * Whatever is not zero behind the first level belongs to the next one, so that the whole is not a
+ * plain number.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -38,7 +39,8 @@ int scsi_lun_from_number(uint64_t number, struct hba_lun_id *ret_lun)
 	if (number <= SCSI_MAX_PERIPHERAL) {
 		lun.bytes[1] = (uint8_t)number;
 	} else if (number <= SCSI_MAX_FLAT) {
-		put_be16(lun.bytes, (uint16_t)(SCSI_LUN_FLAT << (METHOD_SHIFT + 8) | (unsigned)number));
+		put_be16(lun.bytes,
+			 (uint16_t)(SCSI_LUN_FLAT << (METHOD_SHIFT + 8) | (unsigned)number));
 	} else {
 		lun.bytes[0] = EXTENDED_FLAT;
 		put_be24(lun.bytes + 1, (uint32_t)number);
@@ -105,7 +107,8 @@ void scsi_lun_text(const struct hba_lun_id *lun, char text[24])
 		snprintf(text, TEXT_BYTES, "%016" PRIx64, get_be64(lun->bytes));
 }
 
-int scsi_report_luns_read(const uint8_t *bytes, size_t length, unsigned *ret_n, uint32_t *ret_needed)
+int scsi_report_luns_read(const uint8_t *bytes, size_t length, unsigned *ret_n,
+			  uint32_t *ret_needed)
 {
 	uint32_t listed;
 	size_t here;
@@ -117,7 +120,10 @@ int scsi_report_luns_read(const uint8_t *bytes, size_t length, unsigned *ret_n, 
 		return -EPROTO;
 	here = length - LIST_HEADER < listed ? length - LIST_HEADER : listed;
 	*ret_n = (unsigned)(here / LUN_BYTES);
-	/* The longest list there is does not fit an allocation length: then ask for all one can ask for. */
+	/*
+	 * The longest list there is does not fit an allocation length: then ask for all one can ask
+	 * for.
+	 */
 	*ret_needed = listed <= UINT32_MAX - LIST_HEADER ? listed + LIST_HEADER : UINT32_MAX;
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * sense.c: sense data of both formats, read and written (SPC-4 4.5).
  *
- * A field counts only if it lies within the bytes that arrived *and* within the additional length: devices send buffers whose
- * tail is left over from the last error.
+ * A field counts only if it lies within the bytes that arrived *and* within the additional length:
+ * devices send buffers whose tail is left over from the last error.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -110,8 +110,12 @@ static int read_fixed(const uint8_t *bytes, size_t length, struct scsi_sense *s)
 	return 0;
 }
 
-/* The first descriptor of a type, if it is all there and has `size` bytes or more. Each step is two bytes or more: it ends. */
-static const uint8_t *find_descriptor(const uint8_t *bytes, size_t length, uint8_t type, size_t size)
+/*
+ * The first descriptor of a type, if it is all there and has `size` bytes or more. Each step is two
+ * bytes or more: it ends.
+ */
+static const uint8_t *find_descriptor(const uint8_t *bytes, size_t length, uint8_t type,
+				      size_t size)
 {
 	size_t at = HEADER_BYTES;
 
@@ -174,7 +178,7 @@ int scsi_sense_read(const uint8_t *bytes, size_t length, struct scsi_sense *ret_
 	return r;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing */
 
 static bool has_pointer(const struct scsi_sense *s)
 {
@@ -221,7 +225,8 @@ static uint8_t *append_descriptor(uint8_t *bytes, size_t *used, uint8_t type, si
 }
 
 /* 8 + 12 + 8 + 4 = 32: of the two descriptors with marks only one is ever needed. */
-size_t scsi_sense_write_descriptor(const struct scsi_sense *s, uint8_t bytes[SCSI_DESCRIPTOR_SENSE_BYTES])
+size_t scsi_sense_write_descriptor(const struct scsi_sense *s,
+				   uint8_t bytes[SCSI_DESCRIPTOR_SENSE_BYTES])
 {
 	size_t used = HEADER_BYTES;
 	uint8_t *d;
@@ -236,9 +241,13 @@ size_t scsi_sense_write_descriptor(const struct scsi_sense *s, uint8_t bytes[SCS
 		put_be64(d + 4, s->information);
 	}
 	if (has_pointer(s))
-		write_specific(s, append_descriptor(bytes, &used, SPECIFIC_TYPE, SPECIFIC_DESCRIPTOR_BYTES) + 4);
+		write_specific(s, append_descriptor(bytes, &used, SPECIFIC_TYPE,
+						    SPECIFIC_DESCRIPTOR_BYTES) +
+					  4);
 	if (marks_of(s)) {
-		d = append_descriptor(bytes, &used, s->filemark || s->eom ? STREAM_TYPE : BLOCK_TYPE, COMMAND_BYTES);
+		d = append_descriptor(bytes, &used,
+				      s->filemark || s->eom ? STREAM_TYPE : BLOCK_TYPE,
+				      COMMAND_BYTES);
 		d[3] = marks_of(s);
 	}
 	bytes[ADDITIONAL_LENGTH] = (uint8_t)(used - HEADER_BYTES);
@@ -250,5 +259,6 @@ bool scsi_sense_goes_with_data(const void *bytes, size_t length)
 	struct scsi_sense sense;
 
 	return length && scsi_sense_read(bytes, length, &sense) == 0 && !sense.deferred &&
-	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR || sense.key == SCSI_COMPLETED);
+	       (sense.key == SCSI_NO_SENSE || sense.key == SCSI_RECOVERED_ERROR ||
+		sense.key == SCSI_COMPLETED);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transfer.c: which way an opcode's data go, and how many bytes a CDB lets move at most: the allocation length, parameter list
- * length or transfer length in it (SPC-4 4.3.5, SBC-3 5). Commands whose data are counted in other units, or whose length depends on
- * more than the CDB, are left out.
+ * transfer.c: which way an opcode's data go, and how many bytes a CDB lets move at most: the
+ * allocation length, parameter list length or transfer length in it (SPC-4 4.3.5, SBC-3 5).
+ * Commands whose data are counted in other units, or whose length depends on more than the CDB, are
+ * left out.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -31,9 +32,10 @@ static const struct length_field {
 };
 
 /*
- * SPC-4 annex E, SBC-3 table 13, MMC-6. Left out: the vendors' own, those whose service action or parameters decide, and those that go
- * one way for a disk and the other way for another kind of device: 42h UNMAP and READ SUB-CHANNEL, A3h MAINTENANCE IN and SEND KEY, A4h
- * MAINTENANCE OUT and REPORT KEY, B5h SECURITY PROTOCOL OUT and REQUEST VOLUME ELEMENT ADDRESS.
+ * SPC-4 annex E, SBC-3 table 13, MMC-6. Left out: the vendors' own, those whose service action or
+ * parameters decide, and those that go one way for a disk and the other way for another kind of
+ * device: 42h UNMAP and READ SUB-CHANNEL, A3h MAINTENANCE IN and SEND KEY, A4h MAINTENANCE OUT and
+ * REPORT KEY, B5h SECURITY PROTOCOL OUT and REQUEST VOLUME ELEMENT ADDRESS.
  */
 static const uint8_t directions[UINT8_MAX + 1] = {
 	[SCSI_REQUEST_SENSE] = HBA_FROM_TARGET,
@@ -109,7 +111,8 @@ static uint32_t get_field(const struct length_field *f, const uint8_t *cdb)
 
 static bool is_write_and_verify(uint8_t opcode)
 {
-	return opcode == SCSI_WRITE_AND_VERIFY_10 || opcode == SCSI_WRITE_AND_VERIFY_12 || opcode == SCSI_WRITE_AND_VERIFY_16;
+	return opcode == SCSI_WRITE_AND_VERIFY_10 || opcode == SCSI_WRITE_AND_VERIFY_12 ||
+	       opcode == SCSI_WRITE_AND_VERIFY_16;
 }
 
 bool scsi_cdb_transfer(const uint8_t *cdb, size_t length, uint32_t block_bytes, uint64_t *ret_bytes)
@@ -122,8 +125,8 @@ bool scsi_cdb_transfer(const uint8_t *cdb, size_t length, uint32_t block_bytes, 
 		return true;
 	}
 	/* With protection information a block is longer than the blocks of the medium. */
-	if (!block_bytes || !scsi_cdb_read_extent(cdb, length, &extent) || !is_write_and_verify(cdb[0]) ||
-	    (cdb[PROTECT_AT] & PROTECT_MASK))
+	if (!block_bytes || !scsi_cdb_read_extent(cdb, length, &extent) ||
+	    !is_write_and_verify(cdb[0]) || (cdb[PROTECT_AT] & PROTECT_MASK))
 		return false;
 	*ret_bytes = (uint64_t)extent.count * block_bytes;
 	return true;

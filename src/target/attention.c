@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * attention.c: what a unit remembers about each nexus: unit attentions (SAM-5 5.14), sense that nobody has fetched yet, and ACA
- * (SAM-5 5.9). A condition is a bit: one that is told twice before anybody has asked is one condition.
+ * attention.c: what a unit remembers about each nexus: unit attentions (SAM-5 5.14), sense that
+ * nobody has fetched yet, and ACA (SAM-5 5.9). A condition is a bit: one that is told twice before
+ * anybody has asked is one condition.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -44,8 +45,9 @@ static bool is_unusual(const struct target_state *s)
 
 	for (unsigned i = 0; i < TARGET_NEXUSES; i++)
 		attention |= s->attention[i];
-	return attention || s->kept || s->aca != TARGET_NO_NEXUS || s->reserver != TARGET_NO_NEXUS || s->registrations.type ||
-	       s->ejected || s->stopped || s->software_protected;
+	return attention || s->kept || s->aca != TARGET_NO_NEXUS ||
+	       s->reserver != TARGET_NO_NEXUS || s->registrations.type || s->ejected ||
+	       s->stopped || s->software_protected;
 }
 
 void target_unlock(struct target_unit *unit)
@@ -58,7 +60,7 @@ void target_unlock(struct target_unit *unit)
 	pthread_mutex_unlock(&unit->state->lock);
 }
 
-/* ---- unit attention --------------------------------------------------------------------------------------------------- */
+/* ---- unit attention */
 
 static const uint16_t condition_asc[TARGET_CONDITIONS] = {
 	[TARGET_WAS_RESET] = SCSI_ASC_POWER_ON_OR_RESET,
@@ -112,12 +114,18 @@ void target_forget_attention(struct target_unit *unit)
 	target_unlock(unit);
 }
 
-/* Persistent reservations and the place of the medium outlive a reset; all else does not (SPC-4 5.12.5, SBC-3 4.18). */
+/*
+ * Persistent reservations and the place of the medium outlive a reset; all else does not (SPC-4
+ * 5.12.5, SBC-3 4.18).
+ */
 void target_unit_was_reset(struct target_unit *unit)
 {
 	struct target_state *s = target_lock(unit);
 
-	/* Whoever hears of a reset looks at everything anew: what waited to be told before is part of it. */
+	/*
+	 * Whoever hears of a reset looks at everything anew: what waited to be told before is part
+	 * of it.
+	 */
 	for (unsigned i = 0; i < unit->nexuses; i++)
 		s->attention[i] = TARGET_RESETS;
 	s->aca = TARGET_NO_NEXUS;
@@ -129,14 +137,17 @@ void target_unit_was_reset(struct target_unit *unit)
 	target_unlock(unit);
 }
 
-/* ---- after an error --------------------------------------------------------------------------------------------------- */
+/* ---- after an error */
 
 static bool asks_for_aca(const struct target_command *c)
 {
 	return c->row && c->row->length && (c->cdb[c->row->length - 1] & NACA);
 }
 
-/* The error of a command of ACA's own ends that ACA, and may be the next one's beginning (SAM-5 5.9.4). */
+/*
+ * The error of a command of ACA's own ends that ACA, and may be the next one's beginning (SAM-5
+ * 5.9.4).
+ */
 static void note_aca(struct target_command *c, struct target_state *s)
 {
 	if (s->aca == TARGET_NO_NEXUS || (c->attribute == HBA_ACA && s->aca == c->nexus))
@@ -153,8 +164,9 @@ static bool has_ended_aca(struct target_command *c, struct target_state *s)
 
 static void note_medium_error(struct target_command *c, struct target_state *s)
 {
-	__atomic_add_fetch(c->row->direction == HBA_FROM_TARGET ? &s->unrecovered_reads : &s->unrecovered_writes, 1,
-			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(c->row->direction == HBA_FROM_TARGET ? &s->unrecovered_reads
+								: &s->unrecovered_writes,
+			   1, __ATOMIC_RELAXED);
 }
 
 void target_note_check(struct target_command *c)

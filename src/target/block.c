@@ -8,11 +8,12 @@
 #include "base/endian.h"
 #include "target/commands.h"
 
-/* ---- READ CAPACITY (SBC-3 5.15, 5.16) --------------------------------------------------------------------------------- */
+/* ---- READ CAPACITY (SBC-3 5.15, 5.16) */
 
 static struct scsi_capacity capacity_of(const struct target_unit *unit)
 {
-	uint32_t granule = unit->store->granule, per_granule = granule > unit->block_bytes ? granule / unit->block_bytes : 1;
+	uint32_t granule = unit->store->granule,
+		 per_granule = granule > unit->block_bytes ? granule / unit->block_bytes : 1;
 
 	return (struct scsi_capacity) {
 		.blocks = unit->blocks,
@@ -36,14 +37,16 @@ int target_read_capacity_16(struct target_command *c)
 	struct scsi_capacity capacity = capacity_of(c->unit);
 	uint8_t bytes[32];
 
-	return target_answer(c, bytes, scsi_capacity_write_16(&capacity, bytes), get_be32(c->cdb + 10));
+	return target_answer(c, bytes, scsi_capacity_write_16(&capacity, bytes),
+			     get_be32(c->cdb + 10));
 }
 
-/* ---- READ, WRITE (SBC-3 5.10 to 5.13, 5.36 to 5.39) ------------------------------------------------------------------- */
+/* ---- READ, WRITE (SBC-3 5.10 to 5.13, 5.36 to 5.39) */
 
 static bool is_forced(const struct target_command *c, const struct scsi_rw *rw)
 {
-	return rw->fua || (rw->direction == HBA_TO_TARGET && c->unit->write_through) || (c->cdb_len > 6 && c->cdb[1] & SCSI_FUA_NV);
+	return rw->fua || (rw->direction == HBA_TO_TARGET && c->unit->write_through) ||
+	       (c->cdb_len > 6 && c->cdb[1] & SCSI_FUA_NV);
 }
 
 int target_read_write(struct target_command *c)
@@ -69,11 +72,11 @@ int target_read_write(struct target_command *c)
 	return target_work(c, &work);
 }
 
-/* ---- SYNCHRONIZE CACHE, PRE-FETCH (SBC-3 5.24, 5.25, 5.7, 5.8) -------------------------------------------------------- */
+/* ---- SYNCHRONIZE CACHE, PRE-FETCH (SBC-3 5.24, 5.25, 5.7, 5.8) */
 
 /*
- * Count 0 is "to the end". The store flushes all of itself, which is more than was asked, and allowed. IMMED allows an answer
- * before the end; one that comes after it says more.
+ * Count 0 is "to the end". The store flushes all of itself, which is more than was asked, and
+ * allowed. IMMED allows an answer before the end; one that comes after it says more.
  */
 int target_synchronize_cache(struct target_command *c)
 {
@@ -83,7 +86,10 @@ int target_synchronize_cache(struct target_command *c)
 	return target_read_extent(c, &extent) ? target_work(c, &work) : 0;
 }
 
-/* CONDITION MET: all of it is, or soon will be, near. GOOD: only the beginning, there being more than the cache should give up. */
+/*
+ * CONDITION MET: all of it is, or soon will be, near. GOOD: only the beginning, there being more
+ * than the cache should give up.
+ */
 int target_pre_fetch(struct target_command *c)
 {
 	struct target_work work = { 0 };

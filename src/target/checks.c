@@ -2,7 +2,8 @@
 /*
  * checks.c: what block commands have in common before they begin (SBC-3 4.5, 4.12, 6.6.4).
  *
- * A count of zero is never an error by itself, also right behind the last block; beyond that its block is out of range.
+ * A count of zero is never an error by itself, also right behind the last block; beyond that its
+ * block is out of range.
  */
 #include "target/commands.h"
 

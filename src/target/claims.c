@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claims.c: who may touch which blocks now. COMPARE AND WRITE and ORWRITE read, think, and write: nobody may write what they have
- * read until they have done (SBC-3 5.2, 5.14), nor read half of what they write.
+ * claims.c: who may touch which blocks now. COMPARE AND WRITE and ORWRITE read, think, and write:
+ * nobody may write what they have read until they have done (SBC-3 5.2, 5.14), nor read half of
+ * what they write.
  *
- * A command that has to wait holds no thread: it is told by its own engine. A claim is granted when none that came earlier is in its
- * way, so a stream of small commands cannot keep an exclusive one out, and nobody waits for somebody who came later: no deadlock.
+ * A command that has to wait holds no thread: it is told by its own engine. A claim is granted when
+ * none that came earlier is in its way, so a stream of small commands cannot keep an exclusive one
+ * out, and nobody waits for somebody who came later: no deadlock.
  */
 #include "target/target.h"
 
@@ -85,7 +87,7 @@ void claims_forget(struct claims *c)
 	pthread_mutex_unlock(&c->mutex);
 }
 
-/* ---- turnstiles ------------------------------------------------------------------------------------------------------------ */
+/* ---- turnstiles */
 
 #define TURNSTILE_SHUT UINT32_C(0x80000000)
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* commands.h: what the command handlers share inside this room. To add a command: a handler, and a row in execute.c's table. */
+/*
+ * commands.h: what the command handlers share inside this room. To add a command: a handler, and a
+ * row in execute.c's table.
+ */
 #ifndef TARGET_COMMANDS_H
 #define TARGET_COMMANDS_H
 
@@ -7,16 +10,20 @@
 
 #include <pthread.h>
 
-/* ---- rows of the command table (execute.c) ---------------------------------------------------------------------------- */
+/* ---- rows of the command table (execute.c) */
 
 enum row_flags {
-	WITHOUT_UNIT = 1,      /* answered whether or not there is a unit */
-	DESPITE_ATTENTION = 2, /* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
-	WITHOUT_MEDIUM = 4,    /* answered while the medium is out, or stopped */
-	THIN_ONLY = 8,         /* there is none of it on a unit that cannot give room back */
+	WITHOUT_UNIT = 1, /* answered whether or not there is a unit */
+	/* answered while a unit attention waits, which goes on waiting (SAM-5 5.14) */
+	DESPITE_ATTENTION = 2,
+	WITHOUT_MEDIUM = 4, /* answered while the medium is out, or stopped */
+	THIN_ONLY = 8,      /* there is none of it on a unit that cannot give room back */
 };
 
-/* What a reservation of another nexus does to a command (SPC-4 table 65, SBC-3 table 14). A row that does not say is a writer. */
+/*
+ * What a reservation of another nexus does to a command (SPC-4 table 65, SBC-3 table 14). A row
+ * that does not say is a writer.
+ */
 enum access {
 	ACCESS_WRITE, /* conflicts with all of them */
 	ACCESS_READ,  /* with exclusive access */
@@ -25,49 +32,74 @@ enum access {
 
 struct row {
 	int (*run)(struct target_command *c);
-	const struct row *actions; /* instead of `run`: rows by service action, ended by one without a name */
+	/* instead of `run`: rows by service action, ended by one without a name */
+	const struct row *actions;
 	const char *name;
 	uint8_t length; /* of the CDB */
 	uint8_t direction;
 	uint8_t flags;
 	uint8_t access;
 	uint8_t action;
-	uint8_t thin_bits; /* of byte 1, beside `usage`: units that can give room back understand them, too */
+	/* of byte 1, beside `usage`: units that can give room back understand them, too */
+	uint8_t thin_bits;
 	uint8_t usage[TARGET_CDB_BYTES];
 };
 
 enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7, NACA = 0x04 };
 
-/* The row of an opcode, which runs it and is told of it; its `run` and `actions` are NULL if this unit has no such command. */
+/*
+ * The row of an opcode, which runs it and is told of it; its `run` and `actions` are NULL if this
+ * unit has no such command.
+ */
 const struct row *target_row(const struct target_unit *unit, uint8_t opcode);
-/* The bits of byte `i` that a row's command understands on this unit, NACA of its control byte included. */
+/*
+ * The bits of byte `i` that a row's command understands on this unit, NACA of its control byte
+ * included.
+ */
 uint8_t target_row_usage(const struct target_unit *unit, const struct row *row, unsigned i);
 
-/* ---- handlers --------------------------------------------------------------------------------------------------------- */
+/* ---- handlers */
 
-/* A handler: 0 = ended, 1 = later. Before it is called: the CDB is whole, and no bit is set that the row does not list. */
+/*
+ * A handler: 0 = ended, 1 = later. Before it is called: the CDB is whole, and no bit is set that
+ * the row does not list.
+ */
 
-/* execute.c: how a command ends other than well. Each returns 0, what a handler returns for "ended". */
+/*
+ * execute.c: how a command ends other than well. Each returns 0, what a handler returns for
+ * "ended".
+ */
 int target_check(struct target_command *c, const struct scsi_sense *sense);
 int target_refuse(struct target_command *c, uint8_t key, uint16_t asc);
 /* INVALID FIELD IN CDB, and which one: byte, and its highest bit. */
 int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit);
 /* INVALID FIELD IN PARAMETER LIST, likewise. */
 int target_refuse_parameter(struct target_command *c, uint16_t byte, uint8_t bit);
-/* The answer to a command that returns parameter data: cut to the allocation length and to the buffer. */
-int target_answer(struct target_command *c, const uint8_t *bytes, size_t length, uint64_t allocation);
-/* A parameter list of at most `size` bytes: 0, and it is in `list`; 1: PARAMETER LIST LENGTH ERROR was told. */
+/*
+ * The answer to a command that returns parameter data: cut to the allocation length and to the
+ * buffer.
+ */
+int target_answer(struct target_command *c, const uint8_t *bytes, size_t length,
+		  uint64_t allocation);
+/*
+ * A parameter list of at most `size` bytes: 0, and it is in `list`; 1: PARAMETER LIST LENGTH ERROR
+ * was told.
+ */
 int target_take_list(struct target_command *c, uint8_t *list, size_t length, size_t size);
 /* The end of a command whose handler had said "later". Nothing else calls `done`. */
 void target_end(struct target_command *c);
-/* What a handler needs to run: attention, reservations, the medium, the row. Returns as a handler does. */
+/*
+ * What a handler needs to run: attention, reservations, the medium, the row. Returns as a handler
+ * does.
+ */
 int target_run(struct target_command *c);
 
-/* ---- what commands leave behind --------------------------------------------------------------------------------------- */
+/* ---- what commands leave behind */
 
 /*
- * unit->gate: UNUSUAL is set while anything in the state may stop a command; each ORDERED or HEAD OF QUEUE command in a task set
- * adds IN_ORDER. While it is 0, a SIMPLE command takes no lock and looks at nothing here.
+ * unit->gate: UNUSUAL is set while anything in the state may stop a command; each ORDERED or HEAD
+ * OF QUEUE command in a task set adds IN_ORDER. While it is 0, a SIMPLE command takes no lock and
+ * looks at nothing here.
  */
 enum { GATE_UNUSUAL = 1, GATE_IN_ORDER = 2 };
 
@@ -79,7 +111,10 @@ struct self_test {
 	uint64_t first_failure; /* block; UINT64_MAX: none */
 };
 
-/* The types of persistent reservations (SPC-4 table 174). From WRITE_REGISTRANTS on, registrants are let in. */
+/*
+ * The types of persistent reservations (SPC-4 table 174). From WRITE_REGISTRANTS on, registrants
+ * are let in.
+ */
 enum reservation_type {
 	RESERVE_WRITE_EXCLUSIVE = 1,
 	RESERVE_EXCLUSIVE_ACCESS = 3,
@@ -105,10 +140,11 @@ struct registrations {
 struct target_state {
 	pthread_mutex_t lock;
 	uint16_t attention[TARGET_NEXUSES]; /* a bit per enum target_condition */
-	int8_t aca;                         /* the nexus whose error all wait for; TARGET_NO_NEXUS */
-	int8_t reserver;                    /* by RESERVE(6) or (10); TARGET_NO_NEXUS */
-	uint8_t kept;                       /* nexuses for which `sense` is kept: a bit each */
-	uint8_t prevented;                  /* nexuses that keep the medium in: a bit each */
+	/* the nexus whose error all wait for; TARGET_NO_NEXUS */
+	int8_t aca;
+	int8_t reserver;   /* by RESERVE(6) or (10); TARGET_NO_NEXUS */
+	uint8_t kept;      /* nexuses for which `sense` is kept: a bit each */
+	uint8_t prevented; /* nexuses that keep the medium in: a bit each */
 	bool ejected, stopped;
 	bool software_protected; /* SWP */
 	bool no_read_ahead;      /* DRA */
@@ -129,7 +165,10 @@ void target_unlock(struct target_unit *unit);
 /* attention.c. With the lock: */
 void target_attention_locked(struct target_unit *unit, enum target_condition condition, int except);
 void target_attention_one(struct target_state *s, enum target_condition condition, unsigned nexus);
-/* The first condition of those in `which` that waits for this nexus, which is then told and gone; enum scsi_asc. */
+/*
+ * The first condition of those in `which` that waits for this nexus, which is then told and gone;
+ * enum scsi_asc.
+ */
 uint16_t target_take_attention(struct target_state *s, unsigned nexus, uint16_t which);
 enum { TARGET_RESETS = 1 << TARGET_WAS_RESET, TARGET_ANY_CONDITION = (1 << TARGET_CONDITIONS) - 1 };
 /* Without: */
@@ -137,15 +176,24 @@ void target_forget_attention(struct target_unit *unit);
 /* After CHECK CONDITION: ACA, kept sense, counters. */
 void target_note_check(struct target_command *c);
 
-/* taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns as a handler does. */
+/*
+ * taskset.c: the way in for all that is not plain, and the way out of all that was listed. Returns
+ * as a handler does.
+ */
 int taskset_enter(struct target_command *c);
 void taskset_leave(struct target_command *c);
-/* An ACA is over: what it held back in any queue of the device goes on, each by its own thread, soon. */
+/*
+ * An ACA is over: what it held back in any queue of the device goes on, each by its own thread,
+ * soon.
+ */
 void taskset_aca_ended(const struct target_device *d);
 /* Of a command that might have ended at once, and goes on later: from now on it stands in line. */
 void taskset_stay(struct target_command *c);
 
-/* Abort what this command's engine holds of these nexuses (a bit each) for its unit. As a handler: 1: it waits for their ends. */
+/*
+ * Abort what this command's engine holds of these nexuses (a bit each) for its unit. As a handler:
+ * 1: it waits for their ends.
+ */
 int taskset_abort(struct target_command *c, uint8_t nexuses);
 
 /* reserve.c */
@@ -170,7 +218,8 @@ int target_pr_preempt_and_abort(struct target_command *c);
 
 /* lasting.c: 0, or a negative errno; no file at all is no registrations. */
 int target_registrations_save(const struct registrations *r);
-int target_registrations_load(const char *path, struct registrations *ret_registrations, char *message);
+int target_registrations_load(const char *path, struct registrations *ret_registrations,
+			      char *message);
 
 /* primary.c */
 int target_test_unit_ready(struct target_command *c);
@@ -179,7 +228,9 @@ int target_inquiry(struct target_command *c);
 int target_report_luns(struct target_command *c);
 
 /* medium.c */
-uint16_t target_not_ready(const struct target_state *s); /* with the lock; enum scsi_asc, SCSI_ASC_NONE: it is ready */
+
+/* with the lock; enum scsi_asc, SCSI_ASC_NONE: it is ready */
+uint16_t target_not_ready(const struct target_state *s);
 /* Flush the store, then go on with `then`, unless that fails. As a handler. */
 int target_flush_then(struct target_command *c, int (*then)(struct target_command *c));
 int target_start_stop(struct target_command *c);
@@ -199,7 +250,7 @@ int target_mode_select_10(struct target_command *c);
 int target_mode_sense_6(struct target_command *c);
 int target_mode_sense_10(struct target_command *c);
 
-/* ---- steps.c: a command over blocks, one step after the other ---- */
+/* ---- steps.c: a command over blocks, one step after the other */
 
 /* Run in this order; each may end at once or later. */
 enum target_step {
@@ -240,15 +291,20 @@ struct target_work {
 };
 
 /** target_work_on() - Over these blocks; over none, only FLUSH_LAST is left of the steps. */
-struct target_work target_work_on(const struct target_command *c, const struct scsi_extent *extent, uint16_t steps);
+struct target_work target_work_on(const struct target_command *c, const struct scsi_extent *extent,
+				  uint16_t steps);
 
-/** target_work() - Returns what a handler returns. MOVE adds to c->bytes; what else of the data is taken, the handler has set. */
+/**
+ * target_work() - Returns what a handler returns. MOVE adds to c->bytes; what else of the data is
+ * taken, the handler has set.
+ */
 int target_work(struct target_command *c, const struct target_work *work);
 
-/* ---- checks.c: what block commands have in common. Each: true = go on; false = refused ---- */
+/* ---- checks.c: what block commands have in common. Each: true = go on; false = refused */
 
 bool target_check_range(struct target_command *c, uint64_t block, uint64_t count);
-bool target_check_length(struct target_command *c, uint32_t count); /* against the longest transfer */
+/* against the longest transfer */
+bool target_check_length(struct target_command *c, uint32_t count);
 bool target_check_writable(struct target_command *c);
 bool target_check_data(struct target_command *c, uint64_t bytes); /* that so many were sent */
 /** target_read_extent() - From a CDB of extent.c's kind, its range checked. */

@@ -129,7 +129,8 @@ bool cursor_is_zero(struct cursor c, uint64_t bytes)
 	return true;
 }
 
-unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece, const struct iovec **ret_items)
+unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece,
+		      const struct iovec **ret_items)
 {
 	struct cursor probe;
 	uint64_t total = 0;

@@ -76,7 +76,8 @@ static void name_unit(struct target_unit *unit, const char *identity, unsigned l
 	snprintf(unit->serial, sizeof(unit->serial), "%016" PRIX64, hash);
 }
 
-int target_device_add(struct target_device *d, const struct target_unit_options *options, char *message)
+int target_device_add(struct target_device *d, const struct target_unit_options *options,
+		      char *message)
 {
 	uint64_t bytes = options->store->bytes;
 	struct target_state *state;
@@ -84,16 +85,23 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 	int r;
 
 	if (d->n_units == d->capacity)
-		return target_fail(message, -ENOSPC, "no room for one more than %u units", d->capacity);
+		return target_fail(message, -ENOSPC, "no room for one more than %u units",
+				   d->capacity);
 	if (options->block_bytes != BLOCK_512 && options->block_bytes != BLOCK_4K)
-		return target_fail(message, -EINVAL, "blocks of %" PRIu32 " bytes: a block has 512 or 4096", options->block_bytes);
+		return target_fail(message, -EINVAL,
+				   "blocks of %" PRIu32 " bytes: a block has 512 or 4096",
+				   options->block_bytes);
 	if (bytes < options->block_bytes)
-		return target_fail(message, -EINVAL, "%" PRIu64 " bytes are less than one block of %" PRIu32 ": make it larger",
+		return target_fail(message, -EINVAL,
+				   "%" PRIu64 " bytes are less than one block of %" PRIu32
+				   ": make it larger",
 				   bytes, options->block_bytes);
 	r = target_state_create(&state);
 	if (r < 0)
 		return target_fail(message, r, "no memory for one more unit");
-	r = options->reservations ? target_registrations_load(options->reservations, &state->registrations, message) : 0;
+	r = options->reservations ? target_registrations_load(options->reservations,
+							      &state->registrations, message)
+				  : 0;
 	if (r < 0) {
 		target_state_free(state);
 		return r;

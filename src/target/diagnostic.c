@@ -2,8 +2,9 @@
 /*
  * diagnostic.c: SEND DIAGNOSTIC, RECEIVE DIAGNOSTIC RESULTS (SPC-4 6.42, 6.30).
  *
- * A self-test reads blocks spread evenly over the whole medium, the first and the last among them, into memory that all units of
- * the device share: one test runs at a time. Tests in the background, and those that read all of a disk, are not there.
+ * A self-test reads blocks spread evenly over the whole medium, the first and the last among them,
+ * into memory that all units of the device share: one test runs at a time. Tests in the background,
+ * and those that read all of a disk, are not there.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -17,7 +18,7 @@ enum { CODE_NONE = 0, CODE_FOREGROUND_SHORT = 5 };
 enum { RESULT_GOOD = 0, RESULT_ABORTED = 2, RESULT_FAILED = 7 };
 enum { SAMPLES = 32, PAGE_SUPPORTED = 0x00, PAGE_HEADER = 4, PCV = 0x01 };
 
-/* ---- the self-test ------------------------------------------------------------------------------------------------------ */
+/* ---- the self-test */
 
 static uint64_t sample_block(const struct target_unit *unit, unsigned sample)
 {
@@ -35,7 +36,8 @@ static void note_result(struct target_command *c, uint8_t result)
 	s->tests[0] = (struct self_test) {
 		.code = c->cdb[1] >> CODE_SHIFT,
 		.result = result,
-		.first_failure = result == RESULT_FAILED ? sample_block(c->unit, c->sample) : UINT64_MAX,
+		.first_failure =
+			result == RESULT_FAILED ? sample_block(c->unit, c->sample) : UINT64_MAX,
 	};
 	if (s->n_tests < SELF_TEST_RESULTS)
 		s->n_tests++;
@@ -45,7 +47,9 @@ static void note_result(struct target_command *c, uint8_t result)
 static void end_test(struct target_command *c, int error)
 {
 	__atomic_store_n(&c->device->testing, false, __ATOMIC_RELEASE);
-	note_result(c, error == 0 ? RESULT_GOOD : error == -ECANCELED ? RESULT_ABORTED : RESULT_FAILED);
+	note_result(c, error == 0            ? RESULT_GOOD
+		       : error == -ECANCELED ? RESULT_ABORTED
+					     : RESULT_FAILED);
 	if (error == -ECANCELED)
 		c->outcome = HBA_TASK_ABORTED;
 	else if (error < 0)
@@ -110,9 +114,12 @@ static int run_test(struct target_command *c)
 	return read_samples(c);
 }
 
-/* ---- the commands ------------------------------------------------------------------------------------------------------- */
+/* ---- the commands */
 
-/* The one page there is asks for the list of pages: RECEIVE DIAGNOSTIC RESULTS has it for whoever asks. */
+/*
+ * The one page there is asks for the list of pages: RECEIVE DIAGNOSTIC RESULTS has it for whoever
+ * asks.
+ */
 static int take_page(struct target_command *c, uint16_t length)
 {
 	uint8_t page[PAGE_HEADER];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c: one io_uring as a batch of requests out and a heap of completions back. Stores whose requests end at once need no ring;
- * their engine is what is left: the commands of one thread, and what is posted to it.
+ * engine.c: one io_uring as a batch of requests out and a heap of completions back. Stores whose
+ * requests end at once need no ring; their engine is what is left: the commands of one thread, and
+ * what is posted to it.
  *
- * What is posted waits in a list; an eventfd, watched by the ring itself, makes the ring readable then. Without a ring it is
- * the eventfd that is watched. It is written and read with the list's mutex, so that it never says "something" when the list is empty.
+ * What is posted waits in a list; an eventfd, watched by the ring itself, makes the ring readable
+ * then. Without a ring it is the eventfd that is watched. It is written and read with the list's
+ * mutex, so that it never says "something" when the list is empty.
  *
- * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this process can write them, and
- * only here: a device's cookie is never a pointer. Requests of our own (cancel) carry 0 and nobody hears of their end.
+ * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this
+ * process can write them, and only here: a device's cookie is never a pointer. Requests of our own
+ * (cancel) carry 0 and nobody hears of their end.
  */
 #include "target/target.h"
 
@@ -81,7 +84,8 @@ static int engine_start(struct engine *e, struct io_uring_sqe *sqe, struct engin
 	return 0;
 }
 
-int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset)
+int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct iovec *items,
+		 unsigned n, uint64_t offset)
 {
 	struct io_uring_sqe *sqe = engine_entry(e);
 
@@ -91,7 +95,8 @@ int engine_readv(struct engine *e, struct engine_op *op, int fd, const struct io
 	return engine_start(e, sqe, op);
 }
 
-int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items, unsigned n, uint64_t offset)
+int engine_writev(struct engine *e, struct engine_op *op, int fd, const struct iovec *items,
+		  unsigned n, uint64_t offset)
 {
 	struct io_uring_sqe *sqe = engine_entry(e);
 
@@ -119,11 +124,13 @@ int engine_punch(struct engine *e, struct engine_op *op, int fd, uint64_t offset
 
 	if (!sqe)
 		return -EAGAIN;
-	io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+	io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)length);
 	return engine_start(e, sqe, op);
 }
 
-int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset, uint32_t length)
+int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t offset,
+		     uint32_t length)
 {
 	struct io_uring_sqe *sqe = engine_entry(e);
 
@@ -141,7 +148,7 @@ int engine_submit(struct engine *e)
 	return io_uring_sq_ready(&e->ring) == 0 ? 0 : -EAGAIN;
 }
 
-/* ---- posts, also from other threads ----------------------------------------------------------------------------------- */
+/* ---- posts, also from other threads */
 
 /* No room: engine_reap() tries again. */
 static void engine_watch(struct engine *e)
@@ -194,7 +201,10 @@ void engine_call(struct engine *e, void (*fn)(struct engine *e))
 	engine_post(e, &e->call);
 }
 
-/* Looked at without the mutex, as this is on every reaping's way: what is missed now writes the eventfd. */
+/*
+ * Looked at without the mutex, as this is on every reaping's way: what is missed now writes the
+ * eventfd.
+ */
 static bool has_posted(const struct engine *e)
 {
 	return __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
@@ -227,7 +237,10 @@ static const struct engine_op *last_posted(struct engine *e)
 	return op;
 }
 
-/* Only what is there now: one that posts itself again has its next turn after all others, also those outside of here. */
+/*
+ * Only what is there now: one that posts itself again has its next turn after all others, also
+ * those outside of here.
+ */
 static unsigned run_posted(struct engine *e, unsigned budget)
 {
 	const struct engine_op *last = has_posted(e) ? last_posted(e) : NULL;
@@ -239,13 +252,17 @@ static unsigned run_posted(struct engine *e, unsigned budget)
 	return n;
 }
 
-/* ---- made, reaped, forgotten ------------------------------------------------------------------------------------------ */
+/* ---- made, reaped, forgotten */
 
 static int make_ring(struct engine *e, unsigned depth)
 {
-	/* CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early instead. */
+	/*
+	 * CLAMP: more than the kernel's largest ring is no error; engine_entry() submits early
+	 * instead.
+	 */
 	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP };
-	int r = depth > 0 ? io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params) : 0;
+	int r = depth > 0 ? io_uring_queue_init_params(depth + SPARE_ENTRIES, &e->ring, &params)
+			  : 0;
 
 	e->has_ring = r == 0 && depth > 0;
 	return r;
@@ -346,7 +363,10 @@ void engine_forget(struct engine *e)
 	if (e->out == 0)
 		return;
 	e->forgetting = true;
-	/* What is only in the batch goes out too, so that its completion comes and nothing of it is left behind. */
+	/*
+	 * What is only in the batch goes out too, so that its completion comes and nothing of it is
+	 * left behind.
+	 */
 	engine_submit(e);
 	engine_cancel_by(e, NULL, IORING_ASYNC_CANCEL_ANY);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * execute.c: from a CDB to its handler, by one table. What can be checked for every command alike is checked here, in the order
- * in which SAM-5 and SPC-4 want it told: the unit, a pending unit attention, the opcode, the fields.
+ * execute.c: from a CDB to its handler, by one table. What can be checked for every command alike
+ * is checked here, in the order in which SAM-5 and SPC-4 want it told: the unit, a pending unit
+ * attention, the opcode, the fields.
  *
- * A row's `usage` has a bit for every bit of the CDB that the command understands (SPC-4's "CDB usage data"). All other bits
- * are reserved, or ask for something this disk does not do: both are refused, with a pointer to the bit.
+ * A row's `usage` has a bit for every bit of the CDB that the command understands (SPC-4's "CDB
+ * usage data"). All other bits are reserved, or ask for something this disk does not do: both are
+ * refused, with a pointer to the bit.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -29,13 +31,14 @@ int target_refuse(struct target_command *c, uint8_t key, uint16_t asc)
 
 static int refuse_at(struct target_command *c, uint16_t asc, uint16_t byte, uint8_t bit)
 {
-	return target_check(c, &(struct scsi_sense) { .key = SCSI_ILLEGAL_REQUEST,
-						      .asc = asc,
-						      .has_field = true,
-						      .field_in_cdb = asc == SCSI_ASC_INVALID_FIELD_IN_CDB,
-						      .has_bit = true,
-						      .field_byte = byte,
-						      .field_bit = bit });
+	return target_check(
+		c, &(struct scsi_sense) { .key = SCSI_ILLEGAL_REQUEST,
+					  .asc = asc,
+					  .has_field = true,
+					  .field_in_cdb = asc == SCSI_ASC_INVALID_FIELD_IN_CDB,
+					  .has_bit = true,
+					  .field_byte = byte,
+					  .field_bit = bit });
 }
 
 int target_refuse_field(struct target_command *c, uint16_t byte, uint8_t bit)
@@ -48,7 +51,8 @@ int target_refuse_parameter(struct target_command *c, uint16_t byte, uint8_t bit
 	return refuse_at(c, SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST, byte, bit);
 }
 
-int target_answer(struct target_command *c, const uint8_t *bytes, size_t length, uint64_t allocation)
+int target_answer(struct target_command *c, const uint8_t *bytes, size_t length,
+		  uint64_t allocation)
 {
 	uint64_t most = length < allocation ? length : allocation;
 	struct cursor to = { .iov = c->iov, .n = c->n_iov };
@@ -69,7 +73,7 @@ int target_take_list(struct target_command *c, uint8_t *list, size_t length, siz
 	return 0;
 }
 
-/* ---- the row ------------------------------------------------------------------------------------------------------------ */
+/* ---- the row */
 
 enum { FLAGS_AT = 1 };
 
@@ -89,7 +93,8 @@ static int refuse_unused_bits(struct target_command *c, const struct row *row)
 		unsigned bad = c->cdb[i] & ~target_row_usage(c->unit, row, i) & 0xffU;
 
 		if (bad) {
-			target_refuse_field(c, (uint16_t)i, (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
+			target_refuse_field(c, (uint16_t)i,
+					    (uint8_t)(BYTE_HIGH_BIT - (__builtin_clz(bad) - 24)));
 			return 1;
 		}
 	}
@@ -115,10 +120,14 @@ static const struct row *find_action(const struct row *actions, uint8_t action)
 	return NULL;
 }
 
-/* Data the wrong way round is the client's mistake. Too few, or none, is an answer cut short; WRITE looks for itself. */
+/*
+ * Data the wrong way round is the client's mistake. Too few, or none, is an answer cut short; WRITE
+ * looks for itself.
+ */
 static bool wrong_way(const struct target_command *c, const struct row *row)
 {
-	return c->length > 0 && c->direction != HBA_NO_DATA && row->direction != HBA_NO_DATA && c->direction != row->direction;
+	return c->length > 0 && c->direction != HBA_NO_DATA && row->direction != HBA_NO_DATA &&
+	       c->direction != row->direction;
 }
 
 static int run_row(struct target_command *c)
@@ -151,7 +160,8 @@ const struct row *target_row(const struct target_unit *unit, uint8_t opcode)
 
 static const struct row *row_of(const struct target_command *c)
 {
-	const struct row *row = c->unit ? target_row(c->unit, c->cdb[0]) : &rows[c->cdb[0]], *action;
+	const struct row *row = c->unit ? target_row(c->unit, c->cdb[0]) : &rows[c->cdb[0]],
+			 *action;
 
 	if (!row->actions)
 		return row;
@@ -159,9 +169,12 @@ static const struct row *row_of(const struct target_command *c)
 	return action ? action : row;
 }
 
-/* ---- the order of refusals (SAM-5 5.3.3, 5.14) -------------------------------------------------------------------------- */
+/* ---- the order of refusals (SAM-5 5.3.3, 5.14) */
 
-/* Sense that was not fetched by now will not be: the next command of its nexus ends it (SAM-5 5.13). */
+/*
+ * Sense that was not fetched by now will not be: the next command of its nexus ends it (SAM-5
+ * 5.13).
+ */
 static void drop_kept_sense(struct target_command *c, struct target_state *s)
 {
 	if (c->cdb[0] != SCSI_REQUEST_SENSE)
@@ -170,7 +183,8 @@ static void drop_kept_sense(struct target_command *c, struct target_state *s)
 
 static uint16_t attention_before(struct target_command *c, struct target_state *s, uint16_t which)
 {
-	return c->row->flags & DESPITE_ATTENTION ? SCSI_ASC_NONE : target_take_attention(s, c->nexus, which);
+	return c->row->flags & DESPITE_ATTENTION ? SCSI_ASC_NONE
+						 : target_take_attention(s, c->nexus, which);
 }
 
 static int pass_medium(struct target_command *c, struct target_state *s)
@@ -268,8 +282,9 @@ int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct
 	c->unit = target_device_unit(d, lun);
 	c->row = row_of(c);
 	if (!c->unit)
-		return c->row->flags & WITHOUT_UNIT ? run_row(c)
-						    : target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+		return c->row->flags & WITHOUT_UNIT
+			       ? run_row(c)
+			       : target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
 	r = is_plain(c) && c->nexus < TARGET_NEXUSES ? enter_plainly(c) : taskset_enter(c);
 	if (r == 0)
 		end_at_once(c);
@@ -381,10 +396,11 @@ static const struct row maintenance_in[] = {
 	{ 0 },
 };
 
-#define PR_IN(title, number, handler)                                                                             \
-	{                                                                                                         \
-		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = 10,  \
-		.direction = HBA_FROM_TARGET, .usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, X2 }, .run = handler \
+#define PR_IN(title, number, handler)                                                              \
+	{                                                                                          \
+		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, \
+		.length = 10, .direction = HBA_FROM_TARGET,                                        \
+		.usage = { OPCODE, ACTION_MASK, 0, 0, 0, 0, 0, X2 }, .run = handler                \
 	}
 
 static const struct row persistent_reserve_in[] = {
@@ -395,10 +411,11 @@ static const struct row persistent_reserve_in[] = {
 	{ 0 },
 };
 
-#define PR_OUT(title, number, handler)                                                                           \
-	{                                                                                                        \
-		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = 10, \
-		.direction = HBA_TO_TARGET, .usage = { OPCODE, ACTION_MASK, 0xff, 0, 0, X4 }, .run = handler     \
+#define PR_OUT(title, number, handler)                                                             \
+	{                                                                                          \
+		.name = title, .action = number, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, \
+		.length = 10, .direction = HBA_TO_TARGET,                                          \
+		.usage = { OPCODE, ACTION_MASK, 0xff, 0, 0, X4 }, .run = handler                   \
 	}
 
 static const struct row persistent_reserve_out[] = {
@@ -412,10 +429,10 @@ static const struct row persistent_reserve_out[] = {
 	{ 0 },
 };
 
-#define RESERVATION(title, size, handler)                                                                             \
-	{                                                                                                             \
-		.name = title, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = size, .usage = { OPCODE }, \
-		.run = handler                                                                                        \
+#define RESERVATION(title, size, handler)                                                        \
+	{                                                                                        \
+		.name = title, .access = ACCESS_ALWAYS, .flags = WITHOUT_MEDIUM, .length = size, \
+		.usage = { OPCODE }, .run = handler                                              \
 	}
 
 static const struct row rows[256] = {
@@ -461,13 +478,19 @@ static const struct row rows[256] = {
 					      .flags = WITHOUT_MEDIUM,
 					      .usage = { OPCODE, PCV, 0xff, X2 },
 					      .run = target_receive_diagnostic },
-	[SCSI_MAINTENANCE_IN] = { .name = "MAINTENANCE IN", .length = 12, .actions = maintenance_in },
+	[SCSI_MAINTENANCE_IN] = { .name = "MAINTENANCE IN",
+				  .length = 12,
+				  .actions = maintenance_in },
 	[SCSI_RESERVE_6] = RESERVATION("RESERVE(6)", 6, target_reserve),
 	[SCSI_RELEASE_6] = RESERVATION("RELEASE(6)", 6, target_release),
 	[SCSI_RESERVE_10] = RESERVATION("RESERVE(10)", 10, target_reserve),
 	[SCSI_RELEASE_10] = RESERVATION("RELEASE(10)", 10, target_release),
-	[SCSI_PERSISTENT_RESERVE_IN] = { .name = "PERSISTENT RESERVE IN", .length = 10, .actions = persistent_reserve_in },
-	[SCSI_PERSISTENT_RESERVE_OUT] = { .name = "PERSISTENT RESERVE OUT", .length = 10, .actions = persistent_reserve_out },
+	[SCSI_PERSISTENT_RESERVE_IN] = { .name = "PERSISTENT RESERVE IN",
+					 .length = 10,
+					 .actions = persistent_reserve_in },
+	[SCSI_PERSISTENT_RESERVE_OUT] = { .name = "PERSISTENT RESERVE OUT",
+					  .length = 10,
+					  .actions = persistent_reserve_out },
 	[SCSI_TEST_UNIT_READY] = { .name = "TEST UNIT READY",
 				   .access = ACCESS_ALWAYS,
 				   .length = 6,
@@ -486,7 +509,11 @@ static const struct row rows[256] = {
 			  .direction = HBA_FROM_TARGET,
 			  .usage = RW_6,
 			  .run = target_read_write },
-	[SCSI_WRITE_6] = { .name = "WRITE(6)", .length = 6, .direction = HBA_TO_TARGET, .usage = RW_6, .run = target_read_write },
+	[SCSI_WRITE_6] = { .name = "WRITE(6)",
+			   .length = 6,
+			   .direction = HBA_TO_TARGET,
+			   .usage = RW_6,
+			   .run = target_read_write },
 	[SCSI_INQUIRY] = { .name = "INQUIRY",
 			   .access = ACCESS_ALWAYS,
 			   .length = 6,
@@ -604,7 +631,9 @@ static const struct row rows[256] = {
 					.length = 16,
 					.usage = { OPCODE, SCSI_IMMED, X8, X4 },
 					.run = target_synchronize_cache },
-	[SCSI_SERVICE_ACTION_IN_16] = { .name = "SERVICE ACTION IN(16)", .length = 16, .actions = service_action_in_16 },
+	[SCSI_SERVICE_ACTION_IN_16] = { .name = "SERVICE ACTION IN(16)",
+					.length = 16,
+					.actions = service_action_in_16 },
 	[SCSI_REPORT_LUNS] = { .name = "REPORT LUNS",
 			       .access = ACCESS_ALWAYS,
 			       .length = 12,

@@ -2,13 +2,15 @@
 /*
  * file.c: a store in a regular file or on a block device.
  *
- * Reads and writes go through the engine. The kernel may move less than was asked: the rest is asked for again, from where it
- * stopped. A read that moves nothing has met the end of a file that was longer when we opened it; that is an error, never a wait.
+ * Reads and writes go through the engine. The kernel may move less than was asked: the rest is
+ * asked for again, from where it stopped. A read that moves nothing has met the end of a file that
+ * was longer when we opened it; that is an error, never a wait.
  *
- * After a failed write-back the kernel marks the lost pages clean and reports the failure to one fdatasync of each open file; the
- * next one succeeds although the data are gone. So a failure is kept here, and fails all flushes until the file is opened again. For
- * the same reason only one fdatasync is out at a time: a second one could be told "success" just after the first has taken the error.
- * Flushes that arrive meanwhile share the next one.
+ * After a failed write-back the kernel marks the lost pages clean and reports the failure to one
+ * fdatasync of each open file; the next one succeeds although the data are gone. So a failure is
+ * kept here, and fails all flushes until the file is opened again. For the same reason only one
+ * fdatasync is out at a time: a second one could be told "success" just after the first has taken
+ * the error. Flushes that arrive meanwhile share the next one.
  */
 #include "base/base.h"
 #include "target/target.h"
@@ -107,7 +109,7 @@ static void file_ended(struct engine_op *op, int result)
 	io->done(io, result);
 }
 
-/* ---- flushes ------------------------------------------------------------------------------------------------------------ */
+/* ---- flushes */
 
 static void move_all(struct list *from, struct list *to)
 {
@@ -140,7 +142,10 @@ static void answer_all(struct list *ios, int answer)
 	}
 }
 
-/* One that was cancelled was not told about any data, so it is no failure. All other errors may be those of lost data. */
+/*
+ * One that was cancelled was not told about any data, so it is no failure. All other errors may be
+ * those of lost data.
+ */
 static bool was_cancelled(int result)
 {
 	return result == -ECANCELED || result == -EINTR;
@@ -154,7 +159,10 @@ static void remember(struct file_store *f, int result)
 
 static void go_ahead(struct engine_op *op, int result);
 
-/* With the mutex. The oldest flush that waits goes to the kernel for all of them, from its own thread. */
+/*
+ * With the mutex. The oldest flush that waits goes to the kernel for all of them, from its own
+ * thread.
+ */
 static void sync_next(struct file_store *f)
 {
 	struct store_io *io;
@@ -169,7 +177,10 @@ static void sync_next(struct file_store *f)
 	engine_post(io->engine, &io->op);
 }
 
-/* Returns the error of the flush that was with the kernel. One that did not run, for want of room, answers only for itself. */
+/*
+ * Returns the error of the flush that was with the kernel. One that did not run, for want of room,
+ * answers only for itself.
+ */
 static int end_sync(struct file_store *f, int result, bool ran)
 {
 	pthread_mutex_lock(&f->mutex);
@@ -266,7 +277,7 @@ static void file_read_ahead(struct store *s, bool on)
 	posix_fadvise(file_fd(s), 0, 0, on ? POSIX_FADV_NORMAL : POSIX_FADV_RANDOM);
 }
 
-/* ---- thin provisioning: a hole is room given back ----------------------------------------------------------------------- */
+/* ---- thin provisioning: a hole is room given back */
 
 static int file_deallocate(struct store *s, struct store_io *io)
 {
@@ -277,7 +288,10 @@ static int file_deallocate(struct store *s, struct store_io *io)
 	return r < 0 ? r : 1;
 }
 
-/* A file that cannot tell is all data. The descriptor's position, which this moves, is nobody's: requests carry their own. */
+/*
+ * A file that cannot tell is all data. The descriptor's position, which this moves, is nobody's:
+ * requests carry their own.
+ */
 static bool file_allocated(struct store *s, uint64_t offset, uint64_t *ret_end)
 {
 	off_t data = lseek(file_fd(s), (off_t)offset, SEEK_DATA), hole;
@@ -354,7 +368,10 @@ static int check_kind(int fd, const char *path, char *message)
 	if (fstat(fd, &st) < 0)
 		return target_fail(message, -errno, "cannot look at %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return target_fail(message, -EINVAL, "%s is neither a regular file nor a block device: it cannot be a disk", path);
+		return target_fail(
+			message, -EINVAL,
+			"%s is neither a regular file nor a block device: it cannot be a disk",
+			path);
 	/* With O_NONBLOCK io_uring would answer -EAGAIN instead of waiting for the disk. */
 	if (fcntl(fd, F_SETFL, 0) < 0)
 		return target_fail(message, -errno, "cannot set up %s: %s", path, strerror(errno));
@@ -370,13 +387,16 @@ static int take_lock(int fd, const char *path, bool read_only, char *message)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return target_fail(message, -EBUSY,
-				   "%s is in use as a disk already: stop the other user, or let both open it readonly", path);
+				   "%s is in use as a disk already: stop the other user, or let "
+				   "both open it readonly",
+				   path);
 	return target_fail(message, -errno, "cannot lock %s: %s", path, strerror(errno));
 }
 
 /*
- * A hole beyond the end changes nothing, but a file system that cannot punch says so. Block devices are left out: whether theirs
- * would read as zeros, and in which pieces they give room back, cannot be asked without trying.
+ * A hole beyond the end changes nothing, but a file system that cannot punch says so. Block devices
+ * are left out: whether theirs would read as zeros, and in which pieces they give room back, cannot
+ * be asked without trying.
  */
 static bool can_punch(int fd, uint64_t bytes)
 {
@@ -392,7 +412,8 @@ static uint32_t granule_of(int fd)
 	enum { LEAST = 512, MOST = 64 * 1024, USUAL = 4096 };
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || st.st_blksize < LEAST || st.st_blksize > MOST || !is_power_of_two((uint64_t)st.st_blksize))
+	if (fstat(fd, &st) < 0 || st.st_blksize < LEAST || st.st_blksize > MOST ||
+	    !is_power_of_two((uint64_t)st.st_blksize))
 		return USUAL;
 	return (uint32_t)st.st_blksize;
 }
@@ -414,7 +435,8 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 		return r;
 	bytes = lseek(fd, 0, SEEK_END);
 	if (bytes < 0)
-		return target_fail(message, -errno, "cannot tell the size of %s: %s", path, strerror(errno));
+		return target_fail(message, -errno, "cannot tell the size of %s: %s", path,
+				   strerror(errno));
 	f = malloc(sizeof(*f));
 	if (!f)
 		return target_fail(message, -ENOMEM, "no memory to open %s", path);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lasting.c: persistent reservations in a file beside the image, for those that shall outlive a power loss (APTPL). It is text:
+ * lasting.c: persistent reservations in a file beside the image, for those that shall outlive a
+ * power loss (APTPL). It is text:
  *
  *	hbakit reservations 1
  *	reservation 5 0          type, nexus that holds it; not there if none is held
  *	key 0 0x0123456789abcdef nexus, key; one line per registration
  *	end
  *
- * It is written whole beside the old one and renamed over it, so that a crash leaves one or the other. Both file and directory are
- * synced. A file that cannot be read is an error: a reserved disk must not open as one without a reservation.
+ * It is written whole beside the old one and renamed over it, so that a crash leaves one or the
+ * other. Both file and directory are synced. A file that cannot be read is an error: a reserved
+ * disk must not open as one without a reservation.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -26,17 +28,19 @@ static const char first_line[] = "hbakit reservations 1\n", last_line[] = "end\n
 
 enum { LINE_BYTES = 80, FILE_BYTES = (TARGET_NEXUSES + 3) * LINE_BYTES };
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing */
 
 static size_t compose(const struct registrations *r, char *text, size_t size)
 {
 	size_t n = (size_t)snprintf(text, size, "%s", first_line);
 
 	if (r->type)
-		n += (size_t)snprintf(text + n, size - n, "reservation %u %d\n", (unsigned)r->type, r->holder);
+		n += (size_t)snprintf(text + n, size - n, "reservation %u %d\n", (unsigned)r->type,
+				      r->holder);
 	for (unsigned i = 0; i < TARGET_NEXUSES; i++)
 		if (r->keys[i])
-			n += (size_t)snprintf(text + n, size - n, "key %u 0x%016" PRIx64 "\n", i, r->keys[i]);
+			n += (size_t)snprintf(text + n, size - n, "key %u 0x%016" PRIx64 "\n", i,
+					      r->keys[i]);
 	return n + (size_t)snprintf(text + n, size - n, "%s", last_line);
 }
 
@@ -51,7 +55,10 @@ static int write_whole(int fd, const char *text, size_t n)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* The name is random and the file is new, so that no link that others may have put there is followed. */
+/*
+ * The name is random and the file is new, so that no link that others may have put there is
+ * followed.
+ */
 static int replace(const char *path, const char *text, size_t n)
 {
 	autofree char *fresh = NULL;
@@ -85,16 +92,18 @@ int target_registrations_save(const struct registrations *r)
 	return error < 0 ? error : sync_directory_of(r->path);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading */
 
 static bool read_reservation(const char *line, struct registrations *r)
 {
 	unsigned type, holder;
 	char rest;
 
-	if (r->type || sscanf(line, "reservation %2u %2u%c", &type, &holder, &rest) != 3 || rest != '\n')
+	if (r->type || sscanf(line, "reservation %2u %2u%c", &type, &holder, &rest) != 3 ||
+	    rest != '\n')
 		return false;
-	if (type >= RESERVATION_TYPES || !(RESERVATION_TYPE_MASK & 1U << type) || holder >= TARGET_NEXUSES)
+	if (type >= RESERVATION_TYPES || !(RESERVATION_TYPE_MASK & 1U << type) ||
+	    holder >= TARGET_NEXUSES)
 		return false;
 	r->type = (uint8_t)type;
 	r->holder = (int8_t)holder;
@@ -115,7 +124,10 @@ static bool read_key(const char *line, struct registrations *r)
 	return true;
 }
 
-/* Whole and without contradiction: a reservation has a holder who is registered. Returns the line that is not, 0 if all are. */
+/*
+ * Whole and without contradiction: a reservation has a holder who is registered. Returns the line
+ * that is not, 0 if all are.
+ */
 static unsigned read_lines(FILE *f, struct registrations *r)
 {
 	char line[LINE_BYTES];
@@ -160,11 +172,14 @@ static int read_file(const char *path, FILE *f, struct registrations *r, char *m
 	fclose(f);
 	if (line > 0)
 		return target_fail(message, -EBADMSG,
-				   "%s is damaged at line %u: delete it to open the disk without its reservations", path, line);
+				   "%s is damaged at line %u: delete it to open the disk without "
+				   "its reservations",
+				   path, line);
 	return 0;
 }
 
-int target_registrations_load(const char *path, struct registrations *ret_registrations, char *message)
+int target_registrations_load(const char *path, struct registrations *ret_registrations,
+			      char *message)
 {
 	struct registrations r = { .holder = TARGET_NO_NEXUS };
 	FILE *f = NULL;
@@ -172,9 +187,12 @@ int target_registrations_load(const char *path, struct registrations *ret_regist
 
 	if (error == -ELOOP)
 		return target_fail(message, error,
-				   "%s is a link, or no regular file: reservations are not read from there; remove it", path);
+				   "%s is a link, or no regular file: reservations are not read "
+				   "from there; remove it",
+				   path);
 	if (error < 0 && error != -ENOENT)
-		return target_fail(message, error, "cannot read the reservations in %s: %s", path, strerror(-error));
+		return target_fail(message, error, "cannot read the reservations in %s: %s", path,
+				   strerror(-error));
 	r.through_power_loss = error == 0;
 	error = error == 0 ? read_file(path, f, &r, message) : 0;
 	if (error < 0)

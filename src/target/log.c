@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* log.c: LOG SENSE (SPC-4 6.7, 7.3), with those pages alone that have something true to say: errors counted, self-tests run. */
+/*
+ * log.c: LOG SENSE (SPC-4 6.7, 7.3), with those pages alone that have something true to say: errors
+ * counted, self-tests run.
+ */
 #include "base/base.h"
 #include "base/endian.h"
 #include "target/commands.h"
 
 #include <string.h>
 
-enum { PAGE_SUPPORTED = 0x00, PAGE_WRITE_ERRORS = 0x02, PAGE_READ_ERRORS = 0x03, PAGE_SELF_TESTS = 0x10, PAGE_MASK = 0x3f };
-enum { SUBPAGE_ALL = 0xff, SPF = 0x40, PC_SHIFT = 6, PC_CUMULATIVE = 1, HIGH_BIT = 7, PAGE_HIGH_BIT = 5 };
-enum { HEADER = 4, PARAMETER_HEADER = 4, TOTAL_UNCORRECTED = 0x0006, COUNTER_BYTES = 8, TEST_BYTES = 20 };
+enum {
+	PAGE_SUPPORTED = 0x00,
+	PAGE_WRITE_ERRORS = 0x02,
+	PAGE_READ_ERRORS = 0x03,
+	PAGE_SELF_TESTS = 0x10,
+	PAGE_MASK = 0x3f
+};
+enum {
+	SUBPAGE_ALL = 0xff,
+	SPF = 0x40,
+	PC_SHIFT = 6,
+	PC_CUMULATIVE = 1,
+	HIGH_BIT = 7,
+	PAGE_HIGH_BIT = 5
+};
+enum {
+	HEADER = 4,
+	PARAMETER_HEADER = 4,
+	TOTAL_UNCORRECTED = 0x0006,
+	COUNTER_BYTES = 8,
+	TEST_BYTES = 20
+};
 enum { LOG_BYTES = HEADER + SELF_TEST_RESULTS * TEST_BYTES };
 /* Of a parameter: not saved by the disk; a list in binary, or a counter. */
 enum { DS = 0x20, BINARY_LIST = 0x03, COUNTER = 0x02 };
@@ -42,7 +64,10 @@ static size_t write_read_errors(const struct target_state *s, uint16_t first, ui
 	return write_counter(s->unrecovered_reads, first, to);
 }
 
-/* Parameter 1 is the latest; those never used are zeros. Hours of power are not counted: a disk of software has none. */
+/*
+ * Parameter 1 is the latest; those never used are zeros. Hours of power are not counted: a disk of
+ * software has none.
+ */
 static size_t write_self_tests(const struct target_state *s, uint16_t first, uint8_t *to)
 {
 	enum { CODE_SHIFT = 5 };
@@ -101,7 +126,8 @@ static const struct log_page *find_page(uint8_t code)
 	return NULL;
 }
 
-static size_t write_page(struct target_command *c, const struct log_page *page, uint16_t first, uint8_t *to)
+static size_t write_page(struct target_command *c, const struct log_page *page, uint16_t first,
+			 uint8_t *to)
 {
 	struct target_state *s = target_lock(c->unit);
 	size_t n = page->write(s, first, to);
@@ -126,7 +152,8 @@ int target_log_sense(struct target_command *c)
 		return target_refuse_field(c, 2, HIGH_BIT);
 	if (first > page->last)
 		return target_refuse_field(c, 5, HIGH_BIT);
-	n = subpage ? write_list_with_subpages(bytes + HEADER) : write_page(c, page, first, bytes + HEADER);
+	n = subpage ? write_list_with_subpages(bytes + HEADER)
+		    : write_page(c, page, first, bytes + HEADER);
 	bytes[0] = (uint8_t)(code | (subpage ? SPF : 0));
 	bytes[1] = subpage;
 	put_be16(bytes + 2, (uint16_t)n);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * medium.c: whether there is a medium, whether it runs, and who keeps it in: START STOP UNIT (SBC-3 5.25), PREVENT ALLOW MEDIUM
- * REMOVAL (SBC-3 5.11).
+ * medium.c: whether there is a medium, whether it runs, and who keeps it in: START STOP UNIT (SBC-3
+ * 5.25), PREVENT ALLOW MEDIUM REMOVAL (SBC-3 5.11).
  *
- * An ejected medium stays where it is, for there is no tray: it is only not shown until it is loaded again. IMMED changes nothing:
- * a command's memory is the caller's once it has ended, so what it asks for is done before.
+ * An ejected medium stays where it is, for there is no tray: it is only not shown until it is
+ * loaded again. IMMED changes nothing: a command's memory is the caller's once it has ended, so
+ * what it asks for is done before.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -20,7 +21,7 @@ uint16_t target_not_ready(const struct target_state *s)
 	return s->stopped ? SCSI_ASC_INITIALIZING_COMMAND_REQUIRED : SCSI_ASC_NONE;
 }
 
-/* ---- flush, then go on -------------------------------------------------------------------------------------------------- */
+/* ---- flush, then go on */
 
 static int flush_ended(struct target_command *c, int error)
 {
@@ -57,7 +58,7 @@ int target_flush_then(struct target_command *c, int (*then)(struct target_comman
 	return r > 0 ? 1 : flush_ended(c, r);
 }
 
-/* ---- START STOP UNIT ---------------------------------------------------------------------------------------------------- */
+/* ---- START STOP UNIT */
 
 static int refuse_prevented(struct target_command *c)
 {

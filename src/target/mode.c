@@ -2,8 +2,9 @@
 /*
  * mode.c: MODE SENSE and MODE SELECT (SPC-4 6.9 to 6.12; pages: SPC-4 7.5, SBC-3 6.5).
  *
- * What may be changed is a list of single bits, each with its place in a page; what may not is a list of bytes. Both commands work
- * from the two lists, so what SENSE shows is what SELECT takes. Nothing is saved.
+ * What may be changed is a list of single bits, each with its place in a page; what may not is a
+ * list of bytes. Both commands work from the two lists, so what SENSE shows is what SELECT takes.
+ * Nothing is saved.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -11,8 +12,20 @@
 
 #include <string.h>
 
-enum { PAGE_ERROR_RECOVERY = 0x01, PAGE_CACHING = 0x08, PAGE_CONTROL = 0x0a, PAGE_EXCEPTIONS = 0x1c };
-enum { PAGE_ALL = 0x3f, PAGE_MASK = 0x3f, PAGE_HIGH_BIT = 5, HIGH_BIT = 7, SPF = 0x40, SPF_BIT = 6 };
+enum {
+	PAGE_ERROR_RECOVERY = 0x01,
+	PAGE_CACHING = 0x08,
+	PAGE_CONTROL = 0x0a,
+	PAGE_EXCEPTIONS = 0x1c
+};
+enum {
+	PAGE_ALL = 0x3f,
+	PAGE_MASK = 0x3f,
+	PAGE_HIGH_BIT = 5,
+	HIGH_BIT = 7,
+	SPF = 0x40,
+	SPF_BIT = 6
+};
 enum { SUBPAGE_NONE = 0x00, SUBPAGE_ALL = 0xff };
 enum { PC_SHIFT = 6, PC_CURRENT = 0, PC_CHANGEABLE = 1, PC_DEFAULT = 2, PC_SAVED = 3 };
 enum { PAGE_HEADER = 2, MOST_PAGE_BYTES = 20, PAGES_BYTES = 12 + 20 + 12 + 12 };
@@ -40,8 +53,9 @@ struct fixed {
 };
 
 static const struct fixed fixed[] = {
-	{ PAGE_CONTROL, 2, 0x02 },    /* GLTSD: no log is ever saved */
-	{ PAGE_CONTROL, 3, 0x10 },    /* unrestricted reordering of SIMPLE commands; QERR 0: an error stops nobody else */
+	{ PAGE_CONTROL, 2, 0x02 }, /* GLTSD: no log is ever saved */
+	/* unrestricted reordering of SIMPLE commands; QERR 0: an error stops nobody else */
+	{ PAGE_CONTROL, 3, 0x10 },
 	{ PAGE_CONTROL, 5, 0x40 },    /* TAS: who is aborted by another hears TASK ABORTED */
 	{ PAGE_CONTROL, 8, 0xff },    /* busy timeout: */
 	{ PAGE_CONTROL, 9, 0xff },    /* unlimited */
@@ -59,9 +73,12 @@ static const struct mode_page mode_pages[] = {
 	{ PAGE_EXCEPTIONS, 12 },
 };
 
-/* ---- values ------------------------------------------------------------------------------------------------------------- */
+/* ---- values */
 
-/* A store that can be flushed holds back what was written: that is a write cache. One that reads ahead can be told not to. */
+/*
+ * A store that can be flushed holds back what was written: that is a write cache. One that reads
+ * ahead can be told not to.
+ */
 static unsigned changeable_values(const struct target_unit *unit)
 {
 	const struct store_ops *ops = unit->store->ops;
@@ -109,7 +126,7 @@ void target_mode_reset(struct target_unit *unit)
 	set_values(unit, default_values(unit));
 }
 
-/* ---- pages -------------------------------------------------------------------------------------------------------------- */
+/* ---- pages */
 
 static void write_page(const struct mode_page *page, unsigned values, bool with_fixed, uint8_t *to)
 {
@@ -136,7 +153,7 @@ static unsigned read_page(const uint8_t *bytes, unsigned values)
 	return values;
 }
 
-/* ---- MODE SENSE --------------------------------------------------------------------------------------------------------- */
+/* ---- MODE SENSE */
 
 /* Returns the bytes written, 0 if no page goes by that code. */
 static size_t write_pages(struct target_command *c, uint8_t code, uint8_t pc, uint8_t *to)
@@ -225,9 +242,12 @@ int target_mode_sense_10(struct target_command *c)
 	return target_answer(c, bytes, HEADER_10 + n, get_be16(c->cdb + 7));
 }
 
-/* ---- MODE SELECT -------------------------------------------------------------------------------------------------------- */
+/* ---- MODE SELECT */
 
-/* A list on its way: `at` is where its next part begins. Checks return 0, or 1 once they have refused. */
+/*
+ * A list on its way: `at` is where its next part begins. Checks return 0, or 1 once they have
+ * refused.
+ */
 struct list_check {
 	struct target_command *c;
 	const uint8_t *list;
@@ -252,13 +272,17 @@ static unsigned highest_bit(unsigned bits)
 	return 31U - (unsigned)__builtin_clz(bits);
 }
 
-/* No other number of blocks, and no other size of them: 0 and all ones mean "as it is" (SBC-3 6.5.2). */
+/*
+ * No other number of blocks, and no other size of them: 0 and all ones mean "as it is" (SBC-3
+ * 6.5.2).
+ */
 static int check_descriptor(struct list_check *k, size_t bytes)
 {
 	const struct target_unit *unit = k->c->unit;
 	const uint8_t *d = k->list + k->at;
 	bool longer = bytes == DESCRIPTOR_LONG;
-	uint64_t blocks = longer ? get_be64(d) : get_be32(d), any = longer ? UINT64_MAX : UINT32_MAX;
+	uint64_t blocks = longer ? get_be64(d) : get_be32(d),
+		 any = longer ? UINT64_MAX : UINT32_MAX;
 	uint32_t block_bytes = longer ? get_be32(d + 12) : get_be24(d + 5);
 
 	if (blocks != 0 && blocks != any && blocks != unit->blocks)
@@ -271,7 +295,8 @@ static int check_descriptor(struct list_check *k, size_t bytes)
 
 static int check_header(struct list_check *k, bool ten)
 {
-	size_t header = ten ? HEADER_10 : HEADER_6, medium_type = ten ? 2 : 1, at_length = ten ? 6 : 3, descriptor;
+	size_t header = ten ? HEADER_10 : HEADER_6, medium_type = ten ? 2 : 1,
+	       at_length = ten ? 6 : 3, descriptor;
 
 	if (k->length < header)
 		return refuse_cut(k);
@@ -363,8 +388,12 @@ static int select_pages(struct target_command *c, size_t length, bool ten)
 		if (check_page(&k))
 			return 0;
 	c->values = (uint8_t)k.values;
-	/* What the cache holds must be safe before the unit says that it has none, or lets nobody write any more. */
-	return k.values & WCE && !(k.values & SWP) ? put_in_force(c) : target_flush_then(c, put_in_force);
+	/*
+	 * What the cache holds must be safe before the unit says that it has none, or lets nobody
+	 * write any more.
+	 */
+	return k.values & WCE && !(k.values & SWP) ? put_in_force(c)
+						   : target_flush_then(c, put_in_force);
 }
 
 int target_mode_select_6(struct target_command *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * null.c: a store of nothing, of any size, for measuring what lies above it. Reads give zeros, as an empty disk would; filled
- * with "none" they leave the buffer as it was, so that only the framework is measured and not memset().
+ * null.c: a store of nothing, of any size, for measuring what lies above it. Reads give zeros, as
+ * an empty disk would; filled with "none" they leave the buffer as it was, so that only the
+ * framework is measured and not memset().
  */
 #include "base/base.h"
 #include "target/target.h"
@@ -38,7 +39,9 @@ int store_open_null(uint64_t bytes, enum null_fill fill, struct store **ret_stor
 	struct store *s;
 
 	if (bytes == 0)
-		return target_fail(message, -EINVAL, "a null store of 0 bytes has no blocks: give it a size, as in size=1T");
+		return target_fail(
+			message, -EINVAL,
+			"a null store of 0 bytes has no blocks: give it a size, as in size=1T");
 	s = malloc(sizeof(*s));
 	if (!s)
 		return target_fail(message, -ENOMEM, "no memory for a null store");

@@ -2,11 +2,13 @@
 /*
  * persist.c: PERSISTENT RESERVE IN and OUT (SPC-4 5.12, 6.15, 6.16).
  *
- * OUT works on a copy: it is checked, changed, written to its file if it shall outlive a power loss, and only then put in place and
- * told to others. So a disk that cannot be written leaves everything as it was. Writing the file waits for the disk it is on;
- * that is once per change of a reservation that shall last, never in the way of data.
+ * OUT works on a copy: it is checked, changed, written to its file if it shall outlive a power
+ * loss, and only then put in place and told to others. So a disk that cannot be written leaves
+ * everything as it was. Writing the file waits for the disk it is on; that is once per change of a
+ * reservation that shall last, never in the way of data.
  *
- * Not done: other nexuses' registrations (SPEC_I_PT, REGISTER AND MOVE), and ALL_TG_PT, for there is one port.
+ * Not done: other nexuses' registrations (SPEC_I_PT, REGISTER AND MOVE), and ALL_TG_PT, for there
+ * is one port.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -26,9 +28,15 @@ static bool is_for_all(uint8_t type)
 	return type == RESERVE_WRITE_ALL || type == RESERVE_ACCESS_ALL;
 }
 
-/* ---- IN ----------------------------------------------------------------------------------------------------------------- */
+/* ---- IN */
 
-enum { IN_HEADER = 8, KEY_BYTES = 8, RESERVATION_BYTES = 16, STATUS_BYTES = 24, TRANSPORT_ID_BYTES = 24 };
+enum {
+	IN_HEADER = 8,
+	KEY_BYTES = 8,
+	RESERVATION_BYTES = 16,
+	STATUS_BYTES = 24,
+	TRANSPORT_ID_BYTES = 24
+};
 enum { IN_MAX = IN_HEADER + TARGET_NEXUSES * (STATUS_BYTES + TRANSPORT_ID_BYTES) };
 
 static size_t write_in_header(const struct registrations *r, size_t body, uint8_t *to)
@@ -74,7 +82,10 @@ static size_t write_capabilities(const struct registrations *r, uint8_t *to)
 	return BYTES;
 }
 
-/* A TransportID of the parallel interface: an initiator is a number on the bus, as it is to this disk (SPC-4 7.6.4.3). */
+/*
+ * A TransportID of the parallel interface: an initiator is a number on the bus, as it is to this
+ * disk (SPC-4 7.6.4.3).
+ */
 static void write_transport_id(unsigned nexus, uint8_t *to)
 {
 	enum { PROTOCOL_SPI = 1, PORT = 1 };
@@ -107,7 +118,8 @@ static size_t write_full_status(const struct registrations *r, uint8_t *to)
 	return write_in_header(r, n, to);
 }
 
-static int answer_in(struct target_command *c, size_t (*write)(const struct registrations *r, uint8_t *to))
+static int answer_in(struct target_command *c,
+		     size_t (*write)(const struct registrations *r, uint8_t *to))
 {
 	struct target_state *s = target_lock(c->unit);
 	uint8_t bytes[IN_MAX] = { 0 };
@@ -138,9 +150,16 @@ int target_read_full_status(struct target_command *c)
 	return answer_in(c, write_full_status);
 }
 
-/* ---- OUT ---------------------------------------------------------------------------------------------------------------- */
+/* ---- OUT */
 
-enum { OUT_BYTES = 24, FLAGS_BYTE = 20, KEY_BYTE = 0, ACTION_KEY_BYTE = 8, APTPL = 0x01, APTPL_BIT = 0 };
+enum {
+	OUT_BYTES = 24,
+	FLAGS_BYTE = 20,
+	KEY_BYTE = 0,
+	ACTION_KEY_BYTE = 8,
+	APTPL = 0x01,
+	APTPL_BIT = 0
+};
 
 /* One command at work. */
 struct change {
@@ -303,7 +322,8 @@ static unsigned remove_named(struct change *h, bool spare)
 	for (unsigned i = 0; i < TARGET_NEXUSES; i++) {
 		bool self = i == h->c->nexus;
 
-		if (!r->keys[i] || (h->action_key && r->keys[i] != h->action_key) || (self && spare))
+		if (!r->keys[i] || (h->action_key && r->keys[i] != h->action_key) ||
+		    (self && spare))
 			continue;
 		unregister(r, i);
 		n++;
@@ -386,7 +406,8 @@ static int make_change(struct change *h, struct target_state *s, change_fn chang
 	h->next = s->registrations;
 	if (change(h))
 		return 1;
-	if ((h->next.through_power_loss || s->registrations.through_power_loss) && target_registrations_save(&h->next) < 0) {
+	if ((h->next.through_power_loss || s->registrations.through_power_loss) &&
+	    target_registrations_save(&h->next) < 0) {
 		target_refuse(h->c, SCSI_HARDWARE_ERROR, SCSI_ASC_INTERNAL_TARGET_FAILURE);
 		return 1;
 	}
@@ -444,7 +465,10 @@ int target_pr_preempt(struct target_command *c)
 	return run_plain_change(c, do_preempt);
 }
 
-/* Ends when the last command of those preempted has ended: from then on nothing of theirs can reach the disk. */
+/*
+ * Ends when the last command of those preempted has ended: from then on nothing of theirs can reach
+ * the disk.
+ */
 int target_pr_preempt_and_abort(struct target_command *c)
 {
 	struct target_state *s;
@@ -454,7 +478,8 @@ int target_pr_preempt_and_abort(struct target_command *c)
 	if (run_change(c, do_preempt, &removed))
 		return 0;
 	s = target_lock(c->unit);
-	s->prevented &= (uint8_t)~removed; /* as if each had allowed it: it may never come back to do so (SBC-3 5.11) */
+	/* as if each had allowed it: it may never come back to do so (SBC-3 5.11) */
+	s->prevented &= (uint8_t)~removed;
 	aca = s->aca != TARGET_NO_NEXUS && (removed & 1U << s->aca);
 	if (aca)
 		s->aca = TARGET_NO_NEXUS;

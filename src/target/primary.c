@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* primary.c: the commands that every SCSI device has (SPC-4): who are you, what happened, which units are there. */
+/*
+ * primary.c: the commands that every SCSI device has (SPC-4): who are you, what happened, which
+ * units are there.
+ */
 #include "base/base.h"
 #include "base/endian.h"
 #include "target/commands.h"
@@ -15,7 +18,7 @@ int target_test_unit_ready(struct target_command *c)
 	return 0;
 }
 
-/* ---- REQUEST SENSE (SPC-4 6.39) ------------------------------------------------------------------------------------- */
+/* ---- REQUEST SENSE (SPC-4 6.39) */
 
 static struct scsi_sense take_kept_sense(struct target_command *c, struct target_state *s)
 {
@@ -23,7 +26,10 @@ static struct scsi_sense take_kept_sense(struct target_command *c, struct target
 	return s->sense[c->nexus];
 }
 
-/* Sense that went with its status has been told. What is left: sense that was kept back, then what no command was told yet. */
+/*
+ * Sense that went with its status has been told. What is left: sense that was kept back, then what
+ * no command was told yet.
+ */
 static struct scsi_sense pending_sense(struct target_command *c)
 {
 	struct scsi_sense sense = { .key = SCSI_NO_SENSE };
@@ -52,21 +58,25 @@ int target_request_sense(struct target_command *c)
 	uint8_t bytes[SCSI_DESCRIPTOR_SENSE_BYTES] = { 0 };
 	size_t n;
 
-	n = c->cdb[1] & DESC ? scsi_sense_write_descriptor(&sense, bytes) : scsi_sense_write_fixed(&sense, bytes);
+	n = c->cdb[1] & DESC ? scsi_sense_write_descriptor(&sense, bytes)
+			     : scsi_sense_write_fixed(&sense, bytes);
 	return target_answer(c, bytes, n, c->cdb[4]);
 }
 
-/* ---- INQUIRY (SPC-4 6.6, 7.8) --------------------------------------------------------------------------------------- */
+/* ---- INQUIRY (SPC-4 6.6, 7.8) */
 
 static const char vendor[] = "HBAKIT", product[] = "SOFT DISK", revision[] = "0.1";
 
 static int standard_inquiry(struct target_command *c, uint16_t allocation)
 {
 	enum { QUALIFIER_NEVER = 3, VERSION_SPC_4 = 6 };
-	struct scsi_inquiry inquiry = { .version = VERSION_SPC_4, .command_queuing = true, .normal_aca = true };
+	struct scsi_inquiry inquiry = { .version = VERSION_SPC_4,
+					.command_queuing = true,
+					.normal_aca = true };
 	uint8_t bytes[SCSI_INQUIRY_MAX];
 
-	static_assert(sizeof(vendor) <= sizeof(inquiry.vendor) && sizeof(product) <= sizeof(inquiry.product) &&
+	static_assert(sizeof(vendor) <= sizeof(inquiry.vendor) &&
+			      sizeof(product) <= sizeof(inquiry.product) &&
 			      sizeof(revision) <= sizeof(inquiry.revision),
 		      "names fit their fields");
 	if (!c->unit) {
@@ -144,7 +154,7 @@ int target_inquiry(struct target_command *c)
 	return standard_inquiry(c, allocation);
 }
 
-/* ---- REPORT LUNS (SPC-4 6.33) --------------------------------------------------------------------------------------- */
+/* ---- REPORT LUNS (SPC-4 6.33) */
 
 enum { LIST_HEADER = 8, LIST_ENTRY = 8 };
 enum { SELECT_PLAIN = 0, SELECT_WELL_KNOWN = 1, SELECT_ALL = 2 };
@@ -189,5 +199,6 @@ int target_report_luns(struct target_command *c)
 		return target_refuse_field(c, 2, HIGH_BIT);
 	if (c->nexus < TARGET_NEXUSES)
 		forget_change_of_luns(c);
-	return answer_luns(c, select == SELECT_WELL_KNOWN ? 0 : c->device->n_units, allocation < c->room ? allocation : c->room);
+	return answer_luns(c, select == SELECT_WELL_KNOWN ? 0 : c->device->n_units,
+			   allocation < c->room ? allocation : c->room);
 }

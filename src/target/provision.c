@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * provision.c: thin provisioning: UNMAP, WRITE SAME, GET LBA STATUS (SBC-3 4.7, 5.28, 5.43, 5.44, 5.6).
+ * provision.c: thin provisioning: UNMAP, WRITE SAME, GET LBA STATUS (SBC-3 4.7, 5.28, 5.43, 5.44,
+ * 5.6).
  *
- * A unit is thin if its store can give room back and then reads as zeros. Room goes by the store's granule: of one that is unmapped
- * in part, the part becomes zeros and the granule stays mapped.
+ * A unit is thin if its store can give room back and then reads as zeros. Room goes by the store's
+ * granule: of one that is unmapped in part, the part becomes zeros and the granule stays mapped.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -13,7 +14,7 @@
 
 enum { HIGH_BIT = 7, FLAGS_AT = 1 };
 
-/* ---- UNMAP ------------------------------------------------------------------------------------------------------------ */
+/* ---- UNMAP */
 
 /* Of `n` descriptors: within the medium one by one, within the limit all together. */
 static bool check_descriptors(struct target_command *c, const uint8_t *descriptors, unsigned n)
@@ -36,7 +37,10 @@ static bool check_descriptors(struct target_command *c, const uint8_t *descripto
 	return true;
 }
 
-/* Copied once, then checked: the client may write to its own memory meanwhile. 0: refused, or nothing to do. */
+/*
+ * Copied once, then checked: the client may write to its own memory meanwhile. 0: refused, or
+ * nothing to do.
+ */
 static unsigned take_descriptors(struct target_command *c, uint16_t length, struct scratch *to)
 {
 	struct cursor from = { .iov = c->iov, .n = c->n_iov };
@@ -73,12 +77,15 @@ int target_unmap(struct target_command *c)
 	work.n_descriptors = take_descriptors(c, length, work.scratch);
 	if (work.n_descriptors == 0)
 		work.steps = 0;
-	/* Of a claim, descriptors in any order are the whole unit; it keeps nobody out but COMPARE AND WRITE and ORWRITE. */
+	/*
+	 * Of a claim, descriptors in any order are the whole unit; it keeps nobody out but COMPARE
+	 * AND WRITE and ORWRITE.
+	 */
 	work.length = c->unit->blocks * c->unit->block_bytes;
 	return target_work(c, &work);
 }
 
-/* ---- WRITE SAME ------------------------------------------------------------------------------------------------------- */
+/* ---- WRITE SAME */
 
 static bool has_no_data(const struct target_command *c)
 {
@@ -90,7 +97,8 @@ static bool may_deallocate(const struct target_command *c)
 {
 	struct cursor data = { .iov = c->iov, .n = c->n_iov };
 
-	return c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP && (has_no_data(c) || cursor_is_zero(data, c->unit->block_bytes));
+	return c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP &&
+	       (has_no_data(c) || cursor_is_zero(data, c->unit->block_bytes));
 }
 
 /* Count 0 is "to the end" (WSNZ is 0). */
@@ -114,7 +122,8 @@ int target_write_same(struct target_command *c)
 	struct target_work work = { 0 };
 	struct scsi_extent extent;
 
-	if (!target_read_extent(c, &extent) || !check_blocks(c, blocks_of(c, &extent)) || !target_check_writable(c))
+	if (!target_read_extent(c, &extent) || !check_blocks(c, blocks_of(c, &extent)) ||
+	    !target_check_writable(c))
 		return 0;
 	work.zeros = has_no_data(c);
 	if (!work.zeros && !target_check_data(c, block))
@@ -123,13 +132,17 @@ int target_write_same(struct target_command *c)
 	work.offset = extent.block * block;
 	work.length = blocks_of(c, &extent) * block;
 	if (work.length > 0)
-		work.steps = (may_deallocate(c) ? STEP_DEALLOCATE : STEP_REPEAT) | (c->unit->write_through ? STEP_FLUSH_LAST : 0);
+		work.steps = (may_deallocate(c) ? STEP_DEALLOCATE : STEP_REPEAT) |
+			     (c->unit->write_through ? STEP_FLUSH_LAST : 0);
 	return target_work(c, &work);
 }
 
-/* ---- GET LBA STATUS --------------------------------------------------------------------------------------------------- */
+/* ---- GET LBA STATUS */
 
-/* The run of blocks from `block` on that are alike. A block is mapped if any byte of it has room of its own. */
+/*
+ * The run of blocks from `block` on that are alike. A block is mapped if any byte of it has room of
+ * its own.
+ */
 static struct scsi_lba_status status_of(const struct target_unit *unit, uint64_t block)
 {
 	struct store *store = unit->store;
@@ -148,11 +161,15 @@ static struct scsi_lba_status status_of(const struct target_unit *unit, uint64_t
 	if (next > unit->blocks)
 		next = unit->blocks;
 	blocks = next - block;
-	return (struct scsi_lba_status) { .extent = { block, blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX },
+	return (struct scsi_lba_status) { .extent = { block, blocks < UINT32_MAX ? (uint32_t)blocks
+										 : UINT32_MAX },
 					  .provisioning = mapped ? SCSI_MAPPED : SCSI_DEALLOCATED };
 }
 
-/* One descriptor at least, whatever the allocation length: a length of zero asks for none of its bytes. */
+/*
+ * One descriptor at least, whatever the allocation length: a length of zero asks for none of its
+ * bytes.
+ */
 static unsigned most_descriptors(uint32_t allocation, unsigned most)
 {
 	uint32_t fit;

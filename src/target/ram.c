@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ram.c: a store of anonymous memory. The kernel gives a page when it is first written, so a large disk costs what is in it.
+ * ram.c: a store of anonymous memory. The kernel gives a page when it is first written, so a large
+ * disk costs what is in it.
  *
- * Which pages have been written is kept in a bitmap of our own, a bit for a page: the kernel's answer (mincore) would also count
- * pages that were only read. The bitmap is anonymous memory too, and as thin.
+ * Which pages have been written is kept in a bitmap of our own, a bit for a page: the kernel's
+ * answer (mincore) would also count pages that were only read. The bitmap is anonymous memory too,
+ * and as thin.
  */
 #include "base/base.h"
 #include "target/target.h"
@@ -37,14 +39,18 @@ static bool is_written(const struct ram_store *ram, uint64_t page)
 	return __atomic_load_n(&ram->written[page / WORD_BITS], __ATOMIC_RELAXED) & bit_of(page);
 }
 
-/* After the bytes are there: a bit that deallocation clears meanwhile is then set again, and no written page goes without. */
+/*
+ * After the bytes are there: a bit that deallocation clears meanwhile is then set again, and no
+ * written page goes without.
+ */
 static void note_written(struct ram_store *ram, uint64_t offset, uint64_t length)
 {
 	if (length == 0)
 		return;
 	for (uint64_t page = offset / PAGE; page <= (offset + length - 1) / PAGE; page++)
 		if (!is_written(ram, page))
-			__atomic_fetch_or(&ram->written[page / WORD_BITS], bit_of(page), __ATOMIC_RELAXED);
+			__atomic_fetch_or(&ram->written[page / WORD_BITS], bit_of(page),
+					  __ATOMIC_RELAXED);
 }
 
 static int ram_read(struct store *s, struct store_io *io)
@@ -60,9 +66,12 @@ static int ram_write(struct store *s, struct store_io *io)
 	return 0;
 }
 
-/* ---- thin provisioning ------------------------------------------------------------------------------------------------ */
+/* ---- thin provisioning */
 
-/* A part of a page: zeros are all that can be given back. A page that was never written has them already. */
+/*
+ * A part of a page: zeros are all that can be given back. A page that was never written has them
+ * already.
+ */
 static void zero_part(struct ram_store *ram, uint64_t offset, uint64_t end)
 {
 	if (offset < end && is_written(ram, offset / PAGE))
@@ -75,7 +84,10 @@ static void note_deallocated(struct ram_store *ram, uint64_t page, uint64_t end)
 		uint64_t *word = &ram->written[page / WORD_BITS];
 
 		if (page % WORD_BITS == 0 && end - page >= WORD_BITS) {
-			/* A word of zeros is left alone, so that clearing a bitmap that was never used takes no memory. */
+			/*
+			 * A word of zeros is left alone, so that clearing a bitmap that was never
+			 * used takes no memory.
+			 */
 			if (__atomic_load_n(word, __ATOMIC_RELAXED))
 				__atomic_store_n(word, 0, __ATOMIC_RELAXED);
 			page += WORD_BITS;
@@ -105,9 +117,14 @@ static int ram_deallocate(struct store *s, struct store_io *io)
 {
 	struct ram_store *ram = ram_of(s);
 	uint64_t end = io->offset + io->length;
-	/* Whole pages are [first, last); the store's last page is whole even if the store ends in it. */
-	uint64_t first = divide_up(io->offset, PAGE), last = end == s->bytes ? divide_up(end, PAGE) : end / PAGE;
-	uint64_t head = first * PAGE < end ? first * PAGE : end, tail = last * PAGE > head ? last * PAGE : head;
+	/*
+	 * Whole pages are [first, last); the store's last page is whole even if the store ends in
+	 * it.
+	 */
+	uint64_t first = divide_up(io->offset, PAGE),
+		 last = end == s->bytes ? divide_up(end, PAGE) : end / PAGE;
+	uint64_t head = first * PAGE < end ? first * PAGE : end,
+		 tail = last * PAGE > head ? last * PAGE : head;
 
 	zero_part(ram, io->offset, head);
 	deallocate_pages(ram, first, last);
@@ -124,7 +141,8 @@ static bool ram_allocated(struct store *s, uint64_t offset, uint64_t *ret_end)
 
 	while (page < pages && is_written(ram, page) == allocated) {
 		/* A word at a time where it can be. */
-		if (page % WORD_BITS == 0 && __atomic_load_n(&ram->written[page / WORD_BITS], __ATOMIC_RELAXED) == whole)
+		if (page % WORD_BITS == 0 &&
+		    __atomic_load_n(&ram->written[page / WORD_BITS], __ATOMIC_RELAXED) == whole)
 			page += WORD_BITS;
 		else
 			page++;
@@ -133,7 +151,7 @@ static bool ram_allocated(struct store *s, uint64_t offset, uint64_t *ret_end)
 	return allocated;
 }
 
-/* ---- made and freed --------------------------------------------------------------------------------------------------- */
+/* ---- made and freed */
 
 static void ram_free(struct store *s)
 {
@@ -152,7 +170,8 @@ static const struct store_ops ram_ops = {
 
 static void *take_pages(uint64_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -164,17 +183,23 @@ int store_open_ram(uint64_t bytes, struct store **ret_store, char *message)
 	char size[16];
 
 	if (bytes == 0)
-		return target_fail(message, -EINVAL, "a ram store of 0 bytes has no blocks: give it a size, as in size=64M");
+		return target_fail(
+			message, -EINVAL,
+			"a ram store of 0 bytes has no blocks: give it a size, as in size=64M");
 	ram = malloc(sizeof(*ram));
 	if (!ram)
 		return target_fail(message, -ENOMEM, "no memory for a ram store");
-	*ram = (struct ram_store) { .store = { .ops = &ram_ops, .bytes = bytes, .granule = PAGE, .thin = true },
-				    .memory = take_pages(bytes),
-				    .written = take_pages(map_bytes),
-				    .map_bytes = map_bytes };
+	*ram = (struct ram_store) {
+		.store = { .ops = &ram_ops, .bytes = bytes, .granule = PAGE, .thin = true },
+		.memory = take_pages(bytes),
+		.written = take_pages(map_bytes),
+		.map_bytes = map_bytes
+	};
 	if (!ram->memory || !ram->written) {
 		format_size(bytes, size);
-		target_fail(message, -ENOMEM, "no room for a ram store of %s: %s; choose a smaller size", size, strerror(errno));
+		target_fail(message, -ENOMEM,
+			    "no room for a ram store of %s: %s; choose a smaller size", size,
+			    strerror(errno));
 		if (ram->memory)
 			munmap(ram->memory, bytes);
 		if (ram->written)

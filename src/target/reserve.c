@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reserve.c: what reservations keep others from doing (SPC-4 5.12.1, SBC-3 table 14), and RESERVE and RELEASE, which came first
- * (SPC-2 7.21, 7.17).
+ * reserve.c: what reservations keep others from doing (SPC-4 5.12.1, SBC-3 table 14), and RESERVE
+ * and RELEASE, which came first (SPC-2 7.21, 7.17).
  *
- * The two kinds exclude each other: while somebody is registered, RESERVE reserves nothing; while a unit is reserved by RESERVE,
- * nobody registers.
+ * The two kinds exclude each other: while somebody is registered, RESERVE reserves nothing; while a
+ * unit is reserved by RESERVE, nobody registers.
  */
 #include "base/base.h"
 #include "target/commands.h"
 
 enum { UNREGISTERED, REGISTERED, STANDINGS };
 
-/* By type, by whether he who asks is registered, and by what he asks: is it a conflict? Holders are never asked. */
+/*
+ * By type, by whether he who asks is registered, and by what he asks: is it a conflict? Holders are
+ * never asked.
+ */
 static const bool conflicts[RESERVATION_TYPES][STANDINGS][ACCESS_ALWAYS + 1] = {
 	[RESERVE_WRITE_EXCLUSIVE] = {
 		[UNREGISTERED] = { [ACCESS_WRITE] = true },
@@ -22,19 +25,25 @@ static const bool conflicts[RESERVATION_TYPES][STANDINGS][ACCESS_ALWAYS + 1] = {
 		[REGISTERED] = { [ACCESS_WRITE] = true, [ACCESS_READ] = true },
 	},
 	[RESERVE_WRITE_REGISTRANTS] = { [UNREGISTERED] = { [ACCESS_WRITE] = true } },
-	[RESERVE_ACCESS_REGISTRANTS] = { [UNREGISTERED] = { [ACCESS_WRITE] = true, [ACCESS_READ] = true } },
+	[RESERVE_ACCESS_REGISTRANTS] = {
+		[UNREGISTERED] = { [ACCESS_WRITE] = true, [ACCESS_READ] = true },
+	},
 	[RESERVE_WRITE_ALL] = { [UNREGISTERED] = { [ACCESS_WRITE] = true } },
 	[RESERVE_ACCESS_ALL] = { [UNREGISTERED] = { [ACCESS_WRITE] = true, [ACCESS_READ] = true } },
 };
 
-/* Two commands are harmless in one form and not in the other: to start or to let go hurts nobody, to stop or to hold does. */
+/*
+ * Two commands are harmless in one form and not in the other: to start or to let go hurts nobody,
+ * to stop or to hold does.
+ */
 static enum access access_of(const struct target_command *c)
 {
 	enum { START = 0x01, POWER_CONDITION = 0xf0, PREVENT = 0x03 };
 
 	switch (c->cdb[0]) {
 	case SCSI_START_STOP_UNIT:
-		return (c->cdb[4] & START) && !(c->cdb[4] & POWER_CONDITION) ? ACCESS_ALWAYS : ACCESS_WRITE;
+		return (c->cdb[4] & START) && !(c->cdb[4] & POWER_CONDITION) ? ACCESS_ALWAYS
+									     : ACCESS_WRITE;
 	case SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL:
 		return c->cdb[4] & PREVENT ? ACCESS_WRITE : ACCESS_ALWAYS;
 	default:
@@ -68,7 +77,7 @@ int target_conflict(struct target_command *c)
 	return 0;
 }
 
-/* ---- RESERVE, RELEASE --------------------------------------------------------------------------------------------------- */
+/* ---- RESERVE, RELEASE */
 
 static bool anybody_registered(const struct registrations *r)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scratch.c: a unit's buffers for commands that must see the blocks themselves. Made one by one as commands need them at once, and
- * kept: after the first few such commands there is nothing left to allocate.
+ * scratch.c: a unit's buffers for commands that must see the blocks themselves. Made one by one as
+ * commands need them at once, and kept: after the first few such commands there is nothing left to
+ * allocate.
  */
 #include "target/target.h"
 

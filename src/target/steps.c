@@ -8,15 +8,18 @@
  *	COMPARE AND WRITE   CLAIM ─> COMPARE ─> MOVE ─> FLUSH_LAST (FUA)
  *	ORWRITE             CLAIM ─> MERGE ─> FLUSH_LAST (FUA)
  *
- * A step is begun, and resumed each time the store has done what it asked. Both say 0: the step has ended; 1: the store is at work,
- * it goes on later; 2: the whole command has ended, its status is set; or a negative errno.
+ * A step is begun, and resumed each time the store has done what it asked. Both say 0: the step has
+ * ended; 1: the store is at work, it goes on later; 2: the whole command has ended, its status is
+ * set; or a negative errno.
  *
- * Who waits for whom: a store with an engine may leave a command in the middle, so commands claim their blocks (claims.c). With
- * other stores a turnstile per unit is enough, and a single thread needs none: a command is over when target_work() returns, or it is a
- * walk that has left the turnstile between two of its turns.
+ * Who waits for whom: a store with an engine may leave a command in the middle, so commands claim
+ * their blocks (claims.c). With other stores a turnstile per unit is enough, and a single thread
+ * needs none: a command is over when target_work() returns, or it is a walk that has left the
+ * turnstile between two of its turns.
  *
- * Turns: a store that ends each request at once would keep its thread for as long as a walk is, which may be hours. After a megabyte, or 32
- * that are only deallocated, a walk makes room for others. Those that must be alone do not; they are no longer than their data.
+ * Turns: a store that ends each request at once would keep its thread for as long as a walk is,
+ * which may be hours. After a megabyte, or 32 that are only deallocated, a walk makes room for
+ * others. Those that must be alone do not; they are no longer than their data.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -26,7 +29,9 @@
 #include <string.h>
 
 enum { STEP_ENDED = 0, STEP_OUT = 1, COMMAND_ENDED = 2 };
-/* Some hundred microseconds; milliseconds, where memory is taken for the first time, or given back. */
+/*
+ * Some hundred microseconds; milliseconds, where memory is taken for the first time, or given back.
+ */
 enum { TURN_BYTES = 1 << 20, DEALLOCATION_TURN_BYTES = TARGET_MOST_WRITE_SAME_BYTES };
 
 struct step {
@@ -34,18 +39,22 @@ struct step {
 	int (*resume)(struct target_command *c); /* NULL: once is enough */
 };
 
-/* ---- how it ends ------------------------------------------------------------------------------------------------------ */
+/* ---- how it ends */
 
-/* MEDIUM ERROR names the first block that did not move: initiators retry, or give up, from there. */
+/*
+ * MEDIUM ERROR names the first block that did not move: initiators retry, or give up, from there.
+ */
 static void fail_medium(struct target_command *c)
 {
 	bool located = c->busy != BUSY_FLUSHING;
 
 	target_check(c,
-		     &(struct scsi_sense) { .key = SCSI_MEDIUM_ERROR,
-					    .asc = c->busy == BUSY_READING ? SCSI_ASC_UNRECOVERED_READ_ERROR : SCSI_ASC_WRITE_ERROR,
-					    .has_information = located,
-					    .information = (c->io.offset + c->io.moved) / c->unit->block_bytes });
+		     &(struct scsi_sense) {
+			     .key = SCSI_MEDIUM_ERROR,
+			     .asc = c->busy == BUSY_READING ? SCSI_ASC_UNRECOVERED_READ_ERROR
+							    : SCSI_ASC_WRITE_ERROR,
+			     .has_information = located,
+			     .information = (c->io.offset + c->io.moved) / c->unit->block_bytes });
 }
 
 static void fail(struct target_command *c, int error)
@@ -79,7 +88,7 @@ static void let_go(struct target_command *c)
 		turnstile_leave(&c->unit->turnstile, c->exclusive);
 }
 
-/* ---- from step to step ------------------------------------------------------------------------------------------------ */
+/* ---- from step to step */
 
 static const struct step step_table[];
 
@@ -165,7 +174,7 @@ static int prefetch_begin(struct target_command *c)
 	return store->ops->prefetch ? store->ops->prefetch(store, &c->io) : STEP_ENDED;
 }
 
-/* ---- data between client and blocks ----------------------------------------------------------------------------------- */
+/* ---- data between client and blocks */
 
 static int start_io(struct target_command *c, uint64_t offset, uint64_t length, bool writing)
 {
@@ -190,7 +199,7 @@ static int move_begin(struct target_command *c)
 	return r;
 }
 
-/* ---- walks: chunk by chunk through the scratch buffer ----------------------------------------------------------------- */
+/* ---- walks: chunk by chunk through the scratch buffer */
 
 /* The chunk that is in the scratch buffer, or on its way there or back. */
 static uint64_t chunk_of(const struct target_walk *w)
@@ -275,7 +284,10 @@ static int miscompare(struct target_command *c, uint64_t offset)
 	return COMMAND_ENDED;
 }
 
-/* Equal bytes at the start of the chunk. A client's list that ends too soon counts as different from there on. */
+/*
+ * Equal bytes at the start of the chunk. A client's list that ends too soon counts as different
+ * from there on.
+ */
 static uint64_t equal_in_chunk(struct target_command *c)
 {
 	struct target_walk *w = &c->walk;
@@ -389,7 +401,7 @@ static int repeat_begin(struct target_command *c)
 	return r == STEP_ENDED ? repeat_resume(c) : r;
 }
 
-/* ---- room given back -------------------------------------------------------------------------------------------------- */
+/* ---- room given back */
 
 static int start_deallocation(struct target_command *c, uint64_t offset, uint64_t length)
 {
@@ -407,20 +419,27 @@ static int deallocate_begin(struct target_command *c)
 	return start_deallocation(c, c->at, c->span);
 }
 
-/* The list in the scratch buffer was checked when it was copied there, and nobody else can change it. false: that was the last one. */
+/*
+ * The list in the scratch buffer was checked when it was copied there, and nobody else can change
+ * it. false: that was the last one.
+ */
 static bool next_extent(struct target_command *c)
 {
 	struct target_walk *w = &c->walk;
 	struct scsi_extent extent = { 0 };
 
 	while (w->next < w->n && extent.count == 0)
-		extent = scsi_unmap_descriptor(w->scratch->bytes + (size_t)SCSI_UNMAP_DESCRIPTOR_BYTES * w->next++);
+		extent = scsi_unmap_descriptor(w->scratch->bytes +
+					       (size_t)SCSI_UNMAP_DESCRIPTOR_BYTES * w->next++);
 	w->at = extent.block * c->unit->block_bytes;
 	w->left = (uint64_t)extent.count * c->unit->block_bytes;
 	return w->left > 0;
 }
 
-/* Cut where a granule ends, of which a part would keep its room. A store that ends later takes all at once. */
+/*
+ * Cut where a granule ends, of which a part would keep its room. A store that ends later takes all
+ * at once.
+ */
 static uint64_t deallocation_of(const struct target_command *c)
 {
 	uint64_t most = DEALLOCATION_TURN_BYTES - c->walk.at % DEALLOCATION_TURN_BYTES;
@@ -445,9 +464,10 @@ static int unmap_resume(struct target_command *c)
 	return r;
 }
 
-/* ---- the start -------------------------------------------------------------------------------------------------------- */
+/* ---- the start */
 
-struct target_work target_work_on(const struct target_command *c, const struct scsi_extent *extent, uint16_t steps)
+struct target_work target_work_on(const struct target_command *c, const struct scsi_extent *extent,
+				  uint16_t steps)
 {
 	return (struct target_work) { .steps = extent->count > 0 ? steps : steps & STEP_FLUSH_LAST,
 				      .offset = extent->block * c->unit->block_bytes,
@@ -459,7 +479,8 @@ static void begin_order(struct target_command *c)
 {
 	const struct store *store = c->unit->store;
 
-	if (store->forgetful || c->unit->read_only || !(c->steps & ~(STEP_FLUSH_LAST | STEP_PREFETCH)))
+	if (store->forgetful || c->unit->read_only ||
+	    !(c->steps & ~(STEP_FLUSH_LAST | STEP_PREFETCH)))
 		return;
 	if (store->needs_engine) {
 		c->steps |= STEP_CLAIM;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supported.c: which commands and functions there are: REPORT SUPPORTED OPERATION CODES (SPC-4 6.34), REPORT SUPPORTED TASK
- * MANAGEMENT FUNCTIONS (6.35). What is told is what the unit's commands are found by (target_row), bit by bit, so neither can promise
- * what is not there. Functions are their transport's business, which tells the device.
+ * supported.c: which commands and functions there are: REPORT SUPPORTED OPERATION CODES (SPC-4
+ * 6.34), REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (6.35). What is told is what the unit's
+ * commands are found by (target_row), bit by bit, so neither can promise what is not there.
+ * Functions are their transport's business, which tells the device.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -11,7 +12,13 @@
 #include <string.h>
 
 enum { OPCODES = 256, LIST_HEADER = 4, DESCRIPTOR_BYTES = 8, TIMEOUTS_BYTES = 12, ONE_HEADER = 4 };
-enum { SERVACTV = 0x01, CTDP_IN_LIST = 0x02, CTDP_IN_ONE = 0x80, NOT_SUPPORTED = 1, AS_IN_STANDARD = 3 };
+enum {
+	SERVACTV = 0x01,
+	CTDP_IN_LIST = 0x02,
+	CTDP_IN_ONE = 0x80,
+	NOT_SUPPORTED = 1,
+	AS_IN_STANDARD = 3
+};
 enum { RCTD = 0x80, OPTIONS = 0x07, OPTIONS_HIGH_BIT = 2, HIGH_BIT = 7 };
 enum { ALL_COMMANDS, ONE_OPCODE, ONE_ACTION, EITHER };
 
@@ -48,7 +55,8 @@ static void append_timeouts(struct answer *a)
 	append(a, bytes, sizeof(bytes));
 }
 
-static void append_command(struct answer *a, uint8_t opcode, const struct row *row, bool action, bool timeouts)
+static void append_command(struct answer *a, uint8_t opcode, const struct row *row, bool action,
+			   bool timeouts)
 {
 	uint8_t bytes[DESCRIPTOR_BYTES] = { opcode };
 
@@ -79,7 +87,8 @@ static int report_all(struct target_command *c, uint64_t allocation, bool timeou
 	struct answer a = begin(c, allocation);
 	uint8_t header[LIST_HEADER];
 
-	put_be32(header, count_commands(c->unit) * (DESCRIPTOR_BYTES + (timeouts ? TIMEOUTS_BYTES : 0U)));
+	put_be32(header,
+		 count_commands(c->unit) * (DESCRIPTOR_BYTES + (timeouts ? TIMEOUTS_BYTES : 0U)));
 	append(&a, header, sizeof(header));
 	for (unsigned i = 0; i < OPCODES; i++) {
 		const struct row *row = target_row(c->unit, (uint8_t)i), *action = row->actions;
@@ -92,7 +101,8 @@ static int report_all(struct target_command *c, uint64_t allocation, bool timeou
 	return 0;
 }
 
-static int report_one(struct target_command *c, uint64_t allocation, const struct row *row, bool action, bool timeouts)
+static int report_one(struct target_command *c, uint64_t allocation, const struct row *row,
+		      bool action, bool timeouts)
 {
 	uint8_t bytes[ONE_HEADER + TARGET_CDB_BYTES] = { 0 };
 	struct answer a = begin(c, allocation);
@@ -106,7 +116,9 @@ static int report_one(struct target_command *c, uint64_t allocation, const struc
 	if (row) {
 		bytes[ONE_HEADER] = c->cdb[3];
 		if (action)
-			bytes[ONE_HEADER + ACTION_BYTE] = (uint8_t)((bytes[ONE_HEADER + ACTION_BYTE] & ~ACTION_MASK) | row->action);
+			bytes[ONE_HEADER + ACTION_BYTE] =
+				(uint8_t)((bytes[ONE_HEADER + ACTION_BYTE] & ~ACTION_MASK) |
+					  row->action);
 	}
 	append(&a, bytes, ONE_HEADER + size);
 	if (row && timeouts)
@@ -134,7 +146,10 @@ int target_report_opcodes(struct target_command *c)
 		return report_all(c, allocation, timeouts);
 	if (options > EITHER)
 		return target_refuse_field(c, 2, OPTIONS_HIGH_BIT);
-	/* Asked for an opcode alone, or for one with an action: what does not go together is the asker's mistake. */
+	/*
+	 * Asked for an opcode alone, or for one with an action: what does not go together is the
+	 * asker's mistake.
+	 */
 	if (row->actions && options == ONE_OPCODE)
 		return target_refuse_field(c, 2, OPTIONS_HIGH_BIT);
 	if (row->run && options == ONE_ACTION)

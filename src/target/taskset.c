@@ -2,15 +2,17 @@
 /*
  * taskset.c: who may run when: task attributes and ACA (SAM-5 5.9, 8).
  *
- * Commands that end later stand in their engine's list from target_execute() to their end, HEAD OF QUEUE in front, all others in
- * the order in which they came. So whether one may start is a look at what stands before it:
+ * Commands that end later stand in their engine's list from target_execute() to their end, HEAD OF
+ * QUEUE in front, all others in the order in which they came. So whether one may start is a look at
+ * what stands before it:
  *
  *	SIMPLE         no ORDERED, no HEAD OF QUEUE
  *	ORDERED        nobody
  *	HEAD OF QUEUE  may always
  *
- * While there is an ACA, none that waits may start, and none that comes is let in but the faulted nexus's one ACA command. What
- * runs already runs on: it has left for the kernel, which cannot hold it.
+ * While there is an ACA, none that waits may start, and none that comes is let in but the faulted
+ * nexus's one ACA command. What runs already runs on: it has left for the kernel, which cannot hold
+ * it.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -19,7 +21,8 @@ static bool stands_in_the_way(const struct target_command *older, const struct t
 {
 	if (older->unit != c->unit)
 		return false;
-	return c->attribute == HBA_ORDERED || older->attribute == HBA_ORDERED || older->attribute == HBA_HEAD_OF_QUEUE;
+	return c->attribute == HBA_ORDERED || older->attribute == HBA_ORDERED ||
+	       older->attribute == HBA_HEAD_OF_QUEUE;
 }
 
 static bool may_start(const struct target_command *c)
@@ -61,7 +64,7 @@ static bool has_aca(struct target_unit *unit)
 	return aca;
 }
 
-/* ---- ACA at the door (SAM-5 5.9.3) -------------------------------------------------------------------------------------- */
+/* ---- ACA at the door (SAM-5 5.9.3) */
 
 static bool aca_command_is_out(const struct target_command *c)
 {
@@ -81,7 +84,8 @@ static bool is_preempt_and_abort(const struct target_command *c)
 {
 	enum { PREEMPT_AND_ABORT = 0x05 };
 
-	return c->cdb[0] == SCSI_PERSISTENT_RESERVE_OUT && (c->cdb[ACTION_BYTE] & ACTION_MASK) == PREEMPT_AND_ABORT;
+	return c->cdb[0] == SCSI_PERSISTENT_RESERVE_OUT &&
+	       (c->cdb[ACTION_BYTE] & ACTION_MASK) == PREEMPT_AND_ABORT;
 }
 
 static bool wants_naca(const struct target_command *c)
@@ -108,11 +112,12 @@ static int pass_aca(struct target_command *c)
 	if (aca == c->nexus && c->attribute == HBA_ACA && !aca_command_is_out(c))
 		return 0;
 	/* A foreign nexus that knows nothing of ACA hears BUSY, which everybody understands. */
-	c->outcome = aca == c->nexus || c->attribute == HBA_ACA || wants_naca(c) ? HBA_ACA_ACTIVE : HBA_BUSY;
+	c->outcome = aca == c->nexus || c->attribute == HBA_ACA || wants_naca(c) ? HBA_ACA_ACTIVE
+										 : HBA_BUSY;
 	return 1;
 }
 
-/* ---- in and out --------------------------------------------------------------------------------------------------------- */
+/* ---- in and out */
 
 int taskset_enter(struct target_command *c)
 {
@@ -145,7 +150,7 @@ void taskset_leave(struct target_command *c)
 		target_note_check(c);
 }
 
-/* ---- PREEMPT AND ABORT -------------------------------------------------------------------------------------------------- */
+/* ---- PREEMPT AND ABORT */
 
 static struct target_command *find_of(const struct target_command *c, uint8_t nexuses, bool waiting)
 {
@@ -154,7 +159,8 @@ static struct target_command *find_of(const struct target_command *c, uint8_t ne
 	for (struct list *l = all->next; l != all; l = l->next) {
 		struct target_command *other = container_of(l, struct target_command, node);
 
-		if (other->unit == c->unit && (nexuses & 1U << other->nexus) && (!waiting || other->waiting))
+		if (other->unit == c->unit && (nexuses & 1U << other->nexus) &&
+		    (!waiting || other->waiting))
 			return other;
 	}
 	return NULL;
@@ -214,7 +220,10 @@ static struct target_command *next_to_start(struct engine *e)
 	return NULL;
 }
 
-/* Each turn starts at the front again: an end lets go of memory, and its owner may send something new. */
+/*
+ * Each turn starts at the front again: an end lets go of memory, and its owner may send something
+ * new.
+ */
 void target_go_on(struct engine *e)
 {
 	struct target_command *c;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verify.c: commands that look at the blocks: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE (SBC-3 5.29 to 5.34, 5.40 to
- * 5.42, 5.2, 5.4).
+ * verify.c: commands that look at the blocks: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE
+ * (SBC-3 5.29 to 5.34, 5.40 to 5.42, 5.2, 5.4).
  *
- * A difference ends in MISCOMPARE, and INFORMATION has the offset in bytes of the first one: from the start of the blocks that were
- * verified, which is also the offset in the data if there are as many.
+ * A difference ends in MISCOMPARE, and INFORMATION has the offset in bytes of the first one: from
+ * the start of the blocks that were verified, which is also the offset in the data if there are as
+ * many.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -44,7 +45,8 @@ int target_verify(struct target_command *c)
 	uint8_t compare;
 	uint64_t data;
 
-	if (!read_bytchk(c, true, &compare) || !target_read_extent(c, &extent) || !target_check_length(c, extent.count))
+	if (!read_bytchk(c, true, &compare) || !target_read_extent(c, &extent) ||
+	    !target_check_length(c, extent.count))
 		return 0;
 	data = data_to_verify(c, compare, extent.count);
 	if (!target_check_data(c, data))
@@ -62,7 +64,8 @@ int target_write_and_verify(struct target_command *c)
 	struct target_work work;
 	uint8_t compare;
 
-	if (!read_bytchk(c, false, &compare) || !target_read_extent(c, &extent) || !target_check_length(c, extent.count))
+	if (!read_bytchk(c, false, &compare) || !target_read_extent(c, &extent) ||
+	    !target_check_length(c, extent.count))
 		return 0;
 	work = target_work_on(c, &extent, STEP_MOVE | STEP_FLUSH_LAST | STEP_CHECK);
 	if (!target_check_writable(c) || !target_check_data(c, work.length))
@@ -74,7 +77,9 @@ int target_write_and_verify(struct target_command *c)
 
 static uint16_t flush_if_forced(const struct target_command *c)
 {
-	return c->unit->write_through || c->cdb[FLAGS_AT] & (SCSI_FUA | SCSI_FUA_NV) ? STEP_FLUSH_LAST : 0;
+	return c->unit->write_through || c->cdb[FLAGS_AT] & (SCSI_FUA | SCSI_FUA_NV)
+		       ? STEP_FLUSH_LAST
+		       : 0;
 }
 
 /* The data are two halves of as many blocks: what has to be there, and what to put in its place. */
@@ -83,7 +88,8 @@ int target_compare_and_write(struct target_command *c)
 	struct scsi_extent extent;
 	struct target_work work;
 
-	if (!target_read_extent(c, &extent) || !target_check_length(c, extent.count) || !target_check_writable(c))
+	if (!target_read_extent(c, &extent) || !target_check_length(c, extent.count) ||
+	    !target_check_writable(c))
 		return 0;
 	work = target_work_on(c, &extent, STEP_COMPARE | STEP_MOVE | flush_if_forced(c));
 	if (!target_check_data(c, 2 * work.length))
@@ -100,7 +106,8 @@ int target_orwrite(struct target_command *c)
 	struct scsi_extent extent;
 	struct target_work work;
 
-	if (!target_read_extent(c, &extent) || !target_check_length(c, extent.count) || !target_check_writable(c))
+	if (!target_read_extent(c, &extent) || !target_check_length(c, extent.count) ||
+	    !target_check_writable(c))
 		return 0;
 	work = target_work_on(c, &extent, STEP_MERGE | flush_if_forced(c));
 	if (!target_check_data(c, work.length))

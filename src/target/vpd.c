@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* vpd.c: the VPD pages that tell how a unit wants to be used (SPC-4 7.8.7, SBC-3 6.6). The handlers hold to what is said here. */
+/*
+ * vpd.c: the VPD pages that tell how a unit wants to be used (SPC-4 7.8.7, SBC-3 6.6). The handlers
+ * hold to what is said here.
+ */
 #include "base/base.h"
 #include "target/commands.h"
 
 size_t target_vpd_extended(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX])
 {
-	struct scsi_extended_inquiry extended = {
-		.simple = true, .ordered = true, .head_of_queue = true, .volatile_cache = unit->store->ops->flush
-	};
+	struct scsi_extended_inquiry extended = { .simple = true,
+						  .ordered = true,
+						  .head_of_queue = true,
+						  .volatile_cache = unit->store->ops->flush };
 
 	return scsi_vpd_write_extended(&extended, bytes);
 }
@@ -15,7 +19,8 @@ size_t target_vpd_extended(const struct target_unit *unit, uint8_t bytes[SCSI_VP
 /* No atomic writes beyond COMPARE AND WRITE and ORWRITE: those fields are zero. */
 size_t target_vpd_limits(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX])
 {
-	uint32_t block = unit->block_bytes, granule = unit->store->granule > block ? unit->store->granule / block : 1;
+	uint32_t block = unit->block_bytes,
+		 granule = unit->store->granule > block ? unit->store->granule / block : 1;
 	uint32_t best = TARGET_BEST_TRANSFER_BYTES / block, most = unit->max_transfer;
 	struct scsi_block_limits limits = {
 		.max_compare_and_write = TARGET_MOST_COMPARE_AND_WRITE,
@@ -31,7 +36,8 @@ size_t target_vpd_limits(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_
 		limits.max_unmap_blocks = TARGET_MOST_UNMAP_BLOCKS;
 		limits.max_unmap_descriptors = TARGET_MOST_UNMAP_DESCRIPTORS;
 		limits.unmap_granularity = granule;
-		limits.has_unmap_alignment = true; /* of zero: the first granule begins with the first block */
+		/* of zero: the first granule begins with the first block */
+		limits.has_unmap_alignment = true;
 	}
 	return scsi_vpd_write_limits(&limits, bytes);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bad.c: drivers with one fault each, and the suite: exactly the test that is about the fault fails, and no other.
+ * bad.c: drivers with one fault each, and the suite: exactly the test that is about the fault
+ * fails, and no other.
  *
- * Beneath is a driver without a fault: two disks in memory, a command comes back one poll after the one that could have seen it
- * first, the latest first. `fault=` names what is spoilt: a command before it is carried out, or its result before it is told.
+ * Beneath is a driver without a fault: two disks in memory, a command comes back one poll after the
+ * one that could have seen it first, the latest first. `fault=` names what is spoilt: a command
+ * before it is carried out, or its result before it is told.
  */
 #include "check/check.h"
 #include "core/core.h"
@@ -19,9 +21,31 @@
 
 #include <cmocka.h>
 
-enum { UNITS = 2, UNIT_BYTES = 8 << 20, BLOCK = 512, TASKS = 64, INITIATOR = 7, MOST_PIECES = 700, SEED = 20260711 };
-enum { DROPPED = 1000, MAPPED = 100, DOUBLED = 500, LOST = 3000, LARGE = 256 * 1024, PIECES = 2, SLOW_POLLS = 8 };
-enum { CAPACITY_LOW_BYTE = 3, FIRST_PAGE = 5, OPCODE_NOBODY_HAS = 0x1f, EVPD = 1, READ_12_BYTES = 12 };
+enum {
+	UNITS = 2,
+	UNIT_BYTES = 8 << 20,
+	BLOCK = 512,
+	TASKS = 64,
+	INITIATOR = 7,
+	MOST_PIECES = 700,
+	SEED = 20260711
+};
+enum {
+	DROPPED = 1000,
+	MAPPED = 100,
+	DOUBLED = 500,
+	LOST = 3000,
+	LARGE = 256 * 1024,
+	PIECES = 2,
+	SLOW_POLLS = 8
+};
+enum {
+	CAPACITY_LOW_BYTE = 3,
+	FIRST_PAGE = 5,
+	OPCODE_NOBODY_HAS = 0x1f,
+	EVPD = 1,
+	READ_12_BYTES = 12
+};
 
 struct bad;
 
@@ -37,7 +61,10 @@ struct bad_task {
 	struct iovec iov[MOST_PIECES];
 };
 
-/** struct fault - What is spoilt. true from `before`: the command is not carried out, and its result stands. */
+/**
+ * struct fault - What is spoilt. true from `before`: the command is not carried out, and its result
+ * stands.
+ */
 struct fault {
 	const char *name, *test;
 	bool (*before)(struct bad *bad, struct bad_task *bt);
@@ -70,7 +97,7 @@ static uint8_t *data_of(struct bad_task *bt)
 	return bt->iov[0].iov_base;
 }
 
-/* ---- the faults ------------------------------------------------------------------------------------------------------- */
+/* ---- the faults */
 
 static void counts_what_was_asked(struct bad *bad, struct bad_task *bt)
 {
@@ -231,31 +258,59 @@ static bool has_no_read_12(struct bad *bad, struct bad_task *bt)
 static const struct fault faults[] = {
 	{ .name = "none" },
 	{ .name = "no-read-12", .before = has_no_read_12 },
-	{ .name = "count", .test = "identity: the byte count is what really came", .after = counts_what_was_asked },
-	{ .name = "additional", .test = "identity: INQUIRY says how long the whole is", .after = says_it_is_short },
+	{ .name = "count",
+	  .test = "identity: the byte count is what really came",
+	  .after = counts_what_was_asked },
+	{ .name = "additional",
+	  .test = "identity: INQUIRY says how long the whole is",
+	  .after = says_it_is_short },
 	{ .name = "overlong",
 	  .test = "identity: INQUIRY is cut at the allocation length",
 	  .before = ignores_the_allocation_length },
-	{ .name = "disorder", .test = "identity: VPD page 00h lists the pages there are", .after = lists_pages_in_disorder },
-	{ .name = "unit", .test = "identity: no two units have one name", .before = mistakes_the_unit },
-	{ .name = "capacity", .test = "identity: READ CAPACITY(10) and (16) agree", .after = has_a_second_capacity },
-	{ .name = "block", .test = "data: every CDB size reads the same", .before = misreads_the_block },
+	{ .name = "disorder",
+	  .test = "identity: VPD page 00h lists the pages there are",
+	  .after = lists_pages_in_disorder },
+	{ .name = "unit",
+	  .test = "identity: no two units have one name",
+	  .before = mistakes_the_unit },
+	{ .name = "capacity",
+	  .test = "identity: READ CAPACITY(10) and (16) agree",
+	  .after = has_a_second_capacity },
+	{ .name = "block",
+	  .test = "data: every CDB size reads the same",
+	  .before = misreads_the_block },
 	{ .name = "swap", .test = "data: lists of pieces read the same", .before = swaps_pieces },
-	{ .name = "early", .test = "data: every length reads the same", .before = reads_later, .completed = keeps_for_later },
+	{ .name = "early",
+	  .test = "data: every length reads the same",
+	  .before = reads_later,
+	  .completed = keeps_for_later },
 	{ .name = "residual", .test = "data: an underrun is told", .after = hides_underruns },
 	{ .name = "drop", .test = "load: reads and writes on all units", .before = drops_writes },
 	{ .name = "quiet", .test = "management: LOGICAL UNIT RESET", .hides_resets = true },
 	{ .name = "abort", .test = "whole: the driver keeps the contract", .keeps_victims = true },
-	{ .name = "map", .test = "whole: the driver keeps the contract", .before = maps_in_a_hot_op },
-	{ .name = "twice", .test = "whole: the driver keeps the contract", .completed = completes_twice },
-	{ .name = "lie", .test = "whole: the device reports nothing impossible", .before = finds_a_lie, .is_the_devices = true },
-	{ .name = "beyond", .test = "whole: nothing is written beside a buffer", .after = writes_beyond },
-	{ .name = "garbled", .test = "whole: CHECK CONDITION brings sense", .after = garbles_sense },
-	{ .name = "senseless", .test = "whole: CHECK CONDITION brings sense", .after = forgets_sense },
+	{ .name = "map",
+	  .test = "whole: the driver keeps the contract",
+	  .before = maps_in_a_hot_op },
+	{ .name = "twice",
+	  .test = "whole: the driver keeps the contract",
+	  .completed = completes_twice },
+	{ .name = "lie",
+	  .test = "whole: the device reports nothing impossible",
+	  .before = finds_a_lie,
+	  .is_the_devices = true },
+	{ .name = "beyond",
+	  .test = "whole: nothing is written beside a buffer",
+	  .after = writes_beyond },
+	{ .name = "garbled",
+	  .test = "whole: CHECK CONDITION brings sense",
+	  .after = garbles_sense },
+	{ .name = "senseless",
+	  .test = "whole: CHECK CONDITION brings sense",
+	  .after = forgets_sense },
 	{ .name = "lost", .test = "whole: every command comes back", .loses = true },
 };
 
-/* ---- the driver ------------------------------------------------------------------------------------------------------- */
+/* ---- the driver */
 
 static const struct fault *fault_named(const char *name)
 {
@@ -410,7 +465,8 @@ static void end_victim(struct hba_task *t, void *arg)
 {
 	struct tmf_call *call = arg;
 
-	if (t->kind == HBA_TASK_TMF || (call->function == HBA_ABORT_TASK && t != call->manager->data.victim))
+	if (t->kind == HBA_TASK_TMF ||
+	    (call->function == HBA_ABORT_TASK && t != call->manager->data.victim))
 		return;
 	if (call->function != HBA_TARGET_RESET && !scsi_lun_equal(&t->lun, &call->manager->lun))
 		return;
@@ -431,7 +487,8 @@ static void bad_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fun
 		hba_for_each_task(hba_queue_controller(q), NULL, end_victim, &call);
 	for (unsigned i = 0; i < UNITS; i++)
 		if (function == HBA_TARGET_RESET ||
-		    (function == HBA_LOGICAL_UNIT_RESET && !bad->fault->hides_resets && i == scsi_lun_number(&t->lun)))
+		    (function == HBA_LOGICAL_UNIT_RESET && !bad->fault->hides_resets &&
+		     i == scsi_lun_number(&t->lun)))
 			target_unit_was_reset(&bad->device.units[i]);
 	hba_tmf_complete(t, HBA_FUNCTION_COMPLETE);
 }
@@ -479,7 +536,7 @@ static const struct hba_driver bad_driver = {
 	.stop = bad_stop,
 };
 
-/* ---- the tests -------------------------------------------------------------------------------------------------------- */
+/* ---- the tests */
 
 struct verdicts {
 	const struct fault *fault;
@@ -513,7 +570,8 @@ static void take_result(void *arg, const struct check_result *r)
 	print_message("  failed %s: expected %s, got %s\n", name, r->expected, r->got);
 	assert_true(r->rule && r->reference && r->expected[0] && r->got[0]);
 	v->failed++;
-	v->right += v->fault->test && strcmp(v->fault->test, name) == 0 && (r->verdict == CHECK_DEVICE) == v->fault->is_the_devices;
+	v->right += v->fault->test && strcmp(v->fault->test, name) == 0 &&
+		    (r->verdict == CHECK_DEVICE) == v->fault->is_the_devices;
 }
 
 static void fails_exactly_its_test(void **state)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* deep.c: an HBA with a unit that has no plain number: the second level of its LUN is used. For deep.sh. */
+/*
+ * deep.c: an HBA with a unit that has no plain number: the second level of its LUN is used. For
+ * deep.sh.
+ */
 #include "../../examples/ram-disk.h"
 
 enum { INITIATOR = 7, LAST_TARGET = 0, TASKS = 32, DISK_BYTES = 1 << 20 };

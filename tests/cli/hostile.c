@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* hostile.c: a driver and a disk whose every text holds what a terminal would obey. For hostile.py. */
+/*
+ * hostile.c: a driver and a disk whose every text holds what a terminal would obey. For hostile.py.
+ */
 #include "../../examples/ram-disk.h"
 
 #include <string.h>
@@ -14,7 +16,10 @@ enum {
 	STANDARD = 36,
 	LONGER = 96
 };
-/* An escape sequence, a new line, ISO 6429's CSI as one byte and as UTF-8, and what is no UTF-8 at all. */
+/*
+ * An escape sequence, a new line, ISO 6429's CSI as one byte and as UTF-8, and what is no UTF-8 at
+ * all.
+ */
 #define TEXT "\033[31m\nfake\r\x9b\xc2\x9b\xff\a"
 
 static int hostile_initialize(struct hba_controller *c, struct hba_report *report)
@@ -34,7 +39,9 @@ static int hostile_start(struct hba_controller *c)
 {
 	hba_log(c, HBA_LOG_INFO, "%s", TEXT);
 	return hba_set_property(c, NULL,
-				&(struct hba_property) { .key = "Product Name", .type = HBA_STRING, .value.string = TEXT });
+				&(struct hba_property) { .key = "Product Name",
+							 .type = HBA_STRING,
+							 .value.string = TEXT });
 }
 
 /* More than its own length says, as some devices send. */
@@ -64,7 +71,8 @@ static void hostile_process_task(struct hba_queue *q, struct hba_task *t)
 	if (t->cdb[0] == INQUIRY && (t->cdb[1] == 0 || t->cdb[2] == SERIAL || t->cdb[2] == 0))
 		answer_inquiry(t, &result);
 	else
-		ram_disk_execute(hba_controller_priv(hba_queue_controller(q)), t, t->cdb, sense, &result);
+		ram_disk_execute(hba_controller_priv(hba_queue_controller(q)), t, t->cdb, sense,
+				 &result);
 	hba_complete(t, &result);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* keep.c: a copy that is kept: synced before it is renamed, and its directory after that; or not kept, when that fails. */
+/*
+ * keep.c: a copy that is kept: synced before it is renamed, and its directory after that; or not
+ * kept, when that fails.
+ */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -30,7 +33,10 @@ int cli_say_interrupted(struct cli_session *s, const char *doing)
 	return CLI_FAILED;
 }
 
-/* What was called: f, fsync of a file; d, of a directory; r, rename. The wrappers have no other way to their test. */
+/*
+ * What was called: f, fsync of a file; d, of a directory; r, rename. The wrappers have no other way
+ * to their test.
+ */
 static struct {
 	char calls[8];
 	unsigned n;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* rescue-map.c: a map stays in order whatever is marked in it, and of a file only what is well formed is taken. */
+/*
+ * rescue-map.c: a map stays in order whatever is marked in it, and of a file only what is well
+ * formed is taken.
+ */
 #include "cli/rescue-map.h"
 
 #include "base/base.h"
@@ -40,7 +43,8 @@ static void marks_are_what_was_marked(void **state)
 	memset(plain, '?', sizeof(plain));
 	assert_int_equal(rescue_map_begin(&m, BLOCKS), 0);
 	for (unsigned i = 0; i < MARKS; i++) {
-		uint64_t begin = random_below(&random, BLOCKS), end = begin + 1 + random_below(&random, BLOCKS - begin);
+		uint64_t begin = random_below(&random, BLOCKS),
+			 end = begin + 1 + random_below(&random, BLOCKS - begin);
 		char status = "?*/-+"[random_below(&random, 5)];
 
 		assert_int_equal(rescue_map_mark(&m, begin, end, status), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scratched.c: a disk in memory, of 1 MiB, each block filled with its own number, of which some cannot be read. For rescue.sh.
+ * scratched.c: a disk in memory, of 1 MiB, each block filled with its own number, of which some
+ * cannot be read. For rescue.sh.
  *
  *	scratched:7,100-103        READs of these blocks end in MEDIUM ERROR, without INFORMATION
  *	scratched:i7,100-103       with the first such block in INFORMATION
@@ -13,8 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INITIATOR = 7, LAST_TARGET = 0, TASKS = 32, DISK_BYTES = 1 << 20, SLOW_MS = 20, NS_PER_MS = 1000000 };
-enum { MEDIUM_ERROR_KEY = 3, READ_ERROR_ASC = 0x11, NOT_READY_KEY = 2, HARD_FAILURE_ASC = 0x04, HARD_FAILURE_ASCQ = 0x03 };
+enum {
+	INITIATOR = 7,
+	LAST_TARGET = 0,
+	TASKS = 32,
+	DISK_BYTES = 1 << 20,
+	SLOW_MS = 20,
+	NS_PER_MS = 1000000
+};
+enum {
+	MEDIUM_ERROR_KEY = 3,
+	READ_ERROR_ASC = 0x11,
+	NOT_READY_KEY = 2,
+	HARD_FAILURE_ASC = 0x04,
+	HARD_FAILURE_ASCQ = 0x03
+};
 enum { VALID = 0x80, INFORMATION_BYTE = 3 };
 
 struct scratched {
@@ -37,7 +51,8 @@ static int scratched_initialize(struct hba_controller *c, struct hba_report *rep
 	report->tmfs = HBA_TMF_BIT(HBA_ABORT_TASK);
 	r = ram_disk_make(c, &s->disk, DISK_BYTES);
 	for (unsigned i = 0; r == 0 && i < DISK_BYTES / RAM_DISK_BLOCK; i++)
-		memset(s->disk.bytes + (size_t)i * RAM_DISK_BLOCK, (int)(i % 255 + 1), RAM_DISK_BLOCK);
+		memset(s->disk.bytes + (size_t)i * RAM_DISK_BLOCK, (int)(i % 255 + 1),
+		       RAM_DISK_BLOCK);
 	return r;
 }
 
@@ -48,7 +63,8 @@ static uint64_t find_bad(const char *list, uint64_t first, uint64_t n)
 	char *rest;
 
 	while (*list) {
-		uint64_t from = strtoull(list, &rest, 10), to = *rest == '-' ? strtoull(rest + 1, &rest, 10) : from;
+		uint64_t from = strtoull(list, &rest, 10),
+			 to = *rest == '-' ? strtoull(rest + 1, &rest, 10) : from;
 
 		if (from < first)
 			from = first;
@@ -80,7 +96,9 @@ static void refuse(struct hba_task *t, char how, uint64_t block, uint64_t last)
 		sense[0] |= VALID;
 		ram_disk_put(sense + INFORMATION_BYTE, 4, how == 'i' ? block : last);
 	}
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 }
 
 static void hold(struct hba_queue *q, struct scratched *s, struct hba_task *t)

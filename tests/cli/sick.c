@@ -2,9 +2,9 @@
 /*
  * sick.c: a disk in memory whose READs go wrong as the URI's path says. For sight.sh.
  *
- *	sick:hang    they never end; an abort works            sick:late     they take 300 ms
- *	sick:busy    every other one ends in BUSY               sick:break    each is completed twice
- *	sick:bad     they end in MEDIUM ERROR                   sick:start    INQUIRY never ends, either
+ *	sick:hang    they never end; an abort works     sick:late     they take 300 ms
+ *	sick:busy    every other one ends in BUSY       sick:break    each is completed twice
+ *	sick:bad     they end in MEDIUM ERROR           sick:start    INQUIRY never ends, either
  *	sick:swap    before the third READ or WRITE (10) the medium is changed
  *	sick:lie     with each the device reports what cannot be
  */
@@ -12,7 +12,14 @@
 
 #include <string.h>
 
-enum { INITIATOR = 7, LAST_TARGET = 0, TASKS = 32, DISK_BYTES = 1 << 20, LATE_MS = 300, NS_PER_MS = 1000000 };
+enum {
+	INITIATOR = 7,
+	LAST_TARGET = 0,
+	TASKS = 32,
+	DISK_BYTES = 1 << 20,
+	LATE_MS = 300,
+	NS_PER_MS = 1000000
+};
 enum {
 	READ_10_OP = 0x28,
 	WRITE_10_OP = 0x2a,
@@ -71,7 +78,9 @@ static void refuse(struct hba_task *t, uint8_t key, uint8_t asc)
 	uint8_t sense[RAM_DISK_SENSE_BYTES];
 
 	hba_sense(sense, key, asc, 0);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 }
 
 static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, const char *how)
@@ -89,7 +98,8 @@ static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, 
 		if (!strcmp(how, "break"))
 			hba_complete_good(t, 0);
 		if (!strcmp(how, "lie"))
-			hba_device_error(hba_queue_controller(q), "index %u in a ring of %u", TASKS, TASKS);
+			hba_device_error(hba_queue_controller(q), "index %u in a ring of %u", TASKS,
+					 TASKS);
 	}
 }
 
@@ -100,7 +110,8 @@ static void sick_process_task(struct hba_queue *q, struct hba_task *t)
 
 	if (t->cdb[0] == INQUIRY_OP && !strcmp(hba_uri_path(c), "start"))
 		hold(q, s, t, 0);
-	else if (!strcmp(hba_uri_path(c), "swap") && (t->cdb[0] == READ_10_OP || t->cdb[0] == WRITE_10_OP) && ++s->reads == SWAP_AT)
+	else if (!strcmp(hba_uri_path(c), "swap") &&
+		 (t->cdb[0] == READ_10_OP || t->cdb[0] == WRITE_10_OP) && ++s->reads == SWAP_AT)
 		refuse(t, UNIT_ATTENTION_KEY, CHANGED_ASC);
 	else if (t->cdb[0] == READ_10_OP)
 		read_badly(q, s, t, hba_uri_path(c));

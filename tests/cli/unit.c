@@ -16,7 +16,7 @@
 
 enum { CHUNK = 512, CHUNKS = 8, SAMPLES = 20000 };
 
-/* ---- histogram ------------------------------------------------------------------------------------------------------- */
+/* ---- histogram */
 
 static void check_bucket(uint64_t value)
 {
@@ -72,7 +72,8 @@ static void percentiles_are_within_the_bound(void **state)
 	qsort(values, SAMPLES, sizeof(*values), compare);
 	for (size_t i = 0; i < ARRAY_SIZE(fractions); i++) {
 		size_t rank = (size_t)(fractions[i] * SAMPLES + 0.999999);
-		double exact = (double)values[rank ? rank - 1 : 0], told = (double)histogram_at(h, fractions[i]);
+		double exact = (double)values[rank ? rank - 1 : 0],
+		       told = (double)histogram_at(h, fractions[i]);
 
 		assert_true(told >= exact - exact / 128 - 1 && told <= exact + exact / 128 + 1);
 	}
@@ -96,7 +97,7 @@ static void an_empty_histogram_is_zero(void **state)
 	free(h);
 }
 
-/* ---- ledger ---------------------------------------------------------------------------------------------------------- */
+/* ---- ledger */
 
 static void a_ledger_sees_what_is_wrong(void **state)
 {
@@ -111,7 +112,8 @@ static void a_ledger_sees_what_is_wrong(void **state)
 	ledger_fill(&l, 3, second);
 	ledger_wrote(&l, 3, second);
 	assert_int_equal(ledger_check(&l, 3, second), LEDGER_SAME);
-	assert_int_equal(ledger_check(&l, 3, first), LEDGER_DIFFERENT); /* stale: the write was lost */
+	/* stale: the write was lost */
+	assert_int_equal(ledger_check(&l, 3, first), LEDGER_DIFFERENT);
 	ledger_fill(&l, 4, other);
 	ledger_wrote(&l, 4, other);
 	assert_int_equal(ledger_check(&l, 3, other), LEDGER_DIFFERENT); /* misplaced */
@@ -169,7 +171,7 @@ static void random_numbers_stay_below(void **state)
 	assert_int_equal(random_below(&seed, 1), 0);
 }
 
-/* ---- hex, times ------------------------------------------------------------------------------------------------------ */
+/* ---- hex, times */
 
 static void cdbs_are_read_in_any_spacing(void **state)
 {
@@ -205,11 +207,16 @@ static void times_are_for_people(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_value_has_its_bucket),        cmocka_unit_test(buckets_leave_no_gap),
-		cmocka_unit_test(percentiles_are_within_the_bound),  cmocka_unit_test(an_empty_histogram_is_zero),
-		cmocka_unit_test(a_ledger_sees_what_is_wrong),       cmocka_unit_test(a_ledger_learns_what_it_did_not_write),
-		cmocka_unit_test(a_chunk_has_one_command_at_a_time), cmocka_unit_test(random_numbers_stay_below),
-		cmocka_unit_test(cdbs_are_read_in_any_spacing),      cmocka_unit_test(times_are_for_people),
+		cmocka_unit_test(every_value_has_its_bucket),
+		cmocka_unit_test(buckets_leave_no_gap),
+		cmocka_unit_test(percentiles_are_within_the_bound),
+		cmocka_unit_test(an_empty_histogram_is_zero),
+		cmocka_unit_test(a_ledger_sees_what_is_wrong),
+		cmocka_unit_test(a_ledger_learns_what_it_did_not_write),
+		cmocka_unit_test(a_chunk_has_one_command_at_a_time),
+		cmocka_unit_test(random_numbers_stay_below),
+		cmocka_unit_test(cdbs_are_read_in_any_spacing),
+		cmocka_unit_test(times_are_for_people),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* completion.c: drivers that complete what is not theirs, twice or with impossible results, and that map on the I/O path. */
+/*
+ * completion.c: drivers that complete what is not theirs, twice or with impossible results, and
+ * that map on the I/O path.
+ */
 #include "lib/test-driver.h"
 
 #include <errno.h>
@@ -17,7 +20,8 @@ struct planted {
 	int error;
 };
 
-static struct hba_controller *up_with(bool (*process)(struct test_driver *d, struct hba_queue *q, struct hba_task *t),
+static struct hba_controller *up_with(bool (*process)(struct test_driver *d, struct hba_queue *q,
+						      struct hba_task *t),
 				      struct planted *planted, struct test_driver **ret_d)
 {
 	struct test_driver *d = test_driver_new();
@@ -39,10 +43,13 @@ static void *ends_all_ways(void *held)
 	return NULL;
 }
 
-#define NOT_IN_AN_OP(call) \
-	"driver test, outside any op: " call " of the task with unique id 4; a task's end is told in an op, such as poll"
+#define NOT_IN_AN_OP(call)                   \
+	"driver test, outside any op: " call \
+	" of the task with unique id 4; a task's end is told in an op, such as poll"
 
-/* By a thread that a driver has beside the loop, and by a client, which has the task's head, too. */
+/*
+ * By a thread that a driver has beside the loop, and by a client, which has the task's head, too.
+ */
 static void outside_any_op(void **state)
 {
 	struct test_driver *d;
@@ -95,9 +102,9 @@ static void idle_task(void **state)
 	(void)state;
 	p.other = test_get(lun); /* got, never sent */
 	assert_int_equal(test_ready(lun), HBA_GOOD);
-	test_violation(
-		c, "driver test, process_task: hba_complete of the task with unique id 4, which is not with the driver: it is its "
-		   "client's");
+	test_violation(c, "driver test, process_task: hba_complete of the task with unique id 4, "
+			  "which is not with the driver: it is its "
+			  "client's");
 	hba_task_put(p.other);
 	test_down(d, c);
 }
@@ -118,9 +125,8 @@ static void free_task(void **state)
 	assert_int_equal(hba_submit(first, test_done, &io), 0);
 	test_wait(c, &io, 1);
 	assert_int_equal(io.last.outcome, HBA_GOOD);
-	test_violation(
-		c,
-		"driver test, process_task: hba_complete of the task with unique id 5, which is not with the driver: it is free");
+	test_violation(c, "driver test, process_task: hba_complete of the task with unique id 5, "
+			  "which is not with the driver: it is free");
 	test_down(d, c);
 }
 
@@ -141,9 +147,9 @@ static void task_not_sent_yet(void **state)
 	assert_int_equal(hba_submit(second, test_done, &io), 0);
 	d->calls[TEST_PROCESS] = 0;
 	test_wait(c, &io, 2);
-	test_violation(
-		c, "driver test, process_task: hba_complete of the task with unique id 5, which is not with the driver: it is not "
-		   "sent yet");
+	test_violation(c, "driver test, process_task: hba_complete of the task with unique id 5, "
+			  "which is not with the driver: it is not "
+			  "sent yet");
 	assert_int_equal(d->calls[TEST_PROCESS], 2);
 	test_down(d, c);
 }
@@ -163,7 +169,8 @@ static void another_controllers_task(void **state)
 	assert_int_equal(hba_submit(p.other, test_done, &io), 0);
 	test_turns(other, 1);
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this controller's pool");
+	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this "
+			  "controller's pool");
 	test_turns(other, 3);
 	assert_int_equal(io.done, 0);
 	other_d->release = 1;
@@ -189,7 +196,8 @@ static void copy_on_the_stack(void **state)
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this controller's pool");
+	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this "
+			  "controller's pool");
 	test_down(d, c);
 }
 
@@ -208,7 +216,8 @@ static void pointer_into_a_task(void **state)
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this controller's pool");
+	test_violation(c, "driver test, process_task: hba_complete of a task that is not of this "
+			  "controller's pool");
 	test_down(d, c);
 }
 
@@ -231,11 +240,13 @@ static void other_ends_of_a_copy(void **state)
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_violation(c, "driver test, process_task: hba_requeue of a task that is not of this controller's pool");
-	test_violation(c, "driver test, process_task: hba_tmf_complete of a task that is not of this controller's pool");
-	test_violation(c,
-		       "driver test, process_task: hba_tmf_complete of the task with unique id 4, which is no task management task "
-		       "with the driver");
+	test_violation(c, "driver test, process_task: hba_requeue of a task that is not of this "
+			  "controller's pool");
+	test_violation(c, "driver test, process_task: hba_tmf_complete of a task that is not of "
+			  "this controller's pool");
+	test_violation(c, "driver test, process_task: hba_tmf_complete of the task with unique id "
+			  "4, which is no task management task "
+			  "with the driver");
 	test_down(d, c);
 }
 
@@ -276,15 +287,16 @@ static void one_read(struct planted *p, const char *sentence, struct hba_result 
 
 static void completed_twice(void **state)
 {
-	struct planted p = { .result = { .outcome = HBA_GOOD, .bytes = TEST_BLOCK }, .twice = true };
+	struct planted p = { .result = { .outcome = HBA_GOOD, .bytes = TEST_BLOCK },
+			     .twice = true };
 	struct hba_result r;
 
 	(void)state;
-	one_read(
-		&p,
-		"driver test, process_task: hba_complete of the task with unique id 4, which is not with the driver: it is completed "
-		"already",
-		&r);
+	one_read(&p,
+		 "driver test, process_task: hba_complete of the task with unique id 4, which is "
+		 "not with the driver: it is completed "
+		 "already",
+		 &r);
 	assert_int_equal(r.outcome, HBA_GOOD);
 	assert_int_equal(r.bytes, TEST_BLOCK);
 }
@@ -295,7 +307,10 @@ static void too_many_bytes(void **state)
 	struct hba_result r;
 
 	(void)state;
-	one_read(&p, "driver test, process_task: hba_complete of the task with unique id 4 with 513 bytes, it asked for 512", &r);
+	one_read(&p,
+		 "driver test, process_task: hba_complete of the task with unique id 4 with 513 "
+		 "bytes, it asked for 512",
+		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 	assert_int_equal(r.sent, HBA_SENT_MAYBE);
 	assert_int_equal(r.bytes, 0);
@@ -319,12 +334,15 @@ static void as_many_bytes_as_asked(void **state)
 static void sense_too_long(void **state)
 {
 	static const uint8_t sense[256] = { 0x70 };
-	struct planted p = { .result = { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = 253 } };
+	struct planted p = {
+		.result = { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = 253 }
+	};
 	struct hba_result r;
 
 	(void)state;
 	one_read(&p,
-		 "driver test, process_task: hba_complete of the task with unique id 4 with 253 bytes of sense, 252 is the most",
+		 "driver test, process_task: hba_complete of the task with unique id 4 with 253 "
+		 "bytes of sense, 252 is the most",
 		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 	assert_int_equal(r.sense_len, 0);
@@ -336,18 +354,20 @@ static void sense_nowhere(void **state)
 	struct hba_result r;
 
 	(void)state;
-	one_read(
-		&p,
-		"driver test, process_task: hba_complete of the task with unique id 4 with 18 bytes of sense and no pointer to it, "
-		"252 is the most",
-		&r);
+	one_read(&p,
+		 "driver test, process_task: hba_complete of the task with unique id 4 with 18 "
+		 "bytes of sense and no pointer to it, "
+		 "252 is the most",
+		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 }
 
 static void all_the_sense_there_can_be(void **state)
 {
 	static const uint8_t sense[HBA_MAX_SENSE] = { 0x72, 5 };
-	struct planted p = { .result = { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = HBA_MAX_SENSE } };
+	struct planted p = { .result = { .outcome = HBA_CHECK_CONDITION,
+					 .sense = sense,
+					 .sense_len = HBA_MAX_SENSE } };
 	struct hba_result r;
 
 	(void)state;
@@ -362,23 +382,28 @@ static void no_end_of_a_command(void **state)
 	struct hba_result r;
 
 	(void)state;
-	one_read(
-		&p,
-		"driver test, process_task: hba_complete of the task with unique id 4 with outcome 0, which is no end of a command",
-		&r);
+	one_read(&p,
+		 "driver test, process_task: hba_complete of the task with unique id 4 with "
+		 "outcome 0, which is no end of a command",
+		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 	p.result.outcome = HBA_OUTCOME(HBA_FUNCTION_COMPLETE, 0);
 	one_read(&p,
-		 "driver test, process_task: hba_complete of the task with unique id 4 with outcome 0x400, which is no end of a "
+		 "driver test, process_task: hba_complete of the task with unique id 4 with "
+		 "outcome 0x400, which is no end of a "
 		 "command",
 		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 }
 
-/* A device that still links commands: nobody waits for the next link, and the client sees the end as it is. */
+/*
+ * A device that still links commands: nobody waits for the next link, and the client sees the end
+ * as it is.
+ */
 static void a_linked_end_is_passed_through(void **state)
 {
-	struct planted p = { .result = { .outcome = HBA_OUTCOME(HBA_LINK_COMMAND_COMPLETE, HBA_INTERMEDIATE),
+	struct planted p = { .result = { .outcome = HBA_OUTCOME(HBA_LINK_COMMAND_COMPLETE,
+								HBA_INTERMEDIATE),
 					 .sent = HBA_SENT_YES,
 					 .bytes = TEST_BLOCK } };
 	struct hba_result r;
@@ -414,8 +439,8 @@ static void strays(void **state)
 
 	(void)state;
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
-	test_device_error(
-		c, "error 1 of the device: the device gave unique id 0x3e7, and no task with the driver in this queue has it");
+	test_device_error(c, "error 1 of the device: the device gave unique id 0x3e7, and no task "
+			     "with the driver in this queue has it");
 	assert_true(test_event(c, HBA_EVENT_DEVICE_ERROR, &e));
 	assert_non_null(strstr(e.text, "the device gave unique id 0x1"));
 	assert_true(test_event(c, HBA_EVENT_DEVICE_ERROR, &e));
@@ -477,17 +502,19 @@ static void mapping_in_a_hot_op(void **state)
 	assert_int_equal(counts.io_path_mappings, 0);
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
 	for (unsigned i = 0; i < 2; i++)
-		test_violation(
-			c, "driver test, process_task: hba_buffer_create: mapping on the I/O path; take memory in initialize or "
-			   "map_hba_data");
-	test_violation(c, "driver test, process_task: hba_buffer_import: mapping on the I/O path; take memory in initialize or "
+		test_violation(c, "driver test, process_task: hba_buffer_create: mapping on the "
+				  "I/O path; take memory in initialize or "
+				  "map_hba_data");
+	test_violation(c, "driver test, process_task: hba_buffer_import: mapping on the I/O path; "
+			  "take memory in initialize or "
 			  "map_hba_data");
 	hba_controller_counts(c, &counts);
 	assert_int_equal(counts.io_path_mappings, 3);
 	test_down(d, c);
 }
 
-static void map_in(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void map_in(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		   struct hba_task *t)
 {
 	struct planted *p = d->of_test;
 	struct hba_mapping *m;
@@ -509,14 +536,15 @@ static void mapping_in_other_ops(void **state)
 	d->of_test = &p;
 	d->inside = map_in;
 	c = test_up(d);
-	test_violation(c, "driver test, kick: hba_buffer_map: mapping on the I/O path; take memory in initialize or map_hba_data");
+	test_violation(c, "driver test, kick: hba_buffer_map: mapping on the I/O path; take memory "
+			  "in initialize or map_hba_data");
 	assert_int_equal(p.error, -EPERM);
 	p.error = 0;
 	assert_int_equal(hba_controller_stop(c), 0);
 	assert_int_equal(p.error, -EPERM);
-	test_violation(
-		c, "driver test, stop: hba_buffer_map: memory is taken in initialize, map_hba_data, the first start, discover or "
-		   "initialize_target");
+	test_violation(c, "driver test, stop: hba_buffer_map: memory is taken in initialize, "
+			  "map_hba_data, the first start, discover or "
+			  "initialize_target");
 	test_down(d, c);
 }
 

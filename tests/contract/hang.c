@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* hang.c: a driver whose op never comes back. Fifteen seconds of real time for each: the op's deadline and the grace. */
+/*
+ * hang.c: a driver whose op never comes back. Fifteen seconds of real time for each: the op's
+ * deadline and the grace.
+ */
 #include "lib/test-driver.h"
 
 #include <errno.h>
 #include <semaphore.h>
 
-/* One for each test, for a stuck thread has what it uses for ever: leaked on purpose, and kept where a leak checker finds it. */
+/*
+ * One for each test, for a stuck thread has what it uses for ever: leaked on purpose, and kept
+ * where a leak checker finds it.
+ */
 static struct place {
 	enum test_op op;
 	sem_t entered, let_go;
@@ -13,7 +19,8 @@ static struct place {
 	struct hba_controller *c;
 } places[3];
 
-static void hang(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void hang(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		 struct hba_task *t)
 {
 	struct place *p = d->of_test;
 
@@ -51,10 +58,13 @@ static void start_never_returns(void **state)
 
 	(void)state;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
-	assert_string_equal(hba_error(), "driver test, start: has not returned after 15000 ms; the controller is given up");
+	assert_string_equal(
+		hba_error(),
+		"driver test, start: has not returned after 15000 ms; the controller is given up");
 	assert_int_equal(hba_controller_state(c), HBA_DEAD);
 	assert_int_equal(hba_controller_start(c), -EBUSY);
-	assert_string_equal(hba_error(), "test:: the controller is dead; it starts once, open it anew");
+	assert_string_equal(hba_error(),
+			    "test:: the controller is dead; it starts once, open it anew");
 	assert_int_equal(hba_controller_stop(c), -EIO);
 	assert_string_equal(hba_error(), "test:: the controller is dead");
 	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
@@ -80,8 +90,8 @@ static void power_never_goes(void **state)
 	(void)state;
 	assert_int_equal(hba_controller_start(c), 0);
 	assert_int_equal(hba_controller_set_power(c, HBA_POWER_LOW), -ETIMEDOUT);
-	assert_string_equal(hba_error(),
-			    "driver test, set_power_state: has not returned after 15000 ms; the controller is given up");
+	assert_string_equal(hba_error(), "driver test, set_power_state: has not returned after "
+					 "15000 ms; the controller is given up");
 	assert_int_equal(hba_controller_state(c), HBA_DEAD);
 	assert_int_equal(hba_controller_run(c, 1), -ENODEV);
 	hba_controller_close(c);
@@ -121,7 +131,9 @@ static void stop_behind_a_reset(void **state)
 	do
 		assert_true(test_event(c, HBA_EVENT_STATE, &e));
 	while (e.value != HBA_DEAD);
-	assert_string_equal(e.text, "driver test, reset: has not returned after 15000 ms; the controller is given up");
+	assert_string_equal(
+		e.text,
+		"driver test, reset: has not returned after 15000 ms; the controller is given up");
 	assert_int_equal(d->calls[TEST_STOP], 0);
 	hba_controller_close(c);
 	sem_post(&places[2].let_go);

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* naming.c: drivers whose map_hba_data breaks the contract, and what a pool that ran out of memory is. */
+/*
+ * naming.c: drivers whose map_hba_data breaks the contract, and what a pool that ran out of memory
+ * is.
+ */
 #include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { TMF = 1, INTERNAL = 2, CLIENTS = 8, POOL = TMF + INTERNAL + CLIENTS, FIRST_CLIENT = TMF + INTERNAL + 1 };
+enum {
+	TMF = 1,
+	INTERNAL = 2,
+	CLIENTS = 8,
+	POOL = TMF + INTERNAL + CLIENTS,
+	FIRST_CLIENT = TMF + INTERNAL + 1
+};
 
 static void refused(struct test_driver *d, int error, unsigned calls, const char *sentence)
 {
@@ -22,7 +31,9 @@ static void refused(struct test_driver *d, int error, unsigned calls, const char
 	assert_int_equal(d->calls[TEST_STOP], 1);
 	assert_int_equal(test_fds(), fds);
 	hba_controller_counts(c, &counts);
-	assert_int_equal(counts.hba_data_mapped + counts.client_tasks + counts.internal_tasks + counts.tmf_tasks, 0);
+	assert_int_equal(counts.hba_data_mapped + counts.client_tasks + counts.internal_tasks +
+				 counts.tmf_tasks,
+			 0);
 	d->unique_id = NULL;
 	memset(d->fail, 0, sizeof(d->fail));
 	if (hba_controller_start(c) < 0)
@@ -85,27 +96,36 @@ static void id_not_written(void **state)
 	d->table.map_hba_data = write_no_id;
 	c = test_open(d, NULL);
 	assert_int_equal(hba_controller_start(c), -EPROTO);
-	assert_string_equal(hba_error(), "driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
-	test_violation(c, "driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
+	assert_string_equal(
+		hba_error(),
+		"driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
+	test_violation(
+		c,
+		"driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
 	test_down(d, c);
 }
 
 static void id_zero(void **state)
 {
 	(void)state;
-	named(zero_at_1, 1, "driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
-	named(zero_at_7, 7, "driver test, map_hba_data, call 7: no unique id was written, or 0, which is none");
+	named(zero_at_1, 1,
+	      "driver test, map_hba_data, call 1: no unique id was written, or 0, which is none");
+	named(zero_at_7, 7,
+	      "driver test, map_hba_data, call 7: no unique id was written, or 0, which is none");
 }
 
 static void id_duplicate(void **state)
 {
 	(void)state;
 	named(twin_at_2, 2,
-	      "driver test, map_hba_data, call 2: unique id 77 is already that of the task of call 1; ids are unique in the pool");
+	      "driver test, map_hba_data, call 2: unique id 77 is already that of the task of call "
+	      "1; ids are unique in the pool");
 	named(twin_at_7, 7,
-	      "driver test, map_hba_data, call 7: unique id 2 is already that of the task of call 2; ids are unique in the pool");
+	      "driver test, map_hba_data, call 7: unique id 2 is already that of the task of call "
+	      "2; ids are unique in the pool");
 	named(twin_at_the_end, POOL,
-	      "driver test, map_hba_data, call 11: unique id 10 is already that of the task of call 10; ids are unique in the pool");
+	      "driver test, map_hba_data, call 11: unique id 10 is already that of the task of "
+	      "call 10; ids are unique in the pool");
 }
 
 /* ---- errors */
@@ -143,10 +163,13 @@ static void map_returns_a_count(void **state)
 	(void)state;
 	d->fail[TEST_MAP].call = 5;
 	d->fail[TEST_MAP].error = 3;
-	refused(d, -EPROTO, 5, "driver test, map_hba_data, call 5: returned 3; an op returns 0 or a negative errno");
+	refused(d, -EPROTO, 5,
+		"driver test, map_hba_data, call 5: returned 3; an op returns 0 or a negative "
+		"errno");
 }
 
-static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		    struct hba_task *t)
 {
 	if (op == TEST_MAP && d->calls[TEST_MAP] == 5)
 		hba_fail(c, -EIO, "slot %u has a broken latch", t->slot);
@@ -165,7 +188,8 @@ static void map_says_why(void **state)
 
 /* ---- it may wait, like any waiting op */
 
-static void wait_a_little(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void wait_a_little(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			  struct hba_task *t)
 {
 	int *error = d->of_test;
 
@@ -207,7 +231,9 @@ static void short_by(unsigned call)
 	c = test_up(d);
 	assert_true(test_event(c, HBA_EVENT_POOL_SHORT, &e));
 	assert_int_equal(e.value, call - 1);
-	snprintf(sentence, sizeof(sentence), "driver test, map_hba_data, call %u: no memory; the pool has %u tasks instead of %u",
+	snprintf(sentence, sizeof(sentence),
+		 "driver test, map_hba_data, call %u: no memory; the pool has %u tasks instead of "
+		 "%u",
 		 call, call - 1, POOL);
 	assert_string_equal(e.text, sentence);
 	hba_controller_counts(c, &counts);

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* report.c: drivers whose initialize, or its report, breaks the contract: refused in one sentence, all unwound, startable again. */
+/*
+ * report.c: drivers whose initialize, or its report, breaks the contract: refused in one sentence,
+ * all unwound, startable again.
+ */
 #include "lib/test-driver.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Start fails with this error in these words and leaves nothing; once the fault is gone, it succeeds. */
+/*
+ * Start fails with this error in these words and leaves nothing; once the fault is gone, it
+ * succeeds.
+ */
 static void refused(struct test_driver *d, int error, const char *sentence)
 {
 	struct hba_controller *c = test_open(d, NULL);
@@ -44,7 +50,8 @@ static void write_nothing(struct hba_report *r)
 
 	memset(r, 0xa5, sizeof(*r));
 	r->size = size;
-	r->hba_data_size = r->queue_priv_size = r->task_priv_size = r->target_priv_size = r->lun_priv_size = 0;
+	r->hba_data_size = r->queue_priv_size = r->task_priv_size = r->target_priv_size =
+		r->lun_priv_size = 0;
 }
 
 static void all_missing(void **state)
@@ -52,9 +59,11 @@ static void all_missing(void **state)
 	(void)state;
 	refused_report(
 		write_nothing,
-		"driver test, initialize: the report leaves unset, and these have no default: initiator_id, highest_target_id, "
+		"driver test, initialize: the report leaves unset, and these have no default: "
+		"initiator_id, highest_target_id, "
 		"max_tasks, manages_devices, performs_autosense, constraints.max_segments_read, "
-		"constraints.max_segments_write, constraints.max_segment_bytes_read, constraints.max_segment_bytes_write, "
+		"constraints.max_segments_write, constraints.max_segment_bytes_read, "
+		"constraints.max_segment_bytes_write, "
 		"constraints.alignment, constraints.address_bits, constraints.hba_data_mask");
 }
 
@@ -67,9 +76,9 @@ static void forget_two(struct hba_report *r)
 static void some_missing(void **state)
 {
 	(void)state;
-	refused_report(forget_two,
-		       "driver test, initialize: the report leaves unset, and these have no default: highest_target_id, "
-		       "performs_autosense");
+	refused_report(forget_two, "driver test, initialize: the report leaves unset, and these "
+				   "have no default: highest_target_id, "
+				   "performs_autosense");
 }
 
 /* ---- contradictory */
@@ -82,16 +91,22 @@ static void exaggerate(struct hba_report *r)
 	r->size = size;
 }
 
-/* So many that they fill more than a sentence: as many as fit, each whole, and how many there are besides. */
+/*
+ * So many that they fill more than a sentence: as many as fit, each whole, and how many there are
+ * besides.
+ */
 static void more_faults_than_fit(void **state)
 {
 	(void)state;
-	refused_report(
-		exaggerate,
-		"driver test, initialize: the report cannot be: initiator_id is 18446744073709551615, above "
-		"18446744073709551614; highest_target_id is 18446744073709551615, above 18446744073709551614; highest_lun is "
-		"18446744073709551615, above 16777215; max_tasks is 18446744073709551615, above 65533; internal_tasks is "
-		"18446744073709551615, above 65536; queues is 18446744073709551615, above 256; 24 more");
+	refused_report(exaggerate,
+		       "driver test, initialize: the report cannot be: initiator_id is "
+		       "18446744073709551615, above "
+		       "18446744073709551614; highest_target_id is 18446744073709551615, above "
+		       "18446744073709551614; highest_lun is "
+		       "18446744073709551615, above 16777215; max_tasks is 18446744073709551615, "
+		       "above 65533; internal_tasks is "
+		       "18446744073709551615, above 65536; queues is 18446744073709551615, above "
+		       "256; 24 more");
 }
 
 static void no_tasks(struct hba_report *r)
@@ -102,7 +117,8 @@ static void no_tasks(struct hba_report *r)
 static void task_count_0(void **state)
 {
 	(void)state;
-	refused_report(no_tasks, "driver test, initialize: the report cannot be: max_tasks is 0, below 1");
+	refused_report(no_tasks,
+		       "driver test, initialize: the report cannot be: max_tasks is 0, below 1");
 }
 
 static void too_many_tasks(struct hba_report *r)
@@ -113,7 +129,9 @@ static void too_many_tasks(struct hba_report *r)
 static void task_count_too_high(void **state)
 {
 	(void)state;
-	refused_report(too_many_tasks, "driver test, initialize: the report cannot be: max_tasks is 65534, above 65533");
+	refused_report(
+		too_many_tasks,
+		"driver test, initialize: the report cannot be: max_tasks is 65534, above 65533");
 }
 
 static void sum_too_high(struct hba_report *r)
@@ -125,8 +143,8 @@ static void sum_too_high(struct hba_report *r)
 static void pool_too_high(void **state)
 {
 	(void)state;
-	refused_report(sum_too_high,
-		       "driver test, initialize: the report cannot be: max_tasks + internal_tasks + 1 is 65537, above 65536");
+	refused_report(sum_too_high, "driver test, initialize: the report cannot be: max_tasks + "
+				     "internal_tasks + 1 is 65537, above 65536");
 }
 
 static void contradict(struct hba_report *r)
@@ -141,8 +159,10 @@ static void contradictory(void **state)
 {
 	(void)state;
 	refused_report(contradict,
-		       "driver test, initialize: the report cannot be: initiator_id 0 leaves no id for a target, as "
-		       "highest_target_id is 0 too; queues is 12, more than the 11 tasks; max_cdb is 11, a CDB has 6, 10, "
+		       "driver test, initialize: the report cannot be: initiator_id 0 leaves no id "
+		       "for a target, as "
+		       "highest_target_id is 0 too; queues is 12, more than the 11 tasks; max_cdb "
+		       "is 11, a CDB has 6, 10, "
 		       "12, 16 or 32 bytes; constraints.alignment is 3, not a power of two");
 }
 
@@ -155,9 +175,9 @@ static void below_a_block(struct hba_report *r)
 static void smaller_than_a_block(void **state)
 {
 	(void)state;
-	refused_report(below_a_block,
-		       "driver test, initialize: the report cannot be: constraints.boundary is 256, below one block; "
-		       "constraints.max_transfer is 511, below one block");
+	refused_report(below_a_block, "driver test, initialize: the report cannot be: "
+				      "constraints.boundary is 256, below one block; "
+				      "constraints.max_transfer is 511, below one block");
 }
 
 static void no_room_for_a_segment(struct hba_report *r)
@@ -177,11 +197,12 @@ static void no_room_for_a_segment(struct hba_report *r)
 static void segments_shorter_than_their_alignment(void **state)
 {
 	(void)state;
-	refused_report(
-		no_room_for_a_segment,
-		"driver test, initialize: the report cannot be: constraints.alignment 4096 is above max_segment_bytes_read 512; "
-		"constraints.alignment 4096 is above max_segment_bytes_write 1024; constraints.alignment 4096 is above boundary "
-		"2048");
+	refused_report(no_room_for_a_segment,
+		       "driver test, initialize: the report cannot be: constraints.alignment 4096 "
+		       "is above max_segment_bytes_read 512; "
+		       "constraints.alignment 4096 is above max_segment_bytes_write 1024; "
+		       "constraints.alignment 4096 is above boundary "
+		       "2048");
 }
 
 static void align_to_8k(struct hba_report *r)
@@ -207,10 +228,11 @@ static void hba_data_that_cannot_lie_so(void **state)
 	struct hba_controller *c;
 
 	(void)state;
-	refused_report(align_to_8k,
-		       "driver test, initialize: the report cannot be: constraints.hba_data_mask asks for an alignment of "
-		       "8192, above 4096");
-	refused_report(leave_no_width, "driver test, initialize: the report cannot be: constraints.hba_data_mask leaves 16 address "
+	refused_report(align_to_8k, "driver test, initialize: the report cannot be: "
+				    "constraints.hba_data_mask asks for an alignment of "
+				    "8192, above 4096");
+	refused_report(leave_no_width, "driver test, initialize: the report cannot be: "
+				       "constraints.hba_data_mask leaves 16 address "
 				       "bits, below 18");
 	d->report = align_to_a_page;
 	c = test_up(d);
@@ -226,9 +248,9 @@ static void take_regions(struct hba_report *r)
 static void data_by_region(void **state)
 {
 	(void)state;
-	refused_report(take_regions,
-		       "driver test, initialize: the report cannot be: data_mode is HBA_DATA_REGION, which is for clients "
-		       "only; use HBA_DATA_DMA or HBA_DATA_CPU");
+	refused_report(take_regions, "driver test, initialize: the report cannot be: data_mode is "
+				     "HBA_DATA_REGION, which is for clients "
+				     "only; use HBA_DATA_DMA or HBA_DATA_CPU");
 }
 
 static void manage_without_discover(struct hba_report *r)
@@ -240,7 +262,8 @@ static void manager_without_discover(void **state)
 {
 	(void)state;
 	refused_report(manage_without_discover,
-		       "driver test, initialize: the report cannot be: manages_devices is set, but there is no op discover");
+		       "driver test, initialize: the report cannot be: manages_devices is set, but "
+		       "there is no op discover");
 }
 
 static void name_tmfs(struct hba_report *r)
@@ -255,7 +278,9 @@ static void tmfs_without_manage(void **state)
 	(void)state;
 	d->table.manage = NULL;
 	d->report = name_tmfs;
-	refused(d, -EPROTO, "driver test, initialize: the report cannot be: tmfs names functions, but there is no op manage");
+	refused(d, -EPROTO,
+		"driver test, initialize: the report cannot be: tmfs names functions, but there is "
+		"no op manage");
 }
 
 static void grow(struct hba_report *r)
@@ -269,14 +294,16 @@ static void report_resized(void **state)
 
 	(void)state;
 	snprintf(sentence, sizeof(sentence),
-		 "driver test, initialize: the report cannot be: size is %zu, this report has %zu bytes: leave it alone",
+		 "driver test, initialize: the report cannot be: size is %zu, this report has %zu "
+		 "bytes: leave it alone",
 		 sizeof(struct hba_report) + 1, sizeof(struct hba_report));
 	refused_report(grow, sentence);
 }
 
 /* ---- memory taken before its limit was reported */
 
-static void take_a_buffer(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void take_a_buffer(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			  struct hba_task *t)
 {
 	char *sentence = d->of_test;
 	struct hba_mapping *m;
@@ -286,11 +313,12 @@ static void take_a_buffer(struct test_driver *d, enum test_op op, struct hba_con
 		return;
 	assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, 8192, 0, &m), 0);
 	if (!sentence[0])
-		snprintf(
-			sentence, 256,
-			"driver test, initialize: the report cannot be: control_address_bits is 32, but a buffer of 8192 bytes lies "
-			"at %#llx (report it, or constraints.address_bits, before the first buffer)",
-			(unsigned long long)hba_mapping_iova(m).bus);
+		snprintf(sentence, 256,
+			 "driver test, initialize: the report cannot be: control_address_bits is "
+			 "32, but a buffer of 8192 bytes lies "
+			 "at %#llx (report it, or constraints.address_bits, before the first "
+			 "buffer)",
+			 (unsigned long long)hba_mapping_iova(m).bus);
 }
 
 static void reach_32_bits(struct hba_report *r)
@@ -338,7 +366,8 @@ static void initialize_returns_a_count(void **state)
 	(void)state;
 	d->fail[TEST_INITIALIZE].call = 1;
 	d->fail[TEST_INITIALIZE].error = 5;
-	refused(d, -EPROTO, "driver test, initialize: returned 5; an op returns 0 or a negative errno");
+	refused(d, -EPROTO,
+		"driver test, initialize: returned 5; an op returns 0 or a negative errno");
 }
 
 static void start_fails(void **state)
@@ -351,7 +380,8 @@ static void start_fails(void **state)
 	refused(d, -EIO, "test:: driver test failed in start: Input/output error");
 }
 
-static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void say_why(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		    struct hba_task *t)
 {
 	(void)t;
 	if (d->fail[op].call)
@@ -382,7 +412,8 @@ static void an_op_says_why(void **state)
 	says_why(TEST_START, -EPROTO);
 }
 
-static void say_too_much(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void say_too_much(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			 struct hba_task *t)
 {
 	(void)d;
 	(void)t;

@@ -2,7 +2,8 @@
 /*
  * disk.c: the disk layer against a unit of a few lines that keeps the commands it was sent.
  *
- * It stands where the core would: a task is always there unless the test says "later", and ends when hba_submit() returns.
+ * It stands where the core would: a task is always there unless the test says "later", and ends
+ * when hba_submit() returns.
  */
 #include "disk/disk.h"
 #include "base/base.h"
@@ -53,7 +54,7 @@ struct hba_lun {
 	int submit_error;
 };
 
-/* ---- in the core's place -------------------------------------------------------------------------------------------- */
+/* ---- in the core's place */
 
 static char sentence[512];
 
@@ -95,7 +96,8 @@ const struct hba_report *hba_controller_report(const struct hba_controller *c)
 	return &((const struct hba_lun *)(const void *)c)->report;
 }
 
-int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w, struct hba_task **ret_task)
+int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w,
+		 struct hba_task **ret_task)
 {
 	lun->bounce = bounce;
 	lun->gets++;
@@ -114,11 +116,14 @@ void hba_task_put(struct hba_task *t)
 		((struct hba_lun *)t->priv)->puts++;
 }
 
-static const uint8_t invalid_field[18] = { 0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24 };
+static const uint8_t invalid_field[18] = { 0x70, 0,   SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0,
+					   0,    0x24 };
 
 static struct hba_result refusal(void)
 {
-	return (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = sizeof(invalid_field) };
+	return (struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+				     .sense = invalid_field,
+				     .sense_len = sizeof(invalid_field) };
 }
 
 static bool is_write_same(const uint8_t *cdb)
@@ -128,8 +133,8 @@ static bool is_write_same(const uint8_t *cdb)
 
 static bool is_dataless(const uint8_t *cdb)
 {
-	return cdb[0] == SCSI_UNMAP || is_write_same(cdb) || cdb[0] == SCSI_VERIFY_10 || cdb[0] == SCSI_VERIFY_12 ||
-	       cdb[0] == SCSI_VERIFY_16;
+	return cdb[0] == SCSI_UNMAP || is_write_same(cdb) || cdb[0] == SCSI_VERIFY_10 ||
+	       cdb[0] == SCSI_VERIFY_12 || cdb[0] == SCSI_VERIFY_16;
 }
 
 /* Of UNMAP what its list says, of READ and WRITE what they say. */
@@ -183,7 +188,8 @@ int hba_submit(struct hba_task *t, hba_done_fn done, void *arg)
 	s->length = t->length;
 	s->direction = t->direction;
 	if (t->direction == HBA_TO_TARGET && t->mode == HBA_DATA_CPU && !t->n_data)
-		memcpy(s->data, t->data.buffer, t->length < sizeof(s->data) ? t->length : sizeof(s->data));
+		memcpy(s->data, t->data.buffer,
+		       t->length < sizeof(s->data) ? t->length : sizeof(s->data));
 	if (t->cdb[0] == SCSI_SERVICE_ACTION_IN_16)
 		r = status_answer(lun, t);
 	else if (is_dataless(t->cdb))
@@ -225,7 +231,7 @@ int hba_controller_run(struct hba_controller *c, unsigned budget)
 	return 1;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------------------------------ */
+/* ---- the tests */
 
 /* By a sentence that has these words. */
 static void refused(int r, int error, const char *words)
@@ -257,11 +263,15 @@ static struct hba_lun a_thin_lun(void)
 
 static char buffer[(UINT16_MAX + 1) * BLOCK]; /* one block more than ten bytes of CDB can say */
 
-static struct hba_disk_io an_io(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset, uint64_t length)
+static struct hba_disk_io an_io(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset,
+				uint64_t length)
 {
-	return (struct hba_disk_io) {
-		.lun = lun, .op = op, .offset = offset, .length = length, .mode = HBA_DATA_CPU, .data = { .buffer = buffer }
-	};
+	return (struct hba_disk_io) { .lun = lun,
+				      .op = op,
+				      .offset = offset,
+				      .length = length,
+				      .mode = HBA_DATA_CPU,
+				      .data = { .buffer = buffer } };
 }
 
 static int run(struct hba_lun *lun, enum hba_disk_op op, uint64_t offset, uint64_t length)
@@ -334,11 +344,15 @@ static void what_cannot_say_fua_is_flushed(void **state)
 
 static void a_flush_that_fails_is_an_error(void **state)
 {
-	static const uint8_t no_such_command[18] = { 0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20 };
+	static const uint8_t no_such_command[18] = {
+		0x70, 0, SCSI_ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20
+	};
 	struct hba_lun lun = a_lun();
 
 	(void)state;
-	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = no_such_command, .sense_len = 18 };
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					   .sense = no_such_command,
+					   .sense_len = 18 };
 	assert_int_equal(run(&lun, HBA_DISK_FLUSH, 0, 0), 0);
 	assert_int_equal(with_fua(&lun, HBA_DISK_ZERO), 0);
 	lun.answer = (struct hba_result) { .outcome = HBA_BUSY };
@@ -346,7 +360,8 @@ static void a_flush_that_fails_is_an_error(void **state)
 	assert_int_equal(with_fua(&lun, HBA_DISK_ZERO), -EAGAIN);
 }
 
-static int status(struct hba_lun *lun, uint64_t block, uint64_t count, struct hba_disk_extent *extents, uint32_t *n)
+static int status(struct hba_lun *lun, uint64_t block, uint64_t count,
+		  struct hba_disk_extent *extents, uint32_t *n)
 {
 	struct hba_disk_io io = an_io(lun, HBA_DISK_STATUS, block * BLOCK, count * BLOCK);
 	int r;
@@ -365,27 +380,42 @@ static void status_is_told_in_extents(void **state)
 	uint32_t n = DISK_MOST_STATUS + 4;
 
 	(void)state;
-	lun.status[0] = (struct scsi_lba_status) { .extent = { 90, 20 }, .provisioning = SCSI_MAPPED };
-	lun.status[1] = (struct scsi_lba_status) { .extent = { 110, 5 }, .provisioning = SCSI_DEALLOCATED };
-	lun.status[2] = (struct scsi_lba_status) { .extent = { 115, 1 }, .provisioning = SCSI_ANCHORED };
-	lun.status[3] = (struct scsi_lba_status) { .extent = { 116, UINT32_MAX }, .provisioning = 9 };
+	lun.status[0] =
+		(struct scsi_lba_status) { .extent = { 90, 20 }, .provisioning = SCSI_MAPPED };
+	lun.status[1] =
+		(struct scsi_lba_status) { .extent = { 110, 5 }, .provisioning = SCSI_DEALLOCATED };
+	lun.status[2] =
+		(struct scsi_lba_status) { .extent = { 115, 1 }, .provisioning = SCSI_ANCHORED };
+	lun.status[3] =
+		(struct scsi_lba_status) { .extent = { 116, UINT32_MAX }, .provisioning = 9 };
 	lun.n_status = 4;
 	assert_int_equal(status(&lun, 100, 50, e, &n), 0);
 	assert_int_equal(n, 4);
 	assert_int_equal(get_be64(&lun.sent[0].cdb[2]), 100);
 	assert_int_equal(get_be32(&lun.sent[0].cdb[10]), lun.sent[0].length);
 	assert_int_equal(lun.sent[0].length, 504);
-	assert_memory_equal(&e[0], &((struct hba_disk_extent) { 100 * BLOCK, 10 * BLOCK, HBA_DISK_MAPPED }), 20);
-	assert_memory_equal(&e[1], &((struct hba_disk_extent) { 110 * BLOCK, 5 * BLOCK, HBA_DISK_DEALLOCATED }), 20);
-	assert_memory_equal(&e[2], &((struct hba_disk_extent) { 115 * BLOCK, 1 * BLOCK, HBA_DISK_ANCHORED }), 20);
-	assert_memory_equal(&e[3], &((struct hba_disk_extent) { 116 * BLOCK, 34 * BLOCK, HBA_DISK_MAPPED }), 20);
+	assert_memory_equal(
+		&e[0], &((struct hba_disk_extent) { 100 * BLOCK, 10 * BLOCK, HBA_DISK_MAPPED }),
+		20);
+	assert_memory_equal(
+		&e[1], &((struct hba_disk_extent) { 110 * BLOCK, 5 * BLOCK, HBA_DISK_DEALLOCATED }),
+		20);
+	assert_memory_equal(
+		&e[2], &((struct hba_disk_extent) { 115 * BLOCK, 1 * BLOCK, HBA_DISK_ANCHORED }),
+		20);
+	assert_memory_equal(
+		&e[3], &((struct hba_disk_extent) { 116 * BLOCK, 34 * BLOCK, HBA_DISK_MAPPED }),
+		20);
 	n = 1;
 	assert_int_equal(status(&lun, 100, 50, e, &n), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(e[0].length, 10 * BLOCK);
 }
 
-/* Nothing, what lies elsewhere, what goes backwards, what leaves a gap: only what leads on from the first block is told. */
+/*
+ * Nothing, what lies elsewhere, what goes backwards, what leaves a gap: only what leads on from the
+ * first block is told.
+ */
 static void a_status_that_cannot_be_is_not_believed(void **state)
 {
 	static const struct {
@@ -486,7 +516,8 @@ static void no_request_goes_on_with_another_disk(void **state)
 	lun.max_count = 1;
 	assert_int_equal(run(&lun, HBA_DISK_VERIFY, 0, BLOCK), 0);
 	lun.exchange = true;
-	refused(run(&lun, HBA_DISK_UNMAP, 0, 2 * BLOCK), -ESTALE, "another disk is there now than the one that was meant");
+	refused(run(&lun, HBA_DISK_UNMAP, 0, 2 * BLOCK), -ESTALE,
+		"another disk is there now than the one that was meant");
 	assert_int_equal(lun.n_sent, 3); /* two blocks, refused; one, on either disk; no other */
 	/* Nor one that waited for a task. */
 	lun.later = true;
@@ -506,12 +537,16 @@ static void no_request_goes_on_with_another_disk(void **state)
 
 static void another_medium_is_stale(void **state)
 {
-	static const uint8_t sense[18] = { 0x70, 0, SCSI_UNIT_ATTENTION, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x28 };
+	static const uint8_t sense[18] = { 0x70, 0,   SCSI_UNIT_ATTENTION, 0, 0, 0, 0, 10, 0, 0, 0,
+					   0,    0x28 };
 	struct hba_lun lun = a_lun();
 
 	(void)state;
-	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) };
-	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ESTALE, "another disk is there now than the one that was meant");
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					   .sense = sense,
+					   .sense_len = sizeof(sense) };
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ESTALE,
+		"another disk is there now than the one that was meant");
 }
 
 static void flush_is_of_the_whole_unit(void **state)
@@ -533,26 +568,36 @@ static void what_cannot_be_is_refused_unsent(void **state)
 
 	(void)state;
 	refused(hba_disk_submit(&io), -EINVAL,
-		"READ of 512 bytes at offset 0, target 3, LUN 0: nobody is told of its end: `done` is NULL");
+		"READ of 512 bytes at offset 0, target 3, LUN 0: nobody is told of its end: `done` "
+		"is NULL");
 	refused(run(&lun, HBA_DISK_READ, 1, BLOCK), -EINVAL,
-		"READ of 512 bytes at offset 1, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+		"READ of 512 bytes at offset 1, target 3, LUN 0: that is not one or more whole "
+		"blocks of 512 bytes");
 	refused(run(&lun, HBA_DISK_READ, 0, BLOCK + 1), -EINVAL,
-		"READ of 513 bytes at offset 0, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+		"READ of 513 bytes at offset 0, target 3, LUN 0: that is not one or more whole "
+		"blocks of 512 bytes");
 	refused(run(&lun, HBA_DISK_VERIFY, 0, 0), -EINVAL,
-		"VERIFY of 0 bytes at offset 0, target 3, LUN 0: that is not one or more whole blocks of 512 bytes");
+		"VERIFY of 0 bytes at offset 0, target 3, LUN 0: that is not one or more whole "
+		"blocks of 512 bytes");
 	refused(run(&lun, HBA_DISK_WRITE, BLOCKS * BLOCK, BLOCK), -ERANGE,
-		"WRITE of 512 bytes at offset 8796093022208, target 3, LUN 0: that reaches beyond its end, block 17179869184 of 512 bytes");
-	refused(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE, "beyond its end");
+		"WRITE of 512 bytes at offset 8796093022208, target 3, LUN 0: that reaches beyond "
+		"its end, block 17179869184 of 512 bytes");
+	refused(run(&lun, HBA_DISK_READ, (BLOCKS - 1) * BLOCK, 2 * BLOCK), -ERANGE,
+		"beyond its end");
 	refused(run(&lun, HBA_DISK_READ, UINT64_MAX - BLOCK + 1, BLOCK), -ERANGE, "beyond its end");
 	io.done = ignore;
 	io.n_data = 1;
 	io.length = BLOCK * (UINT64_C(1) << 32);
-	refused(hba_disk_submit(&io), -EINVAL, "a list of data is one command, which here has at most 4294967295 blocks");
-	refused(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL, "hba_disk_submit: there is no operation 99");
+	refused(hba_disk_submit(&io), -EINVAL,
+		"a list of data is one command, which here has at most 4294967295 blocks");
+	refused(run(&lun, (enum hba_disk_op)99, 0, BLOCK), -EINVAL,
+		"hba_disk_submit: there is no operation 99");
 	lun.info.block_bytes = 0;
-	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM, "there is no medium in it, or it is no disk");
+	refused(run(&lun, HBA_DISK_READ, 0, BLOCK), -ENOMEDIUM,
+		"there is no medium in it, or it is no disk");
 	lun.info.present = false;
-	refused(run(&lun, HBA_DISK_FLUSH, 0, 0), -ENODEV, "FLUSH of 0 bytes at offset 0, target 3, LUN 0: the unit is not there");
+	refused(run(&lun, HBA_DISK_FLUSH, 0, 0), -ENODEV,
+		"FLUSH of 0 bytes at offset 0, target 3, LUN 0: the unit is not there");
 	assert_int_equal(lun.n_sent, 0);
 	assert_int_equal(lun.gets, 0);
 }
@@ -564,7 +609,8 @@ static void check_cover(const struct hba_lun *lun, uint8_t opcode, uint64_t bloc
 		const struct sent *s = &lun->sent[i];
 		struct scsi_extent e = extent_of(s->cdb, s->data);
 
-		if (s->cdb[0] != opcode || e.count > lun->max_count || (lun->refuse_unmap && s->cdb[1]))
+		if (s->cdb[0] != opcode || e.count > lun->max_count ||
+		    (lun->refuse_unmap && s->cdb[1]))
 			continue;
 		assert_int_equal(e.block, block);
 		block += e.count;
@@ -584,7 +630,10 @@ static void long_ranges_become_several_commands(void **state)
 	assert_int_equal(lun.puts, 1);
 }
 
-/* As a controller has it whose CDBs are short: its disks have at most 2^32 blocks, for READ CAPACITY(10) tells of no more. */
+/*
+ * As a controller has it whose CDBs are short: its disks have at most 2^32 blocks, for READ
+ * CAPACITY(10) tells of no more.
+ */
 static struct hba_lun a_short_lun(unsigned max_cdb)
 {
 	struct hba_lun lun = a_thin_lun();
@@ -614,9 +663,13 @@ static void short_cdbs_say_all_but_status(void **state)
 		struct hba_lun lun = a_short_lun(max_cdb);
 
 		for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-			assert_int_equal(run(&lun, cases[i].op, (lun.info.blocks - 2) * BLOCK, 2 * BLOCK), 0);
-			assert_int_equal(lun.sent[i].cdb[0], max_cdb == 10 ? cases[i].ten : cases[i].twelve);
-			assert_int_equal(extent_of(lun.sent[i].cdb, lun.sent[i].data).block, lun.info.blocks - 2);
+			assert_int_equal(
+				run(&lun, cases[i].op, (lun.info.blocks - 2) * BLOCK, 2 * BLOCK),
+				0);
+			assert_int_equal(lun.sent[i].cdb[0],
+					 max_cdb == 10 ? cases[i].ten : cases[i].twelve);
+			assert_int_equal(extent_of(lun.sent[i].cdb, lun.sent[i].data).block,
+					 lun.info.blocks - 2);
 			assert_int_equal(extent_of(lun.sent[i].cdb, lun.sent[i].data).count, 2);
 		}
 		n = 1;
@@ -665,7 +718,8 @@ static void a_buffer_goes_in_pieces_where_a_cdb_counts_no_further(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(lun.sent[1 + i].length, 32768 * BLOCK);
 		assert_ptr_equal(lun.sent[1 + i].buffer, buffer + (size_t)i * 32768 * BLOCK);
-		assert_int_equal(extent_of(lun.sent[1 + i].cdb, lun.sent[1 + i].buffer).block, 7 + i * 32768);
+		assert_int_equal(extent_of(lun.sent[1 + i].cdb, lun.sent[1 + i].buffer).block,
+				 7 + i * 32768);
 	}
 	assert_int_equal(lun.puts, 2);
 	lun.refuse_fua = true;
@@ -677,7 +731,8 @@ static void a_buffer_goes_in_pieces_where_a_cdb_counts_no_further(void **state)
 	lun.short_data = true;
 	assert_int_equal(hba_disk_do(&io), -EIO);
 	io.n_data = 1;
-	refused(hba_disk_do(&io), -EINVAL, "a list of data is one command, which here has at most 65535 blocks");
+	refused(hba_disk_do(&io), -EINVAL,
+		"a list of data is one command, which here has at most 65535 blocks");
 }
 
 static void a_units_limit_is_found_by_halving(void **state)
@@ -773,9 +828,12 @@ static void sense_is_kept(void **state)
 	struct hba_disk_io io = an_io(&lun, HBA_DISK_READ, 0, BLOCK);
 
 	(void)state;
-	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = invalid_field, .sense_len = 18 };
+	lun.answer = (struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					   .sense = invalid_field,
+					   .sense_len = 18 };
 	refused(hba_disk_do(&io), -EINVAL,
-		"READ of 512 bytes at offset 0, target 3, LUN 0: Invalid argument; sense ILLEGAL REQUEST, ASC 24, ASCQ 00: ");
+		"READ of 512 bytes at offset 0, target 3, LUN 0: Invalid argument; sense ILLEGAL "
+		"REQUEST, ASC 24, ASCQ 00: ");
 	assert_ptr_equal(io.result.sense, io.sense_bytes);
 	assert_int_equal(io.result.sense_len, 18);
 	assert_memory_equal(io.sense_bytes, invalid_field, 18);
@@ -836,7 +894,9 @@ static void answers_become_errno(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(error_of(HBA_CHECK_CONDITION, cases[i].key, cases[i].code, cases[i].qualifier), cases[i].error);
+		assert_int_equal(error_of(HBA_CHECK_CONDITION, cases[i].key, cases[i].code,
+					  cases[i].qualifier),
+				 cases[i].error);
 	assert_int_equal(error_of(HBA_RESERVATION_CONFLICT, 0, 0, 0), -EBADE);
 	assert_int_equal(error_of(HBA_NOT_PRESENT, 0, 0, 0), -ENODEV);
 	assert_int_equal(error_of(HBA_TASK_TIMEOUT, 0, 0, 0), -ETIMEDOUT);
@@ -848,8 +908,12 @@ static void bad_sense_is_an_error(void **state)
 {
 	struct hba_result none = { .outcome = HBA_CHECK_CONDITION };
 	uint8_t deferred[18] = { 0x71, 0, SCSI_RECOVERED_ERROR };
-	struct hba_result late = { .outcome = HBA_CHECK_CONDITION, .sense = deferred, .sense_len = 18 };
-	struct hba_result cut = { .outcome = HBA_CHECK_CONDITION, .sense = deferred, .sense_len = 1 };
+	struct hba_result late = { .outcome = HBA_CHECK_CONDITION,
+				   .sense = deferred,
+				   .sense_len = 18 };
+	struct hba_result cut = { .outcome = HBA_CHECK_CONDITION,
+				  .sense = deferred,
+				  .sense_len = 1 };
 
 	(void)state;
 	assert_int_equal(disk_error(&none), -EIO);

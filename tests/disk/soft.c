@@ -17,7 +17,8 @@ static int set_up(void **state)
 	struct hba_controller *c;
 
 	/* Fewer tasks than requests: most of them wait inside. */
-	if (hba_controller_open("soft:ram?size=64M&tasks=8", NULL, &c) < 0 || hba_controller_start(c) < 0)
+	if (hba_controller_open("soft:ram?size=64M&tasks=8", NULL, &c) < 0 ||
+	    hba_controller_start(c) < 0)
 		return -1;
 	*state = c;
 	return 0;
@@ -29,7 +30,8 @@ static int take_down(void **state)
 	return 0;
 }
 
-static int run(struct hba_controller *c, enum hba_disk_op op, uint64_t offset, uint64_t length, void *buffer)
+static int run(struct hba_controller *c, enum hba_disk_op op, uint64_t offset, uint64_t length,
+	       void *buffer)
 {
 	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL),
 				  .op = op,
@@ -71,7 +73,8 @@ static void what_is_zeroed_reads_as_zeros(void **state)
 
 static void the_others_end(void **state)
 {
-	static const enum hba_disk_op optional[] = { HBA_DISK_VERIFY, HBA_DISK_UNMAP, HBA_DISK_ZERO };
+	static const enum hba_disk_op optional[] = { HBA_DISK_VERIFY, HBA_DISK_UNMAP,
+						     HBA_DISK_ZERO };
 	struct hba_controller *c = *state;
 
 	assert_int_equal(run(c, HBA_DISK_FLUSH, 0, 0, NULL), 0);
@@ -88,9 +91,11 @@ static void status_tells_what_was_written(void **state)
 {
 	struct hba_controller *c = *state;
 	struct hba_disk_extent e[4];
-	struct hba_disk_io io = {
-		.lun = hba_lun_next(c, NULL), .op = HBA_DISK_STATUS, .length = SIZE, .extents = e, .max_extents = 4
-	};
+	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL),
+				  .op = HBA_DISK_STATUS,
+				  .length = SIZE,
+				  .extents = e,
+				  .max_extents = 4 };
 	struct hba_lun_info info;
 	uint8_t *data = calloc(1, PIECE);
 
@@ -153,9 +158,13 @@ static void requests_wait_for_their_task(void **state)
 
 enum { PIECES = 4, MAPPING_BYTES = 2 * PIECE };
 
-static int run_pieces(struct hba_controller *c, enum hba_disk_op op, const struct hba_piece *pieces, uint32_t n)
+static int run_pieces(struct hba_controller *c, enum hba_disk_op op, const struct hba_piece *pieces,
+		      uint32_t n)
 {
-	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL), .op = op, .mode = HBA_DATA_REGION, .data = { .pieces = pieces } };
+	struct hba_disk_io io = { .lun = hba_lun_next(c, NULL),
+				  .op = op,
+				  .mode = HBA_DATA_REGION,
+				  .data = { .pieces = pieces } };
 
 	io.n_data = n;
 	for (uint32_t i = 0; i < n; i++)
@@ -163,7 +172,10 @@ static int run_pieces(struct hba_controller *c, enum hba_disk_op op, const struc
 	return hba_disk_do(&io);
 }
 
-/* Odd places and lengths, last piece first: what lands is only what was asked for, where it was asked for. */
+/*
+ * Odd places and lengths, last piece first: what lands is only what was asked for, where it was
+ * asked for.
+ */
 static void pieces_of_a_mapping_take_the_data(void **state)
 {
 	struct hba_controller *c = *state;
@@ -179,7 +191,8 @@ static void pieces_of_a_mapping_take_the_data(void **state)
 	assert_int_equal(run(c, HBA_DISK_WRITE, 0, PIECES * BLOCK, data), 0);
 	for (uint32_t i = 0; i < PIECES; i++)
 		pieces[i] =
-			(struct hba_piece) { hba_mapping_region(m), i % 2 ? BLOCK + 1 : BLOCK - 1, (PIECES - i) * 3 * BLOCK + 5 };
+			(struct hba_piece) { hba_mapping_region(m), i % 2 ? BLOCK + 1 : BLOCK - 1,
+					     (PIECES - i) * 3 * BLOCK + 5 };
 	memset(memory, 0xee, MAPPING_BYTES);
 	assert_int_equal(run_pieces(c, HBA_DISK_READ, pieces, PIECES), 0);
 	for (size_t i = 0, at = 0; i < PIECES; at += pieces[i++].length) {
@@ -239,7 +252,10 @@ static void wide_read_and_zero(const char *uri)
 	free(data);
 }
 
-/* One block more than ten bytes count. With segments, what is between the buffer and the device is bounced or staged. */
+/*
+ * One block more than ten bytes count. With segments, what is between the buffer and the device is
+ * bounced or staged.
+ */
 static void short_cdbs_reach_as_far(void **state)
 {
 	(void)state;
@@ -275,9 +291,11 @@ static void a_change_of_the_medium_is_not_swallowed(void **state)
 	enum { EJECT = 2, LOAD = 3 };
 
 	static uint8_t data[BLOCK];
-	struct hba_disk_io io = {
-		.op = HBA_DISK_WRITE, .length = BLOCK, .data = { .buffer = data }, .mode = HBA_DATA_CPU, .generation = 1
-	};
+	struct hba_disk_io io = { .op = HBA_DISK_WRITE,
+				  .length = BLOCK,
+				  .data = { .buffer = data },
+				  .mode = HBA_DATA_CPU,
+				  .generation = 1 };
 	struct hba_lun_info info;
 	struct hba_controller *c;
 	struct hba_event e;
@@ -295,7 +313,9 @@ static void a_change_of_the_medium_is_not_swallowed(void **state)
 	while (hba_event_next(c, &e) && e.kind != HBA_EVENT_LUN_CHANGED)
 		;
 	assert_int_equal(e.kind, HBA_EVENT_LUN_CHANGED);
-	assert_string_equal(e.text, "target 0, unit 0: its medium was changed: generation 2, 8192 blocks of 512 bytes");
+	assert_string_equal(
+		e.text,
+		"target 0, unit 0: its medium was changed: generation 2, 8192 blocks of 512 bytes");
 	io.op = HBA_DISK_READ;
 	io.generation = 2;
 	assert_int_equal(hba_disk_do(&io), 0);

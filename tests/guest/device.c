@@ -2,9 +2,10 @@
 /*
  * device.c: the bus interface itself on real functions in the guest, without a driver.
  *
- *	guest-device reset ADDRESS       a register that was written is as after power on; bus master is off, memory decoded
+ *	guest-device reset ADDRESS       a register that was written is as after power on; bus
+ *	                                 master is off, memory decoded
  *	guest-device no-reset ADDRESS    the function has none, and says so
- *	guest-device io ADDRESS          an I/O BAR: registers and their values from the chip's manual
+ *	guest-device io ADDRESS          an I/O BAR: registers, their values from the chip's manual
  *	guest-device msix-page ADDRESS   registers in a BAR that also holds the MSI-X table
  */
 #include "base/base.h"
@@ -25,9 +26,11 @@ static const struct chip {
 	uint64_t written, then, initial;
 } chips[] = {
 	/* PVSCSI: a command that lacks its data leaves a status. */
-	{ 0x15ad, 0x07c0, 0, 4, .write_at = 0, .read_at = 8, .written = 3, .then = 0xfffffffe, .initial = 0 },
+	{ 0x15ad, 0x07c0, 0, 4, .write_at = 0, .read_at = 8, .written = 3, .then = 0xfffffffe,
+	  .initial = 0 },
 	/* virtio 1.1, 4.1.4.3: device status, ACKNOWLEDGE */
-	{ 0x1af4, 0x1048, 4, 1, .write_at = 20, .read_at = 20, .written = 1, .then = 1, .initial = 0 },
+	{ 0x1af4, 0x1048, 4, 1, .write_at = 20, .read_at = 20, .written = 1, .then = 1,
+	  .initial = 0 },
 };
 
 /* LSI53C895A's manual, chapter 4; BAR 0 is its registers as I/O, BAR 1 as memory. */
@@ -71,16 +74,19 @@ static uint64_t get(const struct device *v, unsigned bar, uint64_t offset, unsig
 	int r = bus_vfio.bar_read(v->d, bar, offset, width, &value);
 
 	if (r < 0)
-		expect(false, "BAR %u, register %#llx: %s", bar, (unsigned long long)offset, strerror(-r));
+		expect(false, "BAR %u, register %#llx: %s", bar, (unsigned long long)offset,
+		       strerror(-r));
 	return value;
 }
 
-static void put(const struct device *v, unsigned bar, uint64_t offset, unsigned width, uint64_t value)
+static void put(const struct device *v, unsigned bar, uint64_t offset, unsigned width,
+		uint64_t value)
 {
 	int r = bus_vfio.bar_write(v->d, bar, offset, width, value);
 
 	if (r < 0)
-		expect(false, "BAR %u, register %#llx: %s", bar, (unsigned long long)offset, strerror(-r));
+		expect(false, "BAR %u, register %#llx: %s", bar, (unsigned long long)offset,
+		       strerror(-r));
 }
 
 static uint32_t config(const struct device *v, unsigned offset, unsigned width)
@@ -99,8 +105,8 @@ static bool map(const struct device *v, unsigned bar)
 	volatile void *mem = NULL;
 	int r = bus_vfio.bar_map(v->d, bar, &mem);
 
-	expect(r == 0, "BAR %u of %llu bytes is mapped, %s", bar, (unsigned long long)v->info.bar_length[bar],
-	       mem ? "as memory" : "by the file");
+	expect(r == 0, "BAR %u of %llu bytes is mapped, %s", bar,
+	       (unsigned long long)v->info.bar_length[bar], mem ? "as memory" : "by the file");
 	return mem;
 }
 
@@ -139,9 +145,11 @@ static void try_reset(const struct device *v)
 	r = bus_vfio.reset(v->d, RESET_MS);
 	expect(r == 0, "function reset: %s", r < 0 ? strerror(-r) : "done");
 	value = get(v, k->bar, k->read_at, k->width);
-	expect(value == k->initial, "after the reset the register is %#llx", (unsigned long long)value);
+	expect(value == k->initial, "after the reset the register is %#llx",
+	       (unsigned long long)value);
 	command = config(v, PCI_COMMAND, 2);
-	expect(!(command & PCI_COMMAND_MASTER) && command & PCI_COMMAND_MEMORY, "bus master is off, memory is decoded");
+	expect(!(command & PCI_COMMAND_MASTER) && command & PCI_COMMAND_MEMORY,
+	       "bus master is off, memory is decoded");
 	expect_written(v, k);
 }
 
@@ -166,10 +174,12 @@ static void try_io_lsi(const struct device *v)
 	expect(get(v, 1, LSI_SCRATCHA, 4) == number, "what was written as I/O is read as memory");
 	for (unsigned width = 1; width <= 4; width *= 2)
 		for (unsigned at = 0; at < 4; at += width)
-			expect(get(v, 0, LSI_SCRATCHA + at, width) == (number >> 8 * at & ((UINT64_C(1) << 8 * width) - 1)),
+			expect(get(v, 0, LSI_SCRATCHA + at, width) ==
+				       (number >> 8 * at & ((UINT64_C(1) << 8 * width) - 1)),
 			       "SCRATCHA + %u in %u bytes", at, width);
 	put(v, 1, LSI_SCRATCHA + 2, 2, 0x5566);
-	expect(get(v, 0, LSI_SCRATCHA, 4) == 0x5566c3d4, "what was written as memory is read as I/O");
+	expect(get(v, 0, LSI_SCRATCHA, 4) == 0x5566c3d4,
+	       "what was written as memory is read as I/O");
 }
 
 static void try_io_am53c974(const struct device *v)
@@ -211,14 +221,17 @@ static void try_msix_page(const struct device *v)
 	uint32_t table = cap ? config(v, cap + MSIX_TABLE, 4) : 0;
 	unsigned bar = table & MSIX_BIR;
 
-	expect(cap && table & ~MSIX_BIR, "the MSI-X table is behind other registers of BAR %u", bar);
+	expect(cap && table & ~MSIX_BIR, "the MSI-X table is behind other registers of BAR %u",
+	       bar);
 	expect(v->info.facts & HBA_BUS_MSI, "interrupts are messages");
 	if (!cap)
 		return;
 	map(v, bar);
-	expect(get(v, bar, MEGARAID_OSP0, 4) >> MEGARAID_STATE_SHIFT == MEGARAID_READY, "the firmware says that it is ready");
+	expect(get(v, bar, MEGARAID_OSP0, 4) >> MEGARAID_STATE_SHIFT == MEGARAID_READY,
+	       "the firmware says that it is ready");
 	expect(get(v, bar, table & ~MSIX_BIR, 4) != UINT32_MAX, "the table itself can be read");
-	expect(get(v, bar, (table & ~MSIX_BIR) - MSIX_ENTRY_BYTES, 4) != UINT32_MAX, "and what is before it");
+	expect(get(v, bar, (table & ~MSIX_BIR) - MSIX_ENTRY_BYTES, 4) != UINT32_MAX,
+	       "and what is before it");
 }
 
 static const struct trial {

@@ -2,9 +2,12 @@
 /*
  * io.c: a client in the guest that does what the command cannot be asked for.
  *
- *	guest-io verify URI KIND ADDRESS    written and read back, one at a time, asleep in between: woken by interrupts, or by nothing
- *	guest-io unplug URI WORDS           many reads out, WORDS are said, and the device is to be let go: all must end, nothing remain
- *	guest-io error URI WORDS            the same of a device that reports an error: it is lost at once
+ *	guest-io verify URI KIND ADDRESS    written and read back, one at a time, asleep in between:
+ *	                                    woken by interrupts, or by nothing
+ *	guest-io unplug URI WORDS           many reads out, WORDS are said, and the device is to be
+ *	                                    let go: all must end, nothing remain
+ *	guest-io error URI WORDS            the same of a device that reports an error: it is lost
+ *	                                    at once
  *
  * Data are read in place, and what is handed back of them nobody writes any more.
  *
@@ -114,9 +117,11 @@ static void run_until(struct client *k, unsigned done)
 		bool slept = hba_controller_arm(k->c) == 0;
 
 		if (slept && poll(&p, 1, PATIENCE_MS) == 0)
-			give_up("nothing woke the loop, and %u of %u commands are out", k->sent - k->done, k->sent);
+			give_up("nothing woke the loop, and %u of %u commands are out",
+				k->sent - k->done, k->sent);
 		if (hba_controller_run(k->c, BUDGET) < 0 || now_ms() > end)
-			give_up("%u of %u commands have not ended: %s", k->sent - k->done, k->sent, hba_error());
+			give_up("%u of %u commands have not ended: %s", k->sent - k->done, k->sent,
+				hba_error());
 		k->slept += slept && k->done > before;
 	}
 }
@@ -132,7 +137,8 @@ static unsigned long fired(const char *kind, const char *address)
 	/* vfio-intx(ADDRESS), vfio-msi[0](ADDRESS), vfio-msix[0](ADDRESS) */
 	snprintf(name, sizeof(name), "vfio-%s%c", kind, strcmp(kind, "intx") == 0 ? '(' : '[');
 	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, name) && strstr(line, address) && sscanf(line, "%*[^:]: %lu", &n) == 1)
+		if (strstr(line, name) && strstr(line, address) &&
+		    sscanf(line, "%*[^:]: %lu", &n) == 1)
 			sum += n;
 	if (f)
 		fclose(f);
@@ -186,7 +192,10 @@ static int verify(const char *uri, const char *kind, const char *address)
 {
 	struct client *k = client_up(uri);
 	bool polled = strcmp(kind, "none") == 0;
-	/* How many the search for targets brings, which has many commands out at once, is not asked here. */
+	/*
+	 * How many the search for targets brings, which has many commands out at once, is not asked
+	 * here.
+	 */
 	unsigned long interrupts = fired(kind, address), least;
 	bool ok;
 
@@ -204,15 +213,18 @@ static int verify(const char *uri, const char *kind, const char *address)
 			give_up("round %u: what is read is not what was written", i);
 	}
 	interrupts = fired(kind, address) - interrupts;
-	printf("%u commands, %u good; slept for %u; %lu interrupts\n", k->done, k->good, k->slept, interrupts);
+	printf("%u commands, %u good; slept for %u; %lu interrupts\n", k->done, k->good, k->slept,
+	       interrupts);
 	hba_controller_close(k->c);
 	/*
-	 * It sleeps for nearly all, and each time an interrupt ends it; a line that is never lowered brings them in masses.
-	 * A pin that is still up when VFIO unmasks it is told without an interrupt that the system counts.
+	 * It sleeps for nearly all, and each time an interrupt ends it; a line that is never
+	 * lowered brings them in masses. A pin that is still up when VFIO unmasks it is told
+	 * without an interrupt that the system counts.
 	 */
 	least = strcmp(kind, "intx") == 0 ? ROUNDS : k->slept;
-	ok = k->good == 2 * ROUNDS &&
-	     (polled ? k->slept == 0 : k->slept > ROUNDS && interrupts >= least && interrupts <= MOST_PER_SLEEP * k->slept);
+	ok = k->good == 2 * ROUNDS && (polled ? k->slept == 0
+					      : k->slept > ROUNDS && interrupts >= least &&
+							interrupts <= MOST_PER_SLEEP * k->slept);
 	free(k);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -240,8 +252,9 @@ static void load_until_gone(struct client *k, const char *words)
 		send_block(k, READ_10, i);
 	while (hba_controller_run(k->c, BUDGET) >= 0) {
 		if (now_ms() > end)
-			give_up("the controller is still %s; %u of %u commands are out", hba_state_name(hba_controller_state(k->c)),
-				k->sent - k->done, k->sent);
+			give_up("the controller is still %s; %u of %u commands are out",
+				hba_state_name(hba_controller_state(k->c)), k->sent - k->done,
+				k->sent);
 		if (!said && k->done) {
 			said = true;
 			puts(words);
@@ -263,7 +276,8 @@ static bool nobody_writes(struct client *k)
 	for (unsigned i = 0; i < OUT; i++)
 		written += memcmp(k->data[i], expected, sizeof(expected)) != 0;
 	if (written)
-		printf("%u of %u buffers were written after they had been handed back\n", written, OUT);
+		printf("%u of %u buffers were written after they had been handed back\n", written,
+		       OUT);
 	return !written;
 }
 
@@ -274,14 +288,16 @@ static int lose(const char *uri, const char *words, bool asked)
 	bool ok;
 
 	load_until_gone(k, words);
-	printf("%u sent, %u done: %u good, %u not present, %u other; the controller is %s\n", k->sent, k->done, k->good,
-	       k->not_present, k->other, hba_state_name(hba_controller_state(k->c)));
-	ok = k->sent == k->done && k->good && k->not_present && !k->other && hba_controller_state(k->c) == HBA_GONE &&
+	printf("%u sent, %u done: %u good, %u not present, %u other; the controller is %s\n",
+	       k->sent, k->done, k->good, k->not_present, k->other,
+	       hba_state_name(hba_controller_state(k->c)));
+	ok = k->sent == k->done && k->good && k->not_present && !k->other &&
+	     hba_controller_state(k->c) == HBA_GONE &&
 	     was_told(k->c, asked ? "wanted back" : "cannot be corrected") && nobody_writes(k);
 	hba_controller_close(k->c);
 	free(k);
-	printf("%u descriptors and %u mappings before, %u and %u after\n", descriptors, mappings, count_descriptors(),
-	       count_mappings());
+	printf("%u descriptors and %u mappings before, %u and %u after\n", descriptors, mappings,
+	       count_descriptors(), count_mappings());
 	ok = ok && descriptors == count_descriptors() && mappings == count_mappings();
 	printf("%s: %s\n", asked ? "unplug" : "error", ok ? "as it should be" : "WRONG");
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;

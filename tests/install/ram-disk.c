@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ram-disk.c: a stranger's first program, as C and as C++: a block written to a RAM disk is read again. It is built with nothing but
- * what was installed, and lies outside of every room: what it cannot reach, nobody can.
+ * ram-disk.c: a stranger's first program, as C and as C++: a block written to a RAM disk is read
+ * again. It is built with nothing but what was installed, and lies outside of every room: what it
+ * cannot reach, nobody can.
  */
 #include <hbakit/driver.h>
 #include <hbakit/hbakit.h>
@@ -27,7 +28,8 @@ static int try_it(struct hba_controller *c)
 {
 	char written[BLOCK] = "what was written", seen[BLOCK] = "";
 
-	if (hba_controller_start(c) < 0 || transfer(c, HBA_DISK_WRITE, written) < 0 || transfer(c, HBA_DISK_READ, seen) < 0)
+	if (hba_controller_start(c) < 0 || transfer(c, HBA_DISK_WRITE, written) < 0 ||
+	    transfer(c, HBA_DISK_READ, seen) < 0)
 		return -1;
 	return memcmp(written, seen, BLOCK);
 }

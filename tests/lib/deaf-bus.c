@@ -5,13 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int bus_opens(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		     struct hba_bus_device **ret_device)
+static int bus_opens(const char *path, const char *query, struct hba_bus_info *ret_info,
+		     char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device)
 {
 	(void)path;
 	(void)query;
 	(void)why;
-	*ret_info = (struct hba_bus_info) { .page_bytes = DEAF_PAGE, .facts = HBA_BUS_FOREIGN_MEMORY };
+	*ret_info =
+		(struct hba_bus_info) { .page_bytes = DEAF_PAGE, .facts = HBA_BUS_FOREIGN_MEMORY };
 	*ret_device = calloc(1, sizeof(**ret_device));
 	return *ret_device ? 0 : -ENOMEM;
 }
@@ -21,7 +22,8 @@ static void bus_closes(struct hba_bus_device *b)
 	free(b);
 }
 
-static int bus_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+static int bus_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits,
+		    struct hba_iova *ret_iova)
 {
 	(void)b;
 	(void)length;

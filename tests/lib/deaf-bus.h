@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* deaf-bus.h: a bus whose device reaches all memory, and which does not confirm that this has ended where a test wants it so. */
+/*
+ * deaf-bus.h: a bus whose device reaches all memory, and which does not confirm that this has ended
+ * where a test wants it so.
+ */
 #ifndef LIB_DEAF_BUS_H
 #define LIB_DEAF_BUS_H
 

@@ -9,13 +9,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The filter's context is not released: free() may make a system call, and by then that is deadly. */
+/*
+ * The filter's context is not released: free() may make a system call, and by then that is deadly.
+ */
 void forbid_system_calls(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	if (!filter || seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(exit), 0) < 0 ||
-	    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 || seccomp_load(filter) < 0) {
+	    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 ||
+	    seccomp_load(filter) < 0) {
 		fputs("forbid_system_calls: the seccomp filter could not be installed\n", stderr);
 		abort();
 	}

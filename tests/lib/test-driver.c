@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-driver.c: see test-driver.h. One thread runs the loop and the test, the service thread the waiting ops; nothing locks, so
- * that a fence that leaks shows in a build with -fsanitize=thread.
+ * test-driver.c: see test-driver.h. One thread runs the loop and the test, the service thread the
+ * waiting ops; nothing locks, so that a fence that leaks shows in a build with -fsanitize=thread.
  */
 /* Before cmocka, whose fail() is a macro. */
 #include "core/core.h"
@@ -60,9 +60,11 @@ static bool is_hot(enum test_op op)
 	return op == TEST_PROCESS || op == TEST_KICK || op == TEST_POLL || op == TEST_MANAGE;
 }
 
-static void enter(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void enter(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		  struct hba_task *t)
 {
-	unsigned *mine = is_hot(op) ? &d->hot : &d->waiting, *other = is_hot(op) ? &d->waiting : &d->hot;
+	unsigned *mine = is_hot(op) ? &d->hot : &d->waiting,
+		 *other = is_hot(op) ? &d->waiting : &d->hot;
 
 	__atomic_add_fetch(mine, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(other, __ATOMIC_SEQ_CST))
@@ -79,7 +81,9 @@ static void leave(struct test_driver *d, enum test_op op)
 
 static int planted(const struct test_driver *d, enum test_op op)
 {
-	return d->fail[op].call == TEST_EVERY_CALL || d->fail[op].call == d->calls[op] ? d->fail[op].error : 0;
+	return d->fail[op].call == TEST_EVERY_CALL || d->fail[op].call == d->calls[op]
+		       ? d->fail[op].error
+		       : 0;
 }
 
 /* ---- bring-up */
@@ -124,7 +128,8 @@ static int test_start(struct hba_controller *c)
 	return planted(d, TEST_START);
 }
 
-static int test_initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+static int test_initialize_target(struct hba_controller *c, struct hba_target *tgt,
+				  struct hba_target_report *r)
 {
 	struct test_driver *d = driver_of(c);
 
@@ -182,7 +187,8 @@ static size_t page_serial(const struct test_target *tgt, uint8_t *data)
 	return 4 + n;
 }
 
-static size_t standard_inquiry(const struct test_target *tgt, const struct hba_task *t, uint8_t *data)
+static size_t standard_inquiry(const struct test_target *tgt, const struct hba_task *t,
+			       uint8_t *data)
 {
 	memcpy(data, "\0\0\0\2\37\0\0\0HBAKIT  TEST DISK       1.0 ", 36);
 	data[2] = tgt->version;
@@ -192,7 +198,8 @@ static size_t standard_inquiry(const struct test_target *tgt, const struct hba_t
 }
 
 /* Bytes of the answer; 0 with *ret_asc: refused. */
-static size_t inquire(const struct test_target *tgt, const struct hba_task *t, uint8_t *data, uint8_t *ret_asc)
+static size_t inquire(const struct test_target *tgt, const struct hba_task *t, uint8_t *data,
+		      uint8_t *ret_asc)
 {
 	if (!(t->cdb[1] & 1))
 		return standard_inquiry(tgt, t, data);
@@ -238,7 +245,8 @@ static size_t capacity_16(const struct test_target *tgt, uint8_t *data, uint8_t 
 	return 32;
 }
 
-static size_t answer(const struct test_target *tgt, const struct hba_task *t, uint8_t *data, uint8_t *ret_asc)
+static size_t answer(const struct test_target *tgt, const struct hba_task *t, uint8_t *data,
+		     uint8_t *ret_asc)
 {
 	switch (t->cdb[0]) {
 	case TEST_UNIT_READY:
@@ -267,7 +275,9 @@ static void complain(struct hba_task *t, uint8_t key, uint8_t asc)
 	uint8_t sense[18];
 
 	hba_sense(sense, key, asc, 0);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 }
 
 static void transfer(struct test_target *tgt, struct hba_task *t)
@@ -277,9 +287,11 @@ static void transfer(struct test_target *tgt, struct hba_task *t)
 	if (block > TEST_BLOCKS || count > TEST_BLOCKS - block)
 		complain(t, ILLEGAL_REQUEST, OUT_OF_RANGE);
 	else if (t->cdb[0] == READ_10)
-		hba_complete_good(t, hba_task_copy_to(t, 0, tgt->medium + block * TEST_BLOCK, count * TEST_BLOCK));
+		hba_complete_good(t, hba_task_copy_to(t, 0, tgt->medium + block * TEST_BLOCK,
+						      count * TEST_BLOCK));
 	else
-		hba_complete_good(t, hba_task_copy_from(t, 0, tgt->medium + block * TEST_BLOCK, count * TEST_BLOCK));
+		hba_complete_good(t, hba_task_copy_from(t, 0, tgt->medium + block * TEST_BLOCK,
+							count * TEST_BLOCK));
 }
 
 static void execute(struct test_driver *d, struct hba_task *t)
@@ -360,7 +372,8 @@ static bool is_victim(const struct hba_task *t, const struct hba_task *tmf, enum
 {
 	if (function == HBA_ABORT_TASK)
 		return t == tmf->data.victim;
-	return t->target == tmf->target && (function == HBA_TARGET_RESET || memcmp(&t->lun, &tmf->lun, sizeof(t->lun)) == 0);
+	return t->target == tmf->target &&
+	       (function == HBA_TARGET_RESET || memcmp(&t->lun, &tmf->lun, sizeof(t->lun)) == 0);
 }
 
 static void end_victims(struct test_driver *d, const struct hba_task *tmf, enum hba_tmf function)
@@ -384,7 +397,8 @@ static void test_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fu
 	if (d->tmf[function] == TEST_SILENT)
 		d->silent_tmf = t;
 	else
-		hba_tmf_complete(t, d->tmf[function] == TEST_REJECTS ? HBA_FUNCTION_REJECTED : HBA_FUNCTION_COMPLETE);
+		hba_tmf_complete(t, d->tmf[function] == TEST_REJECTS ? HBA_FUNCTION_REJECTED
+								     : HBA_FUNCTION_COMPLETE);
 	leave(d, TEST_MANAGE);
 }
 
@@ -412,7 +426,8 @@ static uint64_t clock_now(const struct clock *clock)
 {
 	struct rig *rig = container_of(clock, struct rig, clock);
 
-	return __atomic_add_fetch(&rig->d.now, __atomic_load_n(&rig->d.tick, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&rig->d.now, __atomic_load_n(&rig->d.tick, __ATOMIC_RELAXED),
+				  __ATOMIC_RELAXED);
 }
 
 void test_advance(struct test_driver *d, uint64_t ms)
@@ -449,7 +464,9 @@ struct test_driver *test_driver_new(void)
 	rig->d.hold_target = TEST_EVERY_TARGET;
 	rig->d.now = UINT64_C(1000000) * TEST_MS;
 	for (unsigned i = 0; i < TEST_TARGETS; i++)
-		rig->d.targets[i] = (struct test_target) { .blocks = TEST_BLOCKS, .version = 6, .serial = "SERIAL-1" };
+		rig->d.targets[i] = (struct test_target) { .blocks = TEST_BLOCKS,
+							   .version = 6,
+							   .serial = "SERIAL-1" };
 	rig->d.targets[0].luns = 1;
 	return &rig->d;
 }
@@ -487,7 +504,8 @@ struct hba_controller *test_up(struct test_driver *d)
 
 void test_down(struct test_driver *d, struct hba_controller *c)
 {
-	__atomic_store_n(&d->tick, 100 * TEST_MS, __ATOMIC_RELAXED); /* what is held is waited for in vain, but not for long */
+	/* what is held is waited for in vain, but not for long */
+	__atomic_store_n(&d->tick, 100 * TEST_MS, __ATOMIC_RELAXED);
 	hba_controller_close(c);
 	assert_int_equal(d->overlaps, 0);
 	test_driver_free(d);

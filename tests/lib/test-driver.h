@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-driver.h: a small driver of disks in memory that misbehaves where a test asks it to, and writes down what it was asked.
+ * test-driver.h: a small driver of disks in memory that misbehaves where a test asks it to, and
+ * writes down what it was asked.
  *
- * A test makes one by test_driver_new(), fills the first part of the struct, opens a controller over it and looks at the second
- * part. Time is the test's too: it stands still unless the test moves it, or lets every look at it cost a tick.
+ * A test makes one by test_driver_new(), fills the first part of the struct, opens a controller
+ * over it and looks at the second part. Time is the test's too: it stands still unless the test
+ * moves it, or lets every look at it cost a tick.
  */
 #ifndef LIB_TEST_DRIVER_H
 #define LIB_TEST_DRIVER_H
@@ -80,12 +82,18 @@ struct test_driver {
 	void (*report)(struct hba_report *r); /* the last word on the report */
 	uint32_t (*unique_id)(unsigned call); /* NULL: the call's number */
 	void (*inside)(struct test_driver *d, enum test_op op, struct hba_controller *c,
-		       struct hba_task *t);                                              /* first thing in an op */
-	bool (*process)(struct test_driver *d, struct hba_queue *q, struct hba_task *t); /* true: dealt with it */
-	void (*answer)(struct test_driver *d, const struct hba_task *t, size_t *n);      /* last word on d->data, *n bytes */
-	bool hold;                                                                       /* tasks stay with the driver… */
-	uint64_t hold_target;                                                            /* …of this target */
-	unsigned release;                                                                /* …until poll lets so many go */
+		       /* first thing in an op */
+		       struct hba_task *t);
+	/* true: dealt with it */
+	bool (*process)(struct test_driver *d, struct hba_queue *q, struct hba_task *t);
+	/* last word on d->data, *n bytes */
+	void (*answer)(struct test_driver *d, const struct hba_task *t, size_t *n);
+	/* tasks stay with the driver… */
+	bool hold;
+	/* …of this target */
+	uint64_t hold_target;
+	/* …until poll lets so many go */
+	unsigned release;
 	enum test_manner tmf[6], bus_reset;
 	int controller_reset; /* 0 or an error */
 	struct test_target targets[TEST_TARGETS];
@@ -93,7 +101,8 @@ struct test_driver {
 
 	/* What happened. */
 	unsigned calls[TEST_OPS];
-	char order[TEST_ORDER]; /* a letter per call: I M S T P K D(manage) R O(stop); polls are left out */
+	/* a letter per call: I M S T P K D(manage) R O(stop); polls are left out */
+	char order[TEST_ORDER];
 	unsigned n_order;
 	unsigned overlaps; /* hot ops during waiting ones, or the reverse */
 	struct hba_task *held[TEST_MAX_POOL];
@@ -108,7 +117,10 @@ struct test_driver {
 	unsigned hot, waiting;
 };
 
-/** test_driver_new() - One well-behaved disk at target 0, unit 0; initiator 7, highest target 3, 8 clients' tasks, time stands still. */
+/**
+ * test_driver_new() - One well-behaved disk at target 0, unit 0; initiator 7, highest target 3, 8
+ * clients' tasks, time stands still.
+ */
 struct test_driver *test_driver_new(void);
 void test_driver_free(struct test_driver *d);
 
@@ -128,12 +140,15 @@ unsigned test_fds(void);
 bool test_event(struct hba_controller *c, enum hba_event_kind kind, struct hba_event *ret_event);
 /** test_violation() - The next violation is told in exactly these words. */
 void test_violation(struct hba_controller *c, const char *sentence);
-/** test_device_error() - The next error of the device is told in exactly these words, and no violation before it. */
+/**
+ * test_device_error() - The next error of the device is told in exactly these words, and no
+ * violation before it.
+ */
 void test_device_error(struct hba_controller *c, const char *sentence);
 /** test_no_violation() - And no other is. */
 void test_no_violation(struct hba_controller *c);
 
-/* ---- a client ------------------------------------------------------------------------------------------------------- */
+/* ---- a client */
 
 /** struct test_io - What became of tasks. */
 struct test_io {

@@ -62,7 +62,8 @@ static void without_the_filter_it_does_not(void **state)
 
 static void a_path_without_system_calls_lives(void **state)
 {
-	uint64_t *turns = mmap(NULL, sizeof(*turns), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t *turns = mmap(NULL, sizeof(*turns), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
 	assert_ptr_not_equal(turns, MAP_FAILED);

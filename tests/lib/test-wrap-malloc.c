@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-wrap-malloc.c: a planted allocation is counted, wherever it is planted; a loop without one counts nothing. */
+/*
+ * test-wrap-malloc.c: a planted allocation is counted, wherever it is planted; a loop without one
+ * counts nothing.
+ */
 #include "lib/wrap-malloc.h"
 
 #include <setjmp.h>
@@ -89,8 +92,10 @@ static void a_loop_without_counts_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(malloc_and_free_count),         cmocka_unit_test(calloc_and_realloc_count),
-		cmocka_unit_test(aligned_allocations_count),     cmocka_unit_test(calls_inside_libc_count),
+		cmocka_unit_test(malloc_and_free_count),
+		cmocka_unit_test(calloc_and_realloc_count),
+		cmocka_unit_test(aligned_allocations_count),
+		cmocka_unit_test(calls_inside_libc_count),
 		cmocka_unit_test(a_loop_without_counts_nothing),
 	};
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* wrap-malloc.c: the allocator's entrances, counted, then libc's own. The counter is one per process, as the allocator is. */
+/*
+ * wrap-malloc.c: the allocator's entrances, counted, then libc's own. The counter is one per
+ * process, as the allocator is.
+ */
 #include "lib/wrap-malloc.h"
 
 #include <errno.h>
@@ -7,7 +10,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* libc's allocator by its second names, which it exports for programs that define the first ones. */
+/*
+ * libc's allocator by its second names, which it exports for programs that define the first ones.
+ */
 void *libc_malloc(size_t size) __asm__("__libc_malloc");
 void *libc_calloc(size_t n, size_t size) __asm__("__libc_calloc");
 void *libc_realloc(void *old, size_t size) __asm__("__libc_realloc");

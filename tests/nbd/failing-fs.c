@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * failing-fs.c: a file system with one file, whose fsync fails on request. `failing-fs FILE DIRECTORY` shows FILE as DIRECTORY/disk.img
- * and stays in the foreground. After a byte was written to DIRECTORY/fail, the next fsync ends with EIO, once: so does a kernel that
- * has lost pages.
+ * failing-fs.c: a file system with one file, whose fsync fails on request. `failing-fs FILE
+ * DIRECTORY` shows FILE as DIRECTORY/disk.img and stays in the foreground. After a byte was written
+ * to DIRECTORY/fail, the next fsync ends with EIO, once: so does a kernel that has lost pages.
  */
 #define FUSE_USE_VERSION 31
 
@@ -41,7 +41,8 @@ static int get_attributes(const char *path, struct stat *st, struct fuse_file_in
 	return 0;
 }
 
-static int read_disk(const char *path, char *to, size_t bytes, off_t at, struct fuse_file_info *file)
+static int read_disk(const char *path, char *to, size_t bytes, off_t at,
+		     struct fuse_file_info *file)
 {
 	ssize_t n = strcmp(path, disk) == 0 ? pread(state_now()->fd, to, bytes, at) : 0;
 
@@ -49,7 +50,8 @@ static int read_disk(const char *path, char *to, size_t bytes, off_t at, struct 
 	return n < 0 ? -errno : (int)n;
 }
 
-static int write_disk(const char *path, const char *from, size_t bytes, off_t at, struct fuse_file_info *file)
+static int write_disk(const char *path, const char *from, size_t bytes, off_t at,
+		      struct fuse_file_info *file)
 {
 	struct state *s = state_now();
 	ssize_t n = (ssize_t)bytes;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin.c: the plugin's functions without nbdkit, whose place this takes: errors, names, extents, and many threads that take turns. So
- * they run under the sanitizers too, which a plugin in a program of others does not.
+ * plugin.c: the plugin's functions without nbdkit, whose place this takes: errors, names, extents,
+ * and many threads that take turns. So they run under the sanitizers too, which a plugin in a
+ * program of others does not.
  */
 #include "frontends/nbd/nbd.h"
 
@@ -20,7 +21,7 @@
 
 enum { THREADS = 8, ROUNDS = 400, BLOCK = 512, MOST = 8, TEXT = 512 };
 
-/* ---- in nbdkit's place ------------------------------------------------------------------------------------------------- */
+/* ---- in nbdkit's place */
 
 struct nbdkit_plugin *plugin_init(void);
 
@@ -119,7 +120,7 @@ int nbdkit_add_extent(struct nbdkit_extents *e, uint64_t offset, uint64_t length
 	return 0;
 }
 
-/* ---- in the disk room's place, when a test says so: the linker's --wrap ------------------------------------------------- */
+/* ---- in the disk room's place, when a test says so: the linker's --wrap */
 
 int real_submit(struct hba_disk_io *io) __asm__("__real_hba_disk_submit");
 int submit(struct hba_disk_io *io) __asm__("__wrap_hba_disk_submit");
@@ -135,7 +136,7 @@ int submit(struct hba_disk_io *io)
 	return 0;
 }
 
-/* ---- a plugin that is up ----------------------------------------------------------------------------------------------- */
+/* ---- a plugin that is up */
 
 static struct nbdkit_plugin *up(const char *uri)
 {
@@ -154,7 +155,7 @@ static void *open_export(const struct nbdkit_plugin *p, const char *name)
 	return p->open(0);
 }
 
-/* ---- the tests --------------------------------------------------------------------------------------------------------- */
+/* ---- the tests */
 
 static void errors_are_those_that_nbd_has(void **state)
 {
@@ -347,7 +348,8 @@ static void threads_take_turns(const char *uri)
 
 	for (unsigned i = 0; i < THREADS; i++) {
 		clients[i] = (struct client) { .p = p, .handle = h, .number = i };
-		assert_int_equal(pthread_create(&clients[i].thread, NULL, client_main, &clients[i]), 0);
+		assert_int_equal(pthread_create(&clients[i].thread, NULL, client_main, &clients[i]),
+				 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(clients[i].thread, NULL);
@@ -363,7 +365,10 @@ static void threads_take_turns_at_once(void **state)
 	threads_take_turns("soft:ram?size=1M");
 }
 
-/* Fewer tasks than threads, each out for a while: the loop is handed on with requests of others under way. */
+/*
+ * Fewer tasks than threads, each out for a while: the loop is handed on with requests of others
+ * under way.
+ */
 static void threads_take_turns_and_wait(void **state)
 {
 	(void)state;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* units.c: names and places of units that no driver here has: alike, nameless, of odd blocks. This stands in the library's place. */
+/*
+ * units.c: names and places of units that no driver here has: alike, nameless, of odd blocks. This
+ * stands in the library's place.
+ */
 #include "frontends/nbd/nbd.h"
 
 #include <errno.h>
@@ -36,7 +39,9 @@ static void add_lun(struct hba_controller *c, const char *id, const char *serial
 {
 	struct hba_lun_info *info = &c->lun[c->n].info;
 
-	*info = (struct hba_lun_info) { .target = 3, .number = c->n, .present = true, .block_bytes = 512, .blocks = 1 };
+	*info = (struct hba_lun_info) {
+		.target = 3, .number = c->n, .present = true, .block_bytes = 512, .blocks = 1
+	};
 	strncpy(info->id, id, sizeof(info->id) - 1);
 	strncpy(info->serial, serial, sizeof(info->serial) - 1);
 	c->n++;
@@ -47,8 +52,9 @@ static void names_are_told_apart(void **state)
 	static const struct {
 		const char *id, *serial, *name;
 	} cases[] = {
-		{ "naa.1", "s", "naa.1" }, { "", "serial", "serial" }, { "", "", "3:2" },    { "naa.2", "a", "3:3" },
-		{ "naa.2", "b", "3:4" },   { "naa.2", "c", "3:5" },    { "", "3:0", "3:6" }, { "", "another", "another" },
+		{ "naa.1", "s", "naa.1" }, { "", "serial", "serial" },   { "", "", "3:2" },
+		{ "naa.2", "a", "3:3" },   { "naa.2", "b", "3:4" },      { "naa.2", "c", "3:5" },
+		{ "", "3:0", "3:6" },      { "", "another", "another" },
 	};
 	struct hba_controller c = { .n = 0 };
 	struct export *e;
@@ -145,7 +151,8 @@ static void a_disk_is_found_again(void **state)
 	units_fini(&r.u);
 }
 
-static void expect_refused(const char *id, const char *serial, uint64_t blocks, const char *id_after, const char *serial_after)
+static void expect_refused(const char *id, const char *serial, uint64_t blocks,
+			   const char *id_after, const char *serial_after)
 {
 	struct export *e, *again;
 	struct reopened r;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* languages.c: a driver that ends in HBA_PLUGIN(), as C and as C++. It has no chip and no targets: what counts is whether it is found. */
+/*
+ * languages.c: a driver that ends in HBA_PLUGIN(), as C and as C++. It has no chip and no targets:
+ * what counts is whether it is found.
+ */
 #include <hbakit/driver.h>
 
 static int initialize(struct hba_controller *c, struct hba_report *report)

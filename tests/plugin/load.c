@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* load.c: plug-ins by the C API: loaded, looked at, used by controllers that live on, let go of. `test-plugin-load FOLDER` */
+/*
+ * load.c: plug-ins by the C API: loaded, looked at, used by controllers that live on, let go of.
+ * `test-plugin-load FOLDER`
+ */
 #include <errno.h>
 #include <hbakit/driver.h>
 #include <hbakit/hbakit.h>
@@ -116,8 +119,10 @@ static void an_open_that_fails_lets_go(void **state)
 int main(int argc, char **argv)
 {
 	struct CMUnitTest tests[] = {
-		cmocka_unit_test(loaded_and_let_go),           cmocka_unit_test(refused_leaves_nothing),
-		cmocka_unit_test(an_older_table_is_filled_up), cmocka_unit_test(controllers_hold_it),
+		cmocka_unit_test(loaded_and_let_go),
+		cmocka_unit_test(refused_leaves_nothing),
+		cmocka_unit_test(an_older_table_is_filled_up),
+		cmocka_unit_test(controllers_hold_it),
 		cmocka_unit_test(an_open_that_fails_lets_go),
 	};
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* local.c: a program that loads libhbakit for itself alone, as Python does, may load plug-ins. `test-plugin-local LIBRARY PLUGIN` */
+/*
+ * local.c: a program that loads libhbakit for itself alone, as Python does, may load plug-ins.
+ * `test-plugin-local LIBRARY PLUGIN`
+ */
 #include <dlfcn.h>
 #include <hbakit/driver.h>
 #include <hbakit/hbakit.h>
@@ -14,7 +17,8 @@ int main(int argc, char **argv)
 	void *library = argc == 3 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
 
 	if (!library) {
-		fprintf(stderr, "test-plugin-local: %s\n", argc == 3 ? dlerror() : "LIBRARY PLUGIN");
+		fprintf(stderr, "test-plugin-local: %s\n",
+			argc == 3 ? dlerror() : "LIBRARY PLUGIN");
 		return 2;
 	}
 	load = (__typeof__(load))dlsym(library, "hba_driver_load");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.c: a plug-in whose table is spoilt, or not, by what meson.build says on the compiler's command line. Its driver has no chip and
- * no targets: what counts is whether it is let in.
+ * table.c: a plug-in whose table is spoilt, or not, by what meson.build says on the compiler's
+ * command line. Its driver has no chip and no targets: what counts is whether it is let in.
  */
 #include <hbakit/driver.h>
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * polled-path.c: once a controller has started and is polled, its I/O path makes no system call, allocates nothing and maps nothing.
+ * polled-path.c: once a controller has started and is polled, its I/O path makes no system call,
+ * allocates nothing and maps nothing.
  *
- * Each case is a child of its own: a seccomp filter that kills on any call but exit cannot be taken off again. The last three
- * cases are planted: a path that does make a call, that does allocate, and one that brings wrong data.
+ * Each case is a child of its own: a seccomp filter that kills on any call but exit cannot be taken
+ * off again. The last three cases are planted: a path that does make a call, that does allocate,
+ * and one that brings wrong data.
  */
 #include "lib/no-syscall.h"
 #include "lib/wrap-malloc.h"
@@ -53,7 +55,10 @@ struct load {
 	struct slot slots[MOST_DEPTH];
 };
 
-/* Each chunk has a number of its own in every eighth byte of it, so a chunk that lands elsewhere is noticed. */
+/*
+ * Each chunk has a number of its own in every eighth byte of it, so a chunk that lands elsewhere is
+ * noticed.
+ */
 static uint64_t stamp(const struct load *l, uint64_t chunk)
 {
 	return l->stores ? chunk + 1 : 0;
@@ -129,12 +134,17 @@ static int prepare_medium(struct load *l)
 	return r;
 }
 
-static void set_up_slot(struct load *l, struct slot *s, const struct hba_mapping *m, uint64_t offset)
+static void set_up_slot(struct load *l, struct slot *s, const struct hba_mapping *m,
+			uint64_t offset)
 {
 	s->load = l;
 	s->data = (uint8_t *)hba_mapping_address(m) + offset;
-	s->piece = (struct hba_piece) { .region = hba_mapping_region(m), .length = CHUNK, .offset = offset };
-	s->io = (struct hba_disk_io) { .lun = l->lun, .length = CHUNK, .mode = l->path->mode, .done = slot_done };
+	s->piece = (struct hba_piece) { .region = hba_mapping_region(m),
+					.length = CHUNK,
+					.offset = offset };
+	s->io = (struct hba_disk_io) {
+		.lun = l->lun, .length = CHUNK, .mode = l->path->mode, .done = slot_done
+	};
 	if (l->path->mode == HBA_DATA_REGION) {
 		s->io.data.pieces = &s->piece;
 		s->io.n_data = 1;
@@ -147,8 +157,10 @@ static int bring_up(struct load *l)
 {
 	struct hba_mapping *m;
 
-	if (hba_controller_open(l->path->uri, NULL, &l->controller) < 0 || hba_controller_start(l->controller) < 0 ||
-	    hba_mapping_create(l->controller, HBA_DEVICE_BOTH, (size_t)MOST_DEPTH * CHUNK, CHUNK, &m) < 0) {
+	if (hba_controller_open(l->path->uri, NULL, &l->controller) < 0 ||
+	    hba_controller_start(l->controller) < 0 ||
+	    hba_mapping_create(l->controller, HBA_DEVICE_BOTH, (size_t)MOST_DEPTH * CHUNK, CHUNK,
+			       &m) < 0) {
 		fprintf(stderr, "%s\n", hba_error());
 		return -1;
 	}
@@ -172,7 +184,9 @@ static int run_commands(struct load *l)
 /* What WRITE left is looked at on the same path, still behind the filter. */
 static int read_back(struct load *l)
 {
-	static const struct path reading = { .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU };
+	static const struct path reading = { .depth = 1,
+					     .op = HBA_DISK_READ,
+					     .mode = HBA_DATA_CPU };
 
 	if (l->path->op != HBA_DISK_WRITE)
 		return 0;
@@ -221,16 +235,37 @@ static void the_polled_path_is_clean(void **state)
 	static const struct path paths[] = {
 		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
 		{ .uri = "soft:null", .depth = 1, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
-		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
-		{ .uri = "soft:null", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:null",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_READ,
+		  .mode = HBA_DATA_CPU },
+		{ .uri = "soft:null",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_WRITE,
+		  .mode = HBA_DATA_CPU },
 		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
 		{ .uri = "soft:ram", .depth = 1, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_CPU },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_REGION },
-		{ .uri = "soft:ram", .depth = MOST_DEPTH, .op = HBA_DISK_WRITE, .mode = HBA_DATA_REGION },
+		{ .uri = "soft:ram",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_READ,
+		  .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_WRITE,
+		  .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_READ,
+		  .mode = HBA_DATA_REGION },
+		{ .uri = "soft:ram",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_WRITE,
+		  .mode = HBA_DATA_REGION },
 		/* Fewer tasks than requests: these wait inside, and waiting is free too. */
-		{ .uri = "soft:ram?tasks=4", .depth = MOST_DEPTH, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU },
+		{ .uri = "soft:ram?tasks=4",
+		  .depth = MOST_DEPTH,
+		  .op = HBA_DISK_READ,
+		  .mode = HBA_DATA_CPU },
 	};
 
 	(void)state;
@@ -239,7 +274,8 @@ static void the_polled_path_is_clean(void **state)
 		int outcome = outcome_of_child(walk, &path);
 
 		if (outcome != CLEAN)
-			print_error("%s, depth %u, %s\n", path.uri, path.depth, path.op == HBA_DISK_READ ? "READ" : "WRITE");
+			print_error("%s, depth %u, %s\n", path.uri, path.depth,
+				    path.op == HBA_DISK_READ ? "READ" : "WRITE");
 		assert_int_equal(outcome, CLEAN);
 	}
 }
@@ -263,7 +299,11 @@ static void a_system_call_is_noticed(void **state)
 
 static void an_allocation_is_noticed(void **state)
 {
-	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU, .fault = ALLOCATE };
+	struct path path = { .uri = "soft:ram",
+			     .depth = 1,
+			     .op = HBA_DISK_READ,
+			     .mode = HBA_DATA_CPU,
+			     .fault = ALLOCATE };
 
 	(void)state;
 	assert_int_equal(outcome_of_child(walk, &path), ALLOCATED);
@@ -271,7 +311,11 @@ static void an_allocation_is_noticed(void **state)
 
 static void a_wrong_bit_is_noticed(void **state)
 {
-	struct path path = { .uri = "soft:ram", .depth = 1, .op = HBA_DISK_READ, .mode = HBA_DATA_CPU, .fault = CHANGE_DATA };
+	struct path path = { .uri = "soft:ram",
+			     .depth = 1,
+			     .op = HBA_DISK_READ,
+			     .mode = HBA_DATA_CPU,
+			     .fault = CHANGE_DATA };
 
 	(void)state;
 	assert_int_equal(outcome_of_child(walk, &path), WRONG_DATA);

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * esp-driver.c: a stranger's plug-in for a chip that no table here knows: QEMU's am53c974, which has an I/O BAR and a pin, and nothing
- * else. It drives no disk: each command is a reset of the SCSI bus, and ends when the chip interrupts because of it.
+ * esp-driver.c: a stranger's plug-in for a chip that no table here knows: QEMU's am53c974, which
+ * has an I/O BAR and a pin, and nothing else. It drives no disk: each command is a reset of the
+ * SCSI bus, and ends when the chip interrupts because of it.
  */
 #include <errno.h>
 #include <hbakit/driver.h>
 
 /* The core of the chip, a byte every four (AMD Am53C974 manual, 53C94 registers). */
 enum { REG_COMMAND = 0x0c, REG_STATUS = 0x10, REG_INTERRUPT = 0x14, REG_PART = 0x38 };
-enum { COMMAND_RESET_CHIP = 0x02, COMMAND_RESET_BUS = 0x03, STATUS_INTERRUPT = 0x80, INTERRUPT_RESET = 0x80, PART = 0x12 };
+enum {
+	COMMAND_RESET_CHIP = 0x02,
+	COMMAND_RESET_BUS = 0x03,
+	STATUS_INTERRUPT = 0x80,
+	INTERRUPT_RESET = 0x80,
+	PART = 0x12
+};
 
 struct esp {
 	struct hba_bar bar;
@@ -25,7 +32,8 @@ static int esp_initialize(struct hba_controller *c, struct hba_report *report)
 		return r;
 	part = hba_bar_read8(&e->bar, REG_PART);
 	if (part != PART)
-		return hba_fail(c, -ENODEV, "the part is %#x, and that of an Am53C974 is %#x", part, PART);
+		return hba_fail(c, -ENODEV, "the part is %#x, and that of an Am53C974 is %#x", part,
+				PART);
 	report->initiator_id = 7;
 	report->highest_target_id = 1;
 	report->max_tasks = 1;
@@ -66,7 +74,8 @@ static unsigned esp_poll(struct hba_queue *q, unsigned budget)
 	struct esp *e = hba_controller_priv(hba_queue_controller(q));
 
 	(void)budget;
-	if (!is_interrupting(e) || !(hba_bar_read8(&e->bar, REG_INTERRUPT) & INTERRUPT_RESET) || !e->task)
+	if (!is_interrupting(e) || !(hba_bar_read8(&e->bar, REG_INTERRUPT) & INTERRUPT_RESET) ||
+	    !e->task)
 		return 0;
 	hba_complete_failed(e->task, HBA_NOT_PRESENT, HBA_SENT_NO);
 	e->task = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * regions.c MODEL: transfers of 1 and 4 MiB in region mode, by lists of pieces at odd addresses and of odd lengths, out of their order in
- * memory; each is compared byte for byte with the image that QEMU keeps, both ways. And: memory that is released is there again.
+ * regions.c MODEL: transfers of 1 and 4 MiB in region mode, by lists of pieces at odd addresses and
+ * of odd lengths, out of their order in memory; each is compared byte for byte with the image that
+ * QEMU keeps, both ways. And: memory that is released is there again.
  */
 #include <fcntl.h>
 #include <hbakit/hbakit.h>
@@ -91,19 +92,25 @@ static void down(struct bench *b)
 
 /* ---- one transfer */
 
-/* Odd offsets from the end of the region downwards, so that the list's order is not that of the addresses. */
+/*
+ * Odd offsets from the end of the region downwards, so that the list's order is not that of the
+ * addresses.
+ */
 static void draw_list(struct bench *b, uint64_t bytes)
 {
 	uint64_t at = REGION_BYTES, left = bytes;
 
 	for (unsigned i = 0; i < PIECES; i++) {
-		uint64_t most = left - (PIECES - 1 - i), n = i == PIECES - 1 ? left : 1 + draw(b, 2 * bytes / PIECES);
+		uint64_t most = left - (PIECES - 1 - i),
+			 n = i == PIECES - 1 ? left : 1 + draw(b, 2 * bytes / PIECES);
 
 		n = n < most ? n : most;
 		at = (at - n - draw(b, MOST_GAP)) | 1;
 		if (at + n > REGION_BYTES)
 			at -= 2;
-		b->pieces[i] = (struct hba_piece) { .region = hba_mapping_region(b->map), .length = (uint32_t)n, .offset = at };
+		b->pieces[i] = (struct hba_piece) { .region = hba_mapping_region(b->map),
+						    .length = (uint32_t)n,
+						    .offset = at };
 		left -= n;
 	}
 	assert_int_equal(left, 0);
@@ -156,7 +163,8 @@ static void assert_same(struct bench *b, uint32_t block, uint64_t bytes)
 	assert_non_null(image);
 	assert_int_equal(pread(b->image, image, bytes, (off_t)block * BLOCK), bytes);
 	for (unsigned i = 0; i < PIECES; at += b->pieces[i++].length)
-		assert_memory_equal(b->region + b->pieces[i].offset, image + at, b->pieces[i].length);
+		assert_memory_equal(b->region + b->pieces[i].offset, image + at,
+				    b->pieces[i].length);
 	free(image);
 }
 
@@ -164,7 +172,8 @@ static void assert_same(struct bench *b, uint32_t block, uint64_t bytes)
 static void assert_only_pieces_changed(struct bench *b, const uint8_t *before)
 {
 	for (unsigned i = 0; i < PIECES; i++)
-		memcpy(b->region + b->pieces[i].offset, before + b->pieces[i].offset, b->pieces[i].length);
+		memcpy(b->region + b->pieces[i].offset, before + b->pieces[i].offset,
+		       b->pieces[i].length);
 	assert_memory_equal(b->region, before, REGION_BYTES);
 }
 
@@ -227,7 +236,8 @@ static void memory_that_is_released_is_there_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(lists_at_odd_addresses),
-					    cmocka_unit_test(memory_that_is_released_is_there_again) };
+					    cmocka_unit_test(
+						    memory_that_is_released_is_there_again) };
 
 	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {
 		printf("skipped: there is no qemu-system-x86_64\n");

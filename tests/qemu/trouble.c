@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trouble.c MODEL TABLE [long]: what happens to a machine under I/O: QEMU stopped and killed, disks that hang, come, go and grow.
+ * trouble.c MODEL TABLE [long]: what happens to a machine under I/O: QEMU stopped and killed, disks
+ * that hang, come, go and grow.
  *
- * Every command must end, as faults.txt says, and nothing may wait for ever. QEMU's monitor makes the trouble.
+ * Every command must end, as faults.txt says, and nothing may wait for ever. QEMU's monitor makes
+ * the trouble.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,12 +64,21 @@ struct machine {
 /* What a model does in its own way. */
 struct ways {
 	const char *model;
-	bool arms_in_memory;    /* a sleeper asks for interrupts without a register */
-	bool completes_by_read; /* a look for completions, or the last one before a sleep, reads a register, and QEMU has to answer */
-	bool aborts_later;      /* an abort waits for the block layer, and the machine goes on meanwhile */
-	bool tells_of_disks;    /* by events, when they come and go; else a rescan finds them */
-	bool loses_attentions;  /* without autosense QEMU clears the 28/00 of a new medium as it reports the 3A/00 before it */
-	bool forgets_unplugged; /* a command of a disk that is pulled out never ends: its time does it, and a reset */
+	bool arms_in_memory; /* a sleeper asks for interrupts without a register */
+	/*
+	 * a look for completions, or the last one before a sleep, reads a register, and QEMU has to
+	 * answer
+	 */
+	bool completes_by_read;
+	/* an abort waits for the block layer, and the machine goes on meanwhile */
+	bool aborts_later;
+	bool tells_of_disks; /* by events, when they come and go; else a rescan finds them */
+	/*
+	 * without autosense QEMU clears the 28/00 of a new medium as it reports the 3A/00 before it
+	 */
+	bool loses_attentions;
+	/* a command of a disk that is pulled out never ends: its time does it, and a reset */
+	bool forgets_unplugged;
 };
 
 static const struct ways *ways(void)
@@ -76,9 +87,15 @@ static const struct ways *ways(void)
 		{ .model = "megasas", .completes_by_read = true },
 		{ .model = "megasas-gen2", .completes_by_read = true },
 		{ .model = "pvscsi", .tells_of_disks = true },
-		{ .model = "virtio-scsi", .arms_in_memory = true, .aborts_later = true, .tells_of_disks = true },
+		{ .model = "virtio-scsi",
+		  .arms_in_memory = true,
+		  .aborts_later = true,
+		  .tells_of_disks = true },
 		{ .model = "mptsas1068", .completes_by_read = true, .aborts_later = true },
-		{ .model = "lsi53c895a", .completes_by_read = true, .loses_attentions = true, .forgets_unplugged = true },
+		{ .model = "lsi53c895a",
+		  .completes_by_read = true,
+		  .loses_attentions = true,
+		  .forgets_unplugged = true },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -115,7 +132,8 @@ static enum hba_outcome expected(const char *trouble)
 
 	assert_non_null(f);
 	while (!found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "out %31s %31s %31s", word, of, outcome) == 3 && strcmp(word, trouble) == 0 &&
+		found = sscanf(line, "out %31s %31s %31s", word, of, outcome) == 3 &&
+			strcmp(word, trouble) == 0 &&
 			(strcmp(of, "*") == 0 || strcmp(of, model) == 0);
 	fclose(f);
 	if (!found)
@@ -150,7 +168,8 @@ static void qmp_line(struct machine *m, char line[LINE_BYTES])
 	size_t n = 0;
 	struct pollfd p = { .fd = m->qmp, .events = POLLIN };
 
-	while (n < LINE_BYTES - 1 && poll(&p, 1, PATIENCE_MS) == 1 && read(m->qmp, line + n, 1) == 1 && line[n] != '\n')
+	while (n < LINE_BYTES - 1 && poll(&p, 1, PATIENCE_MS) == 1 &&
+	       read(m->qmp, line + n, 1) == 1 && line[n] != '\n')
 		n++;
 	line[n] = '\0';
 	assert_true(n > 0);
@@ -281,7 +300,8 @@ static unsigned units_there(struct machine *m)
 	return n;
 }
 
-static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uint8_t length, void *buffer, unsigned timeout_ms)
+static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uint8_t length,
+		     void *buffer, unsigned timeout_ms)
 {
 	struct hba_task *t = NULL;
 
@@ -298,7 +318,8 @@ static void send_cdb(struct hba_lun *lun, struct io *io, const uint8_t *cdb, uin
 
 static const uint8_t read_10[10] = { 0x28, [5] = PLACE, [8] = 1 };
 
-static void send_read(struct machine *m, struct hba_lun *lun, struct io *io, unsigned i, unsigned timeout_ms)
+static void send_read(struct machine *m, struct hba_lun *lun, struct io *io, unsigned i,
+		      unsigned timeout_ms)
 {
 	send_cdb(lun, io, read_10, sizeof(read_10), m->buffers[i % OUT], timeout_ms);
 }
@@ -310,7 +331,10 @@ static void wait_done(struct machine *m, const struct io *io, unsigned done)
 	assert_int_equal(io->done, done);
 }
 
-/* Not all of them can be, on these disks; those that were are told and forgotten, for they were not out when the trouble came. */
+/*
+ * Not all of them can be, on these disks; those that were are told and forgotten, for they were not
+ * out when the trouble came.
+ */
 static unsigned done_within(struct machine *m, struct io *io, unsigned ms)
 {
 	unsigned done;
@@ -352,7 +376,8 @@ static void forget_events(struct machine *m)
 
 static void wait_state(struct machine *m, enum hba_state state)
 {
-	for (uint64_t end = now_ms() + PATIENCE_MS; hba_controller_state(m->c) != state && now_ms() < end;)
+	for (uint64_t end = now_ms() + PATIENCE_MS;
+	     hba_controller_state(m->c) != state && now_ms() < end;)
 		run_for(m, 1);
 	assert_string_equal(hba_state_name(hba_controller_state(m->c)), hba_state_name(state));
 }
@@ -377,7 +402,8 @@ static void killed_under_io(void **state)
 	wait_done(m, &io, out);
 	assert_ended(&io, out, "killed");
 	wait_state(m, HBA_GONE);
-	print_message("%s: %llu ms from the kill to the last end\n", model, (unsigned long long)(now_ms() - began));
+	print_message("%s: %llu ms from the kill to the last end\n", model,
+		      (unsigned long long)(now_ms() - began));
 	machine_down(m);
 }
 
@@ -390,8 +416,12 @@ static void killed_idle_is_told_at_once(void **state)
 
 	(void)state;
 	run_for(m, 50);
-	/* An interrupt of a command before may still be on its way: the megasas models send one for each, masked or not. */
-	for (unsigned i = 0; i < MANY_ARMS && (hba_controller_arm(m->c) != 0 || poll(&p, 1, WOKEN_MS) != 0); i++)
+	/*
+	 * An interrupt of a command before may still be on its way: the megasas models send one for
+	 * each, masked or not.
+	 */
+	for (unsigned i = 0;
+	     i < MANY_ARMS && (hba_controller_arm(m->c) != 0 || poll(&p, 1, WOKEN_MS) != 0); i++)
 		hba_controller_run(m->c, 1);
 	assert_int_equal(poll(&p, 1, 0), 0);
 	kill(m->pid, SIGKILL);
@@ -406,7 +436,10 @@ static void killed_idle_is_told_at_once(void **state)
 	machine_down(m);
 }
 
-/* With a command out, a loop that sleeps is woken by the device, or, where it has no interrupts, must not sleep. */
+/*
+ * With a command out, a loop that sleeps is woken by the device, or, where it has no interrupts,
+ * must not sleep.
+ */
 static void sleepers_are_woken(void **state)
 {
 	static const struct {
@@ -486,7 +519,10 @@ static void sleep_and_wake(struct machine *m, unsigned ms)
 	}
 }
 
-/* The loop is woken again and again. Arming may be a write: none is answered, and what is sent after them has to wait. */
+/*
+ * The loop is woken again and again. Arming may be a write: none is answered, and what is sent
+ * after them has to wait.
+ */
 static void stopped_under_sleeper_goes_on(void **state)
 {
 	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
@@ -527,7 +563,9 @@ static void stopped_for_good_is_gone(void **state)
 	machine_down(m);
 }
 
-/* What has been handed back is ours, whoever goes on: the machine is given up, and it is no more. */
+/*
+ * What has been handed back is ours, whoever goes on: the machine is given up, and it is no more.
+ */
 static void one_that_is_given_up_writes_nothing(void **state)
 {
 	struct machine *m = machine_up("drive=%1$s/a.img");
@@ -552,8 +590,9 @@ static void one_that_is_given_up_writes_nothing(void **state)
 }
 
 /*
- * A sleeper asks for interrupts again and again: writes whose answers nobody needs. QEMU, which was busy elsewhere meanwhile, gives
- * them all at once; they must fit where they go, or it waits for us for ever.
+ * A sleeper asks for interrupts again and again: writes whose answers nobody needs. QEMU, which was
+ * busy elsewhere meanwhile, gives them all at once; they must fit where they go, or it waits for us
+ * for ever.
  */
 static void posted_writes_never_stop_the_machine(void **state)
 {
@@ -566,7 +605,8 @@ static void posted_writes_never_stop_the_machine(void **state)
 	m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
 	kill(m->pid, SIGSTOP);
 	waker = continue_after(m, SOON_MS);
-	for (unsigned i = 0; i < MANY_ARMS; i++) { /* a write or more each: more than a socket holds answers */
+	/* a write or more each: more than a socket holds answers */
+	for (unsigned i = 0; i < MANY_ARMS; i++) {
 		hba_controller_arm(m->c);
 		hba_controller_run(m->c, 1);
 	}
@@ -578,18 +618,21 @@ static void posted_writes_never_stop_the_machine(void **state)
 
 /* ---- disks that hang */
 
-#define HANGS                                                                                                                   \
-	"drive=json:{\"driver\":\"blkdebug\",\"node-name\":\"f0\",\"image\":{\"driver\":\"file\",\"filename\":\"%1$s/a.img\"}}" \
+#define HANGS                                                                                      \
+	"drive=json:{\"driver\":\"blkdebug\",\"node-name\":\"f0\",\"image\":{\"driver\":\"file\"," \
+	"\"filename\":\"%1$s/a.img\"}}"                                                            \
 	"&drive=%1$s/b.img"
 
 static void suspend(struct machine *m)
 {
-	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io f0 \\\"break read_aio A\\\"\"}}");
+	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io "
+	       "f0 \\\"break read_aio A\\\"\"}}");
 }
 
 static void resume(struct machine *m)
 {
-	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io f0 \\\"resume A\\\"\"}}");
+	qmp(m, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"qemu-io "
+	       "f0 \\\"resume A\\\"\"}}");
 }
 
 static void suspended_is_aborted_and_others_go_on(void **state)
@@ -617,7 +660,10 @@ static void suspended_is_aborted_and_others_go_on(void **state)
 	machine_down(m);
 }
 
-/* QEMU's model cancels synchronously: its main loop waits for what was suspended, and answers nobody again. */
+/*
+ * QEMU's model cancels synchronously: its main loop waits for what was suspended, and answers
+ * nobody again.
+ */
 static void suspended_and_cancelled_at_once_is_gone(void **state)
 {
 	struct machine *m;
@@ -637,10 +683,11 @@ static void suspended_and_cancelled_at_once_is_gone(void **state)
 
 static void stopped_by_an_error_goes_on_after_cont(void **state)
 {
-	struct machine *m =
-		machine_up("drive=json:{\"driver\":\"blkdebug\",\"image\":{\"driver\":\"file\",\"filename\":\"%1$s/a.img\"},"
-			   "\"inject-error\":[{\"event\":\"read_aio\",\"sector\":100,\"once\":true}]},rerror=stop"
-			   "&drive=%1$s/b.img");
+	struct machine *m = machine_up("drive=json:{\"driver\":\"blkdebug\",\"image\":{\"driver\":"
+				       "\"file\",\"filename\":\"%1$s/a.img\"},"
+				       "\"inject-error\":[{\"event\":\"read_aio\",\"sector\":100,"
+				       "\"once\":true}]},rerror=stop"
+				       "&drive=%1$s/b.img");
 	struct io io = { 0 };
 
 	(void)state;
@@ -677,10 +724,12 @@ static void unplugged_and_plugged(void **state)
 	assert_false(info.present);
 	assert_int_equal(read_one(m, unit(m, 0)), HBA_GOOD);
 	qmp(m,
-	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\",\"file\":{\"driver\":\"file\","
+	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\","
+	    "\"file\":{\"driver\":\"file\","
 	    "\"filename\":\"%s/c.img\"}}}",
 	    m->folder);
-	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"s6\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"s6\","
+	       "\"drive\":\"n\",\"bus\":\"h0.0\","
 	       "\"scsi-id\":6,\"lun\":0,\"serial\":\"six\"}}");
 	look_again(m);
 	wait_event(m, HBA_EVENT_LUN_CAME);
@@ -692,15 +741,21 @@ static void unplugged_and_plugged(void **state)
 
 static void plug_nothing(struct machine *m, unsigned target)
 {
-	qmp(m, "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"null-co\",\"size\":%d,\"node-name\":\"n%u\"}}",
+	qmp(m,
+	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"null-co\",\"size\":%d,"
+	    "\"node-name\":\"n%u\"}}",
 	    IMAGE_BYTES, target);
 	qmp(m,
-	    "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x%u\",\"drive\":\"n%u\",\"bus\":\"h0.0\","
+	    "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x%u\","
+	    "\"drive\":\"n%u\",\"bus\":\"h0.0\","
 	    "\"scsi-id\":%u,\"lun\":0}}",
 	    target, target, target);
 }
 
-/* More than an adapter's ring of messages holds, while nobody looks: those it had to drop it says that it has dropped. */
+/*
+ * More than an adapter's ring of messages holds, while nobody looks: those it had to drop it says
+ * that it has dropped.
+ */
 static void plugged_unseen(void **state)
 {
 	enum { PLUGGED = 12 };
@@ -756,7 +811,8 @@ static void grown_is_seen(void **state)
 
 	(void)state;
 	forget_events(m);
-	qmp(m, "{\"execute\":\"block_resize\",\"arguments\":{\"device\":\"d0\",\"size\":%d}}", 4 * IMAGE_BYTES);
+	qmp(m, "{\"execute\":\"block_resize\",\"arguments\":{\"device\":\"d0\",\"size\":%d}}",
+	    4 * IMAGE_BYTES);
 	/* An adapter without an event for it tells with the next command. */
 	send_cdb(unit(m, 0), &io, ready, sizeof(ready), NULL, 0);
 	wait_done(m, &io, 1);
@@ -808,12 +864,15 @@ static bool was_written(const struct machine *m, const char *image)
 static void add_image(struct machine *m, const char *image)
 {
 	qmp(m,
-	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\",\"file\":{\"driver\":\"file\","
+	    "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"raw\",\"node-name\":\"n\","
+	    "\"file\":{\"driver\":\"file\","
 	    "\"filename\":\"%s/%s\"}}}",
 	    m->folder, image);
 }
 
-/* Nobody ran the loop meanwhile: the new disk's own word, or its adapter's, comes with the write. */
+/*
+ * Nobody ran the loop meanwhile: the new disk's own word, or its adapter's, comes with the write.
+ */
 static void another_disk_in_its_place(void **state)
 {
 	struct machine *m = machine_up("drive=%1$s/a.img&drive=%1$s/b.img");
@@ -825,13 +884,15 @@ static void another_disk_in_its_place(void **state)
 	assert_int_equal(write_named(lun, 1), 0);
 	add_image(m, "c.img");
 	qmp(m, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"s1\"}}");
-	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\","
+	       "\"drive\":\"n\",\"bus\":\"h0.0\","
 	       "\"scsi-id\":1,\"lun\":0,\"serial\":\"other\"}}");
 	r = write_named(lun, 1);
 	assert_true(r == -ESTALE || r == -ENODEV);
 	assert_false(was_written(m, "c.img"));
 	look_again(m);
-	for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end && (generation_of(lun) < 2 || write_named(lun, 2) < 0);)
+	for (uint64_t end = now_ms() + PATIENCE_MS;
+	     now_ms() < end && (generation_of(lun) < 2 || write_named(lun, 2) < 0);)
 		run_for(m, 1);
 	hba_lun_get_info(lun, &info);
 	assert_string_equal(info.serial, "other");
@@ -852,14 +913,16 @@ static void another_medium_in_the_drive(void **state)
 	m = machine_up("drive=%1$s/a.img");
 	forget_events(m);
 	add_image(m, "b.img");
-	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\",\"drive\":\"n\",\"bus\":\"h0.0\","
+	qmp(m, "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"scsi-hd\",\"id\":\"x1\","
+	       "\"drive\":\"n\",\"bus\":\"h0.0\","
 	       "\"scsi-id\":1,\"lun\":0,\"removable\":true}}");
 	look_again(m);
 	wait_event(m, HBA_EVENT_LUN_CAME);
 	lun = unit(m, 1);
 	assert_int_equal(write_named(lun, 1), 0);
 	qmp(m,
-	    "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"x1\",\"filename\":\"%s/c.img\",\"format\":\"raw\"}}",
+	    "{\"execute\":\"blockdev-change-medium\",\"arguments\":{\"id\":\"x1\",\"filename\":\"%"
+	    "s/c.img\",\"format\":\"raw\"}}",
 	    m->folder);
 	assert_int_equal(write_named(lun, 1), -ESTALE);
 	assert_false(was_written(m, "c.img"));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* config.c: config space as a driver reads and writes it: what cannot be is told, and never reaches the bus. */
+/*
+ * config.c: config space as a driver reads and writes it: what cannot be is told, and never reaches
+ * the bus.
+ */
 #include "script/rig.h"
 
 #include <errno.h>
@@ -18,7 +21,8 @@ static const struct script_step none[] = { { .kind = SCRIPT_MASTER_OFF } };
 
 static const struct {
 	unsigned offset, width;
-} wrong_ones[] = { { 0, 0 }, { 0, 3 }, { 0, 8 }, { 1, 2 }, { 2, 4 }, { 6, 4 }, { OUTSIDE, 1 }, { OUTSIDE, 4 }, { UINT32_MAX, 1 } };
+} wrong_ones[] = { { 0, 0 }, { 0, 3 },       { 0, 8 },       { 1, 2 },         { 2, 4 },
+		   { 6, 4 }, { OUTSIDE, 1 }, { OUTSIDE, 4 }, { UINT32_MAX, 1 } };
 
 enum { WRONG = sizeof(wrong_ones) / sizeof(wrong_ones[0]) };
 
@@ -35,9 +39,11 @@ static int read_and_write_wrong(struct hba_controller *c, struct hba_report *r)
 {
 	(void)r;
 	for (unsigned i = 0; i < WRONG; i++) {
-		uint32_t value = hba_config_read(c, wrong_ones[i].offset, wrong_ones[i].width), ones = (uint32_t)-1;
+		uint32_t value = hba_config_read(c, wrong_ones[i].offset, wrong_ones[i].width),
+			 ones = (uint32_t)-1;
 
-		assert_memory_equal(&value, &ones, wrong_ones[i].width < 4 ? wrong_ones[i].width : 4);
+		assert_memory_equal(&value, &ones,
+				    wrong_ones[i].width < 4 ? wrong_ones[i].width : 4);
 		hba_config_write(c, wrong_ones[i].offset, 1, wrong_ones[i].width);
 	}
 	return hba_fail(c, -EIO, "this is all it does");
@@ -61,7 +67,8 @@ static unsigned violations(struct hba_controller *c)
 
 static void what_there_can_be_is_handed_on(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "config", .initialize = read_and_write_right,
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "config",
+						  .initialize = read_and_write_right,
 						  .process_task = nothing };
 	struct rig *rig = rig_new(NULL);
 
@@ -75,7 +82,8 @@ static void what_there_can_be_is_handed_on(void **state)
 
 static void what_there_cannot_be_is_told(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "config", .initialize = read_and_write_wrong,
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "config",
+						  .initialize = read_and_write_wrong,
 						  .process_task = nothing };
 	struct rig *rig = rig_new(NULL);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * megasas.c: the driver of that name against a firmware that is stuck, fails, lies, storms, or is pulled out. The adapter here is
- * well-behaved until a test sets a knob or writes into its memory.
+ * megasas.c: the driver of that name against a firmware that is stuck, fails, lies, storms, or is
+ * pulled out. The adapter here is well-behaved until a test sets a knob or writes into its memory.
  */
 #include "script/rig.h"
 
@@ -33,11 +33,13 @@ struct chip {
 	struct script_step steps[STEPS];
 	bool gen2;
 	/* Knobs. */
-	uint32_t state, stuck; /* as enum megasas_state; stuck: never leaves this one, 0xff: none such */
-	bool hold;             /* commands wait for the test */
-	bool deaf;             /* doorbells do nothing */
-	bool storm;            /* an event for every frame that waits for one */
-	bool mute;             /* what the firmware is asked is not answered */
+
+	/* as enum megasas_state; stuck: never leaves this one, 0xff: none such */
+	uint32_t state, stuck;
+	bool hold;  /* commands wait for the test */
+	bool deaf;  /* doorbells do nothing */
+	bool storm; /* an event for every frame that waits for one */
+	bool mute;  /* what the firmware is asked is not answered */
 	uint8_t abort_status;
 	uint32_t commands;
 	struct megasas_ld_list lds;
@@ -53,8 +55,9 @@ struct chip {
 	unsigned n_held;
 	uint16_t last_flags;
 	uint8_t last_segments, last_more, last_command, last_target;
-	bool sends[UINT8_MAX + 1], brings[UINT8_MAX + 1]; /* opcodes that came with data to the target, and from it */
-	uint32_t luns;                                    /* bits of those that commands went to */
+	/* opcodes that came with data to the target, and from it */
+	bool sends[UINT8_MAX + 1], brings[UINT8_MAX + 1];
+	uint32_t luns; /* bits of those that commands went to */
 };
 
 static struct chip *chip_of(struct script *s)
@@ -144,7 +147,8 @@ static void execute(struct chip *a, uint64_t frame)
 		move(a, frame, bytes, length, false);
 	answer = rig_execute(a->rig, pass->cdb, bytes, length);
 	if (answer.sense_len)
-		memcpy(at(a, hba_get32(pass->sense_low), pass->head.sense_len), answer.sense, answer.sense_len);
+		memcpy(at(a, hba_get32(pass->sense_low), pass->head.sense_len), answer.sense,
+		       answer.sense_len);
 	if (answer.length) {
 		memcpy(bytes, answer.data, answer.length);
 		move(a, frame, bytes, answer.length, true);
@@ -153,7 +157,8 @@ static void execute(struct chip *a, uint64_t frame)
 	end_frame(a, frame, answer.status ? MEGASAS_SCSI_STATUS : MEGASAS_OK);
 }
 
-static void answer_with(struct chip *a, const struct megasas_dcmd *d, const void *data, size_t length)
+static void answer_with(struct chip *a, const struct megasas_dcmd *d, const void *data,
+			size_t length)
 {
 	size_t room = hba_get32(d->data.length);
 
@@ -162,7 +167,9 @@ static void answer_with(struct chip *a, const struct megasas_dcmd *d, const void
 
 static void answer_info(struct chip *a, const struct megasas_dcmd *d)
 {
-	struct megasas_ctrl_info info = { .product = "Script\001RAID", .serial = "SN1", .package = "23.1", .max_lds = 64 };
+	struct megasas_ctrl_info info = {
+		.product = "Script\001RAID", .serial = "SN1", .package = "23.1", .max_lds = 64
+	};
 
 	info.n_components = hba_le32_of(1000);
 	memcpy(info.component[2].name, "APP", 3);
@@ -190,7 +197,8 @@ static void wait_for_event(struct chip *a, uint64_t frame)
 	assert_int_equal(hba_get32(d->mailbox[0]), a->newest + 1);
 	assert_int_equal(hba_get32(d->mailbox[1]), MEGASAS_EVENTS_ALL);
 	a->waits++;
-	__atomic_store_n(&a->event_frame, frame, __ATOMIC_RELEASE); /* a test looks while the service thread asks */
+	/* a test looks while the service thread asks */
+	__atomic_store_n(&a->event_frame, frame, __ATOMIC_RELEASE);
 	if (a->storm)
 		tell(a, MEGASAS_EVENT_LINK_LOST, 0);
 }
@@ -199,7 +207,8 @@ static void direct(struct chip *a, uint64_t frame)
 {
 	const struct megasas_dcmd *d = at(a, frame, sizeof(*d));
 	struct megasas_event_log log = { .newest = hba_le32_of(a->newest) };
-	struct megasas_defaults defaults = { .sas_address = hba_le64_of(UINT64_C(0x500605b000112233)) };
+	struct megasas_defaults defaults = { .sas_address =
+						     hba_le64_of(UINT64_C(0x500605b000112233)) };
 
 	a->asked++;
 	if (a->mute)
@@ -227,7 +236,8 @@ static void direct(struct chip *a, uint64_t frame)
 		break;
 	case MEGASAS_CACHE_FLUSH:
 		assert_int_equal(a->shutdowns, a->flushes);
-		assert_int_equal(hba_get32(d->mailbox[0]), MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS);
+		assert_int_equal(hba_get32(d->mailbox[0]),
+				 MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS);
 		a->flushes++;
 		break;
 	case MEGASAS_SHUTDOWN:
@@ -335,7 +345,8 @@ static void become(struct chip *a, uint32_t state)
 	}
 }
 
-static void status_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void status_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	struct chip *a = chip_of(s);
 
@@ -357,7 +368,8 @@ static void status_read(struct script *s, const struct script_step *step, uint64
 	}
 }
 
-static void doorbell_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void doorbell_written(struct script *s, const struct script_step *step, uint64_t offset,
+			     uint64_t *value)
 {
 	struct chip *a = chip_of(s);
 
@@ -379,7 +391,8 @@ static void doorbell_written(struct script *s, const struct script_step *step, u
 	}
 }
 
-static void mask_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void mask_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -387,7 +400,8 @@ static void mask_written(struct script *s, const struct script_step *step, uint6
 }
 
 /* A write is posted: it has arrived for sure when a read has come back. */
-static void clear_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void clear_written(struct script *s, const struct script_step *step, uint64_t offset,
+			  uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -395,7 +409,8 @@ static void clear_written(struct script *s, const struct script_step *step, uint
 	chip_of(s)->clearing = true;
 }
 
-static void clear_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void clear_read(struct script *s, const struct script_step *step, uint64_t offset,
+		       uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -403,7 +418,8 @@ static void clear_read(struct script *s, const struct script_step *step, uint64_
 	chip_of(s)->clearing = false;
 }
 
-static void queue_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void queue_written(struct script *s, const struct script_step *step, uint64_t offset,
+			  uint64_t *value)
 {
 	struct chip *a = chip_of(s);
 
@@ -414,7 +430,8 @@ static void queue_written(struct script *s, const struct script_step *step, uint
 	take_frame(a, *value & ~(uint64_t)(MEGASAS_FRAME - 1));
 }
 
-static void key_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void key_written(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	static const uint32_t keys[] = MEGASAS_KEYS;
 	struct chip *a = chip_of(s);
@@ -428,14 +445,16 @@ static void key_written(struct script *s, const struct script_step *step, uint64
 	}
 }
 
-static void diagnostic_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void diagnostic_read(struct script *s, const struct script_step *step, uint64_t offset,
+			    uint64_t *value)
 {
 	(void)step;
 	(void)offset;
 	*value = chip_of(s)->diagnostic;
 }
 
-static void diagnostic_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void diagnostic_written(struct script *s, const struct script_step *step, uint64_t offset,
+			       uint64_t *value)
 {
 	struct chip *a = chip_of(s);
 
@@ -449,7 +468,8 @@ static void diagnostic_written(struct script *s, const struct script_step *step,
 	become(a, MEGASAS_FW_INIT);
 }
 
-static void master_on(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_on(struct script *s, const struct script_step *step, uint64_t offset,
+		      uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -457,7 +477,8 @@ static void master_on(struct script *s, const struct script_step *step, uint64_t
 	chip_of(s)->master = true;
 }
 
-static void master_off(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_off(struct script *s, const struct script_step *step, uint64_t offset,
+		       uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -465,16 +486,18 @@ static void master_off(struct script *s, const struct script_step *step, uint64_
 	chip_of(s)->master = false;
 }
 
-static void id_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void id_read(struct script *s, const struct script_step *step, uint64_t offset,
+		    uint64_t *value)
 {
 	(void)step;
 	(void)offset;
 	*value = (uint64_t)(chip_of(s)->gen2 ? MEGASAS_2108 : MEGASAS_1078) << 16 | MEGASAS_VENDOR;
 }
 
-#define REGISTER(what, where, function)                                                                             \
-	{                                                                                                           \
-		.kind = (what), .offset = (where), .width = 4, .any = true, .times = SCRIPT_EVER, .act = (function) \
+#define REGISTER(what, where, function)                                                           \
+	{                                                                                         \
+		.kind = (what), .offset = (where), .width = 4, .any = true, .times = SCRIPT_EVER, \
+		.act = (function)                                                                 \
 	}
 
 static const struct script_step any_order[] = {
@@ -618,9 +641,11 @@ static void a_firmware_that_is_slow_to_stop_is_not_reset(void **state)
 	}
 }
 
-static const uint32_t transient[] = { MEGASAS_UNDEFINED,   MEGASAS_BOOT_BLOCK,  MEGASAS_FW_INIT,      MEGASAS_WAIT_HANDSHAKE,
-				      MEGASAS_FW_INIT_2,   MEGASAS_DEVICE_SCAN, MEGASAS_BOOT_MESSAGE, MEGASAS_FLUSH_CACHE,
-				      MEGASAS_OPERATIONAL, MEGASAS_FAULT };
+static const uint32_t transient[] = { MEGASAS_UNDEFINED,    MEGASAS_BOOT_BLOCK,
+				      MEGASAS_FW_INIT,      MEGASAS_WAIT_HANDSHAKE,
+				      MEGASAS_FW_INIT_2,    MEGASAS_DEVICE_SCAN,
+				      MEGASAS_BOOT_MESSAGE, MEGASAS_FLUSH_CACHE,
+				      MEGASAS_OPERATIONAL,  MEGASAS_FAULT };
 enum { TRANSIENT = sizeof(transient) / sizeof(transient[0]) };
 
 static void every_state_leads_to_ready(void **state)
@@ -713,7 +738,8 @@ static void a_firmware_that_answers_nothing_is_told(void **state)
 
 	(void)state;
 	a->mute = true;
-	rig_refused(a->rig, &megasas_driver, -ETIMEDOUT, "the firmware does not answer command 01010000h");
+	rig_refused(a->rig, &megasas_driver, -ETIMEDOUT,
+		    "the firmware does not answer command 01010000h");
 	assert_int_equal(a->asked, 1); /* and no more: the frame may still be written */
 	end(a);
 }
@@ -740,7 +766,8 @@ static void what_the_firmware_says_of_itself_is_cut(void **state)
 	assert_string_equal(property(a, "Product Revision Level"), "23.1");
 	assert_non_null(strstr(property(a, "Port Description"), "2108"));
 	assert_string_equal(property(a, "Firmware Name"), "APP");
-	assert_int_equal(strlen(property(a, "Firmware Version")), sizeof(((struct megasas_component *)0)->version));
+	assert_int_equal(strlen(property(a, "Firmware Version")),
+			 sizeof(((struct megasas_component *)0)->version));
 	end(a);
 }
 
@@ -764,8 +791,10 @@ static void lists_of_both_widths(void **state)
 			a->rig->script.next_iova = UINT64_C(6) << 30;
 		assert_int_equal(hba_mapping_create(a->rig->c, HBA_DEVICE_BOTH, MEMORY, 0, &m), 0);
 		memory = hba_mapping_address(m);
-		for (unsigned i = 0; i < PIECES; i++) { /* apart, so that none can be joined to the next */
-			pieces[i] = (struct hba_piece) { hba_mapping_region(m), RIG_BLOCK, i * 2 * RIG_BLOCK };
+		/* apart, so that none can be joined to the next */
+		for (unsigned i = 0; i < PIECES; i++) {
+			pieces[i] = (struct hba_piece) { hba_mapping_region(m), RIG_BLOCK,
+							 i * 2 * RIG_BLOCK };
 			memset(memory + pieces[i].offset, (int)(i + 1 + wide), RIG_BLOCK);
 		}
 		assert_int_equal(hba_task_get(lun, 0, NULL, &t), 0);
@@ -837,7 +866,10 @@ static void a_command_that_contradicts_its_direction_is_not_sent(void **state)
 		{ 0x2a, HBA_TO_TARGET, true },
 		{ 0x28, HBA_TO_TARGET, false },
 		{ 0x2a, HBA_FROM_TARGET, false },
-		/* INQUIRY, MODE SELECT(6), LOG SELECT, LOG SENSE; UNMAP, which a CD drive takes for READ SUB-CHANNEL; a vendor's own */
+		/*
+		 * INQUIRY, MODE SELECT(6), LOG SELECT, LOG SENSE; UNMAP, which a CD drive takes for
+		 * READ SUB-CHANNEL; a vendor's own
+		 */
 		{ 0x12, HBA_TO_TARGET, false },
 		{ 0x15, HBA_FROM_TARGET, false },
 		{ 0x4c, HBA_FROM_TARGET, false },
@@ -942,7 +974,10 @@ static void an_abort_that_does_not_help_leads_to_a_reset(void **state)
 	}
 }
 
-/* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
+/*
+ * A command hangs, and the writes of four hang with it; four others write on: before the reset, and
+ * all of them after it.
+ */
 static void io_goes_on_through_a_reset(void **state)
 {
 	struct chip *a = chip_new(true);
@@ -989,7 +1024,8 @@ static void wrong_contexts_end_nothing(void **state)
 	struct test_io io = { 0 };
 	struct chip *a = with_one_held(true, &lun, &io);
 	uint32_t context = hba_get32(head_at(a, a->held[0])->context);
-	const uint32_t wrong[] = { 0, UINT32_MAX, 0x80000000U, context + COMMANDS, context ^ 1, context /* and no status */ };
+	const uint32_t wrong[] = { 0,           UINT32_MAX, 0x80000000U, context + COMMANDS,
+				   context ^ 1, context /* and no status */ };
 	uint64_t frame = a->held[0];
 	struct hba_event e;
 
@@ -1097,7 +1133,9 @@ static void disks_come_and_go(void **state)
 	up(a);
 	forget_events(a);
 	a->pds.count = hba_le32_of(1);
-	a->pds.pd[0] = (struct megasas_pd) { .id = hba_le16_of(9), .address = { hba_le64_of(UINT64_C(0x5000c50012345678)) } };
+	a->pds.pd[0] =
+		(struct megasas_pd) { .id = hba_le16_of(9),
+				      .address = { hba_le64_of(UINT64_C(0x5000c50012345678)) } };
 	tell(a, MEGASAS_EVENT_PD_INSERTED, 9);
 	wait_event(a, HBA_EVENT_LUN_CAME, &e);
 	assert_int_equal(e.target, JBOD + 9);
@@ -1112,7 +1150,10 @@ static void disks_come_and_go(void **state)
 	end(a);
 }
 
-/* Each wait is answered at once, for ever: I/O goes on, and a second sees no more of them than it may. */
+/*
+ * Each wait is answered at once, for ever: I/O goes on, and a second sees no more of them than it
+ * may.
+ */
 static void each_unit_of_a_disk_has_its_number(void **state)
 {
 	struct chip *a = chip_new(true);
@@ -1172,7 +1213,8 @@ static void a_wait_that_comes_back_empty_is_told(void **state)
 	test_turns(a->rig->c, 10);
 	assert_int_equal(a->event_frame, 0);
 	assert_int_equal(hba_controller_rescan(a->rig->c), 0);
-	for (unsigned i = 0; i < PATIENCE && !__atomic_load_n(&a->event_frame, __ATOMIC_ACQUIRE); i++)
+	for (unsigned i = 0; i < PATIENCE && !__atomic_load_n(&a->event_frame, __ATOMIC_ACQUIRE);
+	     i++)
 		rig_turn(a->rig, i);
 	assert_int_not_equal(a->event_frame, 0);
 	rig_works(a->rig, lun, &io);

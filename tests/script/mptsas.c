@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mptsas.c: the driver of that name against firmware that lies, stalls, faults, or is pulled out. The firmware here is well-behaved until
- * a test sets a knob, posts a reply of its own, or changes its state.
+ * mptsas.c: the driver of that name against firmware that lies, stalls, faults, or is pulled out.
+ * The firmware here is well-behaved until a test sets a knob, posts a reply of its own, or changes
+ * its state.
  */
 #include "script/rig.h"
 
@@ -19,7 +20,8 @@ enum {
 	HELD = 256,
 	FIFO = 1024,
 	DEPTH = 64,
-	CLIENTS = DEPTH - 7, /* beside three of the framework and four messages of the driver's own */
+	/* beside three of the framework and four messages of the driver's own */
+	CLIENTS = DEPTH - 7,
 	TARGETS = 8,
 	OWN_ID = 8,
 	HANDLE = 0x11,
@@ -38,14 +40,15 @@ static const uint8_t disk_address[8] = { 0x21, 0x43, 0x65, 0, 0, 0xc5, 0, 0x50 }
 /* Where the firmware stands still. */
 enum stuck {
 	NOWHERE,
-	NO_RING,         /* it does not hear of a handshake */
-	NO_WORD,         /* it never takes the first word */
-	NO_ANSWER,       /* it has all words, and answers nothing */
-	HALF_ANSWER,     /* it stops in the middle of one */
-	NO_RESET,        /* a message unit reset changes nothing */
-	NO_KEY,          /* nor does that, and the diagnostic register stays closed */
-	NO_BOOT,         /* nor that, and it does not come up after a diagnostic reset */
-	IN_USE,          /* somebody's handshake is under way, and a diagnostic reset does not end it */
+	NO_RING,     /* it does not hear of a handshake */
+	NO_WORD,     /* it never takes the first word */
+	NO_ANSWER,   /* it has all words, and answers nothing */
+	HALF_ANSWER, /* it stops in the middle of one */
+	NO_RESET,    /* a message unit reset changes nothing */
+	NO_KEY,      /* nor does that, and the diagnostic register stays closed */
+	NO_BOOT,     /* nor that, and it does not come up after a diagnostic reset */
+	/* somebody's handshake is under way, and a diagnostic reset does not end it */
+	IN_USE,
 	NOT_OPERATIONAL, /* IOC INIT is answered and nothing else */
 	WRONG_ANSWER,    /* of another function */
 	SHORT_ANSWER,
@@ -73,11 +76,12 @@ struct firmware {
 		uint16_t handle;
 		uint8_t rate;
 	} phy[PHYS];
-	uint16_t handle;     /* of the disk; 0: there is no page of it */
-	unsigned expanders;  /* between it and the first phy */
-	bool endless;        /* the last of them hangs on the first */
-	bool no_expanders;   /* there are no pages of them */
-	uint16_t lost_after; /* behind the next page of the phys comes the event that this handle's link is lost */
+	uint16_t handle;    /* of the disk; 0: there is no page of it */
+	unsigned expanders; /* between it and the first phy */
+	bool endless;       /* the last of them hangs on the first */
+	bool no_expanders;  /* there are no pages of them */
+	/* behind the next page of the phys comes the event that this handle's link is lost */
+	uint16_t lost_after;
 	/* What happened. */
 	bool master;
 	uint32_t state, code;
@@ -148,7 +152,8 @@ static struct mpt_reply head_for(const struct mpt_request *request, size_t bytes
 				    .context = request->context };
 }
 
-static struct mpt_scsi_io_reply io_reply(const struct mpt_scsi_io *io, uint16_t status, uint8_t scsi_status, uint8_t scsi_state)
+static struct mpt_scsi_io_reply io_reply(const struct mpt_scsi_io *io, uint16_t status,
+					 uint8_t scsi_status, uint8_t scsi_state)
 {
 	struct mpt_scsi_io_reply r = { 0 };
 
@@ -194,11 +199,15 @@ static void move_one(struct walk *w, const struct mpt_sge *e)
 	w->done += piece;
 }
 
-/* As the book has it: the last element of a frame is marked, a chain element stands where the frame, or the one before, says. */
+/*
+ * As the book has it: the last element of a frame is marked, a chain element stands where the
+ * frame, or the one before, says.
+ */
 static void walk_list(struct walk *w, uint64_t frame)
 {
 	const struct mpt_scsi_io *io = at(w->f, frame, MPT_REQUEST_BYTES);
-	const struct mpt_sge *e = io->sge, *end = (const void *)((const uint8_t *)io + MPT_REQUEST_BYTES), *chain;
+	const struct mpt_sge *e = io->sge,
+			     *end = (const void *)((const uint8_t *)io + MPT_REQUEST_BYTES), *chain;
 	size_t next = io->chain_offset * (size_t)MPT_WORD;
 	const uint8_t *base = (const uint8_t *)io;
 
@@ -220,7 +229,8 @@ static void walk_list(struct walk *w, uint64_t frame)
 		flags = hba_get32(chain->flags_length);
 		assert_int_equal(flags & MPT_SGE_CHAIN, MPT_SGE_CHAIN);
 		assert_true((flags & 0xffff) <= MPT_REQUEST_BYTES);
-		base = at(w->f, (uint64_t)hba_get32(chain->high) << 32 | hba_get32(chain->low), flags & 0xffff);
+		base = at(w->f, (uint64_t)hba_get32(chain->high) << 32 | hba_get32(chain->low),
+			  flags & 0xffff);
 		e = (const void *)base;
 		end = (const void *)(base + (flags & 0xffff));
 		next = (flags >> MPT_SGE_NEXT_CHAIN_SHIFT & 0xff) * MPT_WORD;
@@ -228,10 +238,12 @@ static void walk_list(struct walk *w, uint64_t frame)
 	}
 }
 
-static struct walk move(struct firmware *f, const struct mpt_scsi_io *io, uint64_t frame, uint8_t *bytes, size_t length,
-			bool to_host)
+static struct walk move(struct firmware *f, const struct mpt_scsi_io *io, uint64_t frame,
+			uint8_t *bytes, size_t length, bool to_host)
 {
-	struct walk w = { .f = f, .bytes = bytes, .to_host = to_host, .all = hba_get32(io->data_len) };
+	struct walk w = {
+		.f = f, .bytes = bytes, .to_host = to_host, .all = hba_get32(io->data_len)
+	};
 
 	if (w.all > length)
 		w.all = length;
@@ -266,10 +278,12 @@ static void execute(struct firmware *f, const struct mpt_scsi_io *io, uint32_t l
 		post(f, hba_get32(io->context)); /* turbo */
 		return;
 	}
-	r = io_reply(io, MPT_SCSI_UNDERRUN, answer.status, answer.status ? MPT_STATE_SENSE_VALID : 0);
+	r = io_reply(io, MPT_SCSI_UNDERRUN, answer.status,
+		     answer.status ? MPT_STATE_SENSE_VALID : 0);
 	r.moved = hba_le32_of((uint32_t)w.done);
 	r.sense_count = hba_le32_of(answer.sense_len);
-	memcpy(at(f, (uint64_t)f->sense_high << 32 | hba_get32(io->sense_low), io->sense_len), answer.sense, answer.sense_len);
+	memcpy(at(f, (uint64_t)f->sense_high << 32 | hba_get32(io->sense_low), io->sense_len),
+	       answer.sense, answer.sense_len);
 	post_frame(f, &r, sizeof(r));
 }
 
@@ -302,7 +316,8 @@ static void manage(struct firmware *f, const struct mpt_task_mgmt *request)
 
 /* ---- events */
 
-static void event(struct firmware *f, uint32_t code, uint32_t number, bool ack, const void *data, size_t bytes)
+static void event(struct firmware *f, uint32_t code, uint32_t number, bool ack, const void *data,
+		  size_t bytes)
 {
 	struct mpt_event e = { 0 };
 
@@ -319,7 +334,9 @@ static void event(struct firmware *f, uint32_t code, uint32_t number, bool ack, 
 
 static void link_leads(struct firmware *f, uint8_t phy, uint8_t rate, uint16_t handle)
 {
-	const struct mpt_link_event e = { .phy = phy, .rates = (uint8_t)(rate << 4), .handle = hba_le16_of(handle) };
+	const struct mpt_link_event e = { .phy = phy,
+					  .rates = (uint8_t)(rate << 4),
+					  .handle = hba_le16_of(handle) };
 
 	event(f, MPT_EVENT_SAS_PHY_LINK, 0, false, &e, sizeof(e));
 }
@@ -331,7 +348,9 @@ static void link_is(struct firmware *f, uint8_t phy, uint8_t rate)
 
 static void device(struct firmware *f, uint8_t target, uint8_t bus, uint8_t reason)
 {
-	struct mpt_device_event e = { .target = target, .bus = bus, .reason = reason, .handle = hba_le16_of(HANDLE) };
+	struct mpt_device_event e = {
+		.target = target, .bus = bus, .reason = reason, .handle = hba_le16_of(HANDLE)
+	};
 
 	memcpy(e.address, disk_address, sizeof(e.address));
 	event(f, MPT_EVENT_SAS_DEVICE, 0, false, &e, sizeof(e));
@@ -358,21 +377,27 @@ static uint16_t above(const struct firmware *f, uint16_t handle)
 	return f->endless ? EXPANDER : OWN_HANDLE;
 }
 
-static bool device_page(const struct firmware *f, uint32_t address, struct mpt_sas_device_0 *ret_page)
+static bool device_page(const struct firmware *f, uint32_t address,
+			struct mpt_sas_device_0 *ret_page)
 {
 	uint16_t handle = (uint16_t)address;
 
-	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(f->handle), .parent = hba_le16_of(above(f, EXPANDER - 1)) };
+	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(f->handle),
+						.parent = hba_le16_of(above(f, EXPANDER - 1)) };
 	memcpy(ret_page->address, disk_address, sizeof(disk_address));
 	if (address == MPT_PAGE_BY_TARGET)
 		return f->handle;
-	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(handle), .parent = hba_le16_of(above(f, handle)) };
-	return address - handle == MPT_PAGE_BY_HANDLE && !f->no_expanders && handle >= EXPANDER && handle < EXPANDER + f->expanders;
+	*ret_page = (struct mpt_sas_device_0) { .handle = hba_le16_of(handle),
+						.parent = hba_le16_of(above(f, handle)) };
+	return address - handle == MPT_PAGE_BY_HANDLE && !f->no_expanders && handle >= EXPANDER &&
+	       handle < EXPANDER + f->expanders;
 }
 
 static size_t page(const struct firmware *f, const struct mpt_config *c, uint8_t bytes[512])
 {
-	struct mpt_manufacturing_0 board = { .chip = "SAS1068", .chip_revision = "B0", .board = "SCRIPT  ", .tracer = "T\001R" };
+	struct mpt_manufacturing_0 board = {
+		.chip = "SAS1068", .chip_revision = "B0", .board = "SCRIPT  ", .tracer = "T\001R"
+	};
 	struct mpt_sas_io_unit_0 unit = unit_page(f);
 	struct mpt_sas_device_0 device;
 	struct mpt_manufacturing_5 name = { 0 };
@@ -385,7 +410,8 @@ static size_t page(const struct firmware *f, const struct mpt_config *c, uint8_t
 		return memcpy(bytes, &name, sizeof(name)), sizeof(name);
 	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_IO_UNIT && c->number == 0)
 		return memcpy(bytes, &unit, sizeof(unit)), 16 + PHYS * sizeof(unit.phy[0]);
-	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_DEVICE && device_page(f, hba_get32(c->address), &device))
+	if (c->type == MPT_PAGE_EXTENDED && c->ext_type == MPT_PAGE_SAS_DEVICE &&
+	    device_page(f, hba_get32(c->address), &device))
 		return memcpy(bytes, &device, sizeof(device)), sizeof(device);
 	return 0;
 }
@@ -394,7 +420,8 @@ static void configure(struct firmware *f, const struct mpt_config *c)
 {
 	struct mpt_config_reply r = { 0 };
 	uint8_t bytes[512];
-	size_t length = f->no_pages ? 0 : page(f, c, bytes), room = hba_get32(c->buffer.flags_length) & MPT_SGE_LENGTH;
+	size_t length = f->no_pages ? 0 : page(f, c, bytes),
+	       room = hba_get32(c->buffer.flags_length) & MPT_SGE_LENGTH;
 
 	r.head.words = sizeof(r) / MPT_WORD;
 	r.head.function = MPT_CONFIG;
@@ -551,7 +578,8 @@ static void forget(struct firmware *f)
 	f->ring = f->busy = false;
 }
 
-static void doorbell_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void doorbell_written(struct script *s, const struct script_step *step, uint64_t offset,
+			     uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -564,7 +592,8 @@ static void doorbell_written(struct script *s, const struct script_step *step, u
 			answer_handshake(f);
 	} else if (*value == MPT_DOORBELL_MESSAGE_UNIT_RESET) {
 		f->message_resets++;
-		if (f->stuck != NO_RESET && f->stuck != NO_KEY && f->stuck != NO_BOOT && f->state != MPT_STATE_FAULT)
+		if (f->stuck != NO_RESET && f->stuck != NO_KEY && f->stuck != NO_BOOT &&
+		    f->state != MPT_STATE_FAULT)
 			forget(f);
 	} else {
 		assert_int_equal(*value & ~UINT64_C(0xff0000), MPT_DOORBELL_HANDSHAKE(0));
@@ -575,7 +604,8 @@ static void doorbell_written(struct script *s, const struct script_step *step, u
 	}
 }
 
-static void doorbell_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void doorbell_read(struct script *s, const struct script_step *step, uint64_t offset,
+			  uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -589,7 +619,8 @@ static void doorbell_read(struct script *s, const struct script_step *step, uint
 }
 
 /* The driver has seen the ring: the next half, or that the last one was taken, rings again. */
-static void status_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void status_written(struct script *s, const struct script_step *step, uint64_t offset,
+			   uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -603,16 +634,19 @@ static void status_written(struct script *s, const struct script_step *step, uin
 	}
 }
 
-static void status_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void status_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
 	(void)step;
 	(void)offset;
-	*value = (f->ring ? MPT_INTR_DOORBELL : 0) | (f->busy ? MPT_INTR_DOORBELL_BUSY : 0) | (f->n_posted ? MPT_INTR_REPLY : 0);
+	*value = (f->ring ? MPT_INTR_DOORBELL : 0) | (f->busy ? MPT_INTR_DOORBELL_BUSY : 0) |
+		 (f->n_posted ? MPT_INTR_REPLY : 0);
 }
 
-static void key_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void key_written(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -623,14 +657,16 @@ static void key_written(struct script *s, const struct script_step *step, uint64
 	f->key %= sizeof(mpt_write_key);
 }
 
-static void diagnostic_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void diagnostic_read(struct script *s, const struct script_step *step, uint64_t offset,
+			    uint64_t *value)
 {
 	(void)step;
 	(void)offset;
 	*value = firmware_of(s)->open ? MPT_DIAG_WRITE_ENABLE : 0;
 }
 
-static void diagnostic_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void diagnostic_written(struct script *s, const struct script_step *step, uint64_t offset,
+			       uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -646,7 +682,8 @@ static void diagnostic_written(struct script *s, const struct script_step *step,
 		f->state = MPT_STATE_RESET;
 }
 
-static void mask_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void mask_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -654,14 +691,16 @@ static void mask_written(struct script *s, const struct script_step *step, uint6
 	firmware_of(s)->mask_writes++;
 }
 
-static void request_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void request_written(struct script *s, const struct script_step *step, uint64_t offset,
+			    uint64_t *value)
 {
 	(void)step;
 	(void)offset;
 	take_request(firmware_of(s), (uint32_t)*value);
 }
 
-static void urgent_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void urgent_written(struct script *s, const struct script_step *step, uint64_t offset,
+			   uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -669,7 +708,8 @@ static void urgent_written(struct script *s, const struct script_step *step, uin
 	take_request(firmware_of(s), (uint32_t)*value);
 }
 
-static void reply_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void reply_read(struct script *s, const struct script_step *step, uint64_t offset,
+		       uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -682,7 +722,8 @@ static void reply_read(struct script *s, const struct script_step *step, uint64_
 	f->n_posted--;
 }
 
-static void reply_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void reply_written(struct script *s, const struct script_step *step, uint64_t offset,
+			  uint64_t *value)
 {
 	struct firmware *f = firmware_of(s);
 
@@ -692,7 +733,8 @@ static void reply_written(struct script *s, const struct script_step *step, uint
 	f->lent[f->n_lent++] = (uint32_t)*value;
 }
 
-static void master_on(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_on(struct script *s, const struct script_step *step, uint64_t offset,
+		      uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -700,7 +742,8 @@ static void master_on(struct script *s, const struct script_step *step, uint64_t
 	firmware_of(s)->master = true;
 }
 
-static void master_off(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_off(struct script *s, const struct script_step *step, uint64_t offset,
+		       uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -708,7 +751,8 @@ static void master_off(struct script *s, const struct script_step *step, uint64_
 	firmware_of(s)->master = false;
 }
 
-static void id_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void id_read(struct script *s, const struct script_step *step, uint64_t offset,
+		    uint64_t *value)
 {
 	(void)s;
 	(void)step;
@@ -716,14 +760,18 @@ static void id_read(struct script *s, const struct script_step *step, uint64_t o
 	*value = (uint32_t)MPT_SAS1068 << 16 | MPT_VENDOR;
 }
 
-#define REGISTER(what, where, function)                                                                           \
-	{                                                                                                         \
-		.kind = (what), .bar = MPT_BAR, .offset = (where), .width = 4, .any = true, .times = SCRIPT_EVER, \
-		.act = (function)                                                                                 \
+#define REGISTER(what, where, function)                                                     \
+	{                                                                                   \
+		.kind = (what), .bar = MPT_BAR, .offset = (where), .width = 4, .any = true, \
+		.times = SCRIPT_EVER, .act = (function)                                     \
 	}
 
 static const struct script_step steps[] = {
-	{ .kind = SCRIPT_CONFIG_READ, .width = 4, .any = true, .times = SCRIPT_EVER, .act = id_read },
+	{ .kind = SCRIPT_CONFIG_READ,
+	  .width = 4,
+	  .any = true,
+	  .times = SCRIPT_EVER,
+	  .act = id_read },
 	REGISTER(SCRIPT_BAR_WRITE, MPT_DOORBELL, doorbell_written),
 	REGISTER(SCRIPT_BAR_READ, MPT_DOORBELL, doorbell_read),
 	REGISTER(SCRIPT_BAR_WRITE, MPT_WRITE_SEQUENCE, key_written),
@@ -760,9 +808,10 @@ static struct firmware *usual(void)
 		.handle = HANDLE,
 		.tm_response = MPT_TM_COMPLETE,
 	};
-	f->rig->script.info = (struct hba_bus_info) {
-		.vendor = MPT_VENDOR, .device = MPT_SAS1068, .page_bytes = 4096, .bar_length = { [MPT_BAR] = BAR_BYTES }
-	};
+	f->rig->script.info = (struct hba_bus_info) { .vendor = MPT_VENDOR,
+						      .device = MPT_SAS1068,
+						      .page_bytes = 4096,
+						      .bar_length = { [MPT_BAR] = BAR_BYTES } };
 	f->rig->script.steps = steps;
 	f->rig->script.n_steps = sizeof(steps) / sizeof(steps[0]);
 	return f;
@@ -858,9 +907,13 @@ static void frames_and_sense_share_the_high_half(void **state)
 
 	(void)state;
 	assert_int_equal(f->frames_high, f->sense_high);
-	/* Every frame was found at the address that the registers gave, which have 32 bits: requests, replies, sense. */
+	/*
+	 * Every frame was found at the address that the registers gave, which have 32 bits:
+	 * requests, replies, sense.
+	 */
 	assert_non_null(rig_memory(f->rig, frame_address(f, f->held_at[0]), MPT_REQUEST_BYTES));
-	assert_non_null(rig_memory(f->rig, frame_address(f, hba_get32(f->held[0].sense_low)), f->held[0].sense_len));
+	assert_non_null(rig_memory(f->rig, frame_address(f, hba_get32(f->held[0].sense_low)),
+				   f->held[0].sense_len));
 	assert_int_equal(f->n_lent, DEPTH);
 	for (unsigned i = 0; i < f->n_lent; i++)
 		assert_non_null(rig_memory(f->rig, frame_address(f, f->lent[i]), MPT_REPLY_BYTES));
@@ -870,13 +923,15 @@ static void frames_and_sense_share_the_high_half(void **state)
 	end(f);
 }
 
-static void expect_property(const struct firmware *f, uint64_t target, const char *key, const void *value, size_t length)
+static void expect_property(const struct firmware *f, uint64_t target, const char *key,
+			    const void *value, size_t length)
 {
 	struct hba_property p;
 
 	for (unsigned i = 0; hba_property_get(f->rig->c, target, i, &p) == 0; i++)
 		if (strcmp(p.key, key) == 0) {
-			assert_memory_equal(p.type == HBA_BYTES ? p.value.bytes : p.value.string, value, length);
+			assert_memory_equal(p.type == HBA_BYTES ? p.value.bytes : p.value.string,
+					    value, length);
 			return;
 		}
 	fail_msg("there is no %s", key);
@@ -1016,7 +1071,8 @@ static void read_in_pieces(struct firmware *f, struct hba_lun *lun, uint8_t *mem
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
 	assert_int_equal(io.last.bytes, (uint64_t)n * PIECE);
 	for (unsigned i = 0; i < n; i++) {
-		assert_memory_equal(memory + (size_t)i * APART, f->rig->medium + (size_t)i * PIECE, PIECE);
+		assert_memory_equal(memory + (size_t)i * APART, f->rig->medium + (size_t)i * PIECE,
+				    PIECE);
 		assert_int_equal(memory[(size_t)i * APART + PIECE], 0xee);
 	}
 }
@@ -1029,7 +1085,8 @@ static void lists_go_from_the_frame_into_chains(void **state)
 	struct hba_mapping *m = NULL;
 
 	(void)state;
-	assert_int_equal(hba_mapping_create(f->rig->c, HBA_DEVICE_BOTH, SEGMENTS * RIG_BLOCK, 0, &m), 0);
+	assert_int_equal(
+		hba_mapping_create(f->rig->c, HBA_DEVICE_BOTH, SEGMENTS * RIG_BLOCK, 0, &m), 0);
 	for (size_t i = 0; i < sizeof(f->rig->medium); i++)
 		f->rig->medium[i] = (uint8_t)(i % 251);
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
@@ -1044,7 +1101,8 @@ static void chains_are_as_many_as_the_firmware_takes(void **state)
 	static const struct {
 		uint8_t depth;
 		unsigned segments;
-	} rows[] = { { 0, 6 }, { 1, 15 }, { 2, 24 }, { 13, 123 }, { 14, SEGMENTS }, { 255, SEGMENTS } };
+	} rows[] = { { 0, 6 },    { 1, 15 },        { 2, 24 },
+		     { 13, 123 }, { 14, SEGMENTS }, { 255, SEGMENTS } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -1052,7 +1110,8 @@ static void chains_are_as_many_as_the_firmware_takes(void **state)
 
 		f->chain_depth = rows[i].depth;
 		rig_copies(f->rig, up(f));
-		assert_int_equal(hba_controller_report(f->rig->c)->constraints.max_segments_read, rows[i].segments);
+		assert_int_equal(hba_controller_report(f->rig->c)->constraints.max_segments_read,
+				 rows[i].segments);
 		end(f);
 	}
 }
@@ -1077,7 +1136,8 @@ static void every_ioc_status_has_an_end(void **state)
 		for (unsigned i = 0; i < PATIENCE && io.done == done; i++) {
 			if (f->n_held) {
 				f->n_held--;
-				end_io(f, &f->held[f->n_held], (uint16_t)(status | (status & 1 ? 0x8000 : 0)));
+				end_io(f, &f->held[f->n_held],
+				       (uint16_t)(status | (status & 1 ? 0x8000 : 0)));
 			}
 			rig_turn(f->rig, i);
 		}
@@ -1169,8 +1229,18 @@ static void wrong_contexts_end_nothing(void **state)
 	struct test_io io = { 0 };
 	struct firmware *f = with_one_held(&lun, &io);
 	uint32_t context = hba_get32(f->held[0].context);
-	const uint32_t wrong[] = { 0,          1,          context ^ 1, context + (1 << 10), context - (1 << 10), context ^ 0x3ff,
-				   0x7ffffffe, 0x40000000, 0x40000001,  0x40000002,          0x40000003,          0x40000004,
+	const uint32_t wrong[] = { 0,
+				   1,
+				   context ^ 1,
+				   context + (1 << 10),
+				   context - (1 << 10),
+				   context ^ 0x3ff,
+				   0x7ffffffe,
+				   0x40000000,
+				   0x40000001,
+				   0x40000002,
+				   0x40000003,
+				   0x40000004,
 				   0x40000404 };
 	struct mpt_scsi_io_reply r = io_reply(&f->held[0], MPT_SUCCESS, 0, 0);
 	struct hba_event e;
@@ -1204,9 +1274,13 @@ static void reply_frames_that_cannot_be_are_not_read(void **state)
 	struct test_io io = { 0 };
 	struct firmware *f = with_one_held(&lun, &io);
 	uint32_t first = f->lent[0];
-	const uint32_t wrong[] = {
-		0, first - MPT_REPLY_BYTES, first + DEPTH * MPT_REPLY_BYTES, first + 2, first + 64, UINT32_MAX << 2, 0x80000000
-	};
+	const uint32_t wrong[] = { 0,
+				   first - MPT_REPLY_BYTES,
+				   first + DEPTH * MPT_REPLY_BYTES,
+				   first + 2,
+				   first + 64,
+				   UINT32_MAX << 2,
+				   0x80000000 };
 	struct mpt_scsi_io_reply r = io_reply(&f->held[0], MPT_SUCCESS, 0, 0);
 	struct hba_event e;
 
@@ -1218,13 +1292,18 @@ static void reply_frames_that_cannot_be_are_not_read(void **state)
 	assert_int_equal(f->n_lent, DEPTH);
 	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
 	assert_non_null(strstr(e.text, "which is none that it has"));
-	/* One is right; posted twice it is the driver's the second time, unless it was given back before. */
+	/*
+	 * One is right; posted twice it is the driver's the second time, unless it was given back
+	 * before.
+	 */
 	post_frame(f, &r, sizeof(r));
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
 	end(f);
 }
 
-/* More replies than the FIFO of any board holds, all of them wrong: the loop is not kept by them. */
+/*
+ * More replies than the FIFO of any board holds, all of them wrong: the loop is not kept by them.
+ */
 static void a_reply_queue_that_overflows_is_survived(void **state)
 {
 	struct hba_lun *lun;
@@ -1290,7 +1369,8 @@ static void a_late_reply_does_not_end_the_next_command(void **state)
 
 static void a_timeout_goes_up_the_ladder(void **state)
 {
-	static const uint8_t types[] = { MPT_ABORT_TASK, MPT_LOGICAL_UNIT_RESET, MPT_TARGET_RESET, MPT_RESET_BUS };
+	static const uint8_t types[] = { MPT_ABORT_TASK, MPT_LOGICAL_UNIT_RESET, MPT_TARGET_RESET,
+					 MPT_RESET_BUS };
 	struct hba_lun *lun;
 	struct test_io io = { 0 };
 	struct firmware *f = with_one_held(&lun, &io);
@@ -1308,7 +1388,10 @@ static void a_timeout_goes_up_the_ladder(void **state)
 	end(f);
 }
 
-/* No function is even tried, and the diagnostic reset boots the firmware: what comes afterwards works. */
+/*
+ * No function is even tried, and the diagnostic reset boots the firmware: what comes afterwards
+ * works.
+ */
 static void firmware_in_state_fault_is_booted_anew(void **state)
 {
 	struct hba_lun *lun;
@@ -1352,7 +1435,10 @@ static void silent_firmware_is_reset(void **state)
 	end(f);
 }
 
-/* A command hangs, and the writes of four hang with it; four others write on: before the reset, and all of them after it. */
+/*
+ * A command hangs, and the writes of four hang with it; four others write on: before the reset, and
+ * all of them after it.
+ */
 static void io_goes_on_through_a_reset(void **state)
 {
 	struct firmware *f = usual();
@@ -1447,7 +1533,8 @@ static void every_function_is_a_message(void **state)
 		rig_ready(lun, &io);
 		send_held(f, 1);
 		if (rows[row].function == HBA_ABORT_TASK)
-			asked.m.victim = hba_task_by_id(hba_controller_queue(f->rig->c, 0), hba_get32(f->held[0].context) & 0x3ff);
+			asked.m.victim = hba_task_by_id(hba_controller_queue(f->rig->c, 0),
+							hba_get32(f->held[0].context) & 0x3ff);
 		assert_int_equal(hba_manage(&asked.m), 0);
 		for (unsigned k = 0; k < PATIENCE && !asked.answered; k++)
 			rig_turn(f->rig, k);
@@ -1468,7 +1555,9 @@ static void messages_name_the_unit(void **state)
 	static const struct {
 		uint8_t attribute;
 		uint32_t control;
-	} rows[] = { { HBA_SIMPLE, MPT_IO_SIMPLE }, { HBA_ORDERED, MPT_IO_ORDERED }, { HBA_HEAD_OF_QUEUE, MPT_IO_HEAD_OF_QUEUE } };
+	} rows[] = { { HBA_SIMPLE, MPT_IO_SIMPLE },
+		     { HBA_ORDERED, MPT_IO_ORDERED },
+		     { HBA_HEAD_OF_QUEUE, MPT_IO_HEAD_OF_QUEUE } };
 	struct firmware *f = usual();
 	struct asked asked = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .done = answered } };
 	struct test_io io = { .put = true };
@@ -1511,16 +1600,21 @@ static void every_response_code_has_a_meaning(void **state)
 		uint8_t code;
 		enum hba_service_response response;
 	} rows[] = {
-		{ MPT_TM_COMPLETE, HBA_FUNCTION_COMPLETE },      { MPT_TM_SUCCEEDED, HBA_FUNCTION_COMPLETE },
-		{ MPT_TM_NOT_SUPPORTED, HBA_FUNCTION_REJECTED }, { MPT_TM_FAILED, HBA_DELIVERY_FAILURE },
-		{ MPT_TM_INVALID_LUN, HBA_DELIVERY_FAILURE },    { 0x77, HBA_DELIVERY_FAILURE },
+		{ MPT_TM_COMPLETE, HBA_FUNCTION_COMPLETE },
+		{ MPT_TM_SUCCEEDED, HBA_FUNCTION_COMPLETE },
+		{ MPT_TM_NOT_SUPPORTED, HBA_FUNCTION_REJECTED },
+		{ MPT_TM_FAILED, HBA_DELIVERY_FAILURE },
+		{ MPT_TM_INVALID_LUN, HBA_DELIVERY_FAILURE },
+		{ 0x77, HBA_DELIVERY_FAILURE },
 	};
 	struct firmware *f = usual();
 	struct hba_lun *lun = up(f);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct asked asked = { .m = { .function = HBA_CLEAR_ACA, .lun = lun, .done = answered } };
+		struct asked asked = {
+			.m = { .function = HBA_CLEAR_ACA, .lun = lun, .done = answered }
+		};
 
 		f->tm_response = rows[i].code;
 		assert_int_equal(hba_manage(&asked.m), 0);
@@ -1640,7 +1734,10 @@ static void a_wide_port_is_lost_with_its_last_link(void **state)
 	end(f);
 }
 
-/* Lost, and given up by the firmware: its commands end, and the target is another when it comes back. */
+/*
+ * Lost, and given up by the firmware: its commands end, and the target is another when it comes
+ * back.
+ */
 static void a_device_that_is_given_up_leaves_and_may_come_back(void **state)
 {
 	struct hba_lun *lun;
@@ -1686,7 +1783,10 @@ static void scan(struct firmware *f)
 	rig_quiet(f->rig);
 }
 
-/* The page has one place in memory: no other is asked for before the firmware has answered, for it may still write there. */
+/*
+ * The page has one place in memory: no other is asked for before the firmware has answered, for it
+ * may still write there.
+ */
 static void a_page_that_is_late_is_no_other_targets(void **state)
 {
 	struct firmware *f = usual();
@@ -1711,7 +1811,8 @@ static void a_page_that_is_late_is_no_other_targets(void **state)
 
 static void events_of_any_kind_are_survived(void **state)
 {
-	static const uint8_t ones[36] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const uint8_t ones[36] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					  0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct firmware *f = usual();
 	struct hba_lun *lun = up(f);
 	struct test_io io = { 0 };
@@ -1866,7 +1967,9 @@ static void a_link_without_a_handle_leads_where_it_led(void **state)
 	stands_still(f, lun, &io);
 	link_leads(f, 0, MPT_RATE_3_0, 0);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
-	/* To another device now: no phy is known that leads to this one, so the firmware is asked. */
+	/*
+	 * To another device now: no phy is known that leads to this one, so the firmware is asked.
+	 */
 	link_leads(f, 0, 0, 0);
 	settle(f);
 	stands_still(f, lun, &io);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pvscsi.c: the driver of that name against adapters that lie, stall, or are pulled out. The adapter here is well-behaved until a test
- * sets a knob or writes into its rings.
+ * pvscsi.c: the driver of that name against adapters that lie, stall, or are pulled out. The
+ * adapter here is well-behaved until a test sets a knob or writes into its rings.
  */
 #include "script/rig.h"
 
@@ -56,9 +56,11 @@ static struct pvscsi_state *state_of(struct adapter *a)
 
 static void complete(struct adapter *a, const struct pvscsi_cmp *cmp)
 {
-	uint32_t prod = hba_get32(state_of(a)->cmp_prod), slot = prod % CMPS, per_page = PVSCSI_PAGE / sizeof(*cmp);
+	uint32_t prod = hba_get32(state_of(a)->cmp_prod), slot = prod % CMPS,
+		 per_page = PVSCSI_PAGE / sizeof(*cmp);
 
-	*(struct pvscsi_cmp *)at(a, a->cmp_at[slot / per_page] + slot % per_page * sizeof(*cmp), sizeof(*cmp)) = *cmp;
+	*(struct pvscsi_cmp *)at(a, a->cmp_at[slot / per_page] + slot % per_page * sizeof(*cmp),
+				 sizeof(*cmp)) = *cmp;
 	hba_publish32(&state_of(a)->cmp_prod, prod + 1);
 }
 
@@ -67,7 +69,8 @@ static void end_request(struct adapter *a, const struct pvscsi_req *req, uint16_
 	complete(a, &(struct pvscsi_cmp) { .context = req->context, .host = hba_le16_of(host) });
 }
 
-static void move(struct adapter *a, const struct pvscsi_req *req, uint8_t *bytes, size_t length, bool to_host)
+static void move(struct adapter *a, const struct pvscsi_req *req, uint8_t *bytes, size_t length,
+		 bool to_host)
 {
 	bool list = hba_get32(req->flags) & PVSCSI_REQ_LIST;
 	const struct pvscsi_sge *sge = list ? at(a, hba_get64(req->data), sizeof(*sge)) : NULL;
@@ -98,7 +101,8 @@ static void execute(struct adapter *a, const struct pvscsi_req *req)
 	answer = rig_execute(a->rig, req->cdb, bytes, hba_get64(req->data_len));
 	cmp.scsi = hba_le16_of(answer.status);
 	cmp.sense_len = hba_le32_of(answer.sense_len);
-	memcpy(at(a, hba_get64(req->sense), hba_get32(req->sense_len)), answer.sense, answer.sense_len);
+	memcpy(at(a, hba_get64(req->sense), hba_get32(req->sense_len)), answer.sense,
+	       answer.sense_len);
 	if (answer.length) {
 		memcpy(bytes, answer.data, answer.length);
 		move(a, req, bytes, answer.length, true);
@@ -108,12 +112,13 @@ static void execute(struct adapter *a, const struct pvscsi_req *req)
 
 static void take_requests(struct adapter *a)
 {
-	uint32_t prod = hba_get32(state_of(a)->req_prod), per_page = PVSCSI_PAGE / sizeof(struct pvscsi_req);
+	uint32_t prod = hba_get32(state_of(a)->req_prod),
+		 per_page = PVSCSI_PAGE / sizeof(struct pvscsi_req);
 
 	while (a->seen != prod) {
 		uint32_t slot = a->seen++ % REQS;
-		struct pvscsi_req req =
-			*(struct pvscsi_req *)at(a, a->req_at[slot / per_page] + slot % per_page * sizeof(req), sizeof(req));
+		struct pvscsi_req req = *(struct pvscsi_req *)at(
+			a, a->req_at[slot / per_page] + slot % per_page * sizeof(req), sizeof(req));
 
 		if (!a->keep_cons)
 			hba_publish32(&state_of(a)->req_cons, a->seen);
@@ -181,13 +186,15 @@ static void run_command(struct adapter *a)
 		memcpy(&victim, a->words, sizeof(victim));
 		a->aborts++;
 		end_held(a, &victim, PVSCSI_HOST_ABORTED);
-	} else if (a->command == PVSCSI_CMD_RESET_DEVICE && a->n_words == sizeof(struct pvscsi_reset_device) / 4) {
+	} else if (a->command == PVSCSI_CMD_RESET_DEVICE &&
+		   a->n_words == sizeof(struct pvscsi_reset_device) / 4) {
 		a->unit_resets++;
 		end_held(a, NULL, PVSCSI_HOST_BUS_RESET);
 	}
 }
 
-static void command_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void command_written(struct script *s, const struct script_step *step, uint64_t offset,
+			    uint64_t *value)
 {
 	struct adapter *a = adapter_of(s);
 
@@ -204,7 +211,8 @@ static void command_written(struct script *s, const struct script_step *step, ui
 	}
 }
 
-static void master_on(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_on(struct script *s, const struct script_step *step, uint64_t offset,
+		      uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -212,7 +220,8 @@ static void master_on(struct script *s, const struct script_step *step, uint64_t
 	adapter_of(s)->master = true;
 }
 
-static void master_off(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void master_off(struct script *s, const struct script_step *step, uint64_t offset,
+		       uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -220,7 +229,8 @@ static void master_off(struct script *s, const struct script_step *step, uint64_
 	adapter_of(s)->master = false;
 }
 
-static void word_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void word_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	struct adapter *a = adapter_of(s);
 
@@ -231,14 +241,16 @@ static void word_written(struct script *s, const struct script_step *step, uint6
 	run_command(a);
 }
 
-static void status_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void status_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	(void)step;
 	(void)offset;
 	*value = adapter_of(s)->no_messages ? UINT32_MAX : 0;
 }
 
-static void kicked(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void kicked(struct script *s, const struct script_step *step, uint64_t offset,
+		   uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -246,7 +258,8 @@ static void kicked(struct script *s, const struct script_step *step, uint64_t of
 	take_requests(adapter_of(s));
 }
 
-static void mask_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void mask_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	(void)step;
 	(void)offset;
@@ -254,7 +267,8 @@ static void mask_written(struct script *s, const struct script_step *step, uint6
 	adapter_of(s)->mask_writes++;
 }
 
-static void id_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void id_read(struct script *s, const struct script_step *step, uint64_t offset,
+		    uint64_t *value)
 {
 	(void)s;
 	(void)step;
@@ -262,9 +276,10 @@ static void id_read(struct script *s, const struct script_step *step, uint64_t o
 	*value = PVSCSI_DEVICE << 16 | PVSCSI_VENDOR;
 }
 
-#define REGISTER(what, where, function)                                                                             \
-	{                                                                                                           \
-		.kind = (what), .offset = (where), .width = 4, .any = true, .times = SCRIPT_EVER, .act = (function) \
+#define REGISTER(what, where, function)                                                           \
+	{                                                                                         \
+		.kind = (what), .offset = (where), .width = 4, .any = true, .times = SCRIPT_EVER, \
+		.act = (function)                                                                 \
 	}
 
 static const struct script_step any_order[] = {
@@ -280,7 +295,10 @@ static const struct script_step any_order[] = {
 	{ .kind = SCRIPT_MASTER_OFF, .times = SCRIPT_EVER, .act = master_off },
 };
 
-/* The order that must be: quiet and reset before memory is in reach, the rings word by word, and off in the end. */
+/*
+ * The order that must be: quiet and reset before memory is in reach, the rings word by word, and
+ * off in the end.
+ */
 static const struct script_step in_order[] = {
 	REGISTER(SCRIPT_BAR_WRITE, PVSCSI_INTR_STATUS, NULL),
 	{ .kind = SCRIPT_BAR_WRITE, .offset = PVSCSI_INTR_MASK, .width = 4, .value = 0 },
@@ -291,7 +309,11 @@ static const struct script_step in_order[] = {
 	  .act = command_written },
 	{ .kind = SCRIPT_BAR_READ, .offset = PVSCSI_COMMAND_STATUS, .width = 4 },
 	{ .kind = SCRIPT_MASTER_ON, .act = master_on },
-	{ .kind = SCRIPT_BAR_WRITE, .offset = PVSCSI_COMMAND, .width = 4, .value = PVSCSI_CMD_SETUP_RINGS, .act = command_written },
+	{ .kind = SCRIPT_BAR_WRITE,
+	  .offset = PVSCSI_COMMAND,
+	  .width = 4,
+	  .value = PVSCSI_CMD_SETUP_RINGS,
+	  .act = command_written },
 	{ .kind = SCRIPT_BAR_WRITE,
 	  .offset = PVSCSI_COMMAND_DATA,
 	  .width = 4,
@@ -337,9 +359,10 @@ static struct adapter *adapter_new(const struct script_step *steps, size_t n)
 
 	assert_non_null(a);
 	a->rig = rig_new(a);
-	a->rig->script.info = (struct hba_bus_info) {
-		.vendor = PVSCSI_VENDOR, .device = PVSCSI_DEVICE, .page_bytes = 4096, .bar_length = { BAR_BYTES }
-	};
+	a->rig->script.info = (struct hba_bus_info) { .vendor = PVSCSI_VENDOR,
+						      .device = PVSCSI_DEVICE,
+						      .page_bytes = 4096,
+						      .bar_length = { BAR_BYTES } };
 	a->rig->script.steps = steps;
 	a->rig->script.n_steps = n;
 	return a;
@@ -446,10 +469,18 @@ static void an_adapter_without_messages_works(void **state)
 	end(a);
 }
 
-/* An application's memory whose ranges do not follow one another: data across their border are found by a list. */
+/*
+ * An application's memory whose ranges do not follow one another: data across their border are
+ * found by a list.
+ */
 static void data_across_physical_ranges(void **state)
 {
-	enum { PIECE = 2 << 20, MEMORY = 2 * PIECE + 4096, BLOCKS = 64, BYTES = BLOCKS * RIG_BLOCK };
+	enum {
+		PIECE = 2 << 20,
+		MEMORY = 2 * PIECE + 4096,
+		BLOCKS = 64,
+		BYTES = BLOCKS * RIG_BLOCK
+	};
 	struct adapter *a = usual();
 	struct hba_mapping *m = NULL;
 	struct hba_piece piece = { .length = BYTES };
@@ -513,7 +544,8 @@ static void a_message_index_beyond_the_ring_is_not_followed(void **state)
 	(void)state;
 	/* What lies in the ring would take the target away. */
 	for (unsigned i = 0; i < 32; i++)
-		((struct pvscsi_msg *)at(a, a->msg_at, PVSCSI_PAGE))[i].type = hba_le32_of(PVSCSI_MSG_REMOVED);
+		((struct pvscsi_msg *)at(a, a->msg_at, PVSCSI_PAGE))[i].type =
+			hba_le32_of(PVSCSI_MSG_REMOVED);
 	hba_publish32(&state_of(a)->msg_prod, 1000);
 	test_turns(a->rig->c, 50);
 	assert_int_equal(hba_get32(state_of(a)->msg_cons), 0);
@@ -522,7 +554,10 @@ static void a_message_index_beyond_the_ring_is_not_followed(void **state)
 	end(a);
 }
 
-/* What is to wait for such an index to move would wait for ever: it runs out of time, and recovery puts the adapter right. */
+/*
+ * What is to wait for such an index to move would wait for ever: it runs out of time, and recovery
+ * puts the adapter right.
+ */
 static void a_consumer_index_that_cannot_be_leads_to_a_reset(void **state)
 {
 	static const uint32_t jumps[] = { 1, 7, 0x80000000U, (uint32_t) - (REQS + 1) };
@@ -593,7 +628,12 @@ static void unknown_and_old_cookies_are_refused(void **state)
 	struct test_io io = { 0 };
 	struct adapter *a = with_one_held(&lun, &io);
 	uint64_t cookie = hba_get64(a->held[0].context);
-	const uint64_t wrong[] = { 0, 1, UINT64_MAX, cookie - (UINT64_C(1) << 32), cookie + (UINT64_C(1) << 32), cookie ^ 0xffff };
+	const uint64_t wrong[] = { 0,
+				   1,
+				   UINT64_MAX,
+				   cookie - (UINT64_C(1) << 32),
+				   cookie + (UINT64_C(1) << 32),
+				   cookie ^ 0xffff };
 	struct hba_event e;
 
 	(void)state;
@@ -636,7 +676,9 @@ static void a_late_completion_does_not_end_the_next_command(void **state)
 
 static void lengths_out_of_range_are_cut(void **state)
 {
-	static const uint64_t lengths[] = { 0, 1, RIG_BLOCK, RIG_BLOCK + 1, UINT32_MAX, UINT64_MAX };
+	static const uint64_t lengths[] = {
+		0, 1, RIG_BLOCK, RIG_BLOCK + 1, UINT32_MAX, UINT64_MAX
+	};
 	static uint8_t buffer[RIG_BLOCK];
 	struct adapter *a = usual();
 	struct hba_lun *lun = up(a);
@@ -644,7 +686,8 @@ static void lengths_out_of_range_are_cut(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		struct pvscsi_cmp cmp = { .data_len = hba_le64_of(lengths[i]), .host = hba_le16_of(PVSCSI_HOST_UNDERRUN) };
+		struct pvscsi_cmp cmp = { .data_len = hba_le64_of(lengths[i]),
+					  .host = hba_le16_of(PVSCSI_HOST_UNDERRUN) };
 
 		a->hold = true;
 		a->n_held = 0;
@@ -661,7 +704,8 @@ static void lengths_out_of_range_are_cut(void **state)
 		cmp = (struct pvscsi_cmp) { .context = a->held[0].context,
 					    .scsi = hba_le16_of(2),
 					    .sense_len = hba_le32_of((uint32_t)lengths[i]) };
-		memcpy(at(a, hba_get64(a->held[0].sense), 18), (uint8_t[18]) { 0x70, 0, 5, [7] = 10, [12] = 0x24 }, 18);
+		memcpy(at(a, hba_get64(a->held[0].sense), 18),
+		       (uint8_t[18]) { 0x70, 0, 5, [7] = 10, [12] = 0x24 }, 18);
 		complete(a, &cmp);
 		rig_ends(a->rig, &io, io.done + 1, HBA_CHECK_CONDITION);
 		assert_true(io.last.sense_len <= 96);
@@ -737,21 +781,29 @@ static void answered(struct hba_management *m, enum hba_service_response respons
 	a->answered = true;
 }
 
-/* As an adapter of silicon does, and QEMU's beside its guest: the register is done, the ring follows. */
+/*
+ * As an adapter of silicon does, and QEMU's beside its guest: the register is done, the ring
+ * follows.
+ */
 static void a_function_waits_for_its_victims(void **state)
 {
-	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET, HBA_TARGET_RESET };
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET,
+						  HBA_TARGET_RESET };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
 		struct hba_lun *lun;
 		struct test_io io = { 0 };
 		struct adapter *a = with_one_held(&lun, &io);
-		struct asked asked = { .m = { .function = functions[i], .lun = lun, .done = answered }, .victims = &io };
+		struct asked asked = {
+			.m = { .function = functions[i], .lun = lun, .done = answered },
+			.victims = &io
+		};
 
 		a->forget_abort = true;
 		if (functions[i] == HBA_ABORT_TASK)
-			asked.m.victim = hba_task_by_cookie(hba_controller_queue(a->rig->c, 0), hba_get64(a->held[0].context));
+			asked.m.victim = hba_task_by_cookie(hba_controller_queue(a->rig->c, 0),
+							    hba_get64(a->held[0].context));
 		assert_int_equal(hba_manage(&asked.m), 0);
 		test_turns(a->rig->c, 20);
 		assert_false(asked.answered);
@@ -770,7 +822,10 @@ static void a_function_whose_victims_never_come_has_failed(void **state)
 	struct hba_lun *lun;
 	struct test_io io = { 0 };
 	struct adapter *a = with_one_held(&lun, &io);
-	struct asked asked = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = answered }, .victims = &io };
+	struct asked asked = {
+		.m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = answered },
+		.victims = &io
+	};
 
 	(void)state;
 	a->forget_abort = true;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* registers.c: a driver's accesses to registers, right and wrong, and calls from an op that may not make them: what cannot be is told. */
+/*
+ * registers.c: a driver's accesses to registers, right and wrong, and calls from an op that may not
+ * make them: what cannot be is told.
+ */
 #include "script/rig.h"
 
 #include <errno.h>
@@ -12,7 +15,11 @@ static const struct script_step right_ones[] = {
 	{ .kind = SCRIPT_BAR_READ, .bar = BAR, .offset = 3, .width = 1, .value = 0xa1 },
 	{ .kind = SCRIPT_BAR_READ, .bar = BAR, .offset = 6, .width = 2, .value = 0xb1b2 },
 	{ .kind = SCRIPT_BAR_READ, .bar = BAR, .offset = 60, .width = 4, .value = 0xc1c2c3c4 },
-	{ .kind = SCRIPT_BAR_READ, .bar = BAR, .offset = 56, .width = 8, .value = UINT64_C(0xd1d2d3d4d5d6d7d8) },
+	{ .kind = SCRIPT_BAR_READ,
+	  .bar = BAR,
+	  .offset = 56,
+	  .width = 8,
+	  .value = UINT64_C(0xd1d2d3d4d5d6d7d8) },
 	{ .kind = SCRIPT_BAR_WRITE, .bar = BAR, .offset = 63, .width = 1, .value = 0xe1 },
 	{ .kind = SCRIPT_BAR_WRITE, .bar = BAR, .offset = 62, .width = 2, .value = 0xf1f2 },
 	/* A copy of six bytes from offset 3: one, four, one. */
@@ -90,8 +97,8 @@ static int right(struct hba_controller *c, struct hba_report *r)
 
 static void what_there_can_be_is_handed_on(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers", .initialize = right,
-						  .process_task = nothing };
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers",
+						  .initialize = right, .process_task = nothing };
 	struct rig *rig = rig_with(right_ones, sizeof(right_ones) / sizeof(right_ones[0]));
 	char text[NAMES];
 
@@ -126,7 +133,8 @@ static unsigned wrong_by(const struct hba_bar *bar)
 
 static int wrong(struct hba_controller *c, struct hba_report *r)
 {
-	uint64_t memory[BAR_BYTES / sizeof(uint64_t)] = { 0 }, before[BAR_BYTES / sizeof(uint64_t)] = { 0 };
+	uint64_t memory[BAR_BYTES / sizeof(uint64_t)] = { 0 },
+				    before[BAR_BYTES / sizeof(uint64_t)] = { 0 };
 	struct hba_bar bar = map(c), unmapped = { 0 };
 	unsigned n = wrong_by(&bar);
 
@@ -142,17 +150,19 @@ static int wrong(struct hba_controller *c, struct hba_report *r)
 
 static void what_there_cannot_be_is_told(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers", .initialize = wrong,
-						  .process_task = nothing };
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers",
+						  .initialize = wrong, .process_task = nothing };
 	struct rig *rig = rig_with(none, 1);
 	char text[NAMES];
 
 	(void)state;
 	rig_refused(rig, &driver, -EIO, "a register has 1, 2, 4 or 8");
 	assert_int_equal(violations(rig->c, text), 40);
-	assert_non_null(
-		strstr(text, "driver registers, initialize: hba_bar_read of 1 bytes at offset 0x40 of BAR 1, which has 0x40"));
-	assert_non_null(strstr(text, "hba_bar_read of 2 bytes at offset 0x1 of BAR 1, which is not a multiple of 2"));
+	assert_non_null(strstr(text, "driver registers, initialize: hba_bar_read of 1 bytes at "
+				     "offset 0x40 of BAR 1, which has 0x40"));
+	assert_non_null(strstr(
+		text,
+		"hba_bar_read of 2 bytes at offset 0x1 of BAR 1, which is not a multiple of 2"));
 	rig_down(rig);
 }
 
@@ -174,7 +184,8 @@ static int of_one_that_is_gone(struct hba_controller *c, struct hba_report *r)
 
 static void a_device_that_is_gone_is_no_fault_of_the_driver(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers", .initialize = of_one_that_is_gone,
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers",
+						  .initialize = of_one_that_is_gone,
 						  .process_task = nothing };
 	struct rig *rig = rig_with(NULL, 0);
 	char text[NAMES];
@@ -226,10 +237,13 @@ static void call_what_may_wait(struct hba_queue *q, struct hba_task *t)
 
 static void a_call_from_the_wrong_kind_of_op_is_told(void **state)
 {
-	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers", .initialize = initialize_plain,
+	static const struct hba_driver driver = { HBA_DRIVER_HEADER, .name = "registers",
+						  .initialize = initialize_plain,
 						  .process_task = call_what_may_wait };
-	static const char *const calls[] = { "hba_bar_map",     "hba_config_read", "hba_config_write", "hba_bus_master_on",
-					     "hba_vector_bind", "hba_target_find", "hba_for_each_task" };
+	static const char *const calls[] = { "hba_bar_map",      "hba_config_read",
+					     "hba_config_write", "hba_bus_master_on",
+					     "hba_vector_bind",  "hba_target_find",
+					     "hba_for_each_task" };
 	struct rig *rig = rig_with(none, 1);
 	struct hba_event e;
 	unsigned at = 0;
@@ -243,10 +257,10 @@ static void a_call_from_the_wrong_kind_of_op_is_told(void **state)
 
 		if (e.kind != HBA_EVENT_VIOLATION)
 			continue;
-		snprintf(
-			wanted, sizeof(wanted),
-			"driver registers, process_task: %s; it is for ops that may wait: those that get the controller, such as start",
-			calls[at % (sizeof(calls) / sizeof(calls[0]))]);
+		snprintf(wanted, sizeof(wanted),
+			 "driver registers, process_task: %s; it is for ops that may wait: those "
+			 "that get the controller, such as start",
+			 calls[at % (sizeof(calls) / sizeof(calls[0]))]);
 		assert_string_equal(e.text, wanted);
 		at++;
 	}
@@ -254,7 +268,9 @@ static void a_call_from_the_wrong_kind_of_op_is_told(void **state)
 	/* Outside any op, from a thread of the driver's own. */
 	hba_poll_within(hba_controller_queue(rig->c, 0), 1);
 	assert_int_equal(hba_event_next(rig->c, &e), 1);
-	assert_string_equal(e.text, "driver registers, outside any op: hba_poll_within; it is for the driver's ops");
+	assert_string_equal(
+		e.text,
+		"driver registers, outside any op: hba_poll_within; it is for the driver's ops");
 	assert_int_equal(hba_queue_watch(hba_controller_queue(rig->c, 0), 0, 1), -EPROTO);
 	rig_down(rig);
 }

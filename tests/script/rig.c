@@ -41,7 +41,8 @@ static uint64_t clock_now(const struct clock *clock)
 {
 	struct whole *w = container_of(clock, struct whole, clock);
 
-	return __atomic_add_fetch(&w->now, __atomic_load_n(&w->tick, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&w->now, __atomic_load_n(&w->tick, __ATOMIC_RELAXED),
+				  __ATOMIC_RELAXED);
 }
 
 void *rig_memory(struct rig *rig, uint64_t iova, size_t length)
@@ -49,7 +50,8 @@ void *rig_memory(struct rig *rig, uint64_t iova, size_t length)
 	void *p = script_memory(&rig->script, iova, length);
 
 	if (!p) {
-		fail_msg("the device was sent to 0x%llx, %zu bytes, where no memory is", (unsigned long long)iova, length);
+		fail_msg("the device was sent to 0x%llx, %zu bytes, where no memory is",
+			 (unsigned long long)iova, length);
 		abort(); /* it does not return, but gcc -O3 must be told */
 	}
 	return p;
@@ -57,7 +59,8 @@ void *rig_memory(struct rig *rig, uint64_t iova, size_t length)
 
 void rig_tick(struct rig *rig, uint64_t ms)
 {
-	__atomic_store_n(&container_of(rig, struct whole, rig)->tick, ms * NS_PER_MS, __ATOMIC_RELAXED);
+	__atomic_store_n(&container_of(rig, struct whole, rig)->tick, ms * NS_PER_MS,
+			 __ATOMIC_RELAXED);
 }
 
 struct rig *rig_new(void *of_chip)
@@ -157,14 +160,17 @@ static struct rig_answer refused(uint8_t asc)
 	return a;
 }
 
-static struct rig_answer transfer(struct rig *rig, const uint8_t *cdb, const uint8_t *out, size_t length)
+static struct rig_answer transfer(struct rig *rig, const uint8_t *cdb, const uint8_t *out,
+				  size_t length)
 {
-	size_t block = (size_t)cdb[4] << 8 | cdb[5], bytes = ((size_t)cdb[7] << 8 | cdb[8]) * RIG_BLOCK;
+	size_t block = (size_t)cdb[4] << 8 | cdb[5],
+	       bytes = ((size_t)cdb[7] << 8 | cdb[8]) * RIG_BLOCK;
 
 	if (block > RIG_BLOCKS || bytes > (RIG_BLOCKS - block) * RIG_BLOCK)
 		return refused(OUT_OF_RANGE);
 	if (cdb[0] == READ_10)
-		return (struct rig_answer) { .data = rig->medium + block * RIG_BLOCK, .length = bytes };
+		return (struct rig_answer) { .data = rig->medium + block * RIG_BLOCK,
+					     .length = bytes };
 	memcpy(rig->medium + block * RIG_BLOCK, out, bytes < length ? bytes : length);
 	return (struct rig_answer) { 0 };
 }
@@ -189,7 +195,8 @@ static size_t report_luns(uint8_t *data, bool two_units)
 	return two_units ? 24 : 16;
 }
 
-struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out, size_t length)
+struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out,
+			      size_t length)
 {
 	struct rig_answer a = { .data = rig->data };
 
@@ -271,8 +278,8 @@ struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer
 	return submit(t, io);
 }
 
-struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks, const struct hba_piece *piece,
-			    void *buffer)
+struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks,
+			    const struct hba_piece *piece, void *buffer)
 {
 	struct hba_task *t = take(lun, 0);
 
@@ -382,7 +389,10 @@ void rig_until(struct rig *rig, enum hba_state state)
 	assert_string_equal(hba_state_name(hba_controller_state(rig->c)), hba_state_name(state));
 }
 
-/* Arming does not tell: it answers 0 while an op has the driver, and never while a command is out that no interrupt would end. */
+/*
+ * Arming does not tell: it answers 0 while an op has the driver, and never while a command is out
+ * that no interrupt would end.
+ */
 void rig_quiet(struct rig *rig)
 {
 	unsigned idle = 0;
@@ -421,7 +431,10 @@ void rig_hang(struct hba_lun *lun, struct test_io *hung, struct rig_writer w[RIG
 		write_again(lun, &w[i], i);
 }
 
-/* A write that has ended well is on the medium; one that the reset has ended is its client's to repeat. */
+/*
+ * A write that has ended well is on the medium; one that the reset has ended is its client's to
+ * repeat.
+ */
 static void look_at(struct rig *rig, struct hba_lun *lun, struct rig_writer *w, unsigned block)
 {
 	if (w->io.done < w->sent)
@@ -436,7 +449,8 @@ static void look_at(struct rig *rig, struct hba_lun *lun, struct rig_writer *w, 
 	write_again(lun, w, block);
 }
 
-void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung, struct rig_writer w[RIG_WRITERS])
+void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung,
+			      struct rig_writer w[RIG_WRITERS])
 {
 	enum { ENOUGH = 20 };
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rig.h: a controller over the script bus, and a disk for the chip models of these tests, which answers what a scan asks.
+ * rig.h: a controller over the script bus, and a disk for the chip models of these tests, which
+ * answers what a scan asks.
  *
- * Time is the test's: every look at it costs a tick, so that a deadline of seconds is over in no time.
+ * Time is the test's: every look at it costs a tick, so that a deadline of seconds is over in no
+ * time.
  */
 #ifndef SCRIPT_RIG_H
 #define SCRIPT_RIG_H
@@ -51,24 +53,35 @@ struct hba_lun *rig_up(struct rig *rig, const struct hba_driver *driver);
 void rig_refused(struct rig *rig, const struct hba_driver *driver, int error, const char *part);
 /** rig_down() - Stop, close, free; the script must have come to its end without a surprise. */
 void rig_down(struct rig *rig);
-/** rig_memory() - What the device finds at `iova`; the test ends here if that is nobody's memory. */
+/**
+ * rig_memory() - What the device finds at `iova`; the test ends here if that is nobody's memory.
+ */
 void *rig_memory(struct rig *rig, uint64_t iova, size_t length);
 /** rig_tick() - From now on a look at the clock costs so many ms. */
 void rig_tick(struct rig *rig, uint64_t ms);
 
 /** rig_execute() - The disk: `out` is what the initiator sent, of `length` bytes. */
-struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out, size_t length);
+struct rig_answer rig_execute(struct rig *rig, const uint8_t *cdb, const uint8_t *out,
+			      size_t length);
 
-/** rig_ready() - Submit a TEST UNIT READY; rig_read() and rig_write() blocks from the first on, bounced. */
+/**
+ * rig_ready() - Submit a TEST UNIT READY; rig_read() and rig_write() blocks from the first on,
+ * bounced.
+ */
 struct hba_task *rig_ready(struct hba_lun *lun, struct test_io *io);
 struct hba_task *rig_read(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
 struct hba_task *rig_write(struct hba_lun *lun, struct test_io *io, void *buffer, uint16_t blocks);
 /** rig_unknown() - Submit a command that the disk does not know. */
 struct hba_task *rig_unknown(struct hba_lun *lun, struct test_io *io);
-/** rig_direct() - Blocks from the first on, never bounced: in a piece of a region, or if that is NULL at `buffer`. */
-struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks, const struct hba_piece *piece,
-			    void *buffer);
-/** rig_send() - The turns that it takes until what was submitted, or answered, is on the other side. */
+/**
+ * rig_direct() - Blocks from the first on, never bounced: in a piece of a region, or if that is
+ * NULL at `buffer`.
+ */
+struct hba_task *rig_direct(struct hba_lun *lun, struct test_io *io, bool write, uint16_t blocks,
+			    const struct hba_piece *piece, void *buffer);
+/**
+ * rig_send() - The turns that it takes until what was submitted, or answered, is on the other side.
+ */
 void rig_send(struct rig *rig);
 /** rig_turn() - The i-th turn of a wait: later ones leave the processor to the service thread. */
 void rig_turn(struct rig *rig, unsigned i);
@@ -82,13 +95,16 @@ void rig_works(struct rig *rig, struct hba_lun *lun, struct test_io *io);
 void rig_copies(struct rig *rig, struct hba_lun *lun);
 /** rig_has_sense() - A command that the disk does not know ends with its sense, all of it. */
 void rig_has_sense(struct rig *rig, struct hba_lun *lun);
-/** rig_told() - Until errors of the device are told, each with a sentence that holds `part`; and no violation. */
+/**
+ * rig_told() - Until errors of the device are told, each with a sentence that holds `part`; and no
+ * violation.
+ */
 void rig_told(struct rig *rig, const char *part);
 /** rig_until() - Turns until the controller is in that state. */
 void rig_until(struct rig *rig, enum hba_state state);
 /**
- * rig_quiet() - Turns until no waiting op is under way or posted and turns find nothing more to do. Then the chip's state is this
- * thread's alone until the next turn.
+ * rig_quiet() - Turns until no waiting op is under way or posted and turns find nothing more to do.
+ * Then the chip's state is this thread's alone until the next turn.
  */
 void rig_quiet(struct rig *rig);
 
@@ -101,12 +117,17 @@ struct rig_writer {
 	unsigned sent, good, ended_by_reset;
 };
 
-/** rig_hang() - Submit a TEST UNIT READY with a short time-out; then a first write of each writer up to RIG_CAUGHT. */
+/**
+ * rig_hang() - Submit a TEST UNIT READY with a short time-out; then a first write of each writer up
+ * to RIG_CAUGHT.
+ */
 void rig_hang(struct hba_lun *lun, struct test_io *hung, struct rig_writer w[RIG_WRITERS]);
 /**
- * rig_writes_through_reset() - The chip keeps what rig_hang() has sent: all others write on until `hung` has timed out, and all of them
- * after that. Each write that ended well is on the medium; the reset has ended those that were caught.
+ * rig_writes_through_reset() - The chip keeps what rig_hang() has sent: all others write on until
+ * `hung` has timed out, and all of them after that. Each write that ended well is on the medium;
+ * the reset has ended those that were caught.
  */
-void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung, struct rig_writer w[RIG_WRITERS]);
+void rig_writes_through_reset(struct rig *rig, struct hba_lun *lun, const struct test_io *hung,
+			      struct rig_writer w[RIG_WRITERS]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sym53c8xx.c: the driver of that name against targets and chips that break off, come back wrongly, or lie. The chip here runs the driver's
- * SCRIPTS, instruction by instruction; the target is a list of phases, which for a usual command is the usual one.
+ * sym53c8xx.c: the driver of that name against targets and chips that break off, come back wrongly,
+ * or lie. The chip here runs the driver's SCRIPTS, instruction by instruction; the target is a list
+ * of phases, which for a usual command is the usual one.
  */
 #include "script/rig.h"
 
@@ -141,7 +142,8 @@ static void has_command(struct chip *h)
 	if (h->cdb[0] == WRITE_10)
 		return;
 	if (h->cdb[0] == REQUEST_SENSE)
-		h->answer = (struct rig_answer) { .data = h->failed.sense, .length = h->failed.sense_len };
+		h->answer = (struct rig_answer) { .data = h->failed.sense,
+						  .length = h->failed.sense_len };
 	else
 		h->answer = rig_execute(h->rig, h->cdb, NULL, RIG_DATA);
 	if (h->answer.sense_len)
@@ -174,7 +176,9 @@ static void give(struct chip *h, uint8_t *p, struct step *s)
 	else if (s->kind == SYM_STATUS)
 		*p = s->bytes[0] ? s->bytes[0] : h->answer.status;
 	else
-		*p = s->bytes[h->used % sizeof(s->bytes)] == TAG ? h->tag : s->bytes[h->used % sizeof(s->bytes)];
+		*p = s->bytes[h->used % sizeof(s->bytes)] == TAG
+			     ? h->tag
+			     : s->bytes[h->used % sizeof(s->bytes)];
 }
 
 static void take(struct chip *h, const uint8_t *p, uint8_t phase)
@@ -210,7 +214,8 @@ static bool not_a_phase(struct chip *h)
 {
 	struct step *s = now(h);
 
-	while (s->kind <= SYM_MESSAGE_IN && s->n == ALL && s->kind == SYM_DATA_IN && room(h, s, 0) == 0) {
+	while (s->kind <= SYM_MESSAGE_IN && s->n == ALL && s->kind == SYM_DATA_IN &&
+	       room(h, s, 0) == 0) {
 		next(h); /* there are no data */
 		s = now(h);
 	}
@@ -257,7 +262,8 @@ static void move(struct chip *h, uint32_t insn, uint32_t argument)
 			take(h, p, phase);
 		h->sfbr = *p;
 	}
-	if (s->kind == phase && (s->n == ALL ? h->dbc == 0 || phase == SYM_DATA_IN : h->used == s->n)) {
+	if (s->kind == phase &&
+	    (s->n == ALL ? h->dbc == 0 || phase == SYM_DATA_IN : h->used == s->n)) {
 		if (phase == SYM_COMMAND)
 			has_command(h);
 		if (phase == SYM_MESSAGE_OUT)
@@ -287,7 +293,8 @@ static bool holds(struct chip *h, uint32_t insn)
 
 static void connect(struct chip *h, uint32_t insn, uint32_t argument)
 {
-	uint32_t select = hba_get32(*(hba_le32 *)rig_memory(h->rig, h->dsa + (insn & SYM_MOST_COUNT), 4));
+	uint32_t select =
+		hba_get32(*(hba_le32 *)rig_memory(h->rig, h->dsa + (insn & SYM_MOST_COUNT), 4));
 
 	(void)argument;
 	if (h->absent || (select >> 16 & SYM_SSID_ID)) {
@@ -414,7 +421,8 @@ static uint64_t word(struct chip *h, uint64_t offset)
 
 	switch (offset) {
 	case SYM_ISTAT:
-		return (h->dstat ? SYM_ISTAT_DIP : 0U) | (h->sist0 || h->sist1 ? SYM_ISTAT_SIP : 0U);
+		return (h->dstat ? SYM_ISTAT_DIP : 0U) |
+		       (h->sist0 || h->sist1 ? SYM_ISTAT_SIP : 0U);
 	case SYM_SIEN0:
 		value = (uint32_t)h->sist0 << 16 | (uint32_t)h->sist1 << 24;
 		h->sist0 = h->sist1 = 0;
@@ -431,13 +439,15 @@ static uint64_t word(struct chip *h, uint64_t offset)
 	}
 }
 
-static void word_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void word_read(struct script *s, const struct script_step *step, uint64_t offset,
+		      uint64_t *value)
 {
 	(void)step;
 	*value = word(chip_of(s), offset);
 }
 
-static void byte_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void byte_read(struct script *s, const struct script_step *step, uint64_t offset,
+		      uint64_t *value)
 {
 	struct chip *h = chip_of(s);
 
@@ -455,7 +465,8 @@ static void byte_read(struct script *s, const struct script_step *step, uint64_t
 	}
 }
 
-static void byte_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void byte_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	struct chip *h = chip_of(s);
 
@@ -475,7 +486,8 @@ static void byte_written(struct script *s, const struct script_step *step, uint6
 	}
 }
 
-static void word_written(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void word_written(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	struct chip *h = chip_of(s);
 
@@ -490,21 +502,27 @@ static void word_written(struct script *s, const struct script_step *step, uint6
 	}
 }
 
-static void config_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void config_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	(void)s;
 	(void)step;
-	*value = offset == SUBSYSTEM ? CARD : offset == 0 ? (uint32_t)SYM_895A << 16 | SYM_VENDOR : 0;
+	*value = offset == SUBSYSTEM ? CARD
+		 : offset == 0       ? (uint32_t)SYM_895A << 16 | SYM_VENDOR
+				     : 0;
 }
 
-#define REGISTERS(what, bytes, function)                                                                                           \
-	{                                                                                                                          \
-		.kind = (what), .bar = SYM_BAR_MEMORY, .width = (bytes), .span = SYM_BAR_BYTES, .any = true, .times = SCRIPT_EVER, \
-		.act = (function)                                                                                                  \
+#define REGISTERS(what, bytes, function)                                                        \
+	{                                                                                       \
+		.kind = (what), .bar = SYM_BAR_MEMORY, .width = (bytes), .span = SYM_BAR_BYTES, \
+		.any = true, .times = SCRIPT_EVER, .act = (function)                            \
 	}
 
 static const struct script_step any_order[] = {
-	{ .kind = SCRIPT_CONFIG_READ, .span = SYM_BAR_BYTES, .times = SCRIPT_EVER, .act = config_read },
+	{ .kind = SCRIPT_CONFIG_READ,
+	  .span = SYM_BAR_BYTES,
+	  .times = SCRIPT_EVER,
+	  .act = config_read },
 	REGISTERS(SCRIPT_BAR_READ, 4, word_read),
 	REGISTERS(SCRIPT_BAR_READ, 1, byte_read),
 	REGISTERS(SCRIPT_BAR_WRITE, 4, word_written),
@@ -522,9 +540,11 @@ static struct chip *chip_new(void)
 
 	assert_non_null(h);
 	h->rig = rig_new(h);
-	h->rig->script.info = (struct hba_bus_info) {
-		.vendor = SYM_VENDOR, .device = SYM_895A, .page_bytes = 4096, .bar_length = { SYM_BAR_BYTES, SYM_BAR_BYTES }
-	};
+	h->rig->script.info =
+		(struct hba_bus_info) { .vendor = SYM_VENDOR,
+					.device = SYM_895A,
+					.page_bytes = 4096,
+					.bar_length = { SYM_BAR_BYTES, SYM_BAR_BYTES } };
 	h->rig->script.steps = any_order;
 	h->rig->script.n_steps = sizeof(any_order) / sizeof(any_order[0]);
 	return h;
@@ -594,7 +614,8 @@ static void stop_after_registers_that_are_not_there(void **state)
 	struct chip *h = chip_new();
 
 	(void)state;
-	h->rig->script.info.bar_length[SYM_BAR_MEMORY] = h->rig->script.info.bar_length[SYM_BAR_IO] = 0;
+	h->rig->script.info.bar_length[SYM_BAR_MEMORY] =
+		h->rig->script.info.bar_length[SYM_BAR_IO] = 0;
 	rig_open(h->rig, &sym53c8xx_driver);
 	assert_int_equal(hba_controller_start(h->rig->c), -ENOENT);
 	test_no_violation(h->rig->c);
@@ -623,11 +644,14 @@ static void phases_that_end_early_leave_a_residual(void **state)
 	READ_GOES(HBA_GOOD, 100, OUT, CDB, IN(100), END);
 	READ_GOES(HBA_GOOD, 0, OUT, CDB, END);
 	READ_GOES(HBA_GOOD, 512, { SYM_MESSAGE_OUT, { 0 }, 1 }, CDB, IN(512), END);
-	READ_GOES(HBA_RESERVATION_CONFLICT, 0, OUT, { SYM_COMMAND, { 0 }, 4 }, { SYM_STATUS, { 0x18 }, 1 },
-		  MESSAGE(SYM_MSG_COMPLETE), { FREE, { 0 }, 0 });
+	READ_GOES(HBA_RESERVATION_CONFLICT, 0, OUT, { SYM_COMMAND, { 0 }, 4 },
+		  { SYM_STATUS, { 0x18 }, 1 }, MESSAGE(SYM_MSG_COMPLETE), { FREE, { 0 }, 0 });
 }
 
-/* More data than there are, or data where there are none: what comes is dropped, and who wants some is told to leave. */
+/*
+ * More data than there are, or data where there are none: what comes is dropped, and who wants some
+ * is told to leave.
+ */
 static void data_of_a_command_without_any(void **state)
 {
 	static const struct step wants[] = { OUT, CDB, { SYM_DATA_OUT, { 0 }, 100 }, END };
@@ -654,12 +678,14 @@ static void data_go_on_where_the_pointers_are(void **state)
 {
 	(void)state;
 	/* Nothing moved: the chip goes on by itself. */
-	READ_GOES(HBA_GOOD, 512, OUT, CDB, MESSAGE(SYM_MSG_SAVE_POINTERS), MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), IN(512), END);
-	READ_GOES(HBA_GOOD, 512, OUT, CDB, IN(100), MESSAGE(SYM_MSG_SAVE_POINTERS), MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), IN(412),
-		  END);
-	READ_GOES(HBA_GOOD, 512, OUT, CDB, IN(512), MESSAGE(SYM_MSG_SAVE_POINTERS), MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), END);
-	READ_GOES(HBA_GOOD, 100, OUT, CDB, IN(100), MESSAGE(SYM_MSG_SAVE_POINTERS), IN(50), MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG),
-		  END);
+	READ_GOES(HBA_GOOD, 512, OUT, CDB, MESSAGE(SYM_MSG_SAVE_POINTERS),
+		  MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), IN(512), END);
+	READ_GOES(HBA_GOOD, 512, OUT, CDB, IN(100), MESSAGE(SYM_MSG_SAVE_POINTERS),
+		  MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), IN(412), END);
+	READ_GOES(HBA_GOOD, 512, OUT, CDB, IN(512), MESSAGE(SYM_MSG_SAVE_POINTERS),
+		  MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), END);
+	READ_GOES(HBA_GOOD, 100, OUT, CDB, IN(100), MESSAGE(SYM_MSG_SAVE_POINTERS), IN(50),
+		  MESSAGE(SYM_MSG_DISCONNECT), BACK(TAG), END);
 	READ_GOES(HBA_GOOD, 0, OUT, CDB, IN(50), MESSAGE(SYM_MSG_RESTORE_POINTERS), END);
 }
 
@@ -677,7 +703,10 @@ static void accidents_end_in_a_reset_of_the_bus(void **state)
 	READ_GOES(HBA_NOT_DELIVERED, 0, OUT, CDB, { 4, { 0 }, 1 });
 }
 
-/* The program has said that the command is done, and before the driver looks, the bus is reset: none of it is for the next command. */
+/*
+ * The program has said that the command is done, and before the driver looks, the bus is reset:
+ * none of it is for the next command.
+ */
 static void a_reset_takes_the_programs_last_word(void **state)
 {
 	struct chip *h = chip_new();
@@ -712,7 +741,8 @@ static void a_chip_that_lies_is_not_believed(void **state)
 		rig_send(h->rig);
 		h->dbc_lie = h->dsps_lie = 0;
 		rig_ends(h->rig, &io, 1, HBA_NOT_DELIVERED);
-		rig_told(h->rig, lie ? "not of the program (12345610)" : "byte count cannot be (00000201)");
+		rig_told(h->rig,
+			 lie ? "not of the program (12345610)" : "byte count cannot be (00000201)");
 		assert_int_equal(h->bus_resets, BUS_RESETS_OF_START + 1);
 		rig_works(h->rig, lun, &io);
 		end(h);
@@ -722,13 +752,16 @@ static void a_chip_that_lies_is_not_believed(void **state)
 /* No such tag; the tag of a command that another target has. */
 static void a_stranger_is_sent_away(void **state)
 {
-	static const struct step wrong_tag[] = { OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT), BACK(0x3e) };
-	static const struct step wrong_target[] = { OUT,
-						    CDB,
-						    MESSAGE(SYM_MSG_DISCONNECT),
-						    { FREE, { 0 }, 0 },
-						    { RESELECT, { SYM_SSID_VAL | 1 }, 0 },
-						    { SYM_MESSAGE_IN, { SYM_MSG_IDENTIFY, SYM_MSG_SIMPLE_TAG, TAG }, 3 } };
+	static const struct step wrong_tag[] = { OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT),
+						 BACK(0x3e) };
+	static const struct step wrong_target[] = {
+		OUT,
+		CDB,
+		MESSAGE(SYM_MSG_DISCONNECT),
+		{ FREE, { 0 }, 0 },
+		{ RESELECT, { SYM_SSID_VAL | 1 }, 0 },
+		{ SYM_MESSAGE_IN, { SYM_MSG_IDENTIFY, SYM_MSG_SIMPLE_TAG, TAG }, 3 }
+	};
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
@@ -743,7 +776,8 @@ static void a_stranger_is_sent_away(void **state)
 		rig_ready(lun, &io);
 		rig_send(h->rig);
 		assert_int_equal(h->aborts, 1);
-		rig_told(h->rig, i ? "target 1 came back for a command" : "does not have (IDENTIFY 80h, tag 62)");
+		rig_told(h->rig, i ? "target 1 came back for a command"
+				   : "does not have (IDENTIFY 80h, tag 62)");
 		assert_int_equal(io.done, 0);
 		end(h);
 	}
@@ -773,8 +807,12 @@ static void a_reset_by_somebody_else_is_told(void **state)
 
 /* ---- negotiation */
 
-/* The target claims both features; its answer to the first request is `answer`. Returns SCNTL3 and SXFER as they are in the end. */
-static unsigned negotiated(const uint8_t *wide, size_t n_wide, const uint8_t *period, size_t n_period)
+/*
+ * The target claims both features; its answer to the first request is `answer`. Returns SCNTL3 and
+ * SXFER as they are in the end.
+ */
+static unsigned negotiated(const uint8_t *wide, size_t n_wide, const uint8_t *period,
+			   size_t n_period)
 {
 	struct chip *h = chip_new();
 	struct step steps[] = { OUT, { SYM_MESSAGE_IN, { 0 }, 0 }, CDB, END };
@@ -801,12 +839,18 @@ static unsigned negotiated(const uint8_t *wide, size_t n_wide, const uint8_t *pe
 
 static void transfer_is_as_agreed(void **state)
 {
-	enum { SLOW = SYM_SCNTL3_CCF_50_MHZ << 8, WIDE = SYM_SCNTL3_EWS << 8, SCF_1 = 1 << SYM_SCNTL3_SCF_SHIFT << 8 };
+	enum {
+		SLOW = SYM_SCNTL3_CCF_50_MHZ << 8,
+		WIDE = SYM_SCNTL3_EWS << 8,
+		SCF_1 = 1 << SYM_SCNTL3_SCF_SHIFT << 8
+	};
 
 	(void)state;
 	/* Both as asked for; the period longer, the offset smaller; neither; the first alone. */
-	assert_int_equal(negotiated(BYTES(1, 2, 3, 1), BYTES(1, 3, 1, 25, 31)), SLOW | WIDE | SCF_1 | 31);
-	assert_int_equal(negotiated(BYTES(1, 2, 3, 0), BYTES(1, 3, 1, 50, 8)), SLOW | SCF_1 | 4 << SYM_SXFER_TP_SHIFT | 8);
+	assert_int_equal(negotiated(BYTES(1, 2, 3, 1), BYTES(1, 3, 1, 25, 31)),
+			 SLOW | WIDE | SCF_1 | 31);
+	assert_int_equal(negotiated(BYTES(1, 2, 3, 0), BYTES(1, 3, 1, 50, 8)),
+			 SLOW | SCF_1 | 4 << SYM_SXFER_TP_SHIFT | 8);
 	assert_int_equal(negotiated(BYTES(SYM_MSG_REJECT), BYTES(SYM_MSG_REJECT)), SLOW);
 	assert_int_equal(negotiated(BYTES(1, 2, 3, 1), BYTES(1, 3, 1, 25, 0)), SLOW | WIDE);
 	/* More than was asked for. */
@@ -895,10 +939,15 @@ static void interrupts_are_let_through_and_stop_resets_the_chip(void **state)
 	end(h);
 }
 
-/* The target goes, and does not come back for its command: it is told to forget it; when it is not there, the bus is reset. */
+/*
+ * The target goes, and does not come back for its command: it is told to forget it; when it is not
+ * there, the bus is reset.
+ */
 static void a_timeout_goes_up_the_ladder(void **state)
 {
-	static const struct step gone[] = { OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT), { FREE, { 0 }, 0 } };
+	static const struct step gone[] = {
+		OUT, CDB, MESSAGE(SYM_MSG_DISCONNECT), { FREE, { 0 }, 0 }
+	};
 
 	(void)state;
 	for (unsigned absent = 0; absent < 2; absent++) {

@@ -46,12 +46,14 @@ static void *at(const struct chip *v, uint64_t iova, size_t length)
 
 /* ---- registers */
 
-static void config_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void config_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	uint32_t word = 0;
 
 	(void)step;
-	memcpy(&word, chip_of(s)->config + offset, offset <= CHIP_CONFIG - sizeof(word) ? sizeof(word) : 1);
+	memcpy(&word, chip_of(s)->config + offset,
+	       offset <= CHIP_CONFIG - sizeof(word) ? sizeof(word) : 1);
 	*value = le32toh(word);
 }
 
@@ -69,7 +71,8 @@ static void chip_reset(struct chip *v)
 static uint64_t common_word(const struct chip *v, uint64_t offset)
 {
 	const struct chip_queue *q = v->selected < CHIP_QUEUES ? &v->queues[v->selected] : NULL;
-	const uint64_t features = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_SCSI_F_HOTPLUG | VIRTIO_SCSI_F_CHANGE;
+	const uint64_t features = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC |
+				  VIRTIO_SCSI_F_HOTPLUG | VIRTIO_SCSI_F_CHANGE;
 
 	switch (offset) {
 	case FEATURE:
@@ -87,7 +90,8 @@ static uint64_t common_word(const struct chip *v, uint64_t offset)
 	}
 }
 
-static void common_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void common_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	(void)step;
 	*value = common_word(chip_of(s), offset - COMMON_AT);
@@ -98,10 +102,12 @@ static void write_address(struct chip_queue *q, uint64_t offset, uint32_t value)
 	uint64_t *const words[] = { &q->desc, &q->avail, &q->used };
 	uint64_t *word = words[(offset - DESC) / 8];
 
-	*word = offset & 4 ? (uint64_t)value << 32 | (uint32_t)*word : (*word & ~(uint64_t)UINT32_MAX) | value;
+	*word = offset & 4 ? (uint64_t)value << 32 | (uint32_t)*word
+			   : (*word & ~(uint64_t)UINT32_MAX) | value;
 }
 
-static void common_write(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void common_write(struct script *s, const struct script_step *step, uint64_t offset,
+			 uint64_t *value)
 {
 	struct chip *v = chip_of(s);
 	struct chip_queue *q = v->selected < CHIP_QUEUES ? &v->queues[v->selected] : NULL;
@@ -125,7 +131,8 @@ static void common_write(struct script *s, const struct script_step *step, uint6
 	}
 }
 
-static void device_read(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void device_read(struct script *s, const struct script_step *step, uint64_t offset,
+			uint64_t *value)
 {
 	const struct chip *v = chip_of(s);
 
@@ -159,15 +166,18 @@ static void device_read(struct script *s, const struct script_step *step, uint64
 
 uint16_t *chip_used_index(struct chip *v, unsigned queue)
 {
-	return &((struct virtq_used *)at(v, v->queues[queue].used, sizeof(struct virtq_used)))->index.raw;
+	return &((struct virtq_used *)at(v, v->queues[queue].used, sizeof(struct virtq_used)))
+			->index.raw;
 }
 
 void chip_used(struct chip *v, unsigned queue, uint32_t head, uint32_t length)
 {
 	struct chip_queue *q = &v->queues[queue];
-	struct virtq_used *used = at(v, q->used, sizeof(*used) + q->size * sizeof(struct virtq_used_item));
+	struct virtq_used *used =
+		at(v, q->used, sizeof(*used) + q->size * sizeof(struct virtq_used_item));
 
-	used->ring[q->shown++ % q->size] = (struct virtq_used_item) { hba_le32_of(head), hba_le32_of(length) };
+	used->ring[q->shown++ % q->size] =
+		(struct virtq_used_item) { hba_le32_of(head), hba_le32_of(length) };
 	__atomic_store_n(&used->index.raw, htole16(q->shown), __ATOMIC_RELEASE);
 }
 
@@ -175,7 +185,8 @@ void chip_used(struct chip *v, unsigned queue, uint32_t head, uint32_t length)
 static bool next_head(struct chip *v, unsigned queue, uint16_t *ret_head)
 {
 	struct chip_queue *q = &v->queues[queue];
-	const struct virtq_avail *avail = at(v, q->avail, sizeof(*avail) + q->size * sizeof(hba_le16));
+	const struct virtq_avail *avail =
+		at(v, q->avail, sizeof(*avail) + q->size * sizeof(hba_le16));
 
 	if (q->seen == hba_get16(avail->index))
 		return false;
@@ -187,7 +198,8 @@ static bool next_head(struct chip *v, unsigned queue, uint16_t *ret_head)
 static const struct virtq_desc *table_of(struct chip *v, uint16_t head, unsigned *ret_n)
 {
 	const struct chip_queue *q = &v->queues[VIRTIO_SCSI_REQUESTS];
-	const struct virtq_desc *desc = (const struct virtq_desc *)at(v, q->desc, q->size * sizeof(*desc)) + head;
+	const struct virtq_desc *desc =
+		(const struct virtq_desc *)at(v, q->desc, q->size * sizeof(*desc)) + head;
 
 	assert_int_equal(hba_get16(desc->flags), VIRTQ_DESC_INDIRECT);
 	*ret_n = hba_get32(desc->length) / (unsigned)sizeof(*desc);
@@ -208,14 +220,16 @@ struct virtio_scsi_resp *chip_answer_at(struct chip *v, uint16_t head)
 }
 
 /* Copies to or from the pieces of the data; returns how many bytes there is room for. */
-static size_t move_data(struct chip *v, const struct virtq_desc *table, unsigned n, bool to_host, uint8_t *bytes, size_t length)
+static size_t move_data(struct chip *v, const struct virtq_desc *table, unsigned n, bool to_host,
+			uint8_t *bytes, size_t length)
 {
 	bool answer_seen = false;
 	size_t done = 0;
 
 	for (unsigned i = 1; i < n; i++) {
 		bool writable = hba_get16(table[i].flags) & VIRTQ_DESC_WRITE;
-		size_t piece = hba_get32(table[i].length), part = piece < length - done ? piece : length - done;
+		size_t piece = hba_get32(table[i].length),
+		       part = piece < length - done ? piece : length - done;
 		uint8_t *p = at(v, hba_get64(table[i].address), piece);
 
 		if (writable && !answer_seen) {
@@ -274,7 +288,8 @@ static void take_function(struct chip *v)
 	chip_used(v, VIRTIO_SCSI_CONTROL, head, 1);
 }
 
-static void notified(struct script *s, const struct script_step *step, uint64_t offset, uint64_t *value)
+static void notified(struct script *s, const struct script_step *step, uint64_t offset,
+		     uint64_t *value)
 {
 	struct chip *v = chip_of(s);
 	uint16_t head;
@@ -301,7 +316,8 @@ void chip_event(struct chip *v, uint32_t event, uint8_t target, uint32_t length)
 
 	assert_true(next_head(v, VIRTIO_SCSI_EVENTS, &head));
 	desc = (const struct virtq_desc *)at(v, q->desc, q->size * sizeof(*desc)) + head;
-	*(struct virtio_scsi_event *)at(v, hba_get64(desc->address), sizeof(struct virtio_scsi_event)) =
+	*(struct virtio_scsi_event *)at(v, hba_get64(desc->address),
+					sizeof(struct virtio_scsi_event)) =
 		(struct virtio_scsi_event) { .event = hba_le32_of(event), .lun = { 1, target } };
 	chip_used(v, VIRTIO_SCSI_EVENTS, head, length);
 }
@@ -309,7 +325,10 @@ void chip_event(struct chip *v, uint32_t event, uint8_t target, uint32_t length)
 /* ---- made and ended */
 
 static const struct script_step steps[] = {
-	{ .kind = SCRIPT_CONFIG_READ, .span = CHIP_CONFIG, .times = SCRIPT_EVER, .act = config_read },
+	{ .kind = SCRIPT_CONFIG_READ,
+	  .span = CHIP_CONFIG,
+	  .times = SCRIPT_EVER,
+	  .act = config_read },
 	{ .kind = SCRIPT_BAR_READ,
 	  .bar = BAR,
 	  .offset = COMMON_AT,
@@ -341,7 +360,8 @@ static const struct script_step steps[] = {
 	{ .kind = SCRIPT_MASTER_OFF, .times = SCRIPT_EVER },
 };
 
-void chip_capability(struct chip *v, unsigned place, unsigned next, uint8_t type, uint8_t bar, uint32_t offset, uint32_t length)
+void chip_capability(struct chip *v, unsigned place, unsigned next, uint8_t type, uint8_t bar,
+		     uint32_t offset, uint32_t length)
 {
 	const uint32_t words[] = { htole32(offset), htole32(length), htole32(MULTIPLIER) };
 	const uint8_t head[] = { 0x09, (uint8_t)next, CAP_BYTES, type, bar, 0, 0, 0 };
@@ -356,16 +376,18 @@ struct chip *chip_new(void)
 
 	assert_non_null(v);
 	v->rig = rig_new(v);
-	v->rig->script.info = (struct hba_bus_info) {
-		.vendor = VIRTIO_VENDOR, .device = VIRTIO_SCSI_DEVICE, .page_bytes = 4096, .bar_length = { [BAR] = 0x4000 }
-	};
+	v->rig->script.info = (struct hba_bus_info) { .vendor = VIRTIO_VENDOR,
+						      .device = VIRTIO_SCSI_DEVICE,
+						      .page_bytes = 4096,
+						      .bar_length = { [BAR] = 0x4000 } };
 	memcpy(v->steps, steps, sizeof(steps));
 	v->rig->script.steps = v->steps;
 	v->rig->script.n_steps = sizeof(steps) / sizeof(steps[0]);
 	memcpy(v->config, (uint8_t[]) { 0xf4, 0x1a, 0x48, 0x10, 0, 0, 0x10, 0 }, 8);
 	v->config[0x34] = FIRST_CAP;
 	chip_capability(v, FIRST_CAP, FIRST_CAP + CAP_STEP, 1, BAR, COMMON_AT, COMMON_BYTES);
-	chip_capability(v, FIRST_CAP + CAP_STEP, FIRST_CAP + 2 * CAP_STEP, 2, BAR, NOTIFY_AT, NOTIFY_BYTES);
+	chip_capability(v, FIRST_CAP + CAP_STEP, FIRST_CAP + 2 * CAP_STEP, 2, BAR, NOTIFY_AT,
+			NOTIFY_BYTES);
 	chip_capability(v, FIRST_CAP + 2 * CAP_STEP, 0, 4, BAR, DEVICE_AT, DEVICE_BYTES);
 	for (unsigned i = 0; i < CHIP_QUEUES; i++)
 		v->sizes[i] = QUEUE_SIZE;

@@ -6,7 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAP = 0x40, CAP_STEP = 0x20, CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_DEVICE = 4, BAR = 4, ANSWER = 108 };
+enum {
+	FIRST_CAP = 0x40,
+	CAP_STEP = 0x20,
+	CAP_COMMON = 1,
+	CAP_NOTIFY = 2,
+	CAP_DEVICE = 4,
+	BAR = 4,
+	ANSWER = 108
+};
 
 static void refuse(struct chip *v, int error, const char *part)
 {
@@ -70,14 +78,16 @@ static void structures_outside_their_bar_are_refused(void **state)
 {
 	static const struct {
 		uint32_t offset, length;
-	} wrong[] = { { 0x4000, 56 }, { 0x3fe0, 56 }, { UINT32_MAX, 56 }, { 0, UINT32_MAX }, { 8, UINT32_MAX - 7 },
-		      { 0, 40 },      { 0, 0 } };
+	} wrong[] = { { 0x4000, 56 },    { 0x3fe0, 56 },        { UINT32_MAX, 56 },
+		      { 0, UINT32_MAX }, { 8, UINT32_MAX - 7 }, { 0, 40 },
+		      { 0, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct chip *v = chip_new();
 
-		chip_capability(v, FIRST_CAP, FIRST_CAP + CAP_STEP, CAP_COMMON, BAR, wrong[i].offset, wrong[i].length);
+		chip_capability(v, FIRST_CAP, FIRST_CAP + CAP_STEP, CAP_COMMON, BAR,
+				wrong[i].offset, wrong[i].length);
 		refuse(v, -EIO, "outside of its BAR");
 	}
 }
@@ -188,7 +198,8 @@ static void a_unit_gets_no_more_than_it_takes(void **state)
 		}
 		hba_luns_changed(v->rig->c, 0);
 		test_turns(v->rig->c, 50);
-		assert_int_equal(v->n_held, n + (rows[i].said == UINT32_MAX)); /* the scan's has room of its own there */
+		/* the scan's has room of its own there */
+		assert_int_equal(v->n_held, n + (rows[i].said == UINT32_MAX));
 		chip_free(v);
 	}
 }
@@ -199,7 +210,10 @@ static void more_targets_and_units_than_can_be_named(void **state)
 	static const struct {
 		uint32_t max_target, max_lun;
 		uint64_t target, lun;
-	} rows[] = { { 256, 16384, 255, 16383 }, { 0xffff, UINT32_MAX, 255, 16383 }, { 255, 16383, 255, 16383 }, { 5, 7, 5, 7 } };
+	} rows[] = { { 256, 16384, 255, 16383 },
+		     { 0xffff, UINT32_MAX, 255, 16383 },
+		     { 255, 16383, 255, 16383 },
+		     { 5, 7, 5, 7 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -208,7 +222,8 @@ static void more_targets_and_units_than_can_be_named(void **state)
 		v->max_target = rows[i].max_target;
 		v->max_lun = rows[i].max_lun;
 		chip_up(v);
-		assert_int_equal(hba_controller_report(v->rig->c)->highest_target_id, rows[i].target);
+		assert_int_equal(hba_controller_report(v->rig->c)->highest_target_id,
+				 rows[i].target);
 		assert_int_equal(hba_controller_report(v->rig->c)->highest_lun, rows[i].lun);
 		chip_free(v);
 	}
@@ -233,7 +248,8 @@ static void doorbells_outside_their_structure_are_refused(void **state)
 
 	(void)state;
 	/* The events queue's doorbell lies 4 bytes in. */
-	chip_capability(v, FIRST_CAP + CAP_STEP, FIRST_CAP + 2 * CAP_STEP, CAP_NOTIFY, BAR, 0x2000, 4);
+	chip_capability(v, FIRST_CAP + CAP_STEP, FIRST_CAP + 2 * CAP_STEP, CAP_NOTIFY, BAR, 0x2000,
+			4);
 	refuse(v, -EIO, "doorbell");
 }
 
@@ -256,7 +272,8 @@ static void a_used_index_that_jumps_too_far_is_not_followed(void **state)
 
 	(void)state;
 	hold(v, lun, &io, 1);
-	*chip_used_index(v, VIRTIO_SCSI_REQUESTS) = (uint16_t)(v->queues[VIRTIO_SCSI_REQUESTS].shown + 65);
+	*chip_used_index(v, VIRTIO_SCSI_REQUESTS) =
+		(uint16_t)(v->queues[VIRTIO_SCSI_REQUESTS].shown + 65);
 	test_turns(v->rig->c, 100);
 	assert_int_equal(io.done, 0);
 	rig_told(v->rig, "used index of its queue 2 jumps");
@@ -307,7 +324,8 @@ static void a_doubled_completion_is_one(void **state)
 	chip_free(v);
 }
 
-static struct hba_result answered(struct chip *v, struct hba_lun *lun, const struct virtio_scsi_resp *resp, uint32_t length,
+static struct hba_result answered(struct chip *v, struct hba_lun *lun,
+				  const struct virtio_scsi_resp *resp, uint32_t length,
 				  struct test_io *io)
 {
 	static uint8_t buffer[RIG_BLOCK];
@@ -352,7 +370,9 @@ static void lengths_out_of_range_are_cut(void **state)
 	chip_free(v);
 }
 
-/* QEMU's residual says that all has been moved, whatever the sense. A recovered error has its data. */
+/*
+ * QEMU's residual says that all has been moved, whatever the sense. A recovered error has its data.
+ */
 static void a_refused_command_has_moved_nothing(void **state)
 {
 	static const struct {
@@ -360,7 +380,11 @@ static void a_refused_command_has_moved_nothing(void **state)
 		uint32_t residual;
 		uint64_t bytes;
 	} rows[] = {
-		{ 0x5, 0, 0 }, { 0x3, 0, 0 }, { 0x3, 100, RIG_BLOCK - 100 }, { 0x1, 0, RIG_BLOCK }, { 0x1, 12, RIG_BLOCK - 12 },
+		{ 0x5, 0, 0 },
+		{ 0x3, 0, 0 },
+		{ 0x3, 100, RIG_BLOCK - 100 },
+		{ 0x1, 0, RIG_BLOCK },
+		{ 0x1, 12, RIG_BLOCK - 12 },
 	};
 	struct chip *v = chip_new();
 	struct hba_lun *lun = chip_up(v);
@@ -380,7 +404,10 @@ static void a_refused_command_has_moved_nothing(void **state)
 	chip_free(v);
 }
 
-/* What lies there is the answer to the command before, which was GOOD. A used length of 0 is no sign: vhost-scsi's is always that. */
+/*
+ * What lies there is the answer to the command before, which was GOOD. A used length of 0 is no
+ * sign: vhost-scsi's is always that.
+ */
 static void an_answer_never_written_is_none(void **state)
 {
 	struct chip *v = chip_new();
@@ -478,7 +505,9 @@ static void functions_end_by_every_answer(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = management_done } };
+		struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET,
+					  .lun = lun,
+					  .done = management_done } };
 
 		v->tmf_response = rows[i].answer;
 		assert_int_equal(hba_manage(&a.m), 0);
@@ -493,7 +522,9 @@ static void an_answer_to_no_function_is_dropped(void **state)
 {
 	struct chip *v = chip_new();
 	struct hba_lun *lun = chip_up(v);
-	struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = management_done } };
+	struct asked a = {
+		.m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = lun, .done = management_done }
+	};
 
 	(void)state;
 	chip_used(v, VIRTIO_SCSI_CONTROL, 0, 1);
@@ -560,10 +591,12 @@ static void events_lead_to_a_look(void **state)
 		;
 	chip_event(v, VIRTIO_SCSI_PARAM_CHANGE, 0, sizeof(struct virtio_scsi_event));
 	test_turns(v->rig->c, 50);
-	chip_event(v, VIRTIO_SCSI_EVENTS_MISSED | VIRTIO_SCSI_NO_EVENT, 0, sizeof(struct virtio_scsi_event));
+	chip_event(v, VIRTIO_SCSI_EVENTS_MISSED | VIRTIO_SCSI_NO_EVENT, 0,
+		   sizeof(struct virtio_scsi_event));
 	chip_event(v, VIRTIO_SCSI_TRANSPORT_RESET, 0, sizeof(struct virtio_scsi_event));
 	chip_event(v, 0x1234, 0, sizeof(struct virtio_scsi_event));
-	chip_event(v, VIRTIO_SCSI_TRANSPORT_RESET, 200, sizeof(struct virtio_scsi_event)); /* above the highest target */
+	/* above the highest target */
+	chip_event(v, VIRTIO_SCSI_TRANSPORT_RESET, 200, sizeof(struct virtio_scsi_event));
 	test_turns(v->rig->c, 50);
 	assert_int_equal(hba_controller_state(v->rig->c), HBA_STARTED);
 	assert_non_null(hba_lun_next(v->rig->c, NULL));
@@ -600,8 +633,9 @@ static void a_jump_of_the_other_queues_lets_the_loop_sleep(void **state)
 		assert_int_equal(hba_controller_arm(v->rig->c), 0);
 		*chip_used_index(v, queues[i]) = (uint16_t)(v->queues[queues[i]].shown + 500);
 		test_turns(v->rig->c, 20);
-		rig_told(v->rig,
-			 queues[i] == VIRTIO_SCSI_EVENTS ? "used index of its queue 1 jumps" : "used index of its queue 0 jumps");
+		rig_told(v->rig, queues[i] == VIRTIO_SCSI_EVENTS
+					 ? "used index of its queue 1 jumps"
+					 : "used index of its queue 0 jumps");
 		assert_int_equal(hba_controller_arm(v->rig->c), 0);
 		rig_works(v->rig, lun, &io);
 		chip_free(v);
@@ -611,13 +645,16 @@ static void a_jump_of_the_other_queues_lets_the_loop_sleep(void **state)
 static void a_jump_instead_of_a_functions_answer_is_told(void **state)
 {
 	struct chip *v = chip_new();
-	struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = chip_up(v), .done = management_done } };
+	struct asked a = { .m = { .function = HBA_LOGICAL_UNIT_RESET,
+				  .lun = chip_up(v),
+				  .done = management_done } };
 
 	(void)state;
 	v->hold_tmf = true;
 	assert_int_equal(hba_manage(&a.m), 0);
 	rig_send(v->rig);
-	*chip_used_index(v, VIRTIO_SCSI_CONTROL) = (uint16_t)(v->queues[VIRTIO_SCSI_CONTROL].shown + 500);
+	*chip_used_index(v, VIRTIO_SCSI_CONTROL) =
+		(uint16_t)(v->queues[VIRTIO_SCSI_CONTROL].shown + 500);
 	rig_send(v->rig);
 	assert_int_equal(a.response, 0);
 	rig_told(v->rig, "used index of its queue 0 jumps");

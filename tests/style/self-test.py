@@ -37,6 +37,7 @@ PLANTS = (
   ("a file without a licence", "spdx", "src/base/planted.c", "int planted;\n", "src/base/planted.c: no"),
   ("a licence twice", "spdx", "src/base/planted.c", "/* SPDX-License-Identifier: MIT */\n" * 2, "more than once"),
   ("spaces for a tab", "format", "src/base/planted.c", "int planted(void)\n{\n    return 0;\n}\n", "src/base/planted.c:"),
+  ("a comment past column 100", "format", "src/base/planted.c", "/* " + "x" * 95 + " */\n", "src/base/planted.c:1: 101 columns"),
   ("a reserved macro", "banned-words", "src/base/planted.h", "#ifndef __PLANTED_H\n#define __PLANTED_H\n#endif\n", "__PLANTED_H"),
   ("a reserved function", "banned-words", "src/base/planted.c", "int _Planted(void)\n{\n\treturn 0;\n}\n", "_Planted"),
   ("a reserved member", "banned-words", "src/base/planted.c", "struct planted {\n\tint __member;\n};\n", "__member"),

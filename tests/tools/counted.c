@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * counted.c: an HBA between the command and an image file, for test-run-hba.sh: it counts what it is sent, and can do one thing wrong.
+ * counted.c: an HBA between the command and an image file, for test-run-hba.sh: it counts what it
+ * is sent, and can do one thing wrong.
  *
- *	counted:FILE?counts=FILE	at the end a line is added there: "reads=N read_bytes=N writes=N write_bytes=N"
- *	&flip=N				reads bring byte N with one bit turned; the file stays as it is
- *	&maps=1				each READ tries to map memory, as no driver may
- *	&twice=1			each READ is completed twice
+ *	counted:FILE?counts=FILE   at the end a line is added there:
+ *	                           "reads=N read_bytes=N writes=N write_bytes=N"
+ *	&flip=N                    reads bring byte N with one bit turned; the file stays as it is
+ *	&maps=1                    each READ tries to map memory, as no driver may
+ *	&twice=1                   each READ is completed twice
  */
 #include "../../examples/ram-disk.h"
 
@@ -56,11 +58,13 @@ static int map_file(struct hba_controller *c, struct ram_disk *disk)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return hba_fail(c, -errno, "%s: %s", hba_uri_path(c), strerror(errno));
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, flips ? MAP_PRIVATE : MAP_SHARED, fd, 0);
+	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+		     flips ? MAP_PRIVATE : MAP_SHARED, fd, 0);
 	close(fd);
 	if (bytes == MAP_FAILED)
 		return hba_fail(c, -errno, "%s: %s", hba_uri_path(c), strerror(errno));
-	*disk = (struct ram_disk) { .bytes = bytes, .blocks = (uint64_t)st.st_size / RAM_DISK_BLOCK };
+	*disk = (struct ram_disk) { .bytes = bytes,
+				    .blocks = (uint64_t)st.st_size / RAM_DISK_BLOCK };
 	return flips ? flip(c, bytes, (uint64_t)st.st_size) : 0;
 }
 
@@ -91,7 +95,8 @@ static void read_seen(struct hba_controller *c, struct hba_result *result)
 	struct hba_mapping *mapping;
 
 	count(&counted->reads, result);
-	if (counted->maps && hba_mapping_create(c, HBA_DEVICE_BOTH, RAM_DISK_BLOCK, 0, &mapping) == 0)
+	if (counted->maps &&
+	    hba_mapping_create(c, HBA_DEVICE_BOTH, RAM_DISK_BLOCK, 0, &mapping) == 0)
 		result->outcome = HBA_NOT_DELIVERED; /* it should have been refused */
 }
 
@@ -120,8 +125,9 @@ static void counted_stop(struct hba_controller *c)
 	FILE *f = path && counted->disk.bytes ? fopen(path, "a") : NULL;
 
 	if (f) {
-		fprintf(f, "reads=%llu read_bytes=%llu writes=%llu write_bytes=%llu\n", counted->reads.commands,
-			counted->reads.bytes, counted->writes.commands, counted->writes.bytes);
+		fprintf(f, "reads=%llu read_bytes=%llu writes=%llu write_bytes=%llu\n",
+			counted->reads.commands, counted->reads.bytes, counted->writes.commands,
+			counted->writes.bytes);
 		fclose(f);
 	}
 	if (counted->disk.bytes)

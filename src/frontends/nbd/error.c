@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error.c: what a request's error is for an NBD client. The protocol has eight numbers, and nbdkit turns what is none of them into
- * EINVAL, "you asked wrongly": so everything has a row.
+ * error.c: what a request's error is for an NBD client. The protocol has eight numbers, and nbdkit
+ * turns what is none of them into EINVAL, "you asked wrongly": so everything has a row.
  */
 #include "nbd.h"
 
@@ -18,19 +18,22 @@ static const struct {
 	{ ENOMEDIUM, ESHUTDOWN, ESHUTDOWN, "the medium was taken out" },
 	{ ESTALE, ESHUTDOWN, ESHUTDOWN, "another disk is in its place: connect anew for that one" },
 	{ ENXIO, ESHUTDOWN, ESHUTDOWN,
-	  "since the controller was opened again, this disk is not there: by serial number or VPD 83, and by size" },
+	  "since the controller was opened again, this disk is not there: by serial number or VPD "
+	  "83, and by size" },
 	{ EROFS, EPERM, EPERM, "the unit is write-protected" },
 	{ EBADE, EPERM, EPERM, "somebody else has reserved the unit" },
 
 	{ ENOSPC, ENOSPC, ENOSPC, "the thin unit's pool is full" },
 	{ ERANGE, EINVAL, ENOSPC, "that is beyond the unit's end" },
-	{ EINVAL, EINVAL, EINVAL, "those are not whole blocks, or the unit refuses a field of the command" },
+	{ EINVAL, EINVAL, EINVAL,
+	  "those are not whole blocks, or the unit refuses a field of the command" },
 	{ ENOMEM, ENOMEM, ENOMEM, "there is no memory" },
 	{ EMSGSIZE, EINVAL, EINVAL, "that is longer than the controller can carry" },
 	{ EOPNOTSUPP, EOPNOTSUPP, EOPNOTSUPP, "the unit does not know the command" },
 	{ ETIMEDOUT, EIO, EIO, "the unit did not answer in time" },
 	{ ECANCELED, EIO, EIO, "the command was aborted" },
-	{ EAGAIN, EIO, EIO, "the unit stayed busy, or it is not known whether the command was carried out" },
+	{ EAGAIN, EIO, EIO,
+	  "the unit stayed busy, or it is not known whether the command was carried out" },
 };
 
 enum { N_ERRORS = sizeof(errors) / sizeof(errors[0]) };

@@ -2,13 +2,15 @@
 /*
  * keeper.c: the controller, kept for as long as there are clients.
  *
- * Requests run the loop themselves (turns.c). While none is out, units come and leave all the same, a device may be lost, and the parent may
- * let go: for that there is one thread. Idle, it sleeps on the controller's descriptor and wakes for nothing but news and reports of life.
- * The first request wakes it, as that one then reads what the controller has to tell; after that it looks ten times a second, until
- * no request has come for as long.
+ * Requests run the loop themselves (turns.c). While none is out, units come and leave all the same,
+ * a device may be lost, and the parent may let go: for that there is one thread. Idle, it sleeps on
+ * the controller's descriptor and wakes for nothing but news and reports of life. The first request
+ * wakes it, as that one then reads what the controller has to tell; after that it looks ten times a
+ * second, until no request has come for as long.
  *
- * A controller that is gone or dead is closed, once every request is back, and opened again with longer and longer waits. Until then all
- * requests fail at once: NBD has no word for "wait", and clients that would rather wait have ways of their own to repeat a request.
+ * A controller that is gone or dead is closed, once every request is back, and opened again with
+ * longer and longer waits. Until then all requests fail at once: NBD has no word for "wait", and
+ * clients that would rather wait have ways of their own to repeat a request.
  */
 #include "nbd.h"
 
@@ -34,7 +36,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * MS_PER_S + (uint64_t)t.tv_nsec / (1000000000 / MS_PER_S);
 }
 
-/* ---- up ---------------------------------------------------------------------------------------------------------------- */
+/* ---- up */
 
 /* `hbakit serve` prints it in its own words. */
 static int say_failed(struct keeper *k, const char *sentence)
@@ -66,7 +68,8 @@ static int open_controller(struct keeper *k, struct hba_controller **ret_c)
 		snprintf(k->sentence, sizeof(k->sentence), "%s", hba_error());
 	else if (reads_are_undefined(c))
 		snprintf(k->sentence, sizeof(k->sentence),
-			 "%s: its reads leave the buffer as it was, so that one client would see another's data; it is for "
+			 "%s: its reads leave the buffer as it was, so that one client would see "
+			 "another's data; it is for "
 			 "measuring, not for serving",
 			 k->uri);
 	else if (units_refresh(&k->units, c) < 0)
@@ -89,12 +92,12 @@ int keeper_try(struct keeper *k)
 	return 0;
 }
 
-/* ---- news -------------------------------------------------------------------------------------------------------------- */
+/* ---- news */
 
 static bool is_news_of_units(const struct hba_event *e)
 {
-	return e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_LUN_CAME || e->kind == HBA_EVENT_LUN_CHANGED ||
-	       e->kind == HBA_EVENT_LUN_LEFT;
+	return e->kind == HBA_EVENT_LOST || e->kind == HBA_EVENT_LUN_CAME ||
+	       e->kind == HBA_EVENT_LUN_CHANGED || e->kind == HBA_EVENT_LUN_LEFT;
 }
 
 static bool is_the_end(const struct hba_event *e)
@@ -107,10 +110,11 @@ static const struct kind {
 	enum hba_event_kind event;
 	bool detail; /* many, and no failure: only if they are asked for */
 } kinds[] = {
-	{ HBA_EVENT_HANGING, false },      { HBA_EVENT_LOST, false },      { HBA_EVENT_RECOVERY, false },
-	{ HBA_EVENT_QUARANTINE, false },   { HBA_EVENT_VIOLATION, false }, { HBA_EVENT_LUN_LEFT, false },
-	{ HBA_EVENT_WRITES_LOST, false },  { HBA_EVENT_RETRY, true },      { HBA_EVENT_SLOW, true },
-	{ HBA_EVENT_DEVICE_ERROR, false },
+	{ HBA_EVENT_HANGING, false },     { HBA_EVENT_LOST, false },
+	{ HBA_EVENT_RECOVERY, false },    { HBA_EVENT_QUARANTINE, false },
+	{ HBA_EVENT_VIOLATION, false },   { HBA_EVENT_LUN_LEFT, false },
+	{ HBA_EVENT_WRITES_LOST, false }, { HBA_EVENT_RETRY, true },
+	{ HBA_EVENT_SLOW, true },         { HBA_EVENT_DEVICE_ERROR, false },
 };
 _Static_assert(ARRAY_SIZE(kinds) == KEEPER_TROUBLES, "each kind has its limit");
 
@@ -149,8 +153,9 @@ static void tell_withheld(struct keeper *k)
 		const struct keeper_trouble *t = &k->troubles[i];
 
 		if (t->n > t->limit.told)
-			nbd_say("%s: %" PRIu64 " such in all, %" PRIu64 " of them told; the first: %s", k->uri, t->n, t->limit.told,
-				t->first);
+			nbd_say("%s: %" PRIu64 " such in all, %" PRIu64
+				" of them told; the first: %s",
+				k->uri, t->n, t->limit.told, t->first);
 	}
 	memset(k->troubles, 0, sizeof(k->troubles));
 }
@@ -193,7 +198,10 @@ static void take_events(struct keeper *k)
 		nbd_say("no memory for the list of units: it is as it was");
 }
 
-/* As the loop. If no request has come since the last look, nor any work, the controller is left armed. */
+/*
+ * As the loop. If no request has come since the last look, nor any work, the controller is left
+ * armed.
+ */
 static void look(void *arg)
 {
 	struct keeper *k = arg;
@@ -209,10 +217,14 @@ static void look(void *arg)
 		snprintf(k->sentence, sizeof(k->sentence), "the controller is %s",
 			 hba_state_name(hba_controller_state(k->controller)));
 	k->is_lost = k->is_lost || n < 0;
-	k->asleep = idle && n == 0 && hba_controller_arm(k->controller) == 0 && turns_watch(&k->turns);
+	k->asleep =
+		idle && n == 0 && hba_controller_arm(k->controller) == 0 && turns_watch(&k->turns);
 }
 
-/* A turn that lasts from one report to the next is stuck in the driver; a request that waits for its device is not. */
+/*
+ * A turn that lasts from one report to the next is stuck in the driver; a request that waits for
+ * its device is not.
+ */
 static bool is_stuck(struct keeper *k)
 {
 	unsigned long step = k->controller ? __atomic_load_n(&k->turns.steps, __ATOMIC_RELAXED) : 0;
@@ -233,7 +245,7 @@ static void report_life(struct keeper *k)
 		report_alive(k->report);
 }
 
-/* ---- its sleep ---------------------------------------------------------------------------------------------------------- */
+/* ---- its sleep */
 
 static bool has_to_end(struct keeper *k)
 {
@@ -245,7 +257,8 @@ static void nap(struct keeper *k, int ms)
 {
 	struct pollfd fds[] = { { .fd = k->kick, .events = POLLIN },
 				{ .fd = k->hung_up ? -1 : k->leash.fd, .events = POLLIN },
-				{ .fd = k->asleep ? hba_controller_fd(k->controller) : -1, .events = POLLIN } };
+				{ .fd = k->asleep ? hba_controller_fd(k->controller) : -1,
+				  .events = POLLIN } };
 	uint64_t now = now_ms(), left = k->alive_at > now ? k->alive_at - now : 0;
 	eventfd_t count;
 
@@ -265,7 +278,7 @@ static void hang_up_if_told(struct keeper *k)
 	leash_hang_up(&k->leash);
 }
 
-/* ---- lost, and opened again ---------------------------------------------------------------------------------------------- */
+/* ---- lost, and opened again */
 
 /* Every request is back, or fails at once. */
 static void give_up_controller(struct keeper *k)
@@ -355,7 +368,7 @@ static void reopen(struct keeper *k)
 	} while (wait_to_retry(k) && open_again(k) < 0);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------------- */
+/* ---- the thread */
 
 static void *keeper_main(void *arg)
 {
@@ -427,7 +440,7 @@ void keeper_end(struct keeper *k)
 	turns_fini(&k->turns);
 }
 
-/* ---- for requests -------------------------------------------------------------------------------------------------------- */
+/* ---- for requests */
 
 void keeper_hold(struct keeper *k)
 {

@@ -2,9 +2,10 @@
 /*
  * leash.c: how `hbakit serve` ends us: it closes its end of a pipe, by dying too.
  *
- * nbdkit ends when its clients have hung up, and some never do. So they are hung up on, in one direction only: what they have asked
- * for is still answered, and then nbdkit finds that there is nothing more to read. It does not tell which sockets are its clients'; those
- * are that carry the listening one's name.
+ * nbdkit ends when its clients have hung up, and some never do. So they are hung up on, in one
+ * direction only: what they have asked for is still answered, and then nbdkit finds that there is
+ * nothing more to read. It does not tell which sockets are its clients'; those are that carry the
+ * listening one's name.
  */
 #include "nbd.h"
 
@@ -35,13 +36,17 @@ static bool read_name(int fd, union name *ret_name)
 	return getsockname(fd, &ret_name->any, &length) == 0;
 }
 
-/* A client's end of TCP has the address it came to, the listener's may stand for all: the port is what they share. */
+/*
+ * A client's end of TCP has the address it came to, the listener's may stand for all: the port is
+ * what they share.
+ */
 static bool are_alike(const union name *a, const union name *b)
 {
 	if (a->any.sa_family != b->any.sa_family)
 		return false;
 	if (a->any.sa_family == AF_UNIX)
-		return a->un.sun_path[0] && strncmp(a->un.sun_path, b->un.sun_path, sizeof(a->un.sun_path)) == 0;
+		return a->un.sun_path[0] &&
+		       strncmp(a->un.sun_path, b->un.sun_path, sizeof(a->un.sun_path)) == 0;
 	if (a->any.sa_family == AF_INET)
 		return a->in.sin_port == b->in.sin_port;
 	return a->any.sa_family == AF_INET6 && a->in6.sin6_port == b->in6.sin6_port;
@@ -84,7 +89,8 @@ void leash_hang_up(const struct leash *l)
 		int fd = atoi(entry->d_name);
 
 		if (read_name(fd, &name) && are_alike(&name, l->listener))
-			shutdown(fd, SHUT_RD); /* harmless on the listener: nobody is to come in any more */
+			/* harmless on the listener: nobody is to come in any more */
+			shutdown(fd, SHUT_RD);
 	}
 	if (folder)
 		closedir(folder);

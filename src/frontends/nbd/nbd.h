@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nbd.h: logical units as NBD exports: a plugin of nbdkit, which brings the protocol, the sockets and the threads. One block per
- * file.
+ * nbd.h: logical units as NBD exports: a plugin of nbdkit, which brings the protocol, the sockets
+ * and the threads. One block per file.
  */
 #ifndef FRONTENDS_NBD_NBD_H
 #define FRONTENDS_NBD_NBD_H
@@ -11,7 +11,7 @@
 #include <hbakit/hbakit.h>
 #include <pthread.h>
 
-/* ---- turns.c: threads take turns at being the controller's loop ------------------------------------------------------- */
+/* ---- turns.c: threads take turns at being the controller's loop */
 
 /** struct turn - One thread that waits: for its request, or to be the loop. On its stack. */
 struct turn {
@@ -21,14 +21,19 @@ struct turn {
 	bool lead; /* the loop is this thread's */
 };
 
-/** struct turns - Of one controller, which has been started. The lock is held for a few lines at a time, never while the loop runs. */
+/**
+ * struct turns - Of one controller, which has been started. The lock is held for a few lines at a
+ * time, never while the loop runs.
+ */
 struct turns {
 	struct hba_controller *controller;
-	int kick;             /* an eventfd of the keeper's: written to when the loop is taken while it is watched */
+	/* an eventfd of the keeper's: written to when the loop is taken while it is watched */
+	int kick;
 	pthread_mutex_t lock; /* what follows, and every turn in the line */
 	struct turn line;     /* a ring: who waits, oldest first */
 	bool led;
-	bool watched;           /* nobody leads, the controller is armed, and the keeper sleeps on its descriptor */
+	/* nobody leads, the controller is armed, and the keeper sleeps on its descriptor */
+	bool watched;
 	unsigned long requests; /* that have come so far. Read as an atomic */
 	unsigned long steps;    /* odd: in a turn of the loop, which one may be stuck in. Atomic */
 };
@@ -41,19 +46,28 @@ struct turns_request {
 	struct turn turn;
 };
 
-/** turns_init() - The calling thread is the controller's loop, and leaves it. `kick`: an eventfd, the caller's. */
+/**
+ * turns_init() - The calling thread is the controller's loop, and leaves it. `kick`: an eventfd,
+ * the caller's.
+ */
 void turns_init(struct turns *t, struct hba_controller *c, int kick);
 void turns_fini(struct turns *t);
 /** turns_do() - Submit and wait. Any thread. The request's error. */
 int turns_do(struct turns *t, struct turns_request *r);
-/** turns_lead() - Be the loop for as long as `work` lasts. Any thread. False: its turn did not come within `ms`. */
+/**
+ * turns_lead() - Be the loop for as long as `work` lasts. Any thread. False: its turn did not come
+ * within `ms`.
+ */
 bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms);
-/** turns_watch() - In `work`: the controller is armed, and kick is written to when the loop is taken next. False: others wait. */
+/**
+ * turns_watch() - In `work`: the controller is armed, and kick is written to when the loop is taken
+ * next. False: others wait.
+ */
 bool turns_watch(struct turns *t);
 /** turns_run() - hba_controller_run(), counted. The loop. */
 int turns_run(struct turns *t, unsigned budget);
 
-/* ---- units.c: what is exported, and under which name ------------------------------------------------------------------ */
+/* ---- units.c: what is exported, and under which name */
 
 enum { UNIT_ADDRESS = 48 }; /* twenty digits, a colon, sixteen hex digits, and room */
 
@@ -61,7 +75,8 @@ enum { UNIT_ADDRESS = 48 }; /* twenty digits, a colon, sixteen hex digits, and r
 struct unit {
 	struct hba_lun *lun;
 	char *name;
-	char *identity;             /* VPD 83's best name, or vendor, product and serial number; empty: it has neither */
+	/* VPD 83's best name, or vendor, product and serial number; empty: it has neither */
+	char *identity;
 	char address[UNIT_ADDRESS]; /* "0:1": target and LUN */
 	bool carried;               /* NBD can carry it */
 };
@@ -74,13 +89,19 @@ struct unit_list {
 
 /** struct units - All of them. Any thread. */
 struct units {
-	pthread_mutex_t lock;   /* what follows */
-	struct unit_list now;   /* behind the controller that is open */
-	struct unit_list known; /* which disk was first seen at each address, before a controller was opened again. No luns */
-	unsigned epoch;         /* how often that was */
+	pthread_mutex_t lock; /* what follows */
+	struct unit_list now; /* behind the controller that is open */
+	/*
+	 * which disk was first seen at each address, before a controller was opened again. No luns
+	 */
+	struct unit_list known;
+	unsigned epoch; /* how often that was */
 };
 
-/** struct export - A unit as a client has it: as it was when the client came, but for the first two, which units_renew() brings up to date. */
+/**
+ * struct export - A unit as a client has it: as it was when the client came, but for the first two,
+ * which units_renew() brings up to date.
+ */
 struct export
 {
 	struct hba_lun *lun;
@@ -96,29 +117,43 @@ void units_fini(struct units *u);
 int units_refresh(struct units *u, struct hba_controller *c);
 /** units_why_not() - Why a disk cannot be exported; NULL: it can. */
 const char *units_why_not(const struct hba_lun_info *info);
-/** units_forget() - The controller is about to be closed; which disk was where is remembered. -ENOMEM: not all of it. */
+/**
+ * units_forget() - The controller is about to be closed; which disk was where is remembered.
+ * -ENOMEM: not all of it.
+ */
 int units_forget(struct units *u);
-/** units_open() - By name, by address, or the first one (""). 0; -ENOENT; -ENXIO: that was another disk before; -ENOMEM. */
+/**
+ * units_open() - By name, by address, or the first one (""). 0; -ENOENT; -ENXIO: that was another
+ * disk before; -ENOMEM.
+ */
 int units_open(struct units *u, const char *name, struct export **ret_export);
-/** units_renew() - Find the export's disk behind a controller that was opened again. 0; -ENXIO: it is not, or not as large. */
+/**
+ * units_renew() - Find the export's disk behind a controller that was opened again. 0; -ENXIO: it
+ * is not, or not as large.
+ */
 int units_renew(struct units *u, struct export *e);
 void units_close(struct export *e);
-/** units_each() - Of those that can be exported, until one is refused: what `each` returned last, else 0. */
-int units_each(struct units *u, int (*each)(const struct unit *unit, const struct hba_lun_info *info, void *arg), void *arg);
+/**
+ * units_each() - Of those that can be exported, until one is refused: what `each` returned last,
+ * else 0.
+ */
+int units_each(struct units *u,
+	       int (*each)(const struct unit *unit, const struct hba_lun_info *info, void *arg),
+	       void *arg);
 
-/* ---- error.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- error.c */
 
 /** nbd_error() - The errno, out of those that NBD has, for a request's error. */
 int nbd_error(int error, bool writes);
 /** nbd_error_words() - What it was, for the one who runs the server. */
 const char *nbd_error_words(int error);
 
-/* ---- say.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- say.c */
 
 /** nbd_say() - nbdkit_error(), and nothing in it that a terminal obeys. */
 void nbd_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- leash.c: `hbakit serve` lets go of the other end, and we end ------------------------------------------------------ */
+/* ---- leash.c: `hbakit serve` lets go of the other end, and we end */
 
 /** struct leash - fd -1: there is none. */
 struct leash {
@@ -130,21 +165,25 @@ struct leash {
 int leash_take(struct leash *l, int fd);
 void leash_fini(struct leash *l);
 bool leash_is_cut(const struct leash *l);
-/** leash_hang_up() - On all clients: what they have asked for is answered, more is not heard. Again, if some came in meanwhile. */
+/**
+ * leash_hang_up() - On all clients: what they have asked for is answered, more is not heard. Again,
+ * if some came in meanwhile.
+ */
 void leash_hang_up(const struct leash *l);
 
-/* ---- report.c: what `hbakit serve` hears -------------------------------------------------------------------------------- */
+/* ---- report.c: what `hbakit serve` hears */
 
 /*
- * Lines, each a JSON object: "exports", when clients may come, and when a controller was opened again; "error", why there are none;
- * "lost", with the sentence, and "retry", in how many seconds it is opened again (absent: never); "alive". fd -1: nobody listens.
+ * Lines, each a JSON object: "exports", when clients may come, and when a controller was opened
+ * again; "error", why there are none; "lost", with the sentence, and "retry", in how many seconds
+ * it is opened again (absent: never); "alive". fd -1: nobody listens.
  */
 void report_ready(int fd, const struct hba_controller *c, struct units *u);
 void report_failed(int fd, const char *sentence);
 void report_lost(int fd, const char *sentence, unsigned retry_s);
 void report_alive(int fd);
 
-/* ---- keeper.c: the controller, kept for as long as there are clients ------------------------------------------------------- */
+/* ---- keeper.c: the controller, kept for as long as there are clients */
 
 enum { KEEPER_TROUBLES = 10, KEEPER_TEXT = 512 };
 
@@ -161,8 +200,9 @@ struct keeper {
 	const char *uri;
 	int report; /* a descriptor; -1: nobody listens */
 	struct leash leash;
-	unsigned alive_ms;     /* how often it is reported that the loop goes round; 0: never */
-	unsigned most_retry_s; /* a lost controller is opened again, with waits up to this; 0: it is the end */
+	unsigned alive_ms; /* how often it is reported that the loop goes round; 0: never */
+	/* a lost controller is opened again, with waits up to this; 0: it is the end */
+	unsigned most_retry_s;
 	struct units units;
 	/* private: */
 	pthread_rwlock_t using;            /* what follows. Held for reading during each request */
@@ -184,11 +224,17 @@ struct keeper {
 
 /** keeper_try() - Open, start and close: is all well? 0, or -1, told. */
 int keeper_try(struct keeper *k);
-/** keeper_begin() - Bring the controller up, and keep it from a thread. 0, or -1, told. The units must have been set up. */
+/**
+ * keeper_begin() - Bring the controller up, and keep it from a thread. 0, or -1, told. The units
+ * must have been set up.
+ */
 int keeper_begin(struct keeper *k);
 /** keeper_end() - Harmless on one that has not begun. */
 void keeper_end(struct keeper *k);
-/** keeper_do() - Submit a request of that export and wait. Any thread. The request's error; -ENODEV while the controller is lost. */
+/**
+ * keeper_do() - Submit a request of that export and wait. Any thread. The request's error; -ENODEV
+ * while the controller is lost.
+ */
 int keeper_do(struct keeper *k, struct export *e, struct turns_request *r);
 /** keeper_hold() - Until keeper_release(), units may be looked at. Any thread, for a moment. */
 void keeper_hold(struct keeper *k);

@@ -2,13 +2,15 @@
 /*
  * plugin.c: what nbdkit calls. A controller for the process, a unit for each connection.
  *
- *	nbdkit hbakit uri=soft:disk.img     or, with words for people, hbakit serve soft:disk.img --nbd unix:/run/disk.sock
+ *	nbdkit hbakit uri=soft:disk.img
+ *	hbakit serve soft:disk.img --nbd unix:/run/disk.sock     the same, with words for people
  *
- * nbdkit alone goes into the background, from where only syslog hears it: so the controller is brought up once before that, and what is
- * wrong with it is said to whoever started nbdkit. That it stays (-f), as with `hbakit serve`, it does not tell us.
+ * nbdkit alone goes into the background, from where only syslog hears it: so the controller is
+ * brought up once before that, and what is wrong with it is said to whoever started nbdkit. That it
+ * stays (-f), as with `hbakit serve`, it does not tell us.
  *
- * nbdkit checks ranges against the size, and flags against what the connection was offered. The rest of what a client says goes
- * through hba_disk_submit(), which believes nothing.
+ * nbdkit checks ranges against the size, and flags against what the connection was offered. The
+ * rest of what a client says goes through hba_disk_submit(), which believes nothing.
  */
 #include "nbd.h"
 
@@ -37,7 +39,7 @@ static struct {
 	int folder; /* the one of whoever started us; -1: not known */
 } nbd = { .keeper = { .report = -1, .kick = -1, .leash.fd = -1 }, .folder = -1 };
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------- */
+/* ---- parameters */
 
 static int take_text(char **to, const char *value)
 {
@@ -134,7 +136,9 @@ static int nbd_config(const char *key, const char *value)
 		return nbdkit_parse_unsigned("alive-ms", value, &nbd.keeper.alive_ms);
 	if (strcmp(key, "reopen") == 0)
 		return nbdkit_parse_unsigned("reopen", value, &nbd.keeper.most_retry_s);
-	nbd_say("%s=: no such parameter: there are uri=, driver=, read-only=, reopen=, timeout-ms=, slow-ms= and verbose=", key);
+	nbd_say("%s=: no such parameter: there are uri=, driver=, read-only=, reopen=, "
+		"timeout-ms=, slow-ms= and verbose=",
+		key);
 	return -1;
 }
 
@@ -146,7 +150,7 @@ static int nbd_config_complete(void)
 	return -1;
 }
 
-/* ---- the controller --------------------------------------------------------------------------------------------------- */
+/* ---- the controller */
 
 static void set_up(void)
 {
@@ -156,7 +160,10 @@ static void set_up(void)
 	units_init(&nbd.keeper.units);
 }
 
-/* The last time that anybody sees what we say. Who reads a report hears it later, too: then once is enough. */
+/*
+ * The last time that anybody sees what we say. Who reads a report hears it later, too: then once is
+ * enough.
+ */
 static int nbd_get_ready(void)
 {
 	int r;
@@ -170,7 +177,10 @@ static int nbd_get_ready(void)
 	return r;
 }
 
-/* nbdkit in the background is in the root. Paths in a URI are relative to where it was given, also when a driver opens them anew. */
+/*
+ * nbdkit in the background is in the root. Paths in a URI are relative to where it was given, also
+ * when a driver opens them anew.
+ */
 static void go_back(void)
 {
 	if (nbd.folder < 0)
@@ -208,14 +218,14 @@ static void nbd_unload(void)
 	leash_fini(&nbd.keeper.leash);
 }
 
-/* ---- exports ---------------------------------------------------------------------------------------------------------- */
+/* ---- exports */
 
 static int list_unit(const struct unit *unit, const struct hba_lun_info *info, void *arg)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), "%s %s %s, serial %s, at %s", info->vendor, info->product, info->revision, info->serial,
-		 unit->address);
+	snprintf(text, sizeof(text), "%s %s %s, serial %s, at %s", info->vendor, info->product,
+		 info->revision, info->serial, unit->address);
 	return nbdkit_add_export(arg, unit->name, text);
 }
 
@@ -258,7 +268,8 @@ static const char *nbd_default_export(int readonly, int is_tls)
 static void *refuse_export(const char *name, int error)
 {
 	if (error == -ENOENT)
-		nbd_say("%s: no unit is called '%s': `nbdinfo --list' tells those there are", nbd.uri, name);
+		nbd_say("%s: no unit is called '%s': `nbdinfo --list' tells those there are",
+			nbd.uri, name);
 	else
 		nbd_say("%s: '%s' is refused: %s", nbd.uri, name, nbd_error_words(error));
 	nbdkit_set_error(error == -ENOENT ? ENOENT : nbd_error(error, true));
@@ -288,7 +299,7 @@ static void nbd_close(void *handle)
 	units_close(handle);
 }
 
-/* ---- what the unit can ------------------------------------------------------------------------------------------------ */
+/* ---- what the unit can */
 
 static int64_t nbd_get_size(void *handle)
 {
@@ -314,7 +325,8 @@ static const char *nbd_export_description(void *handle)
 {
 	const struct hba_lun_info *i = &((const struct export *)handle)->info;
 
-	return nbdkit_printf_intern("%s %s %s, serial %s", i->vendor, i->product, i->revision, i->serial);
+	return nbdkit_printf_intern("%s %s %s, serial %s", i->vendor, i->product, i->revision,
+				    i->serial);
 }
 
 static int nbd_can_write(void *handle)
@@ -339,9 +351,10 @@ static int nbd_can_fua(void *handle)
 	return NBDKIT_FUA_NATIVE;
 }
 
-/* ---- requests --------------------------------------------------------------------------------------------------------- */
+/* ---- requests */
 
-static struct turns_request request(enum hba_disk_op op, uint64_t offset, uint64_t length, uint32_t flags)
+static struct turns_request request(enum hba_disk_op op, uint64_t offset, uint64_t length,
+				    uint32_t flags)
 {
 	return (struct turns_request) { .io = { .op = op,
 						.flags = flags & NBDKIT_FLAG_FUA ? HBA_DISK_FUA : 0,
@@ -363,12 +376,13 @@ static void write_sense(const struct hba_disk_io *io, char text[SENSE_TEXT])
 
 static int fail_request(const struct export *e, const struct turns_request *r, int error)
 {
-	static const char *const names[] = { "read", "write", "flush", "trim", "zero", "verify", "block status" };
+	static const char *const names[] = { "read", "write",  "flush",       "trim",
+					     "zero", "verify", "block status" };
 	char sense[SENSE_TEXT];
 
 	write_sense(&r->io, sense);
-	nbd_say("%s: %s of %ju bytes at %ju: %s%s", e->name, names[r->io.op], (uintmax_t)r->io.length, (uintmax_t)r->io.offset,
-		nbd_error_words(error), sense);
+	nbd_say("%s: %s of %ju bytes at %ju: %s%s", e->name, names[r->io.op],
+		(uintmax_t)r->io.length, (uintmax_t)r->io.offset, nbd_error_words(error), sense);
 	nbdkit_set_error(nbd_error(error, r->io.op != HBA_DISK_READ));
 	return -1;
 }
@@ -388,7 +402,8 @@ static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset
 	return finish(handle, &r);
 }
 
-static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
+static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
+		      uint32_t flags)
 {
 	struct turns_request r = request(HBA_DISK_WRITE, offset, count, flags);
 
@@ -403,11 +418,15 @@ static int nbd_flush(void *handle, uint32_t flags)
 	return finish(handle, &r);
 }
 
-/* A hint: of blocks that are hit in part nothing is said, and a unit that knows no UNMAP has done all it can. */
+/*
+ * A hint: of blocks that are hit in part nothing is said, and a unit that knows no UNMAP has done
+ * all it can.
+ */
 static int nbd_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	struct export *e = handle;
-	uint64_t block = e->info.block_bytes, begin = (offset + block - 1) / block * block, end = (offset + count) / block * block;
+	uint64_t block = e->info.block_bytes, begin = (offset + block - 1) / block * block,
+		 end = (offset + count) / block * block;
 	struct turns_request r;
 	int error;
 
@@ -451,10 +470,12 @@ static bool is_no_answer(int error)
 }
 
 /* As many as one command brings: nbdkit, or the client, asks again for the rest. */
-static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		       struct nbdkit_extents *extents)
 {
 	struct export *e = handle;
-	uint64_t block = e->info.block_bytes, begin = offset / block * block, end = (offset + count + block - 1) / block * block;
+	uint64_t block = e->info.block_bytes, begin = offset / block * block,
+		 end = (offset + count + block - 1) / block * block;
 	struct turns_request r = request(HBA_DISK_STATUS, begin, end - begin, 0);
 	struct hba_disk_extent told[MOST_EXTENTS];
 	int error;
@@ -467,7 +488,8 @@ static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	if (error < 0)
 		return fail_request(e, &r, error);
 	for (uint32_t i = 0; i < r.io.n_extents; i++)
-		if (nbdkit_add_extent(extents, told[i].offset, told[i].length, extent_type(e, told[i].state)) < 0)
+		if (nbdkit_add_extent(extents, told[i].offset, told[i].length,
+				      extent_type(e, told[i].state)) < 0)
 			return -1;
 	return 0;
 }
@@ -480,7 +502,8 @@ static struct nbdkit_plugin plugin = {
 	.config_help = "uri=URI            (required) which controller\n"
 		       "driver=FILE        take the driver from this shared object first\n"
 		       "read-only=BOOL     nothing that changes a medium is sent\n"
-		       "reopen=SECONDS     open a controller that is gone or dead again, with waits up to SECONDS\n"
+		       "reopen=SECONDS     open a controller that is gone or dead again, with "
+		       "waits up to SECONDS\n"
 		       "verbose=BOOL       show what library and driver log",
 	.magic_config_key = "uri",
 	.get_ready = nbd_get_ready,

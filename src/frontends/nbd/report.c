@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* report.c: what `hbakit serve` hears of the plugin, which runs in a program that is not ours: JSON objects down a pipe, one a line. */
+/*
+ * report.c: what `hbakit serve` hears of the plugin, which runs in a program that is not ours: JSON
+ * objects down a pipe, one a line.
+ */
 #include "nbd.h"
 
 #include <json-c/json.h>
@@ -11,7 +14,8 @@
 static void send_line(int fd, struct json_object *o)
 {
 	char *line = NULL;
-	int length = asprintf(&line, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	int length =
+		asprintf(&line, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	ssize_t n = 1;
 
 	for (int at = 0; at < length && n > 0; at += (int)n)
@@ -27,7 +31,8 @@ static int add_export(const struct unit *unit, const struct hba_lun_info *info, 
 
 	json_object_object_add(o, "name", json_object_new_string(unit->name));
 	json_object_object_add(o, "address", json_object_new_string(unit->address));
-	json_object_object_add(o, "size", json_object_new_int64((int64_t)(info->blocks * info->block_bytes)));
+	json_object_object_add(o, "size",
+			       json_object_new_int64((int64_t)(info->blocks * info->block_bytes)));
 	json_object_object_add(o, "block_size", json_object_new_int64(info->block_bytes));
 	json_object_object_add(o, "read_only", json_object_new_boolean(info->read_only));
 	json_object_array_add(arg, o);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* say.c: one line on the server's standard error. Export names are clients' words, and sentences hold those of devices. */
+/*
+ * say.c: one line on the server's standard error. Export names are clients' words, and sentences
+ * hold those of devices.
+ */
 #include "nbd.h"
 
 #include "base/base.h"

@@ -2,9 +2,11 @@
 /*
  * turns.c: threads take turns at being the controller's loop.
  *
- * nbdkit calls with a thread for each request, and each waits. A loop in a thread of its own would cost every request two wake-ups on
- * another core, which are many times what the request itself costs. So the first one to come is the loop until its own request is done,
- * and completes those of others meanwhile; then it hands the loop to the oldest that still waits. Alone, a thread wakes nobody.
+ * nbdkit calls with a thread for each request, and each waits. A loop in a thread of its own would
+ * cost every request two wake-ups on another core, which are many times what the request itself
+ * costs. So the first one to come is the loop until its own request is done, and completes those of
+ * others meanwhile; then it hands the loop to the oldest that still waits. Alone, a thread wakes
+ * nobody.
  *
  *	first:     ── submit ── run, run … done ── hand over ──>
  *	second:         ── submit ── sleep ·················· lead: run … done ──>
@@ -21,7 +23,9 @@ enum { RUN_BUDGET = 64 };
 
 void turns_init(struct turns *t, struct hba_controller *c, int kick)
 {
-	*t = (struct turns) { .controller = c, .kick = kick, .line = { .next = &t->line, .previous = &t->line } };
+	*t = (struct turns) { .controller = c,
+			      .kick = kick,
+			      .line = { .next = &t->line, .previous = &t->line } };
 	pthread_mutex_init(&t->lock, NULL);
 	hba_controller_leave_loop(c); /* who started it */
 }
@@ -63,7 +67,10 @@ static void hand_over(struct turns *t)
 
 /* ---- */
 
-/* The keeper must sleep no longer on the controller's descriptor: a request that is only polled for disarms it. */
+/*
+ * The keeper must sleep no longer on the controller's descriptor: a request that is only polled for
+ * disarms it.
+ */
 static void end_watch(struct turns *t, bool is_request)
 {
 	if (t->watched && is_request)
@@ -76,7 +83,9 @@ static bool come(struct turns *t, struct turn *turn, bool is_request)
 {
 	bool lead;
 
-	*turn = (struct turn) { .next = turn, .previous = turn, .changed = PTHREAD_COND_INITIALIZER };
+	*turn = (struct turn) { .next = turn,
+				.previous = turn,
+				.changed = PTHREAD_COND_INITIALIZER };
 	pthread_mutex_lock(&t->lock);
 	__atomic_store_n(&t->requests, t->requests + is_request, __ATOMIC_RELAXED);
 	end_watch(t, is_request);
@@ -96,7 +105,10 @@ static void go(struct turns *t, struct turn *turn)
 	pthread_mutex_lock(&t->lock);
 	step_out(turn);
 	if (turn->lead) {
-		/* Before the next one takes it: or this thread's next request would think it were still the loop. */
+		/*
+		 * Before the next one takes it: or this thread's next request would think it were
+		 * still the loop.
+		 */
 		hba_controller_leave_loop(t->controller);
 		hand_over(t);
 	}

@@ -2,8 +2,9 @@
 /*
  * units.c: what is exported, and under which name.
  *
- * A name is to mean the same disk tomorrow, in another slot or behind another controller: so it is what the disk says of itself, the
- * best of VPD 83, else its serial number. Where it says nothing, or two say the same, it is the place. The place names every disk besides.
+ * A name is to mean the same disk tomorrow, in another slot or behind another controller: so it is
+ * what the disk says of itself, the best of VPD 83, else its serial number. Where it says nothing,
+ * or two say the same, it is the place. The place names every disk besides.
  */
 #include "nbd.h"
 
@@ -50,7 +51,8 @@ static void write_address(const struct hba_lun_info *info, char text[UNIT_ADDRES
 	int at;
 
 	if (info->number != UINT64_MAX) {
-		snprintf(text, UNIT_ADDRESS, "%ju:%ju", (uintmax_t)info->target, (uintmax_t)info->number);
+		snprintf(text, UNIT_ADDRESS, "%ju:%ju", (uintmax_t)info->target,
+			 (uintmax_t)info->number);
 		return;
 	}
 	at = snprintf(text, UNIT_ADDRESS, "%ju:", (uintmax_t)info->target);
@@ -73,14 +75,18 @@ static const char *own_name(const struct hba_lun_info *info)
 	return looks_like_an_address(name) ? "" : name;
 }
 
-/* The same text, the same disk: what VPD 83 calls it is unique, a serial number is for one vendor's product. NULL: no memory. */
+/*
+ * The same text, the same disk: what VPD 83 calls it is unique, a serial number is for one vendor's
+ * product. NULL: no memory.
+ */
 static char *write_identity(const struct hba_lun_info *info)
 {
 	char *text = NULL;
 
 	if (info->id[0] || !info->serial[0])
 		return strdup(info->id);
-	return asprintf(&text, "%s|%s|%s", info->vendor, info->product, info->serial) < 0 ? NULL : text;
+	return asprintf(&text, "%s|%s|%s", info->vendor, info->product, info->serial) < 0 ? NULL
+											  : text;
 }
 
 static int add_unit(struct unit *unit, struct hba_lun *lun)
@@ -90,9 +96,10 @@ static int add_unit(struct unit *unit, struct hba_lun *lun)
 	hba_lun_get_info(lun, &info);
 	if (info.type != 0)
 		return 0;
-	*unit = (struct unit) {
-		.lun = lun, .name = strdup(own_name(&info)), .identity = write_identity(&info), .carried = !units_why_not(&info)
-	};
+	*unit = (struct unit) { .lun = lun,
+				.name = strdup(own_name(&info)),
+				.identity = write_identity(&info),
+				.carried = !units_why_not(&info) };
 	write_address(&info, unit->address);
 	if (unit->name && unit->identity)
 		return 1;
@@ -164,7 +171,8 @@ static int collect(struct hba_controller *c, struct unit_list *ret_list)
 	struct unit_list list = { .unit = calloc(count(c) + 1, sizeof(*list.unit)) };
 	int r = list.unit ? 0 : -ENOMEM;
 
-	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun && r >= 0; lun = hba_lun_next(c, lun)) {
+	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun && r >= 0;
+	     lun = hba_lun_next(c, lun)) {
 		r = add_unit(&list.unit[list.n], lun);
 		list.n += r > 0;
 	}
@@ -199,7 +207,10 @@ static const struct unit *at_address(const struct unit_list *list, const char *a
 	return NULL;
 }
 
-/* The first that was seen at an address is the one: `from` goes into `to` where that has none yet. Leaves no luns. */
+/*
+ * The first that was seen at an address is the one: `from` goes into `to` where that has none yet.
+ * Leaves no luns.
+ */
 static int merge(struct unit_list *to, struct unit_list *from)
 {
 	struct unit *more = realloc(to->unit, (to->n + from->n + 1) * sizeof(*more));
@@ -237,8 +248,10 @@ const char *units_why_not(const struct hba_lun_info *info)
 		return "it has left";
 	if (info->block_bytes == 0)
 		return "it has no medium";
-	if (info->block_bytes < MIN_BLOCK || info->block_bytes > MAX_BLOCK || info->block_bytes & (info->block_bytes - 1))
-		return "its blocks are of a length that NBD cannot say: powers of two from 512 to 65536 it can";
+	if (info->block_bytes < MIN_BLOCK || info->block_bytes > MAX_BLOCK ||
+	    info->block_bytes & (info->block_bytes - 1))
+		return "its blocks are of a length that NBD cannot say: powers of two from 512 to "
+		       "65536 it can";
 	if (info->blocks > INT64_MAX / info->block_bytes)
 		return "it is larger than NBD can say";
 	return NULL;
@@ -259,7 +272,8 @@ static const struct unit *find(const struct units *u, const char *name)
 	for (size_t i = 0; i < u->now.n; i++) {
 		const struct unit *unit = &u->now.unit[i];
 
-		if (name[0] ? strcmp(unit->name, name) == 0 || strcmp(unit->address, name) == 0 : is_first(unit))
+		if (name[0] ? strcmp(unit->name, name) == 0 || strcmp(unit->address, name) == 0
+			    : is_first(unit))
 			return unit;
 	}
 	return NULL;
@@ -274,13 +288,17 @@ static const char *first_known(const struct units *u)
 	return "";
 }
 
-/* Its own name is a disk's wherever it is; an address means what was there before the controller was opened again. */
+/*
+ * Its own name is a disk's wherever it is; an address means what was there before the controller
+ * was opened again.
+ */
 static bool is_another(const struct units *u, const struct unit *unit, const char *name)
 {
 	const struct unit *known = at_address(&u->known, unit->address);
 	bool by_address = strcmp(unit->address, name) == 0;
 
-	return by_address && known && (!known->identity[0] || strcmp(known->identity, unit->identity) != 0);
+	return by_address && known &&
+	       (!known->identity[0] || strcmp(known->identity, unit->identity) != 0);
 }
 
 static int open_unit(const struct units *u, const struct unit *unit, struct export **ret_export)
@@ -374,7 +392,9 @@ void units_close(struct export *e)
 	free(e);
 }
 
-int units_each(struct units *u, int (*each)(const struct unit *unit, const struct hba_lun_info *info, void *arg), void *arg)
+int units_each(struct units *u,
+	       int (*each)(const struct unit *unit, const struct hba_lun_info *info, void *arg),
+	       void *arg)
 {
 	struct hba_lun_info info;
 	int r = 0;

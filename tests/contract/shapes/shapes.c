@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shapes.c: random extents through random lists of memory, against a shadow, byte for byte, on a controller of any shape.
+ * shapes.c: random extents through random lists of memory, against a shadow, byte for byte, on a
+ * controller of any shape.
  *
  *	shapes URI [OPERATIONS]          many at once, then everything is read once more
- *	shapes --large URI BYTES         one WRITE and one READ of so many bytes, from memory of each kind
+ *	shapes --large URI BYTES         one WRITE and one READ of so many bytes, from each kind
+ *	                                 of memory
  *
- * Memory is cut into pieces from one byte up, at odd addresses, in the controller's mappings and outside. What lies between the
- * pieces is looked at as well: a device that writes there has hurt somebody. Whatever the controller cannot take at once the
- * framework has to make fit; so every operation must succeed, whatever the shape.
+ * Memory is cut into pieces from one byte up, at odd addresses, in the controller's mappings and
+ * outside. What lies between the pieces is looked at as well: a device that writes there has hurt
+ * somebody. Whatever the controller cannot take at once the framework has to make fit; so every
+ * operation must succeed, whatever the shape.
  *
  * The numbers come from a fixed seed (HBAKIT_SEED has another), which is printed if anything fails.
  */
@@ -82,9 +85,10 @@ struct run {
 	struct slot slots[SLOTS];
 };
 
-/* ---- words and numbers ------------------------------------------------------------------------------------------------ */
+/* ---- words and numbers */
 
-__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct run *run, const char *format, ...)
+__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct run *run,
+								const char *format, ...)
 {
 	va_list args;
 
@@ -126,7 +130,7 @@ static void fill_random(struct run *run, uint8_t *bytes, size_t n)
 		bytes[i] = (uint8_t)(draw(run, UINT32_MAX) >> 11);
 }
 
-/* ---- one turn of a loop that sleeps when there is nothing to do ------------------------------------------------------- */
+/* ---- one turn of a loop that sleeps when there is nothing to do */
 
 static void turn(struct run *run)
 {
@@ -141,7 +145,7 @@ static void turn(struct run *run)
 		die(run, "nothing has happened for %d ms, and %u tasks are out", WAIT_MS, run->out);
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------------- */
+/* ---- commands */
 
 static void put_be(uint8_t *to, unsigned bytes, uint64_t value)
 {
@@ -149,10 +153,18 @@ static void put_be(uint8_t *to, unsigned bytes, uint64_t value)
 		to[i] = (uint8_t)value;
 }
 
-enum { READ_6 = 0x08, WRITE_6 = 0x0a, READ_10 = 0x28, WRITE_10 = 0x2a, READ_16 = 0x88, WRITE_16 = 0x8a };
+enum {
+	READ_6 = 0x08,
+	WRITE_6 = 0x0a,
+	READ_10 = 0x28,
+	WRITE_10 = 0x2a,
+	READ_16 = 0x88,
+	WRITE_16 = 0x8a
+};
 enum { MOST_BLOCKS_6 = 255, LAST_BLOCK_6 = (1 << 21) - 1, MOST_BLOCKS_10 = 65535 };
 
-static void write_cdb(struct hba_task *t, unsigned size, bool writing, uint64_t block, uint64_t count)
+static void write_cdb(struct hba_task *t, unsigned size, bool writing, uint64_t block,
+		      uint64_t count)
 {
 	t->cdb_len = (uint8_t)size;
 	switch (size) {
@@ -180,10 +192,11 @@ static unsigned choose_cdb(struct run *run, uint64_t block, uint64_t count)
 
 	if (draw(run, 3) == 0 && block <= LAST_BLOCK_6 && count <= MOST_BLOCKS_6)
 		return 6;
-	return count <= MOST_BLOCKS_10 && block <= UINT32_MAX && (most < 16 || draw(run, 2)) ? 10 : 16;
+	return count <= MOST_BLOCKS_10 && block <= UINT32_MAX && (most < 16 || draw(run, 2)) ? 10
+											     : 16;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory */
 
 static bool in_mapping(struct run *run, enum memory_kind kind)
 {
@@ -197,7 +210,10 @@ static void cut_clean(struct slot *s, size_t bytes)
 	s->n = 1;
 }
 
-/* One behind the other with gaps between, in both memories at the same places, so that they never overlap. */
+/*
+ * One behind the other with gaps between, in both memories at the same places, so that they never
+ * overlap.
+ */
 static void cut(struct slot *s, size_t bytes, enum memory_kind kind)
 {
 	struct run *run = s->run;
@@ -227,7 +243,8 @@ static void choose_memory(struct slot *s, size_t bytes)
 	/* Mapped, but at odd addresses, it may need the bounce space all the same. */
 	s->bounced = !clean;
 	s->whole = s->n == 1 && draw(run, 2);
-	s->mode = !s->whole && (clean || kind == MAPPED) && draw(run, 2) ? HBA_DATA_REGION : HBA_DATA_CPU;
+	s->mode = !s->whole && (clean || kind == MAPPED) && draw(run, 2) ? HBA_DATA_REGION
+									 : HBA_DATA_CPU;
 }
 
 static void write_list(struct slot *s, struct hba_task *t)
@@ -244,10 +261,12 @@ static void write_list(struct slot *s, struct hba_task *t)
 		if (s->mode == HBA_DATA_CPU)
 			s->iov[i] = (struct iovec) { p->at, p->length };
 		else
-			s->regions[i] =
-				(struct hba_piece) { .region = hba_mapping_region(s->mapping),
-						     .offset = (uint64_t)(p->at - (uint8_t *)hba_mapping_address(s->mapping)),
-						     .length = (uint32_t)p->length };
+			s->regions[i] = (struct hba_piece) {
+				.region = hba_mapping_region(s->mapping),
+				.offset = (uint64_t)(p->at -
+						     (uint8_t *)hba_mapping_address(s->mapping)),
+				.length = (uint32_t)p->length
+			};
 	}
 	if (s->mode == HBA_DATA_CPU)
 		t->data.iov = s->iov;
@@ -271,9 +290,12 @@ static void compare(const struct slot *s, const uint8_t *with)
 {
 	for (unsigned i = 0; i < s->n; with += s->pieces[i++].length)
 		if (memcmp(s->pieces[i].at, with, s->pieces[i].length) != 0)
-			die(s->run, "%s of blocks %llu + %llu: piece %u of %u, %zu bytes%s, is not what it should be",
-			    s->writing ? "write" : "read", (unsigned long long)s->block, (unsigned long long)s->count, i, s->n,
-			    s->pieces[i].length, s->pieces[i].mapped ? " in a mapping" : "");
+			die(s->run,
+			    "%s of blocks %llu + %llu: piece %u of %u, %zu bytes%s, is not what it "
+			    "should be",
+			    s->writing ? "write" : "read", (unsigned long long)s->block,
+			    (unsigned long long)s->count, i, s->n, s->pieces[i].length,
+			    s->pieces[i].mapped ? " in a mapping" : "");
 }
 
 /* memcmp with itself, one byte on: all are as the first. */
@@ -292,14 +314,17 @@ static void compare_poison(const struct slot *s, const uint8_t *memory, bool map
 		if (i < s->n && s->pieces[i].mapped != mapped)
 			continue;
 		if (!is_poison(at, (size_t)(end - at)))
-			die(s->run, "%s of blocks %llu + %llu: a byte outside the list was written, before piece %u of %u",
-			    s->writing ? "write" : "read", (unsigned long long)s->block, (unsigned long long)s->count, i, s->n);
+			die(s->run,
+			    "%s of blocks %llu + %llu: a byte outside the list was written, before "
+			    "piece %u of %u",
+			    s->writing ? "write" : "read", (unsigned long long)s->block,
+			    (unsigned long long)s->count, i, s->n);
 		if (i < s->n)
 			at = end + s->pieces[i].length;
 	}
 }
 
-/* ---- one operation ---------------------------------------------------------------------------------------------------- */
+/* ---- one operation */
 
 static uint8_t *shadow_of(const struct slot *s)
 {
@@ -318,8 +343,10 @@ static void check_as_given(const struct slot *s, const struct hba_task *t)
 			   : s->mode == HBA_DATA_CPU ? (const void *)s->iov
 						     : (const void *)s->regions;
 
-	if (t->length != bytes_of(s) || t->n_data != (s->whole ? 0 : s->n) || t->mode != s->mode || t->data.buffer != list)
-		die(s->run, "a task comes back with another list, length or mode than it was sent with");
+	if (t->length != bytes_of(s) || t->n_data != (s->whole ? 0 : s->n) || t->mode != s->mode ||
+	    t->data.buffer != list)
+		die(s->run,
+		    "a task comes back with another list, length or mode than it was sent with");
 }
 
 static void operation_done(struct hba_task *t, const struct hba_result *r, void *arg)
@@ -327,9 +354,12 @@ static void operation_done(struct hba_task *t, const struct hba_result *r, void 
 	struct slot *s = arg;
 
 	if (r->outcome != HBA_GOOD || r->bytes != bytes_of(s))
-		die(s->run, "%s of blocks %llu + %llu in %u pieces ends with outcome %#x, %llu of %zu bytes, sense %02x/%02x/%02x",
-		    s->writing ? "write" : "read", (unsigned long long)s->block, (unsigned long long)s->count, s->n, r->outcome,
-		    (unsigned long long)r->bytes, bytes_of(s), r->sense_len > 13 ? ((const uint8_t *)r->sense)[2] : 0,
+		die(s->run,
+		    "%s of blocks %llu + %llu in %u pieces ends with outcome %#x, %llu of %zu "
+		    "bytes, sense %02x/%02x/%02x",
+		    s->writing ? "write" : "read", (unsigned long long)s->block,
+		    (unsigned long long)s->count, s->n, r->outcome, (unsigned long long)r->bytes,
+		    bytes_of(s), r->sense_len > 13 ? ((const uint8_t *)r->sense)[2] : 0,
 		    r->sense_len > 13 ? ((const uint8_t *)r->sense)[12] : 0,
 		    r->sense_len > 13 ? ((const uint8_t *)r->sense)[13] : 0);
 	check_as_given(s, t);
@@ -350,8 +380,9 @@ static void send(struct slot *s, struct hba_task *t)
 	t->length = bytes_of(s);
 	write_list(s, t);
 	if (hba_submit(t, operation_done, s) < 0)
-		die(s->run, "%s of blocks %llu + %llu in %u pieces is refused: %s", s->writing ? "write" : "read",
-		    (unsigned long long)s->block, (unsigned long long)s->count, s->n, hba_error());
+		die(s->run, "%s of blocks %llu + %llu in %u pieces is refused: %s",
+		    s->writing ? "write" : "read", (unsigned long long)s->block,
+		    (unsigned long long)s->count, s->n, hba_error());
 }
 
 static void task_came(struct hba_waiter *w, struct hba_task *t)
@@ -365,8 +396,8 @@ static void task_came(struct hba_waiter *w, struct hba_task *t)
 
 static bool collides(const struct slot *a, const struct slot *b)
 {
-	return a != b && b->busy && a->unit == b->unit && (a->writing || b->writing) && a->block < b->block + b->count &&
-	       b->block < a->block + a->count;
+	return a != b && b->busy && a->unit == b->unit && (a->writing || b->writing) &&
+	       a->block < b->block + b->count && b->block < a->block + a->count;
 }
 
 static bool extent_is_free(const struct slot *s)
@@ -428,7 +459,7 @@ static void begin_some(struct run *run, uint64_t *begun)
 	}
 }
 
-/* ---- everything once more --------------------------------------------------------------------------------------------- */
+/* ---- everything once more */
 
 static void read_back(struct run *run, struct unit *unit)
 {
@@ -445,7 +476,7 @@ static void read_back(struct run *run, struct unit *unit)
 	}
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------------------------- */
+/* ---- setting up */
 
 static void add_unit(struct run *run, struct hba_lun *lun)
 {
@@ -454,10 +485,12 @@ static void add_unit(struct run *run, struct hba_lun *lun)
 
 	hba_lun_get_info(lun, &info);
 	if (!info.block_bytes || !info.blocks)
-		die(run, "target %llu, unit %llu has no size", (unsigned long long)info.target, (unsigned long long)info.number);
+		die(run, "target %llu, unit %llu has no size", (unsigned long long)info.target,
+		    (unsigned long long)info.number);
 	u->lun = lun;
 	u->block_bytes = info.block_bytes;
-	u->blocks = info.blocks < SHADOW_BYTES / info.block_bytes ? info.blocks : SHADOW_BYTES / info.block_bytes;
+	u->blocks = info.blocks < SHADOW_BYTES / info.block_bytes ? info.blocks
+								  : SHADOW_BYTES / info.block_bytes;
 	u->shadow = calloc(u->blocks, u->block_bytes);
 	if (!u->shadow)
 		die(run, "no memory for a shadow");
@@ -481,7 +514,8 @@ static void choose_units(struct run *run)
 
 	if (!n)
 		die(run, "there is no unit");
-	for (struct hba_lun *lun = hba_lun_next(run->c, NULL); lun; lun = hba_lun_next(run->c, lun), i++)
+	for (struct hba_lun *lun = hba_lun_next(run->c, NULL); lun;
+	     lun = hba_lun_next(run->c, lun), i++)
 		if (used == 1 || i == run->n_units * (n - 1) / (used - 1))
 			add_unit(run, lun);
 	printf("%u units, %u of them used\n", n, run->n_units);
@@ -491,18 +525,22 @@ static void take_memory(struct run *run, struct slot *s)
 {
 	s->run = run;
 	s->foreign = malloc(MEMORY_BYTES);
-	if (!s->foreign || hba_mapping_create(run->c, HBA_DEVICE_BOTH, MEMORY_BYTES, PAGE, &s->mapping) < 0)
+	if (!s->foreign ||
+	    hba_mapping_create(run->c, HBA_DEVICE_BOTH, MEMORY_BYTES, PAGE, &s->mapping) < 0)
 		die(run, "no memory for a slot: %s", hba_error());
 }
 
 static void open_run(struct run *run)
 {
-	struct hba_options options = { .size = sizeof(options), .log = print_log, .log_level = HBA_LOG_WARNING };
+	struct hba_options options = { .size = sizeof(options),
+				       .log = print_log,
+				       .log_level = HBA_LOG_WARNING };
 	const char *seed = getenv("HBAKIT_SEED");
 
 	run->seed = seed ? strtoull(seed, NULL, 0) : 1;
 	run->random = (uint32_t)(run->seed * 2654435769U) | 1;
-	if (hba_controller_open(run->uri, &options, &run->c) < 0 || hba_controller_start(run->c) < 0)
+	if (hba_controller_open(run->uri, &options, &run->c) < 0 ||
+	    hba_controller_start(run->c) < 0)
 		die(run, "%s", hba_error());
 }
 
@@ -543,12 +581,12 @@ static void run_many(struct run *run)
 	}
 	for (unsigned i = 0; i < run->n_units; i++)
 		read_back(run, &run->units[i]);
-	printf("%llu operations, %llu bytes, %.2f s\n", (unsigned long long)run->done, (unsigned long long)run->bytes,
-	       seconds() - began);
+	printf("%llu operations, %llu bytes, %.2f s\n", (unsigned long long)run->done,
+	       (unsigned long long)run->bytes, seconds() - began);
 	close_run(run);
 }
 
-/* ---- one that is very large ------------------------------------------------------------------------------------------- */
+/* ---- one that is very large */
 
 struct large {
 	bool ended;
@@ -576,7 +614,8 @@ static unsigned cut_large(uint8_t *memory, uint64_t bytes, struct iovec *iov)
 	return n;
 }
 
-static void move_large(struct run *run, const struct unit *u, uint8_t *memory, uint64_t bytes, bool writing)
+static void move_large(struct run *run, const struct unit *u, uint8_t *memory, uint64_t bytes,
+		       bool writing)
 {
 	struct iovec iov[LARGE_PIECES];
 	struct large l = { 0 };
@@ -595,8 +634,8 @@ static void move_large(struct run *run, const struct unit *u, uint8_t *memory, u
 	while (!l.ended)
 		turn(run);
 	if (l.outcome != HBA_GOOD || l.bytes != bytes)
-		die(run, "%llu bytes end with outcome %#x after %llu bytes", (unsigned long long)bytes, l.outcome,
-		    (unsigned long long)l.bytes);
+		die(run, "%llu bytes end with outcome %#x after %llu bytes",
+		    (unsigned long long)bytes, l.outcome, (unsigned long long)l.bytes);
 }
 
 /* Each word knows where it belongs. */
@@ -609,19 +648,21 @@ static void write_pattern(uint8_t *memory, uint64_t bytes, uint64_t salt)
 	}
 }
 
-static void check_pattern(const struct run *run, const uint8_t *memory, uint64_t bytes, uint64_t salt)
+static void check_pattern(const struct run *run, const uint8_t *memory, uint64_t bytes,
+			  uint64_t salt)
 {
 	for (uint64_t at = 0; at < bytes; at += sizeof(at)) {
 		uint64_t word;
 
 		memcpy(&word, memory + at, sizeof(word));
 		if (word != (at ^ salt))
-			die(run, "of %llu bytes those at %llu are not what was written", (unsigned long long)bytes,
-			    (unsigned long long)at);
+			die(run, "of %llu bytes those at %llu are not what was written",
+			    (unsigned long long)bytes, (unsigned long long)at);
 	}
 }
 
-static void there_and_back(struct run *run, const struct unit *u, uint8_t *memory, uint64_t bytes, uint64_t salt)
+static void there_and_back(struct run *run, const struct unit *u, uint8_t *memory, uint64_t bytes,
+			   uint64_t salt)
 {
 	write_pattern(memory, bytes, salt);
 	move_large(run, u, memory, bytes, true);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* limit.c: which lines pass a limit, and how many are said to have been held back. The test brings the time. */
+/*
+ * limit.c: which lines pass a limit, and how many are said to have been held back. The test brings
+ * the time.
+ */
 #include "base/base.h"
 
 #include <setjmp.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-iova.c: addresses of an IOMMU: inside the valid ranges, below the limit, never twice; against a plain model, too. */
+/*
+ * test-iova.c: addresses of an IOMMU: inside the valid ranges, below the limit, never twice;
+ * against a plain model, too.
+ */
 #include "base/base.h"
 #include "bus/bus.h"
 
@@ -104,7 +107,8 @@ static void check_apart(const struct held *held, size_t n, const struct held *h)
 {
 	assert_true(h->first + h->length <= 0xfee00000 || h->first >= 0xfef00000);
 	for (size_t i = 0; i < n; i++)
-		assert_true(held[i].first + held[i].length <= h->first || h->first + h->length <= held[i].first);
+		assert_true(held[i].first + held[i].length <= h->first ||
+			    h->first + h->length <= held[i].first);
 }
 
 /* Ten thousand takings and returns in one order that repeats. */
@@ -125,7 +129,8 @@ static void none_is_given_twice(void **state)
 			continue;
 		}
 		held[n].length = PAGE * (uint64_t)(1 + random() % 1024);
-		assert_int_equal(iova_take(&s, held[n].length, random() % 2 ? HUGE : PAGE, random() % 2 ? 32 : 64, &held[n].first),
+		assert_int_equal(iova_take(&s, held[n].length, random() % 2 ? HUGE : PAGE,
+					   random() % 2 ? 32 : 64, &held[n].first),
 				 0);
 		check_apart(held, n, &held[n]);
 		n++;

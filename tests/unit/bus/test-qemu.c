@@ -36,7 +36,9 @@ static void no_extended_space(const char *model)
 		value = 0;
 		assert_int_equal(bus_qemu.config_read(d, at + PCI_ID, 4, &value), 0);
 		assert_int_equal(value, UINT32_MAX);
-		assert_int_equal(bus_qemu.config_write(d, at + PCI_COMMAND, 2, before ^ PCI_COMMAND_MASTER), 0);
+		assert_int_equal(
+			bus_qemu.config_write(d, at + PCI_COMMAND, 2, before ^ PCI_COMMAND_MASTER),
+			0);
 	}
 	assert_int_equal(bus_qemu.config_write(d, 0x804, 2, before ^ PCI_COMMAND_MASTER), 0);
 	assert_int_equal(bus_qemu.config_read(d, PCI_COMMAND, 2, &after), 0);
@@ -68,9 +70,11 @@ static void one_that_cannot_be_started_says_why(void **state)
 {
 	(void)state;
 	refused("qemu=/no/such", -ENOENT,
-		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");
+		"/no/such cannot be started (No such file or directory): install qemu-system-x86, "
+		"or give its path by qemu=PATH");
 	refused("qemu=/dev/null", -EACCES,
-		"/dev/null cannot be started (Permission denied): install qemu-system-x86, or give its path by qemu=PATH");
+		"/dev/null cannot be started (Permission denied): install qemu-system-x86, or give "
+		"its path by qemu=PATH");
 	refused("qemu=/bin/false", -EIO, "QEMU has ended, with status 1");
 }
 
@@ -78,9 +82,12 @@ static void an_unknown_option_of_a_drive_is_named(void **state)
 {
 	(void)state;
 	refused("drive=no/such,tarmac=3", -EINVAL,
-		"drive 'no/such': no option 'tarmac'; there are target, lun, iops, block, rerror and werror");
-	refused("drive=no/such,target=1,target=2", -EINVAL, "drive 'no/such': an option is given twice");
-	refused("drive=no/such,tarmac", -ENOENT, "drive 'no/such,tarmac': No such file or directory");
+		"drive 'no/such': no option 'tarmac'; there are target, lun, iops, block, rerror "
+		"and werror");
+	refused("drive=no/such,target=1,target=2", -EINVAL,
+		"drive 'no/such': an option is given twice");
+	refused("drive=no/such,tarmac", -ENOENT,
+		"drive 'no/such,tarmac': No such file or directory");
 }
 
 /* Which chip it is, is asked of QEMU, by whatever name it has there. */
@@ -90,10 +97,11 @@ static void any_model_is_identified(void **state)
 		const char *model;
 		uint16_t vendor, device;
 	} chips[] = {
-		{ "pvscsi", 0x15ad, 0x07c0 },          { "virtio-scsi", 0x1af4, 0x1048 },  { "virtio-scsi-pci", 0x1af4, 0x1048 },
-		{ "megasas", 0x1000, 0x0060 },         { "megasas-gen2", 0x1000, 0x0079 }, { "mptsas1068", 0x1000, 0x0054 },
-		{ "lsi53c895a", 0x1000, 0x0012 },      { "lsi53c810", 0x1000, 0x0001 },    { "am53c974", 0x1022, 0x2020 },
-		{ "megasas,msi=off", 0x1000, 0x0060 },
+		{ "pvscsi", 0x15ad, 0x07c0 },          { "virtio-scsi", 0x1af4, 0x1048 },
+		{ "virtio-scsi-pci", 0x1af4, 0x1048 }, { "megasas", 0x1000, 0x0060 },
+		{ "megasas-gen2", 0x1000, 0x0079 },    { "mptsas1068", 0x1000, 0x0054 },
+		{ "lsi53c895a", 0x1000, 0x0012 },      { "lsi53c810", 0x1000, 0x0001 },
+		{ "am53c974", 0x1022, 0x2020 },        { "megasas,msi=off", 0x1000, 0x0060 },
 	};
 
 	(void)state;
@@ -114,15 +122,22 @@ static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
 		const char *model, *query, *sentence;
 	} refusals[] = {
 		{ "pvscsi", "drive=null-co://,target=99",
-		  "drive 'null-co://' as target 99, lun 0: QEMU refuses it: bad scsi device id: 99" },
+		  "drive 'null-co://' as target 99, lun 0: QEMU refuses it: bad scsi device id: "
+		  "99" },
 		{ "pvscsi", "drive=null-co://,lun=1",
-		  "drive 'null-co://' as target 0, lun 1: QEMU refuses it: bad scsi device lun: 1" },
+		  "drive 'null-co://' as target 0, lun 1: QEMU refuses it: bad scsi device lun: "
+		  "1" },
 		{ "pvscsi", "drive=json:{\"driver\":\"nonsense\"}",
-		  "drive 'json:{\"driver\":\"nonsense\"}': QEMU refuses it: Parameter 'driver' does not accept value 'nonsense'" },
-		{ "e1000", "drive=null-co://", "drive 'null-co://' as target 0, lun 0: QEMU refuses it: Bus 'h0.0' not found" },
+		  "drive 'json:{\"driver\":\"nonsense\"}': QEMU refuses it: Parameter 'driver' "
+		  "does not accept value 'nonsense'" },
+		{ "e1000", "drive=null-co://",
+		  "drive 'null-co://' as target 0, lun 0: QEMU refuses it: Bus 'h0.0' not found" },
 		{ "nonsense", NULL,
-		  "model 'nonsense': there is none in this QEMU; `qemu-system-x86_64 -device help' lists what there is" },
-		{ "pvscsi,nonsense=1", NULL, "model 'pvscsi,nonsense=1': QEMU refuses it: Property 'pvscsi.nonsense' not found" },
+		  "model 'nonsense': there is none in this QEMU; `qemu-system-x86_64 -device help' "
+		  "lists what there is" },
+		{ "pvscsi,nonsense=1", NULL,
+		  "model 'pvscsi,nonsense=1': QEMU refuses it: Property 'pvscsi.nonsense' not "
+		  "found" },
 	};
 
 	(void)state;
@@ -131,7 +146,9 @@ static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
 		struct hba_bus_info info;
 		struct hba_bus_device *d;
 
-		assert_int_equal(bus_qemu.open(refusals[i].model, refusals[i].query, &info, why, &d), -EINVAL);
+		assert_int_equal(
+			bus_qemu.open(refusals[i].model, refusals[i].query, &info, why, &d),
+			-EINVAL);
 		assert_string_equal(why, refusals[i].sentence);
 	}
 }
@@ -139,10 +156,12 @@ static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
 static void of_an_option_given_twice_the_last_counts(void **state)
 {
 	(void)state;
-	refused("irq=none&irq=bogus", -EINVAL, "irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
+	refused("irq=none&irq=bogus", -EINVAL,
+		"irq= is auto (MSI-X, or else MSI, or else INTx), msix, msi, intx or none");
 	refused("memory=64M&memory=2M", -EINVAL, "memory= is a number of MiB from 20M to 2G");
 	refused("qemu=qemu-system-x86_64&qemu=/no/such", -ENOENT,
-		"/no/such cannot be started (No such file or directory): install qemu-system-x86, or give its path by qemu=PATH");
+		"/no/such cannot be started (No such file or directory): install qemu-system-x86, "
+		"or give its path by qemu=PATH");
 }
 
 static void a_machine_without_room_asks_for_more(void **state)
@@ -155,8 +174,8 @@ static void a_machine_without_room_asks_for_more(void **state)
 	(void)state;
 	assert_null(bus_qemu.why(d));
 	assert_int_equal(bus_qemu.alloc_memory(d, 1 << 30, &fd, &offset), -ENOMEM);
-	assert_string_equal(bus_qemu.why(d),
-			    "of the machine's 256 MiB there are no 1073741824 bytes left in one piece: memory= gives it more");
+	assert_string_equal(bus_qemu.why(d), "of the machine's 256 MiB there are no 1073741824 "
+					     "bytes left in one piece: memory= gives it more");
 	bus_qemu.close(d);
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test-qtest.c: writes over QEMU's qtest protocol to a QEMU that answers when the test wants it to. */
+/*
+ * test-qtest.c: writes over QEMU's qtest protocol to a QEMU that answers when the test wants it to.
+ */
 #include "bus/bus.h"
 
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-sysfs.c: each reason why VFIO would refuse, from a system that is a directory; and that a healthy one has none. */
+/*
+ * test-sysfs.c: each reason why VFIO would refuse, from a system that is a directory; and that a
+ * healthy one has none.
+ */
 #include "base/base.h"
 #include "bus/bus.h"
 
@@ -29,13 +32,16 @@ static void add_function(const char *address, unsigned class_code, const char *d
 {
 	fake_root_shell(
 		root,
-		"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/7/devices sys/bus/pci/drivers/%s; "
-		"echo 0x15ad >$d/vendor; echo 0x07c0 >$d/device; echo 0x15ad >$d/subsystem_vendor; echo 0x07c0 >$d/subsystem_device; "
+		"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/7/devices "
+		"sys/bus/pci/drivers/%s; "
+		"echo 0x15ad >$d/vendor; echo 0x07c0 >$d/device; echo 0x15ad >$d/subsystem_vendor; "
+		"echo 0x07c0 >$d/subsystem_device; "
 		"echo 0x%06x >$d/class; ln -sfn ../../../../kernel/iommu_groups/7 $d/iommu_group; "
 		"ln -sfn ../../../../bus/pci/devices/%s sys/kernel/iommu_groups/7/devices/%s",
 		address, driver[0] ? driver : "none", class_code, address, address);
 	if (driver[0])
-		fake_root_shell(root, "ln -sfn ../../drivers/%s sys/bus/pci/devices/%s/driver", driver, address);
+		fake_root_shell(root, "ln -sfn ../../drivers/%s sys/bus/pci/devices/%s/driver",
+				driver, address);
 }
 
 /* An adapter that is ready to be used. */
@@ -43,10 +49,11 @@ static int healthy(void **state)
 {
 	(void)state;
 	fake_root_new(root);
-	fake_root_shell(
-		root, "chmod 755 .; mkdir -p dev/vfio proc/self sys/module; : >dev/vfio/vfio; : >dev/vfio/7; chmod 666 dev/vfio/*; "
-		      "echo 'CapEff:	0000000000000000' >proc/self/status; "
-		      "echo 'Max locked memory         unlimited            unlimited            bytes' >proc/self/limits");
+	fake_root_shell(root, "chmod 755 .; mkdir -p dev/vfio proc/self sys/module; : "
+			      ">dev/vfio/vfio; : >dev/vfio/7; chmod 666 dev/vfio/*; "
+			      "echo 'CapEff:	0000000000000000' >proc/self/status; "
+			      "echo 'Max locked memory         unlimited            unlimited      "
+			      "      bytes' >proc/self/limits");
 	add_function(HBA, 0x010700, "vfio-pci");
 	return 0;
 }
@@ -100,11 +107,14 @@ static void no_iommu(void **state)
 	(void)state;
 	fake_root_shell(root, "rm sys/bus/pci/devices/" HBA "/iommu_group");
 	expect_only(PCI_NO_IOMMU, "intel_iommu=on");
-	fake_root_shell(root, "mkdir -p sys/module/vfio/parameters; echo Y >sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	fake_root_shell(root, "mkdir -p sys/module/vfio/parameters; echo Y "
+			      ">sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
 	expect_only(PCI_NO_IOMMU, "no-IOMMU mode, which is on, is not supported");
 	/* Once it is bound it has a group after all, which is none. */
-	fake_root_shell(root, "ln -sfn ../../../../kernel/iommu_groups/7 sys/bus/pci/devices/" HBA "/iommu_group; "
-			      "echo vfio-noiommu >sys/kernel/iommu_groups/7/name; mv dev/vfio/7 dev/vfio/noiommu-7");
+	fake_root_shell(root, "ln -sfn ../../../../kernel/iommu_groups/7 sys/bus/pci/devices/" HBA
+			      "/iommu_group; "
+			      "echo vfio-noiommu >sys/kernel/iommu_groups/7/name; mv dev/vfio/7 "
+			      "dev/vfio/noiommu-7");
 	expect_only(PCI_NO_IOMMU, "no-IOMMU mode, which is on, is not supported");
 	assert_int_equal(function().group, -1);
 }
@@ -183,7 +193,10 @@ static void no_permission(void **state)
 
 		if (setresuid(NOBODY, NOBODY, NOBODY) < 0)
 			_exit(2);
-		_exit(pci_obstacle_why(root, &f, PCI_NO_PERMISSION, why) == 1 && strstr(why, "chown 65534 /dev/vfio/7") ? 0 : 1);
+		_exit(pci_obstacle_why(root, &f, PCI_NO_PERMISSION, why) == 1 &&
+				      strstr(why, "chown 65534 /dev/vfio/7")
+			      ? 0
+			      : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -192,7 +205,8 @@ static void no_permission(void **state)
 static void little_memory_may_be_locked(void **state)
 {
 	(void)state;
-	fake_root_shell(root, "echo 'Max locked memory         8388608              8388608              bytes' >proc/self/limits");
+	fake_root_shell(root, "echo 'Max locked memory         8388608              8388608        "
+			      "      bytes' >proc/self/limits");
 	expect_only(PCI_LOW_MEMLOCK, "8192 KiB");
 	fake_root_shell(root, "echo 'CapEff:	0000000000004000' >proc/self/status");
 	expect_only(PCI_OBSTACLES, "");
@@ -200,7 +214,9 @@ static void little_memory_may_be_locked(void **state)
 
 static void addresses(void **state)
 {
-	static const char *const bad[] = { "", "03:00", "0000:03:00.0 ", "../../../x", "0000:0g:00.0", "00000:03:00.0", "3:0.0" };
+	static const char *const bad[] = { "",           "03:00",        "0000:03:00.0 ",
+					   "../../../x", "0000:0g:00.0", "00000:03:00.0",
+					   "3:0.0" };
 	char address[PCI_ADDRESS_BYTES];
 	struct pci_function f;
 
@@ -225,7 +241,8 @@ static void the_bind_command_writes_what_it_should(void **state)
 	assert_string_equal(command, "driverctl --nosave set-override " HBA " vfio-pci");
 	pci_bind_command(&f, false, command, sizeof(command));
 	assert_int_equal(strncmp(command, "modprobe vfio-pci; cd /sys/", 27), 0);
-	snprintf(line, sizeof(line), "modprobe() { :; }; modprobe vfio-pci; cd sys/%s", command + 27);
+	snprintf(line, sizeof(line), "modprobe() { :; }; modprobe vfio-pci; cd sys/%s",
+		 command + 27);
 	fake_root_shell(root, "%s", line);
 	fake_root_shell(root, "test `cat sys/bus/pci/devices/" HBA "/driver_override` = vfio-pci");
 	fake_root_shell(root, "test `cat sys/bus/pci/drivers/vmw_pvscsi/unbind` = " HBA);
@@ -245,7 +262,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_permission, healthy, sweep),
 		cmocka_unit_test_setup_teardown(little_memory_may_be_locked, healthy, sweep),
 		cmocka_unit_test_setup_teardown(addresses, healthy, sweep),
-		cmocka_unit_test_setup_teardown(the_bind_command_writes_what_it_should, healthy, sweep),
+		cmocka_unit_test_setup_teardown(the_bind_command_writes_what_it_should, healthy,
+						sweep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

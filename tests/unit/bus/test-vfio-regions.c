@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-vfio-regions.c: BARs with holes, from a kernel that is played here: what may be mapped is, what may not is read and written.
+ * test-vfio-regions.c: BARs with holes, from a kernel that is played here: what may be mapped is,
+ * what may not is read and written.
  *
  * The device is a memfd; only ioctl() is ours, and a count of the ways that go by the file.
  */
@@ -63,7 +64,8 @@ static void answer_bar(struct vfio_region_info *info, uint32_t room)
 	if (room < info->argsz)
 		return;
 	info->cap_offset = sizeof(*info);
-	sparse->header = (struct vfio_info_cap_header) { .id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .version = 1 };
+	sparse->header = (struct vfio_info_cap_header) { .id = VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+							 .version = 1 };
 	sparse->nr_areas = kernel.said_areas ? kernel.said_areas : kernel.n_areas;
 	memcpy(sparse->areas, kernel.areas, areas);
 }
@@ -118,7 +120,8 @@ static int fresh_kernel(void **state)
 static void add_area(uint64_t offset, uint64_t size)
 {
 	kernel.flags |= VFIO_REGION_INFO_FLAG_CAPS;
-	kernel.areas[kernel.n_areas++] = (struct vfio_region_sparse_mmap_area) { .offset = offset, .size = size };
+	kernel.areas[kernel.n_areas++] =
+		(struct vfio_region_sparse_mmap_area) { .offset = offset, .size = size };
 }
 
 /* A register in each width keeps what is written; `by_file`: it takes that way. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * data.c: clients' lists through the whole core to a driver in DMA mode, and in CPU mode with limits: each list within the limits, each
- * byte in its place.
+ * data.c: clients' lists through the whole core to a driver in DMA mode, and in CPU mode with
+ * limits: each list within the limits, each byte in its place.
  */
 #include "rig.h"
 
@@ -122,26 +122,30 @@ static void down(struct bench *b)
 /* Mostly small pieces at odd places, sometimes large or aligned ones. */
 static uint64_t draw_length(struct bench *b, uint64_t left, bool last)
 {
-	uint64_t n = rig_random(&b->random, 3) ? 1 + rig_random(&b->random, 3000) : 512 * (1 + rig_random(&b->random, 256));
+	uint64_t n = rig_random(&b->random, 3) ? 1 + rig_random(&b->random, 3000)
+					       : 512 * (1 + rig_random(&b->random, 256));
 
 	return last || n > left ? left : n;
 }
 
 static void draw_pieces(struct bench *b, struct io *io, unsigned lane, bool only_mapped)
 {
-	uint64_t half = MAPPED_BYTES / AT_A_TIME, at[2] = { lane * half, lane * half }, left = io->bytes;
+	uint64_t half = MAPPED_BYTES / AT_A_TIME, at[2] = { lane * half, lane * half },
+		 left = io->bytes;
 
 	for (io->n = 0; left; io->n++) {
 		uint64_t length = draw_length(b, left, io->n == PIECES - 1 || left > half / 2);
 		bool mapped = io->by_region || only_mapped || rig_random(&b->random, 2);
-		uint64_t *from = &at[mapped], gap = rig_random(&b->random, 2) ? 0 : rig_random(&b->random, 600);
+		uint64_t *from = &at[mapped],
+			 gap = rig_random(&b->random, 2) ? 0 : rig_random(&b->random, 600);
 
 		*from += *from + gap + length <= (lane + 1) * half ? gap : 0;
 		if (*from + length > (lane + 1) * half)
 			length = (lane + 1) * half - *from;
 		assert_true(length > 0);
 		io->iov[io->n] = (struct iovec) { (mapped ? b->mapped : b->heap) + *from, length };
-		io->pieces[io->n] = (struct hba_piece) { hba_mapping_region(b->map), (uint32_t)length, *from };
+		io->pieces[io->n] =
+			(struct hba_piece) { hba_mapping_region(b->map), (uint32_t)length, *from };
 		*from += length;
 		left -= length;
 	}
@@ -169,7 +173,8 @@ static void all_is_there(const struct io *io)
 		for (size_t k = 0; k < io->iov[i].iov_len; k++, at++)
 			if (p[k] != rig_byte(at))
 				fail_msg("%s: byte %llu of block %llu is wrong", shape->name,
-					 (unsigned long long)(at - io->block * TEST_BLOCK), (unsigned long long)io->block);
+					 (unsigned long long)(at - io->block * TEST_BLOCK),
+					 (unsigned long long)io->block);
 	}
 }
 
@@ -194,7 +199,8 @@ static void finished(struct hba_task *t, const struct hba_result *r, void *arg)
 	struct io *io = arg;
 
 	/* As the client wrote it; what follows its fields is the core's. */
-	assert_memory_equal(&t->cdb, &io->before.cdb, offsetof(struct hba_task, negotiate) - offsetof(struct hba_task, cdb));
+	assert_memory_equal(&t->cdb, &io->before.cdb,
+			    offsetof(struct hba_task, negotiate) - offsetof(struct hba_task, cdb));
 	test_done(t, r, &io->t);
 }
 
@@ -230,8 +236,10 @@ static void start_one(struct bench *b, struct io *io, unsigned lane)
 	memset(io, 0, sizeof(*io));
 	io->write = rig_random(&b->random, 2);
 	io->by_region = !rig_random(&b->random, 4);
-	io->bytes = TEST_BLOCK * (1 + rig_random(&b->random, rig_random(&b->random, 20) ? 60 : MANY_BLOCKS / 4));
-	io->block = rig_random(&b->random, 4) ? rig_random(&b->random, 1 << 20) : UINT32_MAX - rig_random(&b->random, 600);
+	io->bytes = TEST_BLOCK *
+		    (1 + rig_random(&b->random, rig_random(&b->random, 20) ? 60 : MANY_BLOCKS / 4));
+	io->block = rig_random(&b->random, 4) ? rig_random(&b->random, 1 << 20)
+					      : UINT32_MAX - rig_random(&b->random, 600);
 	draw_pieces(b, io, lane, false);
 	fill_or_spoil(io);
 	t = get(b, io->bytes);
@@ -331,8 +339,8 @@ struct hba_bus_device {
 	uint64_t next;
 };
 
-static int run_opens(const char *path, const char *query, struct hba_bus_info *ret_info, char why[HBA_BUS_WHY_BYTES],
-		     struct hba_bus_device **ret_device)
+static int run_opens(const char *path, const char *query, struct hba_bus_info *ret_info,
+		     char why[HBA_BUS_WHY_BYTES], struct hba_bus_device **ret_device)
 {
 	(void)path;
 	(void)query;
@@ -347,7 +355,8 @@ static void run_closes(struct hba_bus_device *b)
 	free(b);
 }
 
-static int run_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+static int run_maps(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits,
+		    struct hba_iova *ret_iova)
 {
 	(void)fd;
 	(void)offset;
@@ -366,7 +375,8 @@ static int run_masters(struct hba_bus_device *b, bool on, unsigned ms)
 }
 
 static const struct hba_bus run_on_bus = {
-	HBA_BUS_HEADER, .name = "run-on", .open = run_opens, .close = run_closes, .map_memory = run_maps, .bus_master = run_masters,
+	HBA_BUS_HEADER,      .name = "run-on",       .open = run_opens,
+	.close = run_closes, .map_memory = run_maps, .bus_master = run_masters,
 };
 
 /** struct pieces - What a client's list says of each byte, for the op that is to find the same. */
@@ -398,7 +408,9 @@ static bool finds_each_byte(struct test_driver *d, struct hba_queue *q, struct h
 		return false;
 	for (uint32_t i = 0; i < t->n_data; i++)
 		for (uint64_t k = 0; k < t->data.segments[i].length; k++, at++)
-			pieces.wrong += spans_address(&c->memory.spans, hba_iova_at(t->data.segments[i].iova, k)) != place_of(at);
+			pieces.wrong += spans_address(&c->memory.spans,
+						      hba_iova_at(t->data.segments[i].iova, k)) !=
+					place_of(at);
 	v = hba_task_data(t, &n);
 	at = 0;
 	for (unsigned i = 0; i < n; i++)
@@ -411,7 +423,9 @@ static bool finds_each_byte(struct test_driver *d, struct hba_queue *q, struct h
 
 static void read_into_pieces(struct bench *b, struct iovec first, struct iovec second)
 {
-	struct io io = { .bytes = first.iov_len + second.iov_len, .n = second.iov_len ? 2 : 1, .iov = { first, second } };
+	struct io io = { .bytes = first.iov_len + second.iov_len,
+			 .n = second.iov_len ? 2 : 1,
+			 .iov = { first, second } };
 	struct hba_task *t = get(b, 0);
 
 	pieces = (struct pieces) { .iov = { first, second }, .n = io.n };
@@ -428,7 +442,10 @@ static void read_into_pieces(struct bench *b, struct iovec first, struct iovec s
 
 enum { SLABS = 16, SLAB = 2 << 20, HALF = 4 * TEST_BLOCK };
 
-/* Two that lie one behind the other for the CPU; the kernel puts new ones so, though nobody promises it. */
+/*
+ * Two that lie one behind the other for the CPU; the kernel puts new ones so, though nobody
+ * promises it.
+ */
 static uint8_t *border_of_two(uint8_t *const slabs[SLABS])
 {
 	for (unsigned i = 0; i < SLABS; i++)
@@ -440,7 +457,9 @@ static uint8_t *border_of_two(uint8_t *const slabs[SLABS])
 
 static void pieces_over_several_slabs(void **state)
 {
-	static const struct shape both = { "DMA, for the CPU too", FOR_CPU_TOO, 16, 65536, 1, 64, 0, 0 };
+	static const struct shape both = {
+		"DMA, for the CPU too", FOR_CPU_TOO, 16, 65536, 1, 64, 0, 0
+	};
 	struct hba_mapping *map[SLABS];
 	uint8_t *slab[SLABS], *border;
 	struct bench b = { 0 };
@@ -457,14 +476,20 @@ static void pieces_over_several_slabs(void **state)
 		assert_int_equal(hba_mapping_create(b.r.c, HBA_DEVICE_BOTH, SLAB, 0, &map[i]), 0);
 		slab[i] = hba_mapping_address(map[i]);
 	}
-	/* For the device the second piece goes on where the first ends; for the CPU it lies elsewhere. */
+	/*
+	 * For the device the second piece goes on where the first ends; for the CPU it lies
+	 * elsewhere.
+	 */
 	assert_int_equal(hba_mapping_iova(map[0]).bus + SLAB, hba_mapping_iova(map[1]).bus);
-	read_into_pieces(&b, (struct iovec) { slab[0] + SLAB - HALF, HALF }, (struct iovec) { slab[1], HALF });
+	read_into_pieces(&b, (struct iovec) { slab[0] + SLAB - HALF, HALF },
+			 (struct iovec) { slab[1], HALF });
 	/* One piece for the CPU, two for the device. */
 	border = border_of_two(slab);
 	assert_non_null(border);
-	read_into_pieces(&b, (struct iovec) { border - HALF, 2 * HALF }, (struct iovec) { NULL, 0 });
-	read_into_pieces(&b, (struct iovec) { border - 1, HALF + 1 }, (struct iovec) { border - HALF, HALF - 1 });
+	read_into_pieces(&b, (struct iovec) { border - HALF, 2 * HALF },
+			 (struct iovec) { NULL, 0 });
+	read_into_pieces(&b, (struct iovec) { border - 1, HALF + 1 },
+			 (struct iovec) { border - HALF, HALF - 1 });
 	for (unsigned i = 0; i < SLABS; i++)
 		assert_int_equal(hba_mapping_release(map[i]), 0);
 	rig_down(&b.r);
@@ -558,7 +583,10 @@ static bool looks_at_its_data(struct test_driver *d, struct hba_queue *q, struct
 	return false;
 }
 
-/* What the device finds and what the CPU finds is the same memory: without a bus an IOVA is an address. */
+/*
+ * What the device finds and what the CPU finds is the same memory: without a bus an IOVA is an
+ * address.
+ */
 static bool looks_at_both(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 {
 	struct rig *r = d->of_test;
@@ -568,11 +596,14 @@ static bool looks_at_both(struct test_driver *d, struct hba_queue *q, struct hba
 	v = hba_task_data(t, &n);
 	r->wrong += t->length && (t->mode != HBA_DATA_DMA || n != t->n_data);
 	for (unsigned i = 0; v && i < n; i++)
-		r->wrong += (uintptr_t)v[i].iov_base != t->data.segments[i].iova.bus || v[i].iov_len != t->data.segments[i].length;
+		r->wrong += (uintptr_t)v[i].iov_base != t->data.segments[i].iova.bus ||
+			    v[i].iov_len != t->data.segments[i].length;
 	return looks_at_its_data(d, q, t);
 }
 
-static void look_through(const struct shape *s, bool (*look)(struct test_driver *d, struct hba_queue *q, struct hba_task *t))
+static void look_through(const struct shape *s,
+			 bool (*look)(struct test_driver *d, struct hba_queue *q,
+				      struct hba_task *t))
 {
 	struct bench b;
 
@@ -610,7 +641,9 @@ static bool is_refused(struct test_driver *d, struct hba_queue *q, struct hba_ta
 static void task_data_for_the_cpu(void **state)
 {
 	static const struct shape cpu = { "CPU", CPU_LIMITS, 4, 3000, 1, 64, 0, 0 };
-	static const struct shape both = { "DMA, for the CPU too", FOR_CPU_TOO, 4, 4096, 1, 64, 0, 0 };
+	static const struct shape both = {
+		"DMA, for the CPU too", FOR_CPU_TOO, 4, 4096, 1, 64, 0, 0
+	};
 	static const struct shape dma = { "DMA", 0, 4, 4096, 1, 64, 0, 0 };
 	struct bench b;
 	struct io io = { .bytes = TEST_BLOCK, .n = 1 };
@@ -626,7 +659,9 @@ static void task_data_for_the_cpu(void **state)
 	write_command(t, &io, 10);
 	assert_int_equal(submit(t, &io), 0);
 	test_wait(b.r.c, &io.t, 1);
-	test_violation(b.r.c, "driver test, process_task: hba_task_data: the report did not say wants_task_data");
+	test_violation(
+		b.r.c,
+		"driver test, process_task: hba_task_data: the report did not say wants_task_data");
 	rig_down(&b.r);
 	free(b.heap);
 }
@@ -635,9 +670,13 @@ static void task_data_for_the_cpu(void **state)
 
 static const struct shape staged = { "staged", 0, 1, 4096, 1, 64, 0, 0 };
 
-static void in_stages(struct bench *b, uint64_t block, uint64_t blocks, unsigned size, unsigned stages)
+static void in_stages(struct bench *b, uint64_t block, uint64_t blocks, unsigned size,
+		      unsigned stages)
 {
-	struct io io = { .block = block, .bytes = blocks * TEST_BLOCK, .n = 1, .iov = { { b->mapped, blocks * TEST_BLOCK } } };
+	struct io io = { .block = block,
+			 .bytes = blocks * TEST_BLOCK,
+			 .n = 1,
+			 .iov = { { b->mapped, blocks * TEST_BLOCK } } };
 	struct hba_task *t = get(b, 0);
 
 	fill_or_spoil(&io);
@@ -652,7 +691,9 @@ static void each_stage_has_its_command(void **state)
 {
 	static const struct {
 		uint8_t size, opcode;
-	} sizes[] = { { 6, READ_6_OP }, { 10, READ_10_OP }, { 12, READ_12_OP }, { 16, READ_16_OP } };
+	} sizes[] = {
+		{ 6, READ_6_OP }, { 10, READ_10_OP }, { 12, READ_12_OP }, { 16, READ_16_OP }
+	};
 	struct bench b;
 
 	(void)state;
@@ -704,7 +745,10 @@ static void a_stage_may_need_a_larger_command(void **state)
 
 static void odd_end(struct bench *b, enum hba_outcome outcome, uint64_t bytes)
 {
-	struct io io = { .block = 9, .bytes = 64 * TEST_BLOCK, .n = 1, .iov = { { b->heap, 64 * TEST_BLOCK } } };
+	struct io io = { .block = 9,
+			 .bytes = 64 * TEST_BLOCK,
+			 .n = 1,
+			 .iov = { { b->heap, 64 * TEST_BLOCK } } };
 	struct hba_task *t = get(b, io.bytes);
 
 	fill_or_spoil(&io);
@@ -715,7 +759,8 @@ static void odd_end(struct bench *b, enum hba_outcome outcome, uint64_t bytes)
 	assert_int_equal(io.t.last.bytes, bytes);
 	/* What has come is home; what has not is untouched. */
 	for (uint64_t i = 0; i < io.bytes; i++)
-		assert_int_equal(b->heap[i], i < bytes ? rig_byte(9 * TEST_BLOCK + i) : (uint8_t)~rig_byte(9 * TEST_BLOCK + i));
+		assert_int_equal(b->heap[i], i < bytes ? rig_byte(9 * TEST_BLOCK + i)
+						       : (uint8_t)~rig_byte(9 * TEST_BLOCK + i));
 }
 
 static void a_short_stage_is_the_end(void **state)
@@ -789,7 +834,9 @@ static void answered(struct hba_management *m, enum hba_service_response respons
 	a->answers++;
 }
 
-/* The stage that is out comes back by itself before the function has its turn: no other stage goes. */
+/*
+ * The stage that is out comes back by itself before the function has its turn: no other stage goes.
+ */
 static void an_abort_ends_it_between_its_stages(void **state)
 {
 	struct io io = { .block = 9, .bytes = 64 * TEST_BLOCK, .n = 1 };
@@ -850,7 +897,10 @@ static void what_does_not_split_is_refused(void **state)
 	down(&b);
 }
 
-/* Blocks and bytes that contradict one another are the target's to judge, if they fit; they are never cut up. */
+/*
+ * Blocks and bytes that contradict one another are the target's to judge, if they fit; they are
+ * never cut up.
+ */
 static void a_read_whose_length_is_not_its_blocks(void **state)
 {
 	struct hba_task *t;
@@ -878,7 +928,11 @@ static int narrow(struct hba_controller *c, struct hba_target *tgt, struct hba_t
 static void move_less_than_the_list(struct bench *b, bool write, uint16_t blocks, uint8_t *at)
 {
 	struct hba_task *t = get(b, 16 * TEST_BLOCK);
-	struct io io = { .block = 5, .bytes = 16 * TEST_BLOCK, .n = 1, .iov = { { at, 16 * TEST_BLOCK } }, .write = write };
+	struct io io = { .block = 5,
+			 .bytes = 16 * TEST_BLOCK,
+			 .n = 1,
+			 .iov = { { at, 16 * TEST_BLOCK } },
+			 .write = write };
 	uint64_t written = b->r.written;
 
 	fill_or_spoil(&io);
@@ -891,8 +945,9 @@ static void move_less_than_the_list(struct bench *b, bool write, uint16_t blocks
 	assert_int_equal(io.t.last.bytes, blocks * (uint64_t)TEST_BLOCK);
 	assert_int_equal(b->r.written - written, write ? blocks * (uint64_t)TEST_BLOCK : 0);
 	for (uint64_t i = 0; i < io.bytes && !write; i++)
-		assert_int_equal(at[i], i < blocks * (uint64_t)TEST_BLOCK ? rig_byte(5 * TEST_BLOCK + i)
-									  : (uint8_t)~rig_byte(5 * TEST_BLOCK + i));
+		assert_int_equal(at[i], i < blocks * (uint64_t)TEST_BLOCK
+						? rig_byte(5 * TEST_BLOCK + i)
+						: (uint8_t)~rig_byte(5 * TEST_BLOCK + i));
 }
 
 static void a_device_gets_no_more_room_than_the_cdb_asks_for(void **state)
@@ -911,7 +966,10 @@ static void a_device_gets_no_more_room_than_the_cdb_asks_for(void **state)
 	}
 }
 
-/* A device that says GOOD, and more bytes than it has written, shows nobody what was in the slice before. */
+/*
+ * A device that says GOOD, and more bytes than it has written, shows nobody what was in the slice
+ * before.
+ */
 static void a_slice_keeps_nothing_of_others(void **state)
 {
 	struct io io = { .block = 9, .bytes = 8 * TEST_BLOCK, .n = 1 };
@@ -976,7 +1034,8 @@ static void wrong_lists_are_refused(void **state)
 
 	(void)state;
 	up(&b, &wide);
-	p = (struct hba_piece) { hba_mapping_region(b.map), TEST_BLOCK, MAPPED_BYTES - TEST_BLOCK + 1 };
+	p = (struct hba_piece) { hba_mapping_region(b.map), TEST_BLOCK,
+				 MAPPED_BYTES - TEST_BLOCK + 1 };
 	t = get(&b, 0);
 	test_fill_rw(t, false, 0, 1, NULL);
 	assert_int_equal(hba_submit(t, test_done, NULL), -EINVAL);
@@ -1004,7 +1063,10 @@ static void wrong_lists_are_refused(void **state)
 
 enum { GIB = 1 << 30, RUN = 64 * 1024 };
 
-/* In pieces from 1 byte on, half of it where the device cannot reach. Nothing of it is kept: the pieces share their memory. */
+/*
+ * In pieces from 1 byte on, half of it where the device cannot reach. Nothing of it is kept: the
+ * pieces share their memory.
+ */
 static void up_to_a_gib(struct bench *b, bool write)
 {
 	uint64_t blocks = GIB / TEST_BLOCK, at = 0, n_pieces = 0, room = 200000;

@@ -54,8 +54,10 @@ static void transitions(void **state)
 
 static void states(void **state)
 {
-	static const enum hba_state way[] = { HBA_INITIALISED, HBA_MAPPED, HBA_STARTED, HBA_STOPPED };
-	static const char *const names[] = { "initialize", "map_hba_data", "start", "scan", "stop", "close" };
+	static const enum hba_state way[] = { HBA_INITIALISED, HBA_MAPPED, HBA_STARTED,
+					      HBA_STOPPED };
+	static const char *const names[] = { "initialize", "map_hba_data", "start",
+					     "scan",       "stop",         "close" };
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
 	const struct hba_step *steps;
@@ -85,12 +87,14 @@ static void start_twice(void **state)
 
 	(void)state;
 	assert_int_equal(hba_controller_start(c), -EBUSY);
-	assert_string_equal(hba_error(), "test:: the controller is started; it starts once, open it anew");
+	assert_string_equal(hba_error(),
+			    "test:: the controller is started; it starts once, open it anew");
 	assert_int_equal(hba_controller_state(c), HBA_STARTED);
 	assert_int_equal(test_ready(hba_lun_find(c, 0, 0)), HBA_GOOD);
 	assert_int_equal(hba_controller_stop(c), 0);
 	assert_int_equal(hba_controller_start(c), -EBUSY);
-	assert_string_equal(hba_error(), "test:: the controller is stopped; it starts once, open it anew");
+	assert_string_equal(hba_error(),
+			    "test:: the controller is stopped; it starts once, open it anew");
 	test_down(d, c);
 }
 
@@ -140,7 +144,8 @@ static void wrong_tables(void **state)
 
 	(void)state;
 	d->table.version = 2;
-	refuse_table(d, "test:: the driver's table has version 2, and hbakit 0.1.0 knows version 1: build it with these headers");
+	refuse_table(d, "test:: the driver's table has version 2, and hbakit 0.1.0 knows version "
+			"1: build it with these headers");
 	d = test_driver_new();
 	d->table.process_task = NULL;
 	refuse_table(d, "test:: the driver's table lacks name, initialize or process_task");
@@ -156,8 +161,9 @@ static void refuse_size(size_t size)
 
 	d->table.size = size;
 	snprintf(sentence, sizeof(sentence),
-		 "test:: the driver's table says it has %zu bytes, and may have %zu to 4096: begin it with HBA_DRIVER_HEADER", size,
-		 offsetof(struct hba_driver, kick));
+		 "test:: the driver's table says it has %zu bytes, and may have %zu to 4096: begin "
+		 "it with HBA_DRIVER_HEADER",
+		 size, offsetof(struct hba_driver, kick));
 	refuse_table(d, sentence);
 }
 
@@ -192,7 +198,8 @@ static void tables_of_other_sizes(void **state)
 
 enum { PRIV_BYTES = 4096 };
 
-static void count_dirty(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void count_dirty(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			struct hba_task *t)
 {
 	const uint8_t *priv = hba_controller_priv(c);
 
@@ -393,7 +400,8 @@ static int stop_deaf(struct at_stop *s, int master_off, int reset)
 	return hba_controller_stop(s->c);
 }
 
-static void assert_ended(const struct test_io *io, enum hba_outcome outcome, enum hba_sent sent, unsigned memory_lost)
+static void assert_ended(const struct test_io *io, enum hba_outcome outcome, enum hba_sent sent,
+			 unsigned memory_lost)
 {
 	assert_int_equal(io->done, 1);
 	assert_int_equal(io->last.outcome, outcome);
@@ -411,7 +419,8 @@ static void memory_that_is_lost_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(stop_deaf(&s, -EIO, -EIO), -EIO);
-	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may still write is never used again");
+	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may "
+					 "still write is never used again");
 	assert_ended(&s.out, HBA_NO_STATUS, HBA_SENT_MAYBE, 1);
 	assert_ended(&s.queued, HBA_NOT_DELIVERED, HBA_SENT_NO, 0);
 	assert_int_equal(hba_controller_state(s.c), HBA_DEAD);
@@ -490,7 +499,8 @@ static void what_is_lost_goes_home_when_it_is_closed(void **state)
 
 static void one_that_is_not_closed_keeps_its_memory(void **state)
 {
-	static struct at_stop s; /* what an op that never came back may still use is leaked on purpose */
+	/* what an op that never came back may still use is leaked on purpose */
+	static struct at_stop s;
 
 	(void)state;
 	lose(&s);
@@ -508,7 +518,8 @@ static void one_that_is_not_closed_keeps_its_memory(void **state)
 
 /* ---- an initialize that takes too long */
 
-static void wait_for_ever(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void wait_for_ever(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			  struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_INITIALIZE)
@@ -526,7 +537,8 @@ static void initialize_too_long(void **state)
 	d->inside = wait_for_ever;
 	d->fail[TEST_INITIALIZE].call = TEST_EVERY_CALL;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
-	assert_string_equal(hba_error(), "test:: driver test failed in initialize: Connection timed out");
+	assert_string_equal(hba_error(),
+			    "test:: driver test failed in initialize: Connection timed out");
 	assert_memory_equal(d->order, "IO", 2); /* stop also after half an initialize */
 	assert_int_equal(d->n_order, 2);
 	assert_int_equal(test_fds(), fds);
@@ -560,7 +572,10 @@ static void scan_never_ends(void **state)
 	test_driver_free(d);
 }
 
-/* The same, but it is the start's deadline that comes first, with recovery half-way; then the fault is gone. */
+/*
+ * The same, but it is the start's deadline that comes first, with recovery half-way; then the fault
+ * is gone.
+ */
 static void start_after_half_a_recovery(void **state)
 {
 	struct test_driver *d = test_driver_new();
@@ -572,7 +587,8 @@ static void start_after_half_a_recovery(void **state)
 	d->tick = 50 * TEST_MS;
 	d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
-	assert_string_equal(hba_error(), "test:: the start has not ended after 12000 ms, it scans still");
+	assert_string_equal(hba_error(),
+			    "test:: the start has not ended after 12000 ms, it scans still");
 	assert_int_equal(d->n_functions, 1);
 	assert_int_equal(hba_controller_state(c), HBA_CREATED);
 	d->hold = false;
@@ -595,7 +611,8 @@ struct waiting {
 	int told, told_in_stop;
 };
 
-static void wait_inside(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void wait_inside(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			struct hba_task *t)
 {
 	struct waiting *w = d->of_test;
 
@@ -606,7 +623,8 @@ static void wait_inside(struct test_driver *d, enum test_op op, struct hba_contr
 		d->fail[op].error = w->told = w->waits ? hba_wait(c, DRIVER_WAITS_MS) : 0;
 }
 
-static struct hba_controller *waits_in(struct test_driver *d, struct waiting *w, const struct hba_options *options)
+static struct hba_controller *waits_in(struct test_driver *d, struct waiting *w,
+				       const struct hba_options *options)
 {
 	d->of_test = w;
 	d->inside = wait_inside;
@@ -676,7 +694,8 @@ static void cancelled_in_an_op(void **state)
 }
 
 /* On the way down, where what is held is waited for. */
-static void time_goes_on(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void time_goes_on(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			 struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_POLL && !c->starting)
@@ -719,7 +738,8 @@ static void cancelled_before(void **state)
 
 /* ---- a watched descriptor that outlives a failed start */
 
-static void watch(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void watch(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		  struct hba_task *t)
 {
 	int *fd = d->of_test;
 
@@ -785,7 +805,8 @@ static void waiting_op_ended(struct hba_controller *c, struct job *job)
 	f->ended++;
 }
 
-static void share(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void share(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		  struct hba_task *t)
 {
 	struct fence *f = d->of_test;
 
@@ -822,7 +843,8 @@ static void fence_holds(void **state)
 		assert_int_equal(hba_submit(t, resubmit, &io), 0);
 	}
 	for (unsigned i = 0; i < JOBS; i++) {
-		f.jobs[i] = (struct job) { .name = "job", .run = waiting_op, .done = waiting_op_ended };
+		f.jobs[i] =
+			(struct job) { .name = "job", .run = waiting_op, .done = waiting_op_ended };
 		service_post(c, &f.jobs[i]);
 		test_turns(c, i % 7);
 	}

@@ -90,8 +90,10 @@ static struct hba_task *send(struct bench *b, struct client *client, struct hba_
 
 static void ask(struct bench *b, struct request *q, enum hba_tmf function, struct hba_task *victim)
 {
-	*q = (struct request) { .m = { .function = function, .lun = b->lun, .victim = victim, .done = answered },
-				.ends = &b->ends };
+	*q = (struct request) {
+		.m = { .function = function, .lun = b->lun, .victim = victim, .done = answered },
+		.ends = &b->ends
+	};
 	assert_int_equal(hba_manage(&q->m), 0);
 	assert_int_equal(q->done, 0); /* never from inside the call */
 }
@@ -169,7 +171,10 @@ static void again(struct hba_task *t, const struct hba_result *r, void *arg)
 		hba_task_put(t);
 }
 
-/* Everything ends inside process_task and is sent again at once, so that each turn leaves some done owed. */
+/*
+ * Everything ends inside process_task and is sent again at once, so that each turn leaves some done
+ * owed.
+ */
 static void up_busy(struct bench *b, struct busy *busy)
 {
 	up_with(b, many_tasks);
@@ -205,7 +210,8 @@ static void a_busy_client_starves_nobody(void **state)
 	ask(&b, &q, HBA_LOGICAL_UNIT_RESET, NULL);
 	answered_under_load(&b, &q);
 	assert_int_equal(q.response, HBA_FUNCTION_COMPLETE);
-	assert_true(busy.dones >= 4 * BUSY_BUDGET); /* those that were owed when it was asked for came first */
+	/* those that were owed when it was asked for came first */
+	assert_true(busy.dones >= 4 * BUSY_BUDGET);
 	/* One that is decided without the driver. */
 	b.r.c->report.tmfs = 0;
 	ask(&b, &q, HBA_LOGICAL_UNIT_RESET, NULL);
@@ -217,7 +223,8 @@ static void a_busy_client_starves_nobody(void **state)
 }
 
 /* The tmf task says whom it is about. */
-static void looks_at_the_frame(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void looks_at_the_frame(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			       struct hba_task *t)
 {
 	struct rig *r = d->of_test;
 
@@ -226,7 +233,8 @@ static void looks_at_the_frame(struct test_driver *d, enum test_op op, struct hb
 		return;
 	r->stages = t->tag;
 	r->wrong += t->kind != HBA_TASK_TMF || t->target != 0 || t->lun.bytes[1] != 0;
-	if (d->functions[d->n_functions ? d->n_functions - 1 : 0] == HBA_ABORT_TASK && t->data.victim)
+	if (d->functions[d->n_functions ? d->n_functions - 1 : 0] == HBA_ABORT_TASK &&
+	    t->data.victim)
 		r->wrong += t->data.victim->tag != t->tag;
 }
 
@@ -308,7 +316,10 @@ static void deadlines(void **state)
 	up(&b);
 	b.r.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
 	ask(&b, &first, HBA_LOGICAL_UNIT_RESET, NULL);
-	second = (struct request) { .m = { .function = HBA_TARGET_RESET, .lun = b.lun, .timeout_ms = 2000, .done = answered },
+	second = (struct request) { .m = { .function = HBA_TARGET_RESET,
+					   .lun = b.lun,
+					   .timeout_ms = 2000,
+					   .done = answered },
 				    .ends = &b.ends };
 	assert_int_equal(hba_manage(&second.m), 0);
 	test_turns(b.r.c, 2);
@@ -401,16 +412,17 @@ static void victims_left_over_are_a_violation(void **state)
 	ask(&b, &q, HBA_CLEAR_TASK_SET, NULL);
 	test_turns(b.r.c, 3);
 	assert_int_equal(q.response, HBA_DELIVERY_FAILURE);
-	test_violation(b.r.c,
-		       "driver test, manage: hba_tmf_complete says that the function is complete, but 2 of its tasks have not been "
-		       "completed");
+	test_violation(b.r.c, "driver test, manage: hba_tmf_complete says that the function is "
+			      "complete, but 2 of its tasks have not been "
+			      "completed");
 	b.r.d->release = 2;
 	test_wait(b.r.c, &client.io, 2);
 	rig_down(&b.r);
 }
 
 /* A reset is out; then a command is sent, and somebody wants it gone while the driver has both. */
-static void sent_after_the_reset(struct bench *b, struct request *q, struct client *client, uint32_t timeout_ms)
+static void sent_after_the_reset(struct bench *b, struct request *q, struct client *client,
+				 uint32_t timeout_ms)
 {
 	struct hba_task *t;
 
@@ -502,7 +514,10 @@ static void an_unsent_victim_never_goes(void **state)
 	rig_down(&b.r);
 }
 
-/* Asked for while it was out; when the function has its turn, it is not: its memory may be another command's by then. */
+/*
+ * Asked for while it was out; when the function has its turn, it is not: its memory may be another
+ * command's by then.
+ */
 static void a_victim_that_comes_back_first(void **state)
 {
 	struct client out = { 0 };
@@ -596,9 +611,9 @@ static void cancel_one_that_is_out(struct bench *b, struct client *client, struc
 	test_wait(b->r.c, &client->io, 1);
 	test_turns(b->r.c, 2);
 	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
-	assert_string_equal(e->text,
-			    "TEST UNIT READY of 0:0 (unique id 4) was cancelled while it was with the driver; abort task is next, "
-			    "and has 10 s");
+	assert_string_equal(e->text, "TEST UNIT READY of 0:0 (unique id 4) was cancelled while it "
+				     "was with the driver; abort task is next, "
+				     "and has 10 s");
 	assert_true(test_event(b->r.c, HBA_EVENT_RECOVERY, e));
 }
 
@@ -612,7 +627,8 @@ static void a_cancel_is_told_as_one(void **state)
 	(void)state;
 	up(&b);
 	cancel_one_that_is_out(&b, &client, &e);
-	assert_string_equal(e.text, "abort task: the cancelled TEST UNIT READY of 0:0 came back after 0 ms; recovery took 0 ms");
+	assert_string_equal(e.text, "abort task: the cancelled TEST UNIT READY of 0:0 came back "
+				    "after 0 ms; recovery took 0 ms");
 	assert_int_equal(client.io.last.outcome, HBA_TASK_ABORTED);
 	rig_down(&b.r);
 	/* Up the whole ladder, to where the core ends it itself. */
@@ -622,9 +638,9 @@ static void a_cancel_is_told_as_one(void **state)
 		b.r.d->tmf[i] = TEST_REJECTS;
 	b.r.d->bus_reset = TEST_REJECTS;
 	cancel_one_that_is_out(&b, &client, &e);
-	assert_string_equal(e.text,
-			    "abort task: the cancelled TEST UNIT READY of 0:0 did not come back within 0 ms; logical unit reset is "
-			    "next, and has 10 s");
+	assert_string_equal(e.text, "abort task: the cancelled TEST UNIT READY of 0:0 did not come "
+				    "back within 0 ms; logical unit reset is "
+				    "next, and has 10 s");
 	assert_int_equal(client.io.last.outcome, HBA_NOT_DELIVERED);
 	assert_int_equal(client.io.last.sent, HBA_SENT_MAYBE);
 	rig_down(&b.r);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* medium.c: another disk, or perhaps another one: the unit is held and looked at, and what meant the one before does not reach it. */
+/*
+ * medium.c: another disk, or perhaps another one: the unit is held and looked at, and what meant
+ * the one before does not reach it.
+ */
 #include "core/medium.h"
 #include "rig.h"
 
@@ -37,9 +40,12 @@ struct client {
 };
 
 static struct {
-	bool (*process)(struct test_driver *d, struct hba_queue *q, struct hba_task *t); /* the rig's */
-	bool (*internal)(struct hba_task *t);                                            /* true: dealt with it */
-	unsigned count;                                                                  /* for `internal` */
+	/* the rig's */
+	bool (*process)(struct test_driver *d, struct hba_queue *q, struct hba_task *t);
+	/* true: dealt with it */
+	bool (*internal)(struct hba_task *t);
+	/* for `internal` */
+	unsigned count;
 } hook;
 
 static bool process(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
@@ -172,7 +178,8 @@ static void a_named_command_fails(void **state)
 		assert_int_equal(rig_clients(&r), 1);
 		/* It looks as before, but it has said so. */
 		assert_int_equal(generation(&r, 0), 2);
-		change_is_told(&r, "target 0, unit 0: its medium was changed: generation 2, 256 blocks of 512 bytes");
+		change_is_told(&r, "target 0, unit 0: its medium was changed: generation 2, 256 "
+				   "blocks of 512 bytes");
 		assert_int_equal(hba_disk_submit(&c.io), -ESTALE);
 		write_to(&r, &c, 0, 2);
 		await(&r, &c);
@@ -300,9 +307,10 @@ static void what_was_out_is_not_told_as_good(void **state)
 		uint8_t sense[18];
 
 		hba_sense(sense, UNIT_ATTENTION_KEY, MEDIUM, 0);
-		AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
-										 .sense = sense,
-										 .sense_len = sizeof(sense) }));
+		AS_DRIVER(r.c, hba_complete(r.d->held[0],
+					    &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+								   .sense = sense,
+								   .sense_len = sizeof(sense) }));
 	}
 	await(&r, &first);
 	rig_until_scanned(&r);
@@ -328,7 +336,9 @@ static bool change_once(struct hba_task *t)
 	if (t->cdb[0] != TEST_UNIT_READY_OP || hook.count++)
 		return false;
 	hba_sense(sense, UNIT_ATTENTION_KEY, MEDIUM, 0);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 	return true;
 }
 
@@ -345,7 +355,9 @@ static void what_a_scan_hears_is_owed(void **state)
 	hba_controller_rescan(r.c);
 	test_turns(r.c, 2);
 	rig_until_scanned(&r);
-	change_is_told(&r, "target 0, unit 0: its medium was changed: generation 2, 256 blocks of 512 bytes");
+	change_is_told(
+		&r,
+		"target 0, unit 0: its medium was changed: generation 2, 256 blocks of 512 bytes");
 	assert_int_equal(generation(&r, 0), 2);
 	r.n_log = 0;
 	write_to(&r, &c, 0, 2); /* this one knows */
@@ -434,7 +446,8 @@ static void another_disk_behind_a_reset(void **state)
 		assert_int_equal(rig_clients(&r), 1);
 		rig_until_scanned(&r);
 		assert_int_equal(generation(&r, 0), 2);
-		change_is_told(&r, "target 0, unit 0: another disk is there: generation 2, 256 blocks of 512 bytes");
+		change_is_told(&r, "target 0, unit 0: another disk is there: generation 2, 256 "
+				   "blocks of 512 bytes");
 		rig_down(&r);
 	}
 }
@@ -452,7 +465,8 @@ static void another_size(void **state)
 	write_to(&r, &c, 0, 1);
 	await(&r, &c);
 	assert_int_equal(c.io.error, -ESTALE);
-	change_is_told(&r, "target 0, unit 0: its capacity has changed: generation 2, 100 blocks of 512 bytes");
+	change_is_told(&r, "target 0, unit 0: its capacity has changed: generation 2, 100 blocks "
+			   "of 512 bytes");
 	rig_down(&r);
 }
 
@@ -491,10 +505,13 @@ static bool no_medium(struct hba_task *t)
 {
 	uint8_t sense[18];
 
-	if (t->cdb[0] != READ_CAPACITY_10_OP && t->cdb[0] != READ_CAPACITY_16_OP && t->cdb[0] != TEST_UNIT_READY_OP)
+	if (t->cdb[0] != READ_CAPACITY_10_OP && t->cdb[0] != READ_CAPACITY_16_OP &&
+	    t->cdb[0] != TEST_UNIT_READY_OP)
 		return false;
 	hba_sense(sense, NOT_READY_KEY, 0x3a, 0);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 	return true;
 }
 
@@ -540,7 +557,9 @@ static bool always_attentive(struct hba_task *t)
 		return false;
 	hook.count++;
 	hba_sense(sense, UNIT_ATTENTION_KEY, RESET, 0);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 	return true;
 }
 
@@ -554,7 +573,8 @@ static bool always_busy(struct hba_task *t)
 /* It is held for a minute, then taken for another disk; other units are not held up by it. */
 static void a_look_has_a_deadline(void **state)
 {
-	static bool (*const bad[])(struct hba_task * t) = { never_answered, always_attentive, always_busy };
+	static bool (*const bad[])(struct hba_task * t) = { never_answered, always_attentive,
+							    always_busy };
 	struct client c = { 0 }, other = { 0 };
 	struct rig r;
 
@@ -576,9 +596,9 @@ static void a_look_has_a_deadline(void **state)
 		await(&r, &c);
 		assert_int_equal(c.io.error, -ESTALE);
 		assert_in_range(hook.count, 100, 20000);
-		change_is_told(
-			&r, "target 0, unit 0: it could not be read for 60 s after a reset or a change, and is taken for another "
-			    "disk: generation 2, 256 blocks of 512 bytes");
+		change_is_told(&r, "target 0, unit 0: it could not be read for 60 s after a reset "
+				   "or a change, and is taken for another "
+				   "disk: generation 2, 256 blocks of 512 bytes");
 		hook.internal = NULL;
 		write_to(&r, &c, 0, 2);
 		await(&r, &c);
@@ -648,7 +668,10 @@ static void a_look_that_hangs_is_recovered(void **state)
 	rig_down(&r);
 }
 
-/* Its link is lost while it is held: it stays held, and the look at a unit of another target goes on. */
+/*
+ * Its link is lost while it is held: it stays held, and the look at a unit of another target goes
+ * on.
+ */
 static void a_blocked_target_waits_alone(void **state)
 {
 	struct client c = { 0 }, other = { 0 };
@@ -661,10 +684,14 @@ static void a_blocked_target_waits_alone(void **state)
 	rig_say(&r, was_reset, 2);
 	write_to(&r, &c, 0, 1);
 	test_turns(r.c, 2);
-	unit(&r, 0)->frozen++; /* as recovery does: the look's command, which is queued by now, cannot go */
+	/* as recovery does: the look's command, which is queued by now, cannot go */
+	unit(&r, 0)->frozen++;
 	assert_int_equal(hba_target_block(r.c, 0, true), 0);
 	test_turns(r.c, 2);
-	other.io = (struct hba_disk_io) { .op = HBA_DISK_FLUSH, .lun = hba_lun_find(r.c, 1, 0), .generation = 1, .done = io_done };
+	other.io = (struct hba_disk_io) { .op = HBA_DISK_FLUSH,
+					  .lun = hba_lun_find(r.c, 1, 0),
+					  .generation = 1,
+					  .done = io_done };
 	assert_int_equal(hba_disk_submit(&other.io), 0);
 	rig_pass(&r, 1000, 100);
 	assert_int_equal(other.done, 1);
@@ -687,7 +714,9 @@ static bool becoming_ready_at_target_1(struct hba_task *t)
 	if (t->target != 1 || t->cdb[0] != TEST_UNIT_READY_OP)
 		return false;
 	hba_sense(sense, NOT_READY_KEY, 4, 1);
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 	return true;
 }
 

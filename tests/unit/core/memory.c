@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* memory.c: buffers and mappings of an application, in two steps or one, imported, and let go in any order. */
+/*
+ * memory.c: buffers and mappings of an application, in two steps or one, imported, and let go in
+ * any order.
+ */
 #include "core/core.h"
 
 #include "lib/test-driver.h"
@@ -35,7 +38,8 @@ static void two_steps(void **state)
 	assert_true(is_zero(hba_mapping_address(a), 10000));
 	assert_int_not_equal(hba_mapping_region(a), hba_mapping_region(b));
 	memset(hba_mapping_address(a), 0x5a, 10000);
-	assert_memory_equal(hba_mapping_address(a), hba_mapping_address(b), 10000); /* one memory, twice */
+	/* one memory, twice */
+	assert_memory_equal(hba_mapping_address(a), hba_mapping_address(b), 10000);
 	/* The memory lives on while a mapping has it. */
 	hba_buffer_release(buffer);
 	assert_int_equal(hba_mapping_release(a), 0);
@@ -55,16 +59,23 @@ static void one_range_for_the_device(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(m); i++) {
 		size_t alignment = (size_t)1 << i % 13, length = 1 + i * 3001;
 
-		assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, length, alignment, &m[i]), 0);
+		assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, length, alignment, &m[i]),
+				 0);
 		assert_int_equal((uintptr_t)hba_mapping_address(m[i]) % alignment, 0);
 		assert_int_equal(hba_mapping_iova(m[i]).bus % alignment, 0);
 		memset(hba_mapping_address(m[i]), (int)i, length);
-		/* Without a bus the device is this process: its first and last byte lie where the range says. */
+		/*
+		 * Without a bus the device is this process: its first and last byte lie where the
+		 * range says.
+		 */
 		assert_int_equal(*(uint8_t *)(uintptr_t)hba_mapping_iova(m[i]).bus, i);
-		assert_int_equal(*(uint8_t *)(uintptr_t)hba_iova_at(hba_mapping_iova(m[i]), length - 1).bus, i);
+		assert_int_equal(
+			*(uint8_t *)(uintptr_t)hba_iova_at(hba_mapping_iova(m[i]), length - 1).bus,
+			i);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(m); i++)
-		assert_int_equal(((uint8_t *)hba_mapping_address(m[i]))[i * 3001], i); /* none overlaps another */
+		/* none overlaps another */
+		assert_int_equal(((uint8_t *)hba_mapping_address(m[i]))[i * 3001], i);
 	for (unsigned i = 0; i < ARRAY_SIZE(m); i += 2)
 		assert_int_equal(hba_mapping_release(m[i]), 0);
 	/* The others end with the controller. */
@@ -99,11 +110,12 @@ static void impossible(void **state)
 
 	(void)state;
 	assert_int_equal(hba_buffer_create(c, HBA_DEVICE_BOTH, 64, 0, &b), -ENODEV);
-	assert_string_equal(hba_error(), "test:: memory can be taken once the controller is started");
+	assert_string_equal(hba_error(),
+			    "test:: memory can be taken once the controller is started");
 	assert_int_equal(hba_controller_start(c), 0);
 	assert_int_equal(hba_buffer_create(c, HBA_DEVICE_BOTH, 0, 0, &b), -EINVAL);
-	assert_string_equal(hba_error(),
-			    "a buffer of 0 bytes, aligned to 0: capacity is 1 or more, alignment a power of two up to 4096");
+	assert_string_equal(hba_error(), "a buffer of 0 bytes, aligned to 0: capacity is 1 or "
+					 "more, alignment a power of two up to 4096");
 	assert_int_equal(hba_buffer_create(c, HBA_DEVICE_BOTH, 64, 3, &b), -EINVAL);
 	assert_int_equal(hba_buffer_create(c, HBA_DEVICE_BOTH, 64, 8192, &b), -EINVAL);
 	assert_int_equal(hba_buffer_create(c, HBA_DEVICE_BOTH, SIZE_MAX, 0, &b), -EINVAL);
@@ -144,7 +156,8 @@ static void imported(void **state)
 	assert_int_equal(pwrite(fd, &byte, 1, PAGE), 1);
 	assert_int_equal(lseek(fd, 7, SEEK_SET), 7);
 	assert_int_equal(hba_buffer_import(c, fd, PAGE, 2 * PAGE, &b), 0);
-	assert_int_equal(lseek(fd, 0, SEEK_CUR), 7); /* the caller's own place in it is left alone */
+	/* the caller's own place in it is left alone */
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 7);
 	assert_int_equal(hba_buffer_map(b, &m), 0);
 	assert_int_equal(*(char *)hba_mapping_address(m), 'x');
 	assert_int_equal(hba_mapping_length(m), 2 * PAGE);
@@ -156,7 +169,8 @@ static void imported(void **state)
 	test_down(d, c);
 }
 
-static void refuse_import(struct hba_controller *c, int fd, uint64_t offset, size_t length, int error)
+static void refuse_import(struct hba_controller *c, int fd, uint64_t offset, size_t length,
+			  int error)
 {
 	struct hba_buffer *b = NULL;
 	unsigned fds = test_fds();
@@ -170,12 +184,13 @@ static void imports_that_cannot_be(void **state)
 {
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
-	int fd = new_memfd(F_SEAL_SHRINK), loose = new_memfd(0), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fd = new_memfd(F_SEAL_SHRINK), loose = new_memfd(0),
+	    null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	(void)state;
 	refuse_import(c, loose, 0, PAGE, -EPERM);
-	assert_string_equal(hba_error(),
-			    "imported memory is a memfd sealed against shrinking (F_SEAL_SHRINK); this descriptor is not");
+	assert_string_equal(hba_error(), "imported memory is a memfd sealed against shrinking "
+					 "(F_SEAL_SHRINK); this descriptor is not");
 	refuse_import(c, null, 0, PAGE, -EPERM);
 	refuse_import(c, -1, 0, PAGE, -EPERM);
 	refuse_import(c, fd, 1, PAGE, -EINVAL);
@@ -211,7 +226,8 @@ static void note_height(struct height *h, struct hba_iova iova, size_t length)
 }
 
 /* Ops run on another thread, so the test itself judges what was noted. */
-static void take_control_memory(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void take_control_memory(struct test_driver *d, enum test_op op, struct hba_controller *c,
+				struct hba_task *t)
 {
 	struct height *h = d->of_test;
 	struct hba_mapping *m;
@@ -223,16 +239,21 @@ static void take_control_memory(struct test_driver *d, enum test_op op, struct h
 	}
 	if (op == TEST_MAP)
 		note_height(h, t->hba_iova, 64);
-	if ((op == TEST_MAP || op == TEST_START) && hba_mapping_create(c, HBA_DEVICE_BOTH, 4 << 20, 0, &m) == 0)
+	if ((op == TEST_MAP || op == TEST_START) &&
+	    hba_mapping_create(c, HBA_DEVICE_BOTH, 4 << 20, 0, &m) == 0)
 		note_height(h, hba_mapping_iova(m), hba_mapping_length(m));
 }
 
-/* Without a bus an address is what a mapping of this process has, and those lie above 4 GiB unless they are asked to lie lower. */
+/*
+ * Without a bus an address is what a mapping of this process has, and those lie above 4 GiB unless
+ * they are asked to lie lower.
+ */
 static void control_memory_lies_below_its_limit(void **state)
 {
-	struct height heights[] = {
-		{ 32, HBA_UNSET, 32, 0, 0 }, { 64, 32, 32, 0, 0 }, { 32, 64, 64, 0, 0 }, { 64, HBA_UNSET, 64, 0, 0 }
-	};
+	struct height heights[] = { { 32, HBA_UNSET, 32, 0, 0 },
+				    { 64, 32, 32, 0, 0 },
+				    { 32, 64, 64, 0, 0 },
+				    { 64, HBA_UNSET, 64, 0, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(heights); i++) {

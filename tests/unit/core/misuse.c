@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* misuse.c: wrong use of the public API is named, or ends the program where assertions are on. Never silence. */
+/*
+ * misuse.c: wrong use of the public API is named, or ends the program where assertions are on.
+ * Never silence.
+ */
 #include "core/core.h"
 
 #include "lib/test-driver.h"
@@ -33,10 +36,14 @@ static void nothing(void **state)
 	named(hba_controller_start(NULL), -EINVAL, "hba_controller_start: the controller is NULL");
 	named(hba_controller_stop(NULL), -EINVAL, "hba_controller_stop: the controller is NULL");
 	named(hba_controller_run(NULL, 1), -EINVAL, "hba_controller_run: the controller is NULL");
-	named(hba_controller_rescan(NULL), -EINVAL, "hba_controller_rescan: the controller is NULL");
-	named(hba_controller_set_power(NULL, HBA_POWER_OFF), -EINVAL, "hba_controller_set_power: the controller is NULL");
-	named(hba_event_next(NULL, &e), -EINVAL, "hba_event_next: the controller is NULL, or the place for the event");
-	named(hba_task_get(NULL, 0, NULL, &t), -EINVAL, "hba_task_get: the unit is NULL, or the place for the task");
+	named(hba_controller_rescan(NULL), -EINVAL,
+	      "hba_controller_rescan: the controller is NULL");
+	named(hba_controller_set_power(NULL, HBA_POWER_OFF), -EINVAL,
+	      "hba_controller_set_power: the controller is NULL");
+	named(hba_event_next(NULL, &e), -EINVAL,
+	      "hba_event_next: the controller is NULL, or the place for the event");
+	named(hba_task_get(NULL, 0, NULL, &t), -EINVAL,
+	      "hba_task_get: the unit is NULL, or the place for the task");
 	named(hba_submit(NULL, test_done, NULL), -EINVAL, "hba_submit: the task is NULL");
 	named(hba_manage(NULL), -EINVAL, "hba_manage: unit, function or done is missing");
 	named(hba_waiter_cancel(NULL), -EINVAL, "hba_waiter_cancel: the waiter is NULL");
@@ -44,7 +51,8 @@ static void nothing(void **state)
 	      "hba_buffer_create: the controller is NULL, or the place for the buffer");
 	named(hba_buffer_import(NULL, 0, 0, 4096, &b), -EINVAL,
 	      "hba_buffer_import: the controller is NULL, or the place for the buffer");
-	named(hba_buffer_map(NULL, &m), -EINVAL, "hba_buffer_map: the buffer is NULL, or the place for the mapping");
+	named(hba_buffer_map(NULL, &m), -EINVAL,
+	      "hba_buffer_map: the buffer is NULL, or the place for the mapping");
 	named(hba_mapping_create(NULL, HBA_DEVICE_BOTH, 1, 0, &m), -EINVAL,
 	      "hba_buffer_create: the controller is NULL, or the place for the buffer");
 	named(hba_disk_submit(NULL), -EINVAL, "hba_disk_submit: the request is NULL, or its unit");
@@ -126,7 +134,10 @@ static int state_of_nothing(void)
 	return hba_controller_state(NULL) == HBA_STARTED;
 }
 
-/* With assertions the program ends there; without them the sentence is set (77) and nothing is done. */
+/*
+ * With assertions the program ends there; without them the sentence is set (77) and nothing is
+ * done.
+ */
 static void is_caught(int (*body)(void))
 {
 #ifdef NDEBUG
@@ -167,7 +178,9 @@ static void freed(void **state)
 #endif
 }
 
-/* Before this process has a thread of its own: TSan wants no threads in the child of one that has. */
+/*
+ * Before this process has a thread of its own: TSan wants no threads in the child of one that has.
+ */
 static void caught(void **state)
 {
 	(void)state;
@@ -262,7 +275,9 @@ static void *run_elsewhere(void *arg)
 {
 	struct hba_controller *c = arg;
 	struct hba_lun *lun = hba_lun_find(c, 0, 0);
-	struct hba_management m = { .function = HBA_TARGET_RESET, .lun = lun, .done = never_called };
+	struct hba_management m = { .function = HBA_TARGET_RESET,
+				    .lun = lun,
+				    .done = never_called };
 	struct hba_disk_io io = { .lun = lun, .op = HBA_DISK_FLUSH };
 	static int results[ELSEWHERE];
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* negotiate.c: features of parallel SCSI (docs/contract.md 9.9): what both sides have is attempted on clients' commands until it is agreed. */
+/*
+ * negotiate.c: features of parallel SCSI (docs/contract.md 9.9): what both sides have is attempted
+ * on clients' commands until it is agreed.
+ */
 #include "rig.h"
 
 #include <errno.h>
@@ -34,7 +37,8 @@ static void claim_ius(struct test_driver *d, const struct hba_task *t, size_t *n
 		d->data[FEATURES_BYTE] = CLOCKING_DT | IUS;
 }
 
-static void up(struct rig *r, void (*claim)(struct test_driver *d, const struct hba_task *t, size_t *n))
+static void up(struct rig *r,
+	       void (*claim)(struct test_driver *d, const struct hba_task *t, size_t *n))
 {
 	rig_init(r);
 	r->report = features;
@@ -68,7 +72,10 @@ static void agree(struct rig *r, uint8_t on)
 	(void)test_ready(hba_lun_find(r->c, 0, 0));
 }
 
-/* One that is its client's still, or a new one; a client that wishes to clear features has no say in it. */
+/*
+ * One that is its client's still, or a new one; a client that wishes to clear features has no say
+ * in it.
+ */
 static void submit_again(struct rig *r, struct test_io *io, struct hba_task *t)
 {
 	if (!t)
@@ -155,7 +162,10 @@ static void rescan(struct rig *r)
 	rig_until_scanned(r);
 }
 
-/* Another device answers at the same place. What was agreed with the one before is cleared: asked until it is done, never in a scan. */
+/*
+ * Another device answers at the same place. What was agreed with the one before is cleared: asked
+ * until it is done, never in a scan.
+ */
 static void what_is_claimed_no_more_is_cleared(void **state)
 {
 	struct rig r;
@@ -174,7 +184,10 @@ static void what_is_claimed_no_more_is_cleared(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(reverted(&r), HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION));
 	assert_int_equal(attempted(&r), HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
-	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .reverted = HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION) }, 1);
+	rig_say(&r,
+		(struct rig_answer) { .outcome = HBA_GOOD,
+				      .reverted = HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION) },
+		1);
 	(void)test_ready(hba_lun_find(r.c, 0, 0));
 	assert_int_equal(reverted(&r), 0);
 	/* A reset does it as well. */
@@ -220,7 +233,10 @@ static void every_reset_forgets(void **state)
 	rig_down(&r);
 }
 
-/* A task that is submitted again from its done attempts what is to be attempted now, not what was then. */
+/*
+ * A task that is submitted again from its done attempts what is to be attempted now, not what was
+ * then.
+ */
 static void each_try_attempts_what_is_open(void **state)
 {
 	struct test_io io = { 0 };
@@ -242,7 +258,9 @@ static bool clear_ius(struct test_driver *d, struct hba_queue *q, struct hba_tas
 {
 	(void)d;
 	(void)q;
-	hba_complete(t, &(struct hba_result) { .outcome = HBA_GOOD, .reverted = HBA_FEATURE_BIT(HBA_INFORMATION_UNITS) });
+	hba_complete(t,
+		     &(struct hba_result) { .outcome = HBA_GOOD,
+					    .reverted = HBA_FEATURE_BIT(HBA_INFORMATION_UNITS) });
 	return true;
 }
 
@@ -264,7 +282,10 @@ static void what_was_cleared_is_told(void **state)
 	rig_down(&r);
 }
 
-/* A driver that reports success for what it was not asked to attempt is told so, and attempts it with the next command. */
+/*
+ * A driver that reports success for what it was not asked to attempt is told so, and attempts it
+ * with the next command.
+ */
 static void success_of_what_was_not_attempted_is_refused(void **state)
 {
 	struct hba_event e;
@@ -278,7 +299,8 @@ static void success_of_what_was_not_attempted_is_refused(void **state)
 	assert_non_null(strstr(e.text, "negotiated; hba_task::negotiate asked for "));
 	/* What it was asked for it has agreed; the rest is as unknown as before. */
 	assert_int_equal(attempted(&r), 0);
-	assert_int_equal(hba_lun_find(r.c, 0, 0)->target->negotiation.agreed, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
+	assert_int_equal(hba_lun_find(r.c, 0, 0)->target->negotiation.agreed,
+			 HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
 	agree(&r, HBA_FEATURE_BIT(HBA_INFORMATION_UNITS));
 	assert_true(test_event(r.c, HBA_EVENT_VIOLATION, &e));
 	rig_down(&r);

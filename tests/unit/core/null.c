@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * null.c: NULL, to every public function: a sentence that names it, or the end of the program, or it is fine and does nothing. Never
- * silence. tests/style/exported-symbols.py holds the list against the library's map.
+ * null.c: NULL, to every public function: a sentence that names it, or the end of the program, or
+ * it is fine and does nothing. Never silence. tests/style/exported-symbols.py holds the list
+ * against the library's map.
  */
 #include <hbakit/disk.h>
 #include <hbakit/driver.h>
@@ -17,7 +18,10 @@
 /* cmocka wants some of the above first. */
 #include <cmocka.h>
 
-/* NAMED: hba_error() has a sentence. ENDS: an assertion, or the access itself. FINE: its header says so, or there is no pointer. */
+/*
+ * NAMED: hba_error() has a sentence. ENDS: an assertion, or the access itself. FINE: its header
+ * says so, or there is no pointer.
+ */
 enum end { FINE, NAMED = 77, ENDS };
 
 /* clang-format off */
@@ -168,7 +172,9 @@ static enum end end_of(const struct row *row)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (!WIFEXITED(status))
 		return ENDS;
-	return WEXITSTATUS(status) == FINE || WEXITSTATUS(status) == NAMED ? (enum end)WEXITSTATUS(status) : ENDS;
+	return WEXITSTATUS(status) == FINE || WEXITSTATUS(status) == NAMED
+		       ? (enum end)WEXITSTATUS(status)
+		       : ENDS;
 }
 
 static void never_silence(void **state)

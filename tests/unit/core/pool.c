@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.c: tasks are made, mapped and named once, before any I/O, and found again in constant time. */
+/*
+ * pool.c: tasks are made, mapped and named once, before any I/O, and found again in constant time.
+ */
 #include "as-driver.h"
 
 #include "lib/deaf-bus.h"
@@ -9,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TMF = TMF_TASKS, INTERNAL = MIN_INTERNAL_TASKS, POOL = TMF + INTERNAL + 8, MOST_CLIENTS = MAX_POOL - TMF - INTERNAL };
+enum {
+	TMF = TMF_TASKS,
+	INTERNAL = MIN_INTERNAL_TASKS,
+	POOL = TMF + INTERNAL + 8,
+	MOST_CLIENTS = MAX_POOL - TMF - INTERNAL
+};
 
 /* ---- once, in order, before start */
 
@@ -29,13 +36,15 @@ static void order(void **state)
 	test_down(d, c);
 }
 
-static void note_kinds(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void note_kinds(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		       struct hba_task *t)
 {
 	uint8_t *kinds = d->of_test;
 
 	(void)c;
 	if (op == TEST_MAP && d->calls[TEST_MAP] <= POOL)
-		kinds[d->calls[TEST_MAP] - 1] = (uint8_t)(t->kind << 4 | (t->slot + 1U == d->calls[TEST_MAP]));
+		kinds[d->calls[TEST_MAP] - 1] =
+			(uint8_t)(t->kind << 4 | (t->slot + 1U == d->calls[TEST_MAP]));
 }
 
 static void every_kind(void **state)
@@ -49,7 +58,9 @@ static void every_kind(void **state)
 	d->inside = note_kinds;
 	c = test_up(d);
 	for (unsigned i = 0; i < POOL; i++) {
-		enum hba_task_kind kind = i < TMF ? HBA_TASK_TMF : i < TMF + INTERNAL ? HBA_TASK_INTERNAL : HBA_TASK_CLIENT;
+		enum hba_task_kind kind = i < TMF              ? HBA_TASK_TMF
+					  : i < TMF + INTERNAL ? HBA_TASK_INTERNAL
+							       : HBA_TASK_CLIENT;
 
 		assert_int_equal(kinds[i], kind << 4 | 1);
 		assert_int_equal(c->pool.tasks[i].head.unique_id, i + 1);
@@ -85,7 +96,10 @@ static uint32_t sparse(unsigned call)
 	return call << 16;
 }
 
-/* Products with the table's first multiplier that begin with the same bits: k × its inverse modulo 2^32. */
+/*
+ * Products with the table's first multiplier that begin with the same bits: k × its inverse modulo
+ * 2^32.
+ */
 static uint32_t colliding(unsigned call)
 {
 	uint32_t inverse = 1;
@@ -124,7 +138,8 @@ static void shape(uint32_t (*unique_id)(unsigned call))
 	d->process = find_all;
 	c = test_up(d);
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
-		assert_ptr_equal(pool_find(&c->pool, c->pool.tasks[slot].head.unique_id), &c->pool.tasks[slot]);
+		assert_ptr_equal(pool_find(&c->pool, c->pool.tasks[slot].head.unique_id),
+				 &c->pool.tasks[slot]);
 		assert_true(pool_steps(&c->pool, c->pool.tasks[slot].head.unique_id) <= ID_STEPS);
 	}
 	assert_null(pool_find(&c->pool, 0));
@@ -172,10 +187,14 @@ static void aligned_arena(struct hba_report *r)
 	r->task_priv_size = 40;
 }
 
-/* A bus that puts each new piece of memory 4 GiB further on, the first `crossings` of them across a multiple of 4 GiB. */
+/*
+ * A bus that puts each new piece of memory 4 GiB further on, the first `crossings` of them across a
+ * multiple of 4 GiB.
+ */
 static unsigned crossings, pieces;
 
-static int maps_across(struct hba_bus_device *b, int fd, uint64_t offset, size_t length, unsigned bits, struct hba_iova *ret_iova)
+static int maps_across(struct hba_bus_device *b, int fd, uint64_t offset, size_t length,
+		       unsigned bits, struct hba_iova *ret_iova)
 {
 	(void)b;
 	(void)fd;
@@ -183,7 +202,8 @@ static int maps_across(struct hba_bus_device *b, int fd, uint64_t offset, size_t
 	(void)length;
 	(void)bits;
 	pieces++;
-	*ret_iova = (struct hba_iova) { ((uint64_t)pieces << 32) - (pieces <= crossings ? DEAF_PAGE : 0) };
+	*ret_iova = (struct hba_iova) { ((uint64_t)pieces << 32) -
+					(pieces <= crossings ? DEAF_PAGE : 0) };
 	return 0;
 }
 
@@ -208,7 +228,8 @@ static int start_across(unsigned n)
 	c = test_open(d, NULL);
 	r = hba_controller_start(c);
 	for (unsigned i = 1; r == 0 && i < c->pool.n; i++)
-		assert_int_equal(c->pool.tasks[i].head.hba_iova.bus >> 32, c->pool.tasks[0].head.hba_iova.bus >> 32);
+		assert_int_equal(c->pool.tasks[i].head.hba_iova.bus >> 32,
+				 c->pool.tasks[0].head.hba_iova.bus >> 32);
 	if (r < 0)
 		assert_non_null(strstr(hba_error(), "share their high 32 bits"));
 	test_down(d, c);
@@ -296,7 +317,10 @@ static void pool_of_65533(void **state)
 		assert_int_equal(hba_submit(t[i], test_done, &io), 0);
 	test_turns(c, 1);
 	assert_int_equal(d->n_held, MOST_CLIENTS);
-	/* From the newest on: letting go at the front of a list so long would be what takes the time. */
+	/*
+	 * From the newest on: letting go at the front of a list so long would be what takes the
+	 * time.
+	 */
 	d->hold = false;
 	while (d->n_held)
 		AS_DRIVER(c, hba_complete_good(d->held[--d->n_held], 0));
@@ -313,7 +337,8 @@ static void two_queues(struct hba_report *r)
 
 static bool other_queue_is_refused(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 {
-	struct hba_queue *other = hba_controller_queue(hba_queue_controller(q), 1 - hba_queue_index(q));
+	struct hba_queue *other =
+		hba_controller_queue(hba_queue_controller(q), 1 - hba_queue_index(q));
 
 	(void)d;
 	assert_int_equal(t->queue, t->slot % 2);

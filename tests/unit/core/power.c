@@ -95,7 +95,9 @@ static void tasks_that_do_not_come_back(void **state)
 	r.d->tick = 100 * TEST_MS;
 	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), -ETIMEDOUT);
 	r.d->tick = 0;
-	assert_string_equal(hba_error(), "test:: tasks are still out after 10000 ms; the power state is as it was");
+	assert_string_equal(
+		hba_error(),
+		"test:: tasks are still out after 10000 ms; the power state is as it was");
 	assert_int_equal(power.n, 0);
 	assert_int_equal(hba_controller_state(r.c), HBA_STARTED);
 	r.d->hold = false;
@@ -194,7 +196,8 @@ static void a_driver_without_the_op(void **state)
 	rig_down(&r);
 }
 
-static void master_on(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void master_on(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		      struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_START)
@@ -244,7 +247,8 @@ static void a_bus_that_does_not_confirm_off(void **state)
 	r.c->paused = true; /* what is sent now is not sent before the power goes */
 	send(&r, &unsent, 0);
 	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), -EIO);
-	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may still write is never used again");
+	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may "
+					 "still write is never used again");
 	assert_int_equal(bus->resets, 1);
 	assert_int_equal(hba_controller_state(r.c), HBA_DEAD);
 	test_wait(r.c, &unsent, 1);
@@ -258,7 +262,8 @@ static void from_a_callback(struct hba_task *t, const struct hba_result *r, void
 {
 	struct test_io *io = arg;
 
-	io->last.bytes = (uint64_t)(int64_t)hba_controller_set_power(hba_lun_controller(task_of(t)->lun), HBA_POWER_OFF);
+	io->last.bytes = (uint64_t)(int64_t)hba_controller_set_power(
+		hba_lun_controller(task_of(t)->lun), HBA_POWER_OFF);
 	(void)r;
 	io->done++;
 	hba_task_put(t);
@@ -300,11 +305,16 @@ static void stop_while_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(off_low_and_pause_are_quiet),   cmocka_unit_test(tasks_that_do_not_come_back),
-		cmocka_unit_test(a_stuck_task_is_aborted_first), cmocka_unit_test(sense_is_fetched_first),
-		cmocka_unit_test(a_driver_that_refuses),         cmocka_unit_test(a_driver_without_the_op),
-		cmocka_unit_test(off_is_off_for_the_bus),        cmocka_unit_test(a_bus_that_does_not_confirm_off),
-		cmocka_unit_test(not_from_a_callback),           cmocka_unit_test(stop_while_off),
+		cmocka_unit_test(off_low_and_pause_are_quiet),
+		cmocka_unit_test(tasks_that_do_not_come_back),
+		cmocka_unit_test(a_stuck_task_is_aborted_first),
+		cmocka_unit_test(sense_is_fetched_first),
+		cmocka_unit_test(a_driver_that_refuses),
+		cmocka_unit_test(a_driver_without_the_op),
+		cmocka_unit_test(off_is_off_for_the_bus),
+		cmocka_unit_test(a_bus_that_does_not_confirm_off),
+		cmocka_unit_test(not_from_a_callback),
+		cmocka_unit_test(stop_while_off),
 	};
 
 	return cmocka_run_group_tests_name("core: power", tests, NULL, NULL);

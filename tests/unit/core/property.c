@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* property.c: what a driver says of its controller and its targets: which key has which type, and what a client reads back. */
+/*
+ * property.c: what a driver says of its controller and its targets: which key has which type, and
+ * what a client reads back.
+ */
 #include "core/core.h"
 
 #include "lib/test-driver.h"
@@ -66,7 +69,8 @@ static unsigned count(const struct hba_controller *c, uint64_t target)
 	return n;
 }
 
-static void assert_property(const struct hba_controller *c, uint64_t target, unsigned index, const struct hba_property *want)
+static void assert_property(const struct hba_controller *c, uint64_t target, unsigned index,
+			    const struct hba_property *want)
 {
 	struct hba_property p = { 0 };
 
@@ -88,7 +92,8 @@ static void refused(struct hba_controller *c, struct hba_target *tgt, struct hba
 	char sentence[200];
 
 	snprintf(sentence, sizeof(sentence),
-		 "driver test, outside any op: property '%s' has a type, length or value that its key does not have",
+		 "driver test, outside any op: property '%s' has a type, length or value that its "
+		 "key does not have",
 		 p.key ? p.key : "(none)");
 	assert_int_equal(hba_set_property(c, tgt, &p), -EINVAL);
 	test_violation(c, sentence);
@@ -96,8 +101,12 @@ static void refused(struct hba_controller *c, struct hba_target *tgt, struct hba
 
 /* ---- the contract's keys */
 
-/* Taken as the contract has it, told, and read back; refused in any other type and in any other length. */
-static void one_key(struct hba_controller *c, struct hba_target *tgt, uint64_t id, unsigned index, const struct hba_property *key)
+/*
+ * Taken as the contract has it, told, and read back; refused in any other type and in any other
+ * length.
+ */
+static void one_key(struct hba_controller *c, struct hba_target *tgt, uint64_t id, unsigned index,
+		    const struct hba_property *key)
 {
 	struct hba_property good = valued(key->key, key->type, key->length);
 	struct hba_event e;
@@ -121,7 +130,9 @@ static void numbers_have_a_range(void **state)
 {
 	static const struct hba_property wrong[] = {
 		{ .key = "Retry Count", .type = HBA_NUMBER, .value.number = UINT64_C(1) << 32 },
-		{ .key = "Read Time Out Duration", .type = HBA_NUMBER, .value.number = UINT64_C(1) << 32 },
+		{ .key = "Read Time Out Duration",
+		  .type = HBA_NUMBER,
+		  .value.number = UINT64_C(1) << 32 },
 		{ .key = "Read Time Out Duration", .type = HBA_NUMBER, .value.number = 0 },
 		{ .key = "Write Time Out Duration", .type = HBA_NUMBER, .value.number = 0 },
 	};
@@ -145,7 +156,8 @@ static void every_known_key_has_its_type(void **state)
 		one_key(c, NULL, HBA_NO_TARGET, i, &of_controller[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(of_target); i++)
 		one_key(c, target_find(c, 0), 0, i, &of_target[i]);
-	assert_int_equal(count(c, HBA_NO_TARGET), ARRAY_SIZE(of_controller)); /* a target's are not the controller's */
+	/* a target's are not the controller's */
+	assert_int_equal(count(c, HBA_NO_TARGET), ARRAY_SIZE(of_controller));
 	test_no_violation(c);
 	test_down(d, c);
 }
@@ -173,7 +185,8 @@ static void wrong_type_changes_nothing(void **state)
 {
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
-	struct hba_property name = valued("Vendor Name", HBA_STRING, 0), sas = valued("SAS Address", HBA_BYTES, WWN);
+	struct hba_property name = valued("Vendor Name", HBA_STRING, 0),
+			    sas = valued("SAS Address", HBA_BYTES, WWN);
 	struct hba_event e;
 
 	(void)state;
@@ -188,7 +201,8 @@ static void wrong_type_changes_nothing(void **state)
 	refused(c, NULL, valued("", HBA_NUMBER, 0));
 	refused(c, NULL, valued(NULL, HBA_NUMBER, 0));
 	refused(c, NULL, (struct hba_property) { .key = "Vendor Name", .type = HBA_STRING });
-	refused(c, NULL, (struct hba_property) { .key = "Own Bytes", .type = HBA_BYTES, .length = 1 });
+	refused(c, NULL,
+		(struct hba_property) { .key = "Own Bytes", .type = HBA_BYTES, .length = 1 });
 	assert_false(test_event(c, HBA_EVENT_PROPERTY, &e));
 	assert_int_equal(count(c, HBA_NO_TARGET), 2);
 	assert_property(c, HBA_NO_TARGET, 0, &name);
@@ -214,13 +228,15 @@ static void a_value_is_replaced_and_copied(void **state)
 	memset(key, 'x', sizeof(key) - 1);
 	memset(value, 'x', sizeof(value) - 1);
 	assert_int_equal(count(c, HBA_NO_TARGET), 1);
-	assert_property(c, HBA_NO_TARGET, 0, &(struct hba_property) { .key = "Port Speed", .value.string = "12 Gb/s" });
+	assert_property(c, HBA_NO_TARGET, 0,
+			&(struct hba_property) { .key = "Port Speed", .value.string = "12 Gb/s" });
 	test_down(d, c);
 }
 
 static void absent_key_is_no_error(void **state)
 {
-	static const char *const keys[FEW] = { "Vendor Name", "Product Name", "Port Speed", "Port Topology" };
+	static const char *const keys[FEW] = { "Vendor Name", "Product Name", "Port Speed",
+					       "Port Topology" };
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c = test_up(d);
 	struct hba_target *tgt = target_find(c, 0);
@@ -251,9 +267,12 @@ static void absent_key_is_no_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_known_key_has_its_type),   cmocka_unit_test(numbers_have_a_range),
-		cmocka_unit_test(own_keys_have_any_type),         cmocka_unit_test(wrong_type_changes_nothing),
-		cmocka_unit_test(a_value_is_replaced_and_copied), cmocka_unit_test(absent_key_is_no_error),
+		cmocka_unit_test(every_known_key_has_its_type),
+		cmocka_unit_test(numbers_have_a_range),
+		cmocka_unit_test(own_keys_have_any_type),
+		cmocka_unit_test(wrong_type_changes_nothing),
+		cmocka_unit_test(a_value_is_replaced_and_copied),
+		cmocka_unit_test(absent_key_is_no_error),
 	};
 
 	return cmocka_run_group_tests_name("core: property", tests, NULL, NULL);

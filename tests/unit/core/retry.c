@@ -21,7 +21,9 @@ enum {
 };
 
 static const struct rig_answer attention = { .key = UNIT_ATTENTION_KEY, .asc = POWER_ON };
-static const struct rig_answer not_ready = { .key = NOT_READY_KEY, .asc = BECOMING_READY_ASC, .ascq = BECOMING_READY_ASCQ };
+static const struct rig_answer not_ready = { .key = NOT_READY_KEY,
+					     .asc = BECOMING_READY_ASC,
+					     .ascq = BECOMING_READY_ASCQ };
 static const struct rig_answer busy = { .outcome = HBA_BUSY };
 static const struct rig_answer full = { .outcome = HBA_TASK_SET_FULL };
 
@@ -62,7 +64,8 @@ static void up(struct rig *r)
 
 /* ---- the rules */
 
-static void set_number(struct hba_controller *c, struct hba_target *tgt, const char *key, uint64_t n)
+static void set_number(struct hba_controller *c, struct hba_target *tgt, const char *key,
+		       uint64_t n)
 {
 	struct hba_property p = { .key = key, .type = HBA_NUMBER, .value.number = n };
 
@@ -109,8 +112,12 @@ static void only_block_commands_are_retried(void **state)
 	rig_down(&r);
 }
 
-/* Answered so until `ms` have passed, first after `first` ms, at last each `every` ms; then it is told. */
-static void for_so_long(const struct rig_answer *a, uint64_t first, uint64_t every, uint64_t ms, enum hba_outcome end)
+/*
+ * Answered so until `ms` have passed, first after `first` ms, at last each `every` ms; then it is
+ * told.
+ */
+static void for_so_long(const struct rig_answer *a, uint64_t first, uint64_t every, uint64_t ms,
+			enum hba_outcome end)
 {
 	struct test_io io = { .put = true };
 	struct rig r;
@@ -151,7 +158,10 @@ static void busy_for_30_seconds(void **state)
 	for_so_long(&busy, BUSY_FIRST_MS, BUSY_MS, 30 * 1000, HBA_BUSY);
 }
 
-/* The delays between `n` refusals and the try that follows each, with `retries` (HBA_UNSET: none) as the target's number. */
+/*
+ * The delays between `n` refusals and the try that follows each, with `retries` (HBA_UNSET: none)
+ * as the target's number.
+ */
 static void busy_delays(uint64_t retries, const unsigned *ms, unsigned n)
 {
 	struct test_io io = { .put = true };
@@ -178,7 +188,8 @@ static void busy_delays(uint64_t retries, const unsigned *ms, unsigned n)
 
 static void busy_delays_double(void **state)
 {
-	static const unsigned doubled[] = { 1, 2, 4, 8, 16, 32, 64, BUSY_MS, BUSY_MS, BUSY_MS }, counted[] = { BUSY_MS, BUSY_MS };
+	static const unsigned doubled[] = { 1, 2, 4, 8, 16, 32, 64, BUSY_MS, BUSY_MS, BUSY_MS },
+			      counted[] = { BUSY_MS, BUSY_MS };
 
 	(void)state;
 	busy_delays(HBA_UNSET, doubled, ARRAY_SIZE(doubled));
@@ -228,7 +239,8 @@ static void others_go_on_while_one_is_busy(void **state)
 
 static void never_sent_is_sent_again(void **state)
 {
-	static const enum hba_outcome ends[] = { HBA_NOT_DELIVERED, HBA_PROTOCOL_TIMEOUT, HBA_NO_STATUS };
+	static const enum hba_outcome ends[] = { HBA_NOT_DELIVERED, HBA_PROTOCOL_TIMEOUT,
+						 HBA_NO_STATUS };
 	struct test_io io = { .put = true };
 	struct rig r;
 	unsigned done = 0;
@@ -320,14 +332,19 @@ static void each_repeat_is_told_with_its_reason(void **state)
 	rig_pass(&r, 10 * READY_MS, BUSY_MS);
 	assert_int_equal(io.last.outcome, HBA_GOOD);
 	told(&r, 2,
-	     "READ(10) of 0:1, block 0 waits until the unit has been read again, try 2: UNIT ATTENTION, ASC 29, ASCQ 00: POWER ON, "
+	     "READ(10) of 0:1, block 0 waits until the unit has been read again, try 2: UNIT "
+	     "ATTENTION, ASC 29, ASCQ 00: POWER ON, "
 	     "RESET, OR BUS DEVICE RESET OCCURRED");
 	told(&r, 3, "READ(10) of 0:1, block 0 is sent again in 2 ms, try 3: BUSY");
 	told(&r, 4,
-	     "READ(10) of 0:1, block 0 is sent again in 500 ms, try 4: NOT READY, ASC 04, ASCQ 01: LOGICAL UNIT IS IN PROCESS OF "
+	     "READ(10) of 0:1, block 0 is sent again in 500 ms, try 4: NOT READY, ASC 04, ASCQ 01: "
+	     "LOGICAL UNIT IS IN PROCESS OF "
 	     "BECOMING READY");
 	told(&r, 5, "READ(10) of 0:1, block 0 is sent again in 100 ms, try 5: it was not sent");
-	/* Once it has ended, the next command begins to count anew; what is not sent again, is not told. */
+	/*
+	 * Once it has ended, the next command begins to count anew; what is not sent again, is not
+	 * told.
+	 */
 	rig_say(&r, busy, 1);
 	send(unit(&r, 1), &io, true);
 	rig_pass(&r, 2 * BUSY_MS, BUSY_MS);
@@ -393,9 +410,14 @@ static void retry_count_is_the_targets(void **state)
 		assert_int_equal(sent_when(&r, busy, true), n + 1);
 		assert_int_equal(sent_when(&r, lost, true), n + 1);
 	}
-	/* Of reads and writes: a pass-through command that has not been sent keeps its own three. */
+	/*
+	 * Of reads and writes: a pass-through command that has not been sent keeps its own three.
+	 */
 	assert_int_equal(sent_when(&r, lost, false), 1 + 3);
-	/* Without it the rules have their own numbers; and the controller's is for all targets that have none. */
+	/*
+	 * Without it the rules have their own numbers; and the controller's is for all targets that
+	 * have none.
+	 */
 	hba_remove_property(r.c, tgt, "Retry Count");
 	assert_int_equal(sent_when(&r, attention, true), 1 + 8);
 	set_number(r.c, NULL, "Retry Count", 2);
@@ -424,7 +446,10 @@ static void a_full_task_set_costs_no_retry(void **state)
 
 /* ---- TASK SET FULL */
 
-/* Eight are sent, four are too many: from then on there are four, and one more for every 64 good ends. */
+/*
+ * Eight are sent, four are too many: from then on there are four, and one more for every 64 good
+ * ends.
+ */
 static void limit_shrinks_and_grows_again(void **state)
 {
 	struct test_io io = { .put = true };
@@ -513,7 +538,11 @@ static void attentions_are_heeded(void **state)
 	up(&r);
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		r.n_log = 0;
-		rig_say(&r, (struct rig_answer) { .key = UNIT_ATTENTION_KEY, .asc = cases[i].asc, .ascq = cases[i].ascq }, 1);
+		rig_say(&r,
+			(struct rig_answer) { .key = UNIT_ATTENTION_KEY,
+					      .asc = cases[i].asc,
+					      .ascq = cases[i].ascq },
+			1);
 		r.d->targets[0].blocks += 10;
 		send(unit(&r, 0), &io, i & 1); /* block command or not */
 		test_wait(r.c, &io, i + 1);
@@ -541,7 +570,8 @@ static void up_without_sense(struct rig *r)
 	r->without_sense = true;
 }
 
-static int one_without(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *report)
+static int one_without(struct hba_controller *c, struct hba_target *tgt,
+		       struct hba_target_report *report)
 {
 	(void)c;
 	if (hba_target_id(tgt) == 1)
@@ -549,7 +579,10 @@ static int one_without(struct hba_controller *c, struct hba_target *tgt, struct 
 	return 0;
 }
 
-/* The controller brings sense, but not that of target 1: its is asked for, and that of target 0 is not. */
+/*
+ * The controller brings sense, but not that of target 1: its is asked for, and that of target 0 is
+ * not.
+ */
 static void a_target_without_autosense_is_asked(void **state)
 {
 	struct test_io io[2] = { { .put = true }, { .put = true } };
@@ -583,7 +616,8 @@ static void request_sense_goes_next_with_the_unit_frozen(void **state)
 	r.d->hold = true;
 	send(unit(&r, 0), &bad, false);
 	test_turns(r.c, 1);
-	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+	AS_DRIVER(r.c, hba_complete(r.d->held[0],
+				    &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.kept[0][0] = MEDIUM_ERROR_KEY;
 	r.kept[0][1] = 0x11;
@@ -604,7 +638,9 @@ static void request_sense_goes_next_with_the_unit_frozen(void **state)
 			uint8_t sense[18];
 
 			hba_sense(sense, MEDIUM_ERROR_KEY, 0x11, 0);
-			AS_DRIVER(r.c, hba_complete_good(r.d->held[i], hba_task_copy_to(r.d->held[i], 0, sense, sizeof(sense))));
+			AS_DRIVER(r.c, hba_complete_good(r.d->held[i],
+							 hba_task_copy_to(r.d->held[i], 0, sense,
+									  sizeof(sense))));
 		} else {
 			AS_DRIVER(r.c, hba_complete_good(r.d->held[i], 0));
 		}
@@ -632,7 +668,8 @@ static enum hba_attribute attribute_of_request_sense(uint8_t control)
 	t = send(unit(&r, 0), &io, false);
 	t->cdb[5] = control;
 	test_turns(r.c, 1);
-	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+	AS_DRIVER(r.c, hba_complete(r.d->held[0],
+				    &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	test_turns(r.c, 2);
 	assert_int_equal(r.d->n_held, 1);
@@ -673,7 +710,9 @@ static void check_conditions_of_a_blocked_target(struct rig *r, struct test_io *
 	assert_int_equal(hba_target_block(r->c, 0, true), 0);
 	test_turns(r->c, 2);
 	for (unsigned i = 0; i < 2; i++)
-		AS_DRIVER(r->c, hba_complete(r->d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+		AS_DRIVER(r->c,
+			  hba_complete(r->d->held[i],
+				       &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r->d->n_held = 0;
 	r->n_log = 0;
 	r->d->hold = false;
@@ -716,7 +755,10 @@ static void request_sense_ends_with_its_target(void **state)
 	rig_down(&r);
 }
 
-/* The driver has no room for it, and says when it has; the loop sleeps till then, or till it tries again by itself. */
+/*
+ * The driver has no room for it, and says when it has; the loop sleeps till then, or till it tries
+ * again by itself.
+ */
 static bool hand_sense_back(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 {
 	(void)q;
@@ -737,7 +779,8 @@ static void request_sense_handed_back_waits(void **state)
 	r.d->hold = true;
 	send(unit(&r, 0), &io, false);
 	test_turns(r.c, 1);
-	AS_DRIVER(r.c, hba_complete(r.d->held[0], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+	AS_DRIVER(r.c, hba_complete(r.d->held[0],
+				    &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.d->hold = false;
 	r.d->process = hand_sense_back;
@@ -787,7 +830,9 @@ static void several_at_once(void **state)
 	test_turns(r.c, 1);
 	assert_int_equal(r.d->n_held, 8);
 	for (unsigned i = 0; i < 8; i++)
-		AS_DRIVER(r.c, hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+		AS_DRIVER(r.c,
+			  hba_complete(r.d->held[i],
+				       &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
 	r.d->n_held = 0;
 	r.d->hold = false;
 	hba_controller_rescan(r.c);
@@ -850,7 +895,9 @@ static void stop_while_sense_is_fetched(void **state)
 			send(unit(&r, i & 1), &io, false);
 		test_turns(r.c, 1);
 		for (unsigned i = 0; i < 4; i++)
-			AS_DRIVER(r.c, hba_complete(r.d->held[i], &(struct hba_result) { .outcome = HBA_CHECK_CONDITION }));
+			AS_DRIVER(r.c, hba_complete(r.d->held[i],
+						    &(struct hba_result) {
+							    .outcome = HBA_CHECK_CONDITION }));
 		r.d->n_held = 0;
 		test_turns(r.c, turns);
 		assert_int_equal(io.done, 0);

@@ -53,7 +53,8 @@ static void move(struct rig *r, struct hba_task *t, uint64_t at, uint64_t bytes)
 	uint64_t done = 0;
 
 	for (uint32_t i = 0; i < t->n_data && done < bytes; i++) {
-		uint64_t n = t->data.iov[i].iov_len < bytes - done ? t->data.iov[i].iov_len : bytes - done;
+		uint64_t n = t->data.iov[i].iov_len < bytes - done ? t->data.iov[i].iov_len
+								   : bytes - done;
 		uint8_t *piece = t->data.iov[i].iov_base;
 
 		if (t->direction == HBA_FROM_TARGET)
@@ -71,8 +72,10 @@ static void fail_with(struct hba_task *t, const struct rig_answer *a)
 	uint8_t sense[REQUEST_SENSE_BYTES];
 
 	hba_sense(sense, a->key, a->asc, a->ascq);
-	hba_complete(t, &(struct hba_result) {
-				.outcome = HBA_CHECK_CONDITION, .bytes = a->bytes, .sense = sense, .sense_len = sizeof(sense) });
+	hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+					       .bytes = a->bytes,
+					       .sense = sense,
+					       .sense_len = sizeof(sense) });
 }
 
 static bool disk(struct rig *r, struct hba_task *t)
@@ -82,7 +85,8 @@ static bool disk(struct rig *r, struct hba_task *t)
 	if (!r->disk || !scsi_cdb_read_rw(t->cdb, t->cdb_len, &rw))
 		return false;
 	r->stages++;
-	r->wrong += rw.count * (uint64_t)TEST_BLOCK != t->length || (t->length && rw.direction != t->direction);
+	r->wrong += rw.count * (uint64_t)TEST_BLOCK != t->length ||
+		    (t->length && rw.direction != t->direction);
 	if (r->stages == r->bad_stage) {
 		fail_with(t, &(struct rig_answer) { .key = MEDIUM_ERROR_KEY, .asc = 0x11 });
 	} else {
@@ -98,14 +102,18 @@ static bool disk(struct rig *r, struct hba_task *t)
 
 static bool is_within(const struct hba_constraints *k, bool read, const struct hba_segment *s)
 {
-	uint64_t most = read ? k->max_segment_bytes_read : k->max_segment_bytes_write, last = s->iova.bus + s->length - 1;
+	uint64_t most = read ? k->max_segment_bytes_read : k->max_segment_bytes_write,
+		 last = s->iova.bus + s->length - 1;
 
-	return s->length && s->length <= most && s->iova.bus % k->alignment == 0 && last >= s->iova.bus &&
-	       (k->address_bits >= 64 || last >> k->address_bits == 0) &&
+	return s->length && s->length <= most && s->iova.bus % k->alignment == 0 &&
+	       last >= s->iova.bus && (k->address_bits >= 64 || last >> k->address_bits == 0) &&
 	       (!k->boundary || s->iova.bus / k->boundary == last / k->boundary);
 }
 
-/* Each segment within the report's limits, and the device can reach it; then it is read as CPU memory, which it is without a bus. */
+/*
+ * Each segment within the report's limits, and the device can reach it; then it is read as CPU
+ * memory, which it is without a bus.
+ */
 static void check_segments(struct rig *r, struct hba_task *t)
 {
 	const struct hba_constraints *k = &r->c->report.constraints;
@@ -119,7 +127,8 @@ static void check_segments(struct rig *r, struct hba_task *t)
 		struct hba_iova iova;
 
 		r->wrong += !is_within(k, read, s);
-		r->wrong += spans_iova(&r->c->memory.spans, (void *)(uintptr_t)s->iova.bus, &iova) < s->length;
+		r->wrong += spans_iova(&r->c->memory.spans, (void *)(uintptr_t)s->iova.bus, &iova) <
+			    s->length;
 		sum += s->length;
 	}
 	r->wrong += sum != t->length;
@@ -162,7 +171,8 @@ static void answer(struct rig *r, struct hba_task *t, const struct rig_answer *a
 		kept[0] = a->key;
 		kept[1] = a->asc;
 		kept[2] = a->ascq;
-		hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION, .bytes = a->bytes });
+		hba_complete(t, &(struct hba_result) { .outcome = HBA_CHECK_CONDITION,
+						       .bytes = a->bytes });
 	} else {
 		fail_with(t, a);
 	}

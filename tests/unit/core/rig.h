@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rig.h: the test driver with a script: what each command of a client ends as, in turn; a log of all that was sent; and for data, lists
- * held against the limits and a disk whose every byte follows from its block.
+ * rig.h: the test driver with a script: what each command of a client ends as, in turn; a log of
+ * all that was sent; and for data, lists held against the limits and a disk whose every byte
+ * follows from its block.
  */
 #ifndef UNIT_CORE_RIG_H
 #define UNIT_CORE_RIG_H
@@ -22,7 +23,9 @@ enum {
 	INQUIRY_OP = 0x12,
 };
 
-/** struct rig_answer - How one command ends. With a sense key, as CHECK CONDITION with that sense. */
+/**
+ * struct rig_answer - How one command ends. With a sense key, as CHECK CONDITION with that sense.
+ */
 struct rig_answer {
 	enum hba_outcome outcome;
 	enum hba_sent sent;
@@ -44,10 +47,12 @@ struct rig {
 	unsigned n_script, next;
 	struct rig_sent log[RIG_LOG];
 	unsigned n_log;
-	bool without_sense;                /* CHECK CONDITION comes alone; REQUEST SENSE gets it */
-	uint8_t kept[RIG_UNITS][3];        /* sense that is waiting in a unit: key, asc, ascq */
-	bool disk;                         /* READ and WRITE are of the disk whose bytes follow from their place */
-	uint64_t written, wrong, stages;   /* bytes written, bytes or lists that were wrong, READs and WRITEs seen */
+	bool without_sense;         /* CHECK CONDITION comes alone; REQUEST SENSE gets it */
+	uint8_t kept[RIG_UNITS][3]; /* sense that is waiting in a unit: key, asc, ascq */
+	/* READ and WRITE are of the disk whose bytes follow from their place */
+	bool disk;
+	/* bytes written, bytes or lists that were wrong, READs and WRITEs seen */
+	uint64_t written, wrong, stages;
 	uint64_t short_stage, short_bytes; /* that stage (from 1) moves no more than so many */
 	uint64_t bad_stage;                /* that stage fails: MEDIUM ERROR */
 	void (*report)(struct hba_report *r);

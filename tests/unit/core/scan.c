@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* scan.c: which targets and units are found, what is known of them, and what a rescan makes of changes; also of answers that lie. */
+/*
+ * scan.c: which targets and units are found, what is known of them, and what a rescan makes of
+ * changes; also of answers that lie.
+ */
 #include "core/core.h"
 
 #include "lib/test-driver.h"
@@ -149,7 +152,8 @@ static void a_target_the_driver_refuses(void **state)
 	assert_true(test_event(c, HBA_EVENT_TARGET_REFUSED, &e));
 	assert_int_equal(e.target, 0);
 	assert_int_equal(e.value, -EIO);
-	assert_string_equal(e.text, "target 0 is not used: driver test, initialize_target: Input/output error");
+	assert_string_equal(
+		e.text, "target 0 is not used: driver test, initialize_target: Input/output error");
 	assert_false(test_event(c, HBA_EVENT_TARGET_REFUSED, &e));
 	test_down(d, c);
 }
@@ -206,7 +210,10 @@ static void managed_targets_are_not_scanned(void **state)
 	test_down(d, c);
 }
 
-/* A target whose INQUIRY is swallowed: its time passes, the abort brings it back, and it counts as absent. */
+/*
+ * A target whose INQUIRY is swallowed: its time passes, the abort brings it back, and it counts as
+ * absent.
+ */
 static void a_target_that_never_answers(void **state)
 {
 	struct test_driver *d = test_driver_new();
@@ -273,7 +280,8 @@ static void units_one_by_one_up_to_the_highest(void **state)
 	test_down(d, c);
 }
 
-static int narrow_target_one(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+static int narrow_target_one(struct hba_controller *c, struct hba_target *tgt,
+			     struct hba_target_report *r)
 {
 	(void)c;
 	if (hba_target_id(tgt) == 1)
@@ -281,7 +289,9 @@ static int narrow_target_one(struct hba_controller *c, struct hba_target *tgt, s
 	return 0;
 }
 
-/* One by one, and from its own list: a target's highest LUN is its own, and not the controller's. */
+/*
+ * One by one, and from its own list: a target's highest LUN is its own, and not the controller's.
+ */
 static void units_up_to_the_highest_of_their_target(void **state)
 {
 	(void)state;
@@ -353,9 +363,9 @@ static void units_one_by_one_until_nobody_is_there(void **state)
 	struct hba_controller *c = without_list(d, 5);
 
 	(void)state;
-	assert_string_equal(left_out(c).text,
-			    "target 0: units from number 261 on were not looked for: it has no list of them, and 256 "
-			    "numbers in a row were nobody's");
+	assert_string_equal(left_out(c).text, "target 0: units from number 261 on were not looked "
+					      "for: it has no list of them, and 256 "
+					      "numbers in a row were nobody's");
 	none_left_out(c);
 	d->targets[0].luns = TEST_HIGHEST_LUN + 1 - 256;
 	rescan(c);
@@ -390,7 +400,8 @@ static void sparse(struct test_driver *d, const struct hba_task *t, size_t *n)
 	const unsigned *behind = d->of_test;
 	unsigned number = (unsigned)t->lun.bytes[1] + ((t->lun.bytes[0] & 0x3fU) << 8);
 
-	if (t->target == 0 && t->cdb[0] == INQUIRY && !t->cdb[1] && number >= 63 && number < *behind)
+	if (t->target == 0 && t->cdb[0] == INQUIRY && !t->cdb[1] && number >= 63 &&
+	    number < *behind)
 		d->data[0] = 0x7f;
 	if (t->target != 0 || t->cdb[0] != REPORT_LUNS)
 		return;
@@ -439,14 +450,15 @@ static void units_that_are_not_found_are_told(void **state)
 	e = left_out(c);
 	assert_int_equal(e.target, 0);
 	assert_int_equal(e.value, 7);
-	assert_string_equal(
-		e.text, "target 0: 7 of its units were not found: its list has only the first 63, for one answer holds no more");
+	assert_string_equal(e.text, "target 0: 7 of its units were not found: its list has only "
+				    "the first 63, for one answer holds no more");
 	test_down(d, c);
 }
 
 static void two_levels(struct test_driver *d, const struct hba_task *t, size_t *n)
 {
-	static const uint8_t list[] = { 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0 };
+	static const uint8_t list[] = { 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
+					0, 0, 0, 0,  0, 1, 0, 2, 0, 0, 0, 0 };
 
 	if (t->cdb[0] != REPORT_LUNS || t->target != 0)
 		return;
@@ -516,7 +528,8 @@ static void capacities(void **state)
 /* A number of bytes that wraps would pass for a small disk. */
 static void capacities_that_cannot_be(void **state)
 {
-	static const uint64_t blocks[TEST_TARGETS] = { UINT64_C(1) << 55, UINT64_MAX, UINT64_C(1) << 54, (UINT64_C(1) << 54) - 1 };
+	static const uint64_t blocks[TEST_TARGETS] = { UINT64_C(1) << 55, UINT64_MAX,
+						       UINT64_C(1) << 54, (UINT64_C(1) << 54) - 1 };
 	struct test_driver *d = test_driver_new();
 	struct hba_controller *c;
 

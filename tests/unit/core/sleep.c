@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* sleep.c: a loop that sleeps on its descriptor misses nothing, and is not woken for nothing. In real time. */
+/*
+ * sleep.c: a loop that sleeps on its descriptor misses nothing, and is not woken for nothing. In
+ * real time.
+ */
 #include "core/core.h"
 
 #include "lib/test-driver.h"
@@ -40,7 +43,10 @@ static void add(int fd)
 		abort();
 }
 
-/* Cores apart, where there are two: on one and the same the chip would mostly answer before the loop goes on. */
+/*
+ * Cores apart, where there are two: on one and the same the chip would mostly answer before the
+ * loop goes on.
+ */
 static void run_on(pthread_t thread, bool last)
 {
 	cpu_set_t all, one;
@@ -56,7 +62,10 @@ static void run_on(pthread_t thread, bool last)
 	pthread_setaffinity_np(thread, sizeof(one), &one);
 }
 
-/* From at once to well after the loop has gone to sleep, so that the end falls on each step between. */
+/*
+ * From at once to well after the loop has gone to sleep, so that the end falls on each step
+ * between.
+ */
 static void take_a_while(uint32_t *seed)
 {
 	*seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
@@ -92,13 +101,15 @@ static bool ring(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 	return true;
 }
 
-static void look(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void look(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		 struct hba_task *t)
 {
 	struct chip *chip = d->of_test;
 	uint64_t n;
 
 	if (op == TEST_START)
-		d->fail[op].error = hba_queue_watch(hba_controller_queue(c, 0), chip->interrupt, POLLIN);
+		d->fail[op].error =
+			hba_queue_watch(hba_controller_queue(c, 0), chip->interrupt, POLLIN);
 	if (op != TEST_POLL)
 		return;
 	(void)!read(chip->interrupt, &n, sizeof(n));
@@ -111,7 +122,8 @@ static struct hba_controller *chip_up(struct chip *chip, struct test_driver **re
 {
 	struct test_driver *d = test_driver_new();
 
-	*chip = (struct chip) { .doorbell = eventfd(0, EFD_CLOEXEC), .interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*chip = (struct chip) { .doorbell = eventfd(0, EFD_CLOEXEC),
+				.interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	d->of_test = chip;
 	d->inside = look;
 	d->fail[TEST_START].call = TEST_EVERY_CALL;
@@ -244,20 +256,23 @@ static void events_and_wishes_wake(void **state)
 
 static int enable(struct hba_queue *q, bool on)
 {
-	struct test_driver *d = (struct test_driver *)(uintptr_t)hba_controller_variant(hba_queue_controller(q));
+	struct test_driver *d =
+		(struct test_driver *)(uintptr_t)hba_controller_variant(hba_queue_controller(q));
 	struct chip *chip = d->of_test;
 
 	chip->interrupts_on += on;
 	return on && d->n_held && d->release;
 }
 
-static void watch_only(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void watch_only(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		       struct hba_task *t)
 {
 	struct chip *chip = d->of_test;
 
 	(void)t;
 	if (op == TEST_START)
-		d->fail[op].error = hba_queue_watch(hba_controller_queue(c, 0), chip->interrupt, POLLIN);
+		d->fail[op].error =
+			hba_queue_watch(hba_controller_queue(c, 0), chip->interrupt, POLLIN);
 }
 
 static void interrupts_are_armed_then_looked_at(void **state)
@@ -293,7 +308,8 @@ static void interrupts_are_armed_then_looked_at(void **state)
 
 /* ---- time */
 
-static void poll_soon(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void poll_soon(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		      struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_PROCESS) {
@@ -311,7 +327,8 @@ static uint64_t ms_now(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / TEST_MS;
 }
 
-static void bind_a_vector(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void bind_a_vector(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			  struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_START)
@@ -390,7 +407,10 @@ static void a_hold_wakes_once(void **state)
 	test_down(d, c);
 }
 
-/* A command in the turn: scan, recovery and the like were not asked, so there is something to do before a sleep. */
+/*
+ * A command in the turn: scan, recovery and the like were not asked, so there is something to do
+ * before a sleep.
+ */
 static void a_loop_that_owes_chores_does_not_sleep(void **state)
 {
 	struct test_driver *d = test_driver_new();

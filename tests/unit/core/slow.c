@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* slow.c: commands that take long are told, in words, once each: while they are out, and when they are back. Time is the test's. */
+/*
+ * slow.c: commands that take long are told, in words, once each: while they are out, and when they
+ * are back. Time is the test's.
+ */
 #include "as-driver.h"
 
 #include "lib/test-driver.h"
@@ -123,7 +126,9 @@ static void slow_is_told_when_it_is_back(void **state)
 	down(&b);
 }
 
-/* A command that is sent again has its time anew: that one try was slow says nothing of the next. */
+/*
+ * A command that is sent again has its time anew: that one try was slow says nothing of the next.
+ */
 static void each_try_has_its_own_time(void **state)
 {
 	struct bench b;
@@ -144,7 +149,10 @@ static void each_try_has_its_own_time(void **state)
 	down(&b);
 }
 
-/* Each is told, though they were sent one after another and the loop looks only when the first may be slow. */
+/*
+ * Each is told, though they were sent one after another and the loop looks only when the first may
+ * be slow.
+ */
 static void each_of_several_is_seen(void **state)
 {
 	struct bench b;
@@ -173,7 +181,8 @@ static void hanging_is_told_after_five_seconds(void **state)
 	pass(&b, HANG - SLOW - 1);
 	assert_int_equal(n_told(&b), 0);
 	pass(&b, 1);
-	told(&b, HBA_EVENT_HANGING, 1, "READ(10) of 0:0, block 2048 has been with the driver for 5 s; abort task at 30 s");
+	told(&b, HBA_EVENT_HANGING, 1,
+	     "READ(10) of 0:0, block 2048 has been with the driver for 5 s; abort task at 30 s");
 	pass(&b, HANG);
 	assert_int_equal(n_told(&b), 0); /* once */
 	come_back(&b, 1);
@@ -193,8 +202,10 @@ static void many_of_a_unit_are_told_in_one_sentence(void **state)
 	pass(&b, SLOW);
 	pass(&b, HANG - SLOW);
 	told(&b, HBA_EVENT_HANGING, 3,
-	     "READ(10) of 0:0, block 0 and 2 others of this unit have been with the driver for 5 s; abort task at 30 s");
-	told(&b, HBA_EVENT_HANGING, 1, "READ(10) of 0:1, block 1 has been with the driver for 5 s; no timeout is set");
+	     "READ(10) of 0:0, block 0 and 2 others of this unit have been with the driver for 5 "
+	     "s; abort task at 30 s");
+	told(&b, HBA_EVENT_HANGING, 1,
+	     "READ(10) of 0:1, block 1 has been with the driver for 5 s; no timeout is set");
 	come_back(&b, 4);
 	assert_int_equal(n_told(&b), 4);
 	down(&b);
@@ -211,7 +222,8 @@ static void the_rung_is_the_one_that_comes(void **state)
 	send(&b, 0, 1, TIMEOUT);
 	pass(&b, SLOW);
 	pass(&b, HANG - SLOW);
-	told(&b, HBA_EVENT_HANGING, 1, "READ(10) of 0:0, block 1 has been with the driver for 5 s; bus reset at 30 s");
+	told(&b, HBA_EVENT_HANGING, 1,
+	     "READ(10) of 0:0, block 1 has been with the driver for 5 s; bus reset at 30 s");
 	come_back(&b, 1);
 	down(&b);
 }
@@ -253,7 +265,8 @@ static void a_lost_link_is_no_hang(void **state)
 }
 
 /* While it was sent, the process was stopped: that is no time of the device's. */
-static void stop_at_kick(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void stop_at_kick(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			 struct hba_task *t)
 {
 	(void)c;
 	(void)t;
@@ -290,7 +303,8 @@ static void the_application_says_what_is_slow(void **state)
 	assert_int_equal(n_told(&b), 0);
 	send(&b, 0, 1, TIMEOUT);
 	pass(&b, 7000);
-	told(&b, HBA_EVENT_HANGING, 1, "READ(10) of 0:0, block 1 has been with the driver for 7 s; abort task at 30 s");
+	told(&b, HBA_EVENT_HANGING, 1,
+	     "READ(10) of 0:0, block 1 has been with the driver for 7 s; abort task at 30 s");
 	come_back(&b, 1);
 	told(&b, HBA_EVENT_SLOW, 7000, "READ(10) of 0:0, block 1 took 7 s");
 	down(&b);
@@ -342,7 +356,8 @@ static void time_in_words(void **state)
 	static const struct {
 		uint64_t ms;
 		const char *text;
-	} times[] = { { 0, "0 ms" }, { 999, "999 ms" }, { 1000, "1 s" }, { 1099, "1 s" }, { 1100, "1.1 s" }, { 30000, "30 s" } };
+	} times[] = { { 0, "0 ms" },   { 999, "999 ms" }, { 1000, "1 s" },
+		      { 1099, "1 s" }, { 1100, "1.1 s" }, { 30000, "30 s" } };
 	char text[TIME_WORDS];
 
 	(void)state;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* spans.c: the table of reachable addresses: held against a list searched from end to end, changed for long, and read while it changes. */
+/*
+ * spans.c: the table of reachable addresses: held against a list searched from end to end, changed
+ * for long, and read while it changes.
+ */
 #include "core/spans.h"
 #include "base/base.h"
 
@@ -31,7 +34,9 @@ static struct span span_of(unsigned place)
 	uintptr_t address = (uintptr_t)(FIRST_PLACE + place) * PLACE_BYTES;
 
 	/* Against the order of the addresses. */
-	return (struct span) { address, place % 2 ? PLACE_BYTES / 2 : PLACE_BYTES, { IOVA_AT - address } };
+	return (struct span) { address,
+			       place % 2 ? PLACE_BYTES / 2 : PLACE_BYTES,
+			       { IOVA_AT - address } };
 }
 
 static void add(struct spans *s, unsigned place)
@@ -51,8 +56,9 @@ static void probe(const struct spans *s, const bool *there, uintptr_t address)
 	unsigned place = (unsigned)(address / PLACE_BYTES) - FIRST_PLACE;
 	struct hba_iova iova = { 1 };
 	struct span span = span_of(place);
-	size_t want =
-		place < PLACES && there[place] && address - span.address < span.length ? span.length - (address - span.address) : 0;
+	size_t want = place < PLACES && there[place] && address - span.address < span.length
+			      ? span.length - (address - span.address)
+			      : 0;
 
 	assert_int_equal(spans_iova(s, (void *)address, &iova), want);
 	assert_int_equal(iova.bus, want ? span.iova.bus + (address - span.address) : 1);
@@ -76,7 +82,8 @@ static void as_a_list_has_it(void **state)
 		else
 			remove_place(&s, place);
 		for (unsigned i = 0; i < PROBES; i++)
-			probe(&s, there, (uintptr_t)random() % ((FIRST_PLACE + PLACES + 1) * PLACE_BYTES));
+			probe(&s, there,
+			      (uintptr_t)random() % ((FIRST_PLACE + PLACES + 1) * PLACE_BYTES));
 	}
 	spans_free(&s);
 }
@@ -146,7 +153,8 @@ static void readers_see_one_edition(void **state)
 		uintptr_t address = span_of(i % PLACES).address;
 		size_t length = spans_iova(&shared.s, (void *)address, &iova);
 
-		assert_true(!length || (length == span_of(i % PLACES).length && iova.bus == IOVA_AT - address));
+		assert_true(!length || (length == span_of(i % PLACES).length &&
+					iova.bus == IOVA_AT - address));
 		assert_int_equal(spans_iova(&shared.s, (void *)stays.address, &iova), stays.length);
 		assert_int_equal(iova.bus, stays.iova.bus);
 		assert_ptr_equal(spans_address(&shared.s, stays.iova), (void *)stays.address);

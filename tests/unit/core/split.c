@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * split.c: lists made to fit limits, held against a model that knows only one byte at a time: small numbers exactly, large ones by
- * what must be true of every stage.
+ * split.c: lists made to fit limits, held against a model that knows only one byte at a time: small
+ * numbers exactly, large ones by what must be true of every stage.
  */
 #include "core/split.h"
 #include "base/base.h"
@@ -41,11 +41,14 @@ static uint64_t pick(struct bench *b, const uint64_t *from, size_t n)
 
 /* ---- the model */
 
-/* May one more byte, at `address`, follow what the stage has? In its last segment, or in a new one. */
+/*
+ * May one more byte, at `address`, follow what the stage has? In its last segment, or in a new one.
+ */
 static bool prolongs(const struct split_limits *l, const struct hba_segment *last, uint64_t address)
 {
-	return last && last->iova.bus + last->length == address && last->length < l->segment_bytes && address <= l->highest &&
-	       address != 0 && (!l->boundary || address % l->boundary != 0);
+	return last && last->iova.bus + last->length == address &&
+	       last->length < l->segment_bytes && address <= l->highest && address != 0 &&
+	       (!l->boundary || address % l->boundary != 0);
 }
 
 static bool begins(const struct split_limits *l, unsigned n, unsigned room, uint64_t address)
@@ -57,7 +60,8 @@ static bool takes(const struct bench *b, const struct split *s, uint64_t address
 {
 	const struct hba_segment *last = s->n ? &s->segments[s->n - 1] : NULL;
 
-	return s->bytes < b->limits.transfer && (prolongs(&b->limits, last, address) || begins(&b->limits, s->n, b->room, address));
+	return s->bytes < b->limits.transfer &&
+	       (prolongs(&b->limits, last, address) || begins(&b->limits, s->n, b->room, address));
 }
 
 static bool model_add(const struct bench *b, struct split *s, uint64_t address)
@@ -83,7 +87,10 @@ static void model_trim(struct split *s, uint64_t granule)
 
 /* ---- walking a list */
 
-/* From `skip` bytes in. `ret_stopped`: where the first byte that was not taken lies; untouched if all were. */
+/*
+ * From `skip` bytes in. `ret_stopped`: where the first byte that was not taken lies; untouched if
+ * all were.
+ */
 static void fill(const struct bench *b, struct split *s, uint64_t skip, uint64_t *ret_stopped)
 {
 	for (unsigned i = 0; i < b->n_pieces; i++) {
@@ -148,7 +155,8 @@ static void draw_small(struct bench *b)
 	for (unsigned i = 0; i < b->n_pieces; i++) {
 		const struct piece *before = i ? &b->pieces[i - 1] : NULL;
 
-		b->pieces[i].address = before && draw(b, 2) ? before->address + before->length : draw(b, 220);
+		b->pieces[i].address =
+			before && draw(b, 2) ? before->address + before->length : draw(b, 220);
 		b->pieces[i].length = 1 + draw(b, 24);
 	}
 }
@@ -196,8 +204,11 @@ static void draw_large_limits(struct bench *b)
 	static const uint64_t counts[] = { 1, 1, 2, 17, 256, UINT64_MAX };
 	static const uint64_t bytes[] = { 512, 513, 4096, 65536, UINT32_MAX, UINT64_MAX };
 	static const uint64_t alignments[] = { 1, 1, 2, 4, 512, 4096 };
-	static const uint64_t highest[] = { (1 << 18) - 1, UINT32_MAX, (UINT64_C(1) << 47) - 1, UINT64_MAX - 1, UINT64_MAX };
-	static const uint64_t boundaries[] = { 0, 0, 512, 4096, UINT64_C(1) << 32, UINT64_C(1) << 63 };
+	static const uint64_t highest[] = { (1 << 18) - 1, UINT32_MAX, (UINT64_C(1) << 47) - 1,
+					    UINT64_MAX - 1, UINT64_MAX };
+	static const uint64_t boundaries[] = {
+		0, 0, 512, 4096, UINT64_C(1) << 32, UINT64_C(1) << 63
+	};
 	static const uint64_t transfers[] = { 1, 511, 512, 1 << 20, UINT64_MAX };
 
 	b->limits = (struct split_limits) {
@@ -214,7 +225,9 @@ static void draw_large_limits(struct bench *b)
 /* Around what the limits have edges at; never past the last address there is. */
 static uint64_t draw_address(struct bench *b, uint64_t length)
 {
-	static const uint64_t edges[] = { 0, 1 << 18, UINT64_C(1) << 32, UINT64_C(1) << 47, UINT64_C(1) << 63, UINT64_MAX };
+	static const uint64_t edges[] = {
+		0, 1 << 18, UINT64_C(1) << 32, UINT64_C(1) << 47, UINT64_C(1) << 63, UINT64_MAX
+	};
 	uint64_t at = pick(b, edges, ARRAY_SIZE(edges)) + draw(b, 16384) - 8192;
 
 	if (draw(b, 2))
@@ -231,11 +244,14 @@ static void draw_large(struct bench *b)
 	b->n_pieces = 1 + (unsigned)draw(b, MAX_PIECES);
 	for (unsigned i = 0; i < b->n_pieces; i++) {
 		const struct piece *before = i ? &b->pieces[i - 1] : NULL;
-		uint64_t length = 1 + (draw(b, ONE_IN) ? draw(b, 9000) : draw(b, UINT64_C(1) << 34));
+		uint64_t length =
+			1 + (draw(b, ONE_IN) ? draw(b, 9000) : draw(b, UINT64_C(1) << 34));
 		uint64_t next = before ? before->address + before->length : 0;
 
 		b->pieces[i].length = length;
-		b->pieces[i].address = next && draw(b, 2) && next <= UINT64_MAX - length ? next : draw_address(b, length);
+		b->pieces[i].address = next && draw(b, 2) && next <= UINT64_MAX - length
+					       ? next
+					       : draw_address(b, length);
 	}
 }
 
@@ -246,7 +262,8 @@ static void within_limits(const struct bench *b, const struct split *s)
 
 	assert_true(s->n <= l->segments && s->n <= b->room);
 	for (unsigned i = 0; i < s->n; i++) {
-		uint64_t first = s->segments[i].iova.bus, length = s->segments[i].length, last = first + length - 1;
+		uint64_t first = s->segments[i].iova.bus, length = s->segments[i].length,
+			 last = first + length - 1;
 
 		assert_true(length >= 1 && length <= l->segment_bytes);
 		assert_true(last >= first && last <= l->highest);
@@ -328,12 +345,14 @@ static void large_numbers_within_limits(void **state)
 		nothing += done == 0;
 	}
 	/* The draw has been of all kinds. */
-	assert_true(whole > LARGE_ROUNDS / 100 && several > LARGE_ROUNDS / 10 && nothing > LARGE_ROUNDS / 100);
+	assert_true(whole > LARGE_ROUNDS / 100 && several > LARGE_ROUNDS / 10 &&
+		    nothing > LARGE_ROUNDS / 100);
 }
 
 /* ---- by hand */
 
-static void one(struct split *s, const struct split_limits *l, struct hba_segment *segments, uint64_t address, uint64_t length)
+static void one(struct split *s, const struct split_limits *l, struct hba_segment *segments,
+		uint64_t address, uint64_t length)
 {
 	split_begin(s, l, segments, ROOM);
 	split_add(s, address, length);

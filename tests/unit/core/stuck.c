@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stuck.c: a waiting op that the loop has asked for, and that does not come back. The op really stands still; only the controller's clock
- * is the test's.
+ * stuck.c: a waiting op that the loop has asked for, and that does not come back. The op really
+ * stands still; only the controller's clock is the test's.
  */
 #include "core/core.h"
 
@@ -49,7 +49,8 @@ static bool keep(struct test_driver *d, struct hba_queue *q, struct hba_task *t)
 	return true;
 }
 
-static void stand_still(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void stand_still(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			struct hba_task *t)
 {
 	(void)d;
 	(void)c;
@@ -118,7 +119,9 @@ static void is_told(const char *op)
 	char want[128];
 	struct hba_event e;
 
-	snprintf(want, sizeof(want), "driver test, %s: has not returned after 15000 ms; the controller is given up", op);
+	snprintf(want, sizeof(want),
+		 "driver test, %s: has not returned after 15000 ms; the controller is given up",
+		 op);
 	do
 		assert_true(test_event(bench.c, HBA_EVENT_STATE, &e));
 	while (e.value != HBA_DEAD);
@@ -165,7 +168,9 @@ static void a_reset_that_does_not_return(void **state)
 	up(TEST_RESET);
 	expire();
 	given_up_at_its_limit();
-	assert_string_equal(hba_error(), "driver test, reset: has not returned after 15000 ms; the controller is given up");
+	assert_string_equal(
+		hba_error(),
+		"driver test, reset: has not returned after 15000 ms; the controller is given up");
 	ended(&bench.victim, HBA_NO_STATUS, 1);
 	ended(&bench.unsent, HBA_NOT_DELIVERED, 0);
 	is_told("reset");
@@ -220,7 +225,10 @@ static int run_next(struct hba_controller *c, struct job *job)
 	return 0;
 }
 
-/* Too late is too late: what is dead takes no turn again, and nothing is asked of the driver any more. */
+/*
+ * Too late is too late: what is dead takes no turn again, and nothing is asked of the driver any
+ * more.
+ */
 static void one_that_comes_back_after_all(void **state)
 {
 	static struct job next;
@@ -349,10 +357,14 @@ static void the_librarys_loop_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_reset_that_does_not_return),  cmocka_unit_test(a_stop_that_does_not_return),
-		cmocka_unit_test(a_target_that_does_not_come),   cmocka_unit_test(an_op_that_returns_in_time),
-		cmocka_unit_test(a_sleeping_loop_wakes_for_it),  cmocka_unit_test(its_dones_are_callbacks),
-		cmocka_unit_test(one_that_comes_back_after_all), cmocka_unit_test(the_librarys_loop_ends),
+		cmocka_unit_test(a_reset_that_does_not_return),
+		cmocka_unit_test(a_stop_that_does_not_return),
+		cmocka_unit_test(a_target_that_does_not_come),
+		cmocka_unit_test(an_op_that_returns_in_time),
+		cmocka_unit_test(a_sleeping_loop_wakes_for_it),
+		cmocka_unit_test(its_dones_are_callbacks),
+		cmocka_unit_test(one_that_comes_back_after_all),
+		cmocka_unit_test(the_librarys_loop_ends),
 	};
 
 	return cmocka_run_group_tests_name("core: stuck", tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* submit.c: a task's way down and up again: admission, batches, order, turns, what is handed back, and what is refused. */
+/*
+ * submit.c: a task's way down and up again: admission, batches, order, turns, what is handed back,
+ * and what is refused.
+ */
 #include "core/core.h"
 #include "scsi/scsi.h"
 
@@ -57,7 +60,8 @@ static void ready_again(struct test_driver *d, struct hba_controller *c, enum hb
 	struct hba_target *tgt = target_find(c, 0);
 
 	d->process = NULL;
-	hba_ready(c->queues[0], scope == HBA_SCOPE_QUEUE ? NULL : tgt, scope == HBA_SCOPE_LUN ? &lun_0 : NULL);
+	hba_ready(c->queues[0], scope == HBA_SCOPE_QUEUE ? NULL : tgt,
+		  scope == HBA_SCOPE_LUN ? &lun_0 : NULL);
 }
 
 /* ---- batches, order, turns */
@@ -150,7 +154,10 @@ static void units_in_turn(void **state)
 
 /* ---- handed back */
 
-/* One task bounces off; nothing more of that scope is tried, and others go on. In the end all come, in order. */
+/*
+ * One task bounces off; nothing more of that scope is tried, and others go on. In the end all come,
+ * in order.
+ */
 static void handed_back(enum hba_scope scope, bool by_deadline)
 {
 	struct test_driver *d;
@@ -191,7 +198,8 @@ static void requeue(void **state)
 	}
 }
 
-static void requeue_tmf(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void requeue_tmf(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			struct hba_task *t)
 {
 	(void)d;
 	(void)c;
@@ -212,7 +220,8 @@ static void requeue_of_a_tmf(void **state)
 	test_turns(c, 2);
 	test_advance(d, 30001);
 	test_wait(c, &io, 1);
-	test_violation(c, "driver test, manage: hba_requeue of a task management task; its end is hba_tmf_complete");
+	test_violation(c, "driver test, manage: hba_requeue of a task management task; its end is "
+			  "hba_tmf_complete");
 	assert_int_equal(d->n_functions, 1);
 	test_down(d, c);
 }
@@ -258,7 +267,8 @@ static void waiters(void **state)
 	assert_null(none);
 	assert_int_equal(hba_waiter_cancel(&w[1].w), 0);
 	assert_int_equal(hba_waiter_cancel(&w[1].w), -ENOENT);
-	assert_string_equal(hba_error(), "the waiter does not wait: its `ready` has run, or it was never given");
+	assert_string_equal(hba_error(),
+			    "the waiter does not wait: its `ready` has run, or it was never given");
 	test_turns(c, 2);
 	assert_int_equal(n, 0);
 	hba_task_put(t[0]);
@@ -277,7 +287,9 @@ static void waiters(void **state)
 	test_down(d, c);
 }
 
-/* At the end each is told that none will come; one of them lets go of the others when it hears it. */
+/*
+ * At the end each is told that none will come; one of them lets go of the others when it hears it.
+ */
 static void waiters_at_stop(void **state)
 {
 	struct test_driver *d;
@@ -369,7 +381,8 @@ static void data_modes(void **state)
 
 	/* And by region. */
 	assert_int_equal(hba_mapping_create(c, HBA_DEVICE_BOTH, 2 * BYTES, 0, &m), 0);
-	struct hba_piece pieces[] = { { hba_mapping_region(m), TEST_BLOCK, BYTES }, { hba_mapping_region(m), 3 * TEST_BLOCK, 8 } };
+	struct hba_piece pieces[] = { { hba_mapping_region(m), TEST_BLOCK, BYTES },
+				      { hba_mapping_region(m), 3 * TEST_BLOCK, 8 } };
 
 	test_fill_rw(t, false, 5, 4, NULL);
 	t->mode = HBA_DATA_REGION;
@@ -378,7 +391,8 @@ static void data_modes(void **state)
 	round_trip(c, t);
 	assert_int_equal(items, 2);
 	assert_memory_equal((uint8_t *)hba_mapping_address(m) + BYTES, out, TEST_BLOCK);
-	assert_memory_equal((uint8_t *)hba_mapping_address(m) + 8, out + TEST_BLOCK, 3 * TEST_BLOCK);
+	assert_memory_equal((uint8_t *)hba_mapping_address(m) + 8, out + TEST_BLOCK,
+			    3 * TEST_BLOCK);
 	hba_task_put(t);
 	assert_int_equal(hba_mapping_release(m), 0);
 	test_down(d, c);
@@ -412,13 +426,19 @@ static void bad_commands(void **state)
 	refused(t, -EINVAL, "a CDB has 6, 10, 12, 16 or 32 bytes, not 255");
 	test_fill_ready(t);
 	t->direction = 3;
-	refused(t, -EINVAL, "direction 3, attribute 0, mode 1: at least one does not exist, or is not a client's");
+	refused(t, -EINVAL,
+		"direction 3, attribute 0, mode 1: at least one does not exist, or is not a "
+		"client's");
 	t->direction = HBA_NO_DATA;
 	t->attribute = 4;
-	refused(t, -EINVAL, "direction 0, attribute 4, mode 1: at least one does not exist, or is not a client's");
+	refused(t, -EINVAL,
+		"direction 0, attribute 4, mode 1: at least one does not exist, or is not a "
+		"client's");
 	t->attribute = 0;
 	t->mode = HBA_DATA_DMA;
-	refused(t, -EINVAL, "direction 0, attribute 0, mode 0: at least one does not exist, or is not a client's");
+	refused(t, -EINVAL,
+		"direction 0, attribute 0, mode 0: at least one does not exist, or is not a "
+		"client's");
 	t->mode = HBA_DATA_CPU;
 	t->length = 512;
 	refused(t, -EINVAL, "direction 0 contradicts 512 bytes in 0 pieces");
@@ -427,7 +447,9 @@ static void bad_commands(void **state)
 	refused(t, -EINVAL, "direction 2 contradicts 0 bytes in 0 pieces");
 	test_fill_rw(t, false, 0, 1, data);
 	assert_int_equal(hba_submit(t, NULL, NULL), -EINVAL);
-	assert_string_equal(hba_error(), "hba_submit: the task is not its client's to send, or nobody is told of its end");
+	assert_string_equal(
+		hba_error(),
+		"hba_submit: the task is not its client's to send, or nobody is told of its end");
 	/* Whatever was refused is still the client's, and good once it is right. */
 	assert_int_equal(hba_submit(t, test_done, &io), 0);
 	assert_int_equal(hba_submit(t, test_done, &io), -EINVAL);
@@ -487,10 +509,13 @@ static void bad_regions(void **state)
 	piece.region = UINT32_MAX;
 	refused(t, -EINVAL, "there is no region 4294967295");
 	piece = (struct hba_piece) { region, 512, 4096 - 511 };
-	snprintf(sentence, sizeof(sentence), "offset 3585, length 512 is outside region %u of 4096 bytes", region);
+	snprintf(sentence, sizeof(sentence),
+		 "offset 3585, length 512 is outside region %u of 4096 bytes", region);
 	refused(t, -EACCES, sentence);
 	piece.offset = UINT64_MAX - 255;
-	snprintf(sentence, sizeof(sentence), "offset 18446744073709551360, length 512 is outside region %u of 4096 bytes", region);
+	snprintf(sentence, sizeof(sentence),
+		 "offset 18446744073709551360, length 512 is outside region %u of 4096 bytes",
+		 region);
 	refused(t, -EACCES, sentence);
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
 		many[i] = (struct hba_piece) { region, 1, 0 };
@@ -693,7 +718,10 @@ static void head_says_what_the_client_asked(void **state)
 
 /* ---- was it sent? */
 
-/* A block READ, which may be sent again if anything may. How often it was, and what the client heard. */
+/*
+ * A block READ, which may be sent again if anything may. How often it was, and what the client
+ * heard.
+ */
 static unsigned read_ending_as(struct hba_result end, struct hba_result *ret_heard)
 {
 	struct seen seen = { .end = end };
@@ -723,14 +751,20 @@ static void forgotten_sent_is_maybe(void **state)
 	struct hba_result heard;
 
 	(void)state;
-	assert_int_equal(read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED }, &heard), 1);
+	assert_int_equal(
+		read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED }, &heard), 1);
 	assert_int_equal(heard.outcome, HBA_NOT_DELIVERED);
 	assert_int_equal(heard.sent, HBA_SENT_MAYBE);
 	/* One who says that it was not: again, and again. */
-	assert_true(read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED, .sent = HBA_SENT_NO }, &heard) > 1);
+	assert_true(read_ending_as((struct hba_result) { .outcome = HBA_NOT_DELIVERED,
+							 .sent = HBA_SENT_NO },
+				   &heard) > 1);
 	assert_int_equal(heard.sent, HBA_SENT_NO);
 	/* The target has answered, so it had the command. */
-	assert_int_equal(read_ending_as((struct hba_result) { .outcome = HBA_GOOD, .bytes = TEST_BLOCK }, &heard), 1);
+	assert_int_equal(
+		read_ending_as((struct hba_result) { .outcome = HBA_GOOD, .bytes = TEST_BLOCK },
+			       &heard),
+		1);
 	assert_int_equal(heard.sent, HBA_SENT_YES);
 }
 

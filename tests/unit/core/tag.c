@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tag.c: SAM tags, few or none, and a pool that a later start lowers; several queues in one loop. */
+/*
+ * tag.c: SAM tags, few or none, and a pool that a later start lowers; several queues in one loop.
+ */
 #include "rig.h"
 
 #include <errno.h>
@@ -128,7 +130,10 @@ static void untagged_is_one_at_a_time(void **state)
 	rig_down(&r);
 }
 
-/* With few tags some are the core's own: sense can be asked for with as many clients' tasks out as there may be. */
+/*
+ * With few tags some are the core's own: sense can be asked for with as many clients' tasks out as
+ * there may be.
+ */
 static void some_tags_are_kept(void **state)
 {
 	struct hba_task *t[8], *more;
@@ -141,7 +146,8 @@ static void some_tags_are_kept(void **state)
 	while (n < 8 && hba_task_get(unit(&r, 0), 0, NULL, &t[n]) == 0)
 		n++;
 	assert_int_equal(n, 7 - 2);
-	assert_int_equal(hba_task_get(unit(&r, 1), 0, NULL, &more), 0); /* the other unit has its own */
+	/* the other unit has its own */
+	assert_int_equal(hba_task_get(unit(&r, 1), 0, NULL, &more), 0);
 	hba_task_put(more);
 	r.d->hold = true;
 	for (unsigned i = 0; i < n; i++)
@@ -166,7 +172,8 @@ static void few_tags_and_a_depth(void **state)
 	static const struct {
 		uint64_t tag_bits, depth;
 		unsigned most;
-	} rows[] = { { 3, 4, 4 }, { 3, 5, 5 }, { 3, 6, 5 }, { 3, 1, 1 }, { 1, 4, 1 }, { 0, 4, 4 }, { 64, 4, 4 } };
+	} rows[] = { { 3, 4, 4 }, { 3, 5, 5 }, { 3, 6, 5 }, { 3, 1, 1 },
+		     { 1, 4, 1 }, { 0, 4, 4 }, { 64, 4, 4 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -182,7 +189,8 @@ static void few_tags_and_a_depth(void **state)
 
 /* ---- a pool that gets smaller */
 
-static void lower(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void lower(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		  struct hba_task *t)
 {
 	(void)t;
 	if (op == TEST_START && d->calls[TEST_START] > 1 && want.lower_to)
@@ -258,7 +266,10 @@ static void tasks_are_spread_over_queues(void **state)
 	rig_down(&r);
 }
 
-/* Within a queue a unit's tasks go in the order in which they were submitted; also when some come back to be sent again. */
+/*
+ * Within a queue a unit's tasks go in the order in which they were submitted; also when some come
+ * back to be sent again.
+ */
 static void order_within_a_queue(void **state)
 {
 	struct test_io io = { .put = true };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* target.c: targets on a driver's word: they come, leave and are cut off, said from any op, and whatever is under way there. */
+/*
+ * target.c: targets on a driver's word: they come, leave and are cut off, said from any op, and
+ * whatever is under way there.
+ */
 #include "rig.h"
 
 #include <errno.h>
@@ -34,7 +37,8 @@ static void say_in(enum test_op op, struct hba_controller *c)
 	bus.said = say(c);
 }
 
-static int initialize_target(struct hba_controller *c, struct hba_target *tgt, struct hba_target_report *r)
+static int initialize_target(struct hba_controller *c, struct hba_target *tgt,
+			     struct hba_target_report *r)
 {
 	(void)r;
 	bus.initialised++;
@@ -61,7 +65,8 @@ static int discover(struct hba_controller *c)
 	return bus.discover_error;
 }
 
-static void inside(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void inside(struct test_driver *d, enum test_op op, struct hba_controller *c,
+		   struct hba_task *t)
 {
 	(void)d;
 	if (op == TEST_PROCESS && !(bus.alive >> t->target & 1))
@@ -160,7 +165,10 @@ static void create_from_any_op(void **state)
 	struct rig r;
 
 	(void)state;
-	/* Its firmware names target 0 alone and no scan looks anywhere else: who else is there is there by this word. */
+	/*
+	 * Its firmware names target 0 alone and no scan looks anywhere else: who else is there is
+	 * there by this word.
+	 */
 	for (size_t i = 0; i < ARRAY_SIZE(hot); i++) {
 		up_managed(&r, 1 << 0);
 		assert_null(hba_lun_find(r.c, 2, 0));
@@ -169,7 +177,9 @@ static void create_from_any_op(void **state)
 		(void)test_ready(hba_lun_find(r.c, 0, 0));
 		is_created(&r);
 	}
-	/* Waiting ops: start, before there is a scan; and initialize_target, in the middle of one. */
+	/*
+	 * Waiting ops: start, before there is a scan; and initialize_target, in the middle of one.
+	 */
 	init_managed(&r, 1 << 0);
 	bus.from = TEST_START;
 	bus.say = create_2;
@@ -208,15 +218,19 @@ static void destroy_from_any_op(void **state)
 
 static void impossible_ids_are_refused(void **state)
 {
-	struct hba_property wrong[] = { { .key = "SAS Address", .type = HBA_BYTES, .value.bytes = "x", .length = 1 }, { 0 } };
+	struct hba_property wrong[] = {
+		{ .key = "SAS Address", .type = HBA_BYTES, .value.bytes = "x", .length = 1 }, { 0 }
+	};
 	struct rig r;
 
 	(void)state;
 	up(&r);
 	assert_int_equal(hba_target_create(r.c, 7, NULL), -EINVAL);
-	test_violation(r.c, "driver test, outside any op: hba_target_create of 7, which is the initiator's own id");
+	test_violation(r.c, "driver test, outside any op: hba_target_create of 7, which is the "
+			    "initiator's own id");
 	assert_int_equal(hba_target_create(r.c, TEST_TARGETS, NULL), -EINVAL);
-	test_violation(r.c, "driver test, outside any op: hba_target_create of 4, above the highest target id 3");
+	test_violation(r.c, "driver test, outside any op: hba_target_create of 4, above the "
+			    "highest target id 3");
 	assert_int_equal(hba_target_create(r.c, UINT64_MAX, NULL), -EINVAL);
 	assert_int_equal(hba_target_create(r.c, 0, wrong), -EINVAL);
 	assert_int_equal(hba_target_destroy(r.c, 3), -ENOENT);
@@ -532,7 +546,8 @@ static void destroyed_while_it_is_scanned(void **state)
 		test_turns(r.c, 3);
 		assert_int_equal(bus.released, 0);
 		r.d->release = 1;
-		for (unsigned i = 0; i < MANY_TURNS && !__atomic_load_n(&bus.released, __ATOMIC_ACQUIRE); i++) {
+		for (unsigned i = 0;
+		     i < MANY_TURNS && !__atomic_load_n(&bus.released, __ATOMIC_ACQUIRE); i++) {
 			test_turns(r.c, 1);
 			usleep(10);
 		}
@@ -544,7 +559,10 @@ static void destroyed_while_it_is_scanned(void **state)
 	}
 }
 
-/* The scan's command has not been sent, and the driver has no op to be told by: all is over within one turn. */
+/*
+ * The scan's command has not been sent, and the driver has no op to be told by: all is over within
+ * one turn.
+ */
 static void destroyed_while_its_scan_waits(void **state)
 {
 	struct hba_event e;
@@ -825,7 +843,8 @@ static void mark_and_sweep(void **state)
 
 static void until_discovered(struct rig *r, unsigned times)
 {
-	for (unsigned i = 0; i < MANY_TURNS && __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE) < times; i++) {
+	for (unsigned i = 0;
+	     i < MANY_TURNS && __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE) < times; i++) {
 		test_turns(r->c, 1);
 		usleep(10);
 	}
@@ -852,12 +871,16 @@ static void discovery_that_never_ends(void **state)
 	test_no_violation(r.c);
 	test_advance(r.d, 1);
 	rig_until_scanned(&r);
-	test_violation(r.c, "driver test, outside any op: discover was not followed by hba_discovery_done within 30000 ms");
+	test_violation(r.c, "driver test, outside any op: discover was not followed by "
+			    "hba_discovery_done within 30000 ms");
 	assert_true(present(&r, 1)); /* what was never swept stays */
 	down(&r);
 }
 
-/* The power goes while firmware is still looking: what it was asked then is void, and its time does not run. */
+/*
+ * The power goes while firmware is still looking: what it was asked then is void, and its time does
+ * not run.
+ */
 static void power_off_during_discovery(void **state)
 {
 	struct rig r;

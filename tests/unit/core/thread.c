@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.c: other threads than the loop's: they get, submit, put, wait, and let go of mappings, over the caller's own loop and over the
- * library's. Nothing is lost, nothing races: the second is for a build with -fsanitize=thread.
+ * thread.c: other threads than the loop's: they get, submit, put, wait, and let go of mappings,
+ * over the caller's own loop and over the library's. Nothing is lost, nothing races: the second is
+ * for a build with -fsanitize=thread.
  */
 #include "rig.h"
 
@@ -104,7 +105,10 @@ static void *client_main(void *arg)
 
 static void client_start(struct client *client, struct rig *r, unsigned rounds, bool get_each)
 {
-	*client = (struct client) { .lun = hba_lun_find(r->c, 0, 0), .rounds = rounds, .get_each = get_each, .w.ready = is_ready };
+	*client = (struct client) { .lun = hba_lun_find(r->c, 0, 0),
+				    .rounds = rounds,
+				    .get_each = get_each,
+				    .w.ready = is_ready };
 	pthread_mutex_init(&client->lock, NULL);
 	pthread_cond_init(&client->changed, NULL);
 	assert_int_equal(pthread_create(&client->thread, NULL, client_main, client), 0);
@@ -131,7 +135,10 @@ static bool all_back(const struct client *clients, unsigned n)
 	return done == n;
 }
 
-/* The caller's own loop, which sleeps whenever it may: a wake-up that is lost is LONG_MS of silence, and fails. */
+/*
+ * The caller's own loop, which sleeps whenever it may: a wake-up that is lost is LONG_MS of
+ * silence, and fails.
+ */
 static void run_sleeping(struct rig *r, const struct client *clients, unsigned n)
 {
 	struct pollfd p = { .fd = hba_controller_fd(r->c), .events = POLLIN };
@@ -282,7 +289,9 @@ static void release_waits_for_tasks(void **state)
 	rig_down(&r);
 }
 
-/* The controller stops with the task out: the mapping goes when the task has come back, not before. */
+/*
+ * The controller stops with the task out: the mapping goes when the task has come back, not before.
+ */
 static bool ends_at_stop;
 
 static void check_mapping(struct hba_task *t, const struct hba_result *result, void *arg)
@@ -359,7 +368,8 @@ static void release_from_a_done_is_busy(void **state)
 	assert_int_equal(x.result, -EBUSY);
 	hba_task_put(t);
 	r.d->release = 1;
-	assert_int_equal(hba_mapping_release(x.m), 0); /* on the loop's thread: it runs the loop itself */
+	/* on the loop's thread: it runs the loop itself */
+	assert_int_equal(hba_mapping_release(x.m), 0);
 	assert_int_equal(io.done, 1);
 	rig_down(&r);
 }
@@ -403,7 +413,8 @@ static void *submit_main(void *arg)
 {
 	struct hba_task *t = ((struct test_io *)arg)->task;
 
-	((struct test_io *)arg)->last.sent = hba_submit(t, test_done, arg) < 0 ? HBA_SENT_NO : HBA_SENT_YES;
+	((struct test_io *)arg)->last.sent =
+		hba_submit(t, test_done, arg) < 0 ? HBA_SENT_NO : HBA_SENT_YES;
 	return NULL;
 }
 
@@ -475,9 +486,12 @@ static void power_while_others_submit(void **state)
 	rig_down(&r);
 }
 
-/* ---- the loop goes from thread to thread ----------------------------------------------------------------------------- */
+/* ---- the loop goes from thread to thread */
 
-/** struct baton - One loop for several threads: who has the lock is the loop, and sends what it likes. */
+/**
+ * struct baton - One loop for several threads: who has the lock is the loop, and sends what it
+ * likes.
+ */
 struct baton {
 	pthread_mutex_t lock;
 	struct hba_controller *c;
@@ -509,7 +523,8 @@ static void carry(struct baton *b)
 	while (b->done == before && hba_controller_run(b->c, 1) >= 0)
 		;
 	/* From then on it is like every other thread, also before there is another loop. */
-	b->wrong += hba_controller_leave_loop(b->c) != 0 || hba_controller_leave_loop(b->c) != -EPERM;
+	b->wrong +=
+		hba_controller_leave_loop(b->c) != 0 || hba_controller_leave_loop(b->c) != -EPERM;
 	b->wrong += hba_task_get(b->lun, 0, NULL, &t) != 1 || hba_controller_run(b->c, 1) != -EPERM;
 }
 
@@ -598,7 +613,8 @@ static void *look(void *arg)
 	for (; !__atomic_load_n(&k->over, __ATOMIC_RELAXED); k->looks++) {
 		struct hba_lun *found = hba_lun_find(k->c, 0, 0), *first = hba_lun_next(k->c, NULL);
 
-		k->wrong += !found || first != found || hba_lun_find(k->c, 1, 0) || hba_lun_next(k->c, first);
+		k->wrong += !found || first != found || hba_lun_find(k->c, 1, 0) ||
+			    hba_lun_next(k->c, first);
 	}
 	return NULL;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the test says so. */
+/*
+ * timeout.c: tasks whose time is over, and the ladder, rung by rung, on a clock that moves when the
+ * test says so.
+ */
 #include "as-driver.h"
 
 #include "lib/deaf-bus.h"
@@ -175,7 +178,8 @@ static void has_all_of_its_time_now(struct bench *b)
 	assert_int_equal(b->d->n_functions, 1);
 }
 
-static void stop_at_kick(struct test_driver *d, enum test_op op, struct hba_controller *c, struct hba_task *t)
+static void stop_at_kick(struct test_driver *d, enum test_op op, struct hba_controller *c,
+			 struct hba_task *t)
 {
 	(void)c;
 	(void)t;
@@ -288,11 +292,13 @@ static void abort_works(void **state)
 	assert_int_equal(b.d->n_functions, 1);
 	assert_int_equal(b.d->functions[0], HBA_ABORT_TASK);
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
-	assert_string_equal(e.text,
-			    "TEST UNIT READY of 0:0 (unique id 4) did not come back within 1 s; abort task is next, and has 10 s");
+	assert_string_equal(e.text, "TEST UNIT READY of 0:0 (unique id 4) did not come back within "
+				    "1 s; abort task is next, and has 10 s");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
 	assert_int_equal(e.value, ABORT);
-	assert_string_equal(e.text, "abort task: TEST UNIT READY of 0:0 came back after 0 ms; recovery took 0 ms");
+	assert_string_equal(
+		e.text,
+		"abort task: TEST UNIT READY of 0:0 came back after 0 ms; recovery took 0 ms");
 	b.d->process = NULL;
 	assert_int_equal(test_ready(b.victim), HBA_GOOD);
 	test_no_violation(b.c);
@@ -302,7 +308,8 @@ static void abort_works(void **state)
 /* Each function is answered, but the victim stays until the last of `n`. */
 static void up_to(unsigned n, const char *rungs)
 {
-	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET, HBA_TARGET_RESET };
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK, HBA_LOGICAL_UNIT_RESET,
+						  HBA_TARGET_RESET };
 	struct bench b;
 
 	bench_up(&b);
@@ -408,9 +415,11 @@ static void memory_that_nobody_gives_back_is_lost(void **state)
 	do
 		assert_true(test_event(b.c, HBA_EVENT_STATE, &e));
 	while (e.value != HBA_DEAD);
-	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still write is never used again");
+	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still "
+				    "write is never used again");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
-	assert_string_equal(e.text, "stop: TEST UNIT READY of 0:0 was given up with its memory after 0 ms; recovery took 0 ms");
+	assert_string_equal(e.text, "stop: TEST UNIT READY of 0:0 was given up with its memory "
+				    "after 0 ms; recovery took 0 ms");
 	/* It is as if the device still wrote: what its client lets go of is nobody else's. */
 	assert_int_equal(hba_mapping_release(m), 0);
 	memset(memory, 0x5a, DEAF_PAGE);
@@ -426,14 +435,17 @@ static void claims_are_told(void **state)
 	bench_up(&b);
 	b.d->tmf[HBA_ABORT_TASK] = TEST_CLAIMS;
 	recover(&b);
-	test_violation(b.c,
-		       "driver test, manage: hba_tmf_complete says that the function is complete, but 1 of its tasks have not been "
-		       "completed");
+	test_violation(b.c, "driver test, manage: hba_tmf_complete says that the function is "
+			    "complete, but 1 of its tasks have not been "
+			    "completed");
 	test_no_violation(b.c);
 	test_down(b.d, b.c);
 }
 
-/* Nobody answers the abort: its frame stays with the driver, so the next rung is one that needs none. */
+/*
+ * Nobody answers the abort: its frame stays with the driver, so the next rung is one that needs
+ * none.
+ */
 static void abort_unanswered(void **state)
 {
 	struct bench b;
@@ -471,12 +483,17 @@ static void answered(struct hba_management *m, enum hba_service_response respons
 	r->response = response;
 }
 
-/* A client has the unit that is well reset, and nobody answers: the only frame is out when a task's time is over. */
+/*
+ * A client has the unit that is well reset, and nobody answers: the only frame is out when a task's
+ * time is over.
+ */
 static void expire_behind(struct bench *b, struct request *r)
 {
 	send(b->victim, &b->io, TIMEOUT);
 	b->d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
-	*r = (struct request) { .m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = b->other, .done = answered } };
+	*r = (struct request) {
+		.m = { .function = HBA_LOGICAL_UNIT_RESET, .lun = b->other, .done = answered }
+	};
 	assert_int_equal(hba_manage(&r->m), 0);
 	test_turns(b->c, 2);
 	assert_non_null(b->d->silent_tmf);
@@ -494,7 +511,9 @@ static void a_clients_function_after_a_pause(void **state)
 	(void)state;
 	bench_up(&b);
 	b.d->tmf[HBA_LOGICAL_UNIT_RESET] = TEST_SILENT;
-	r.m = (struct hba_management) { .function = HBA_LOGICAL_UNIT_RESET, .lun = b.other, .done = answered };
+	r.m = (struct hba_management) { .function = HBA_LOGICAL_UNIT_RESET,
+					.lun = b.other,
+					.done = answered };
 	test_advance(b.d, 3600 * 1000);
 	assert_int_equal(hba_manage(&r.m), 0);
 	test_turns(b.c, 3);
@@ -558,7 +577,10 @@ static void no_functions(void **state)
 	test_down(b.d, b.c);
 }
 
-/* The victim ends at once, the answer to its abort comes later: nothing new goes to the unit until then. */
+/*
+ * The victim ends at once, the answer to its abort comes later: nothing new goes to the unit until
+ * then.
+ */
 static void answer_comes_late(void **state)
 {
 	struct bench b;
@@ -640,7 +662,8 @@ static void sent_after_the_reset(void **state)
 		test_turns(b.c, 1);
 		usleep(10);
 	}
-	for (unsigned i = 0; i < MANY_TURNS && !__atomic_load_n(&b.c->service.has_over, __ATOMIC_SEQ_CST); i++)
+	for (unsigned i = 0;
+	     i < MANY_TURNS && !__atomic_load_n(&b.c->service.has_over, __ATOMIC_SEQ_CST); i++)
 		usleep(10);
 	b.d->hold = true;
 	send(b.other, &b.others, 0);
@@ -781,8 +804,8 @@ static void the_application_has_the_last_word_on_time(void **state)
 	for (unsigned i = 0; i < MANY_TURNS && !b.d->n_functions; i++)
 		test_turns(b.c, 1);
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
-	assert_string_equal(e.text,
-			    "INQUIRY of 0:0 (unique id 3) did not come back within 2.5 s; abort task is next, and has 10 s");
+	assert_string_equal(e.text, "INQUIRY of 0:0 (unique id 3) did not come back within 2.5 s; "
+				    "abort task is next, and has 10 s");
 	b.d->process = NULL;
 	test_down(b.d, b.c);
 }

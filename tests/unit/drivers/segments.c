@@ -82,7 +82,8 @@ static void the_list_as_a_whole(void **state)
 	assert_int_equal(segment_check_list(&r, SEGMENTS, TRANSFER, TRANSFER), SEGMENT_FITS);
 	assert_int_equal(segment_check_list(&r, SEGMENTS + 1, TRANSFER, TRANSFER), SEGMENT_COUNT);
 	assert_int_equal(segment_check_list(&r, SEGMENTS, TRANSFER - 1, TRANSFER), SEGMENT_SUM);
-	assert_int_equal(segment_check_list(&r, SEGMENTS, TRANSFER + 1, TRANSFER + 1), SEGMENT_TRANSFER);
+	assert_int_equal(segment_check_list(&r, SEGMENTS, TRANSFER + 1, TRANSFER + 1),
+			 SEGMENT_TRANSFER);
 	assert_int_equal(segment_check_list(&w, SEGMENTS / 2, BYTES, BYTES), SEGMENT_FITS);
 	assert_int_equal(segment_check_list(&w, SEGMENTS / 2 + 1, BYTES, BYTES), SEGMENT_COUNT);
 	assert_int_equal(segment_check(&w, 0x10000, BYTES / 2 + 1), SEGMENT_BYTES);

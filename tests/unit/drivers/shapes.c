@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* shapes.c: what a soft: URI asks for is what the core is told and what a client meets; nonsense is refused in one sentence. */
+/*
+ * shapes.c: what a soft: URI asks for is what the core is told and what a client meets; nonsense is
+ * refused in one sentence.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +17,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUDGET = 16, WAIT_MS = 10000, TRIES = 12, TEST_UNIT_READY_BYTES = 6, LATENCY_MS = 20, OUT = 5 };
+enum {
+	BUDGET = 16,
+	WAIT_MS = 10000,
+	TRIES = 12,
+	TEST_UNIT_READY_BYTES = 6,
+	LATENCY_MS = 20,
+	OUT = 5
+};
 
 static struct hba_controller *start(const char *uri)
 {
@@ -79,11 +89,13 @@ static void refused_with_a_sentence(void **state)
 
 static void report_is_what_was_asked_for(void **state)
 {
-	struct hba_controller *c =
-		start("soft:ram?size=64k&targets=3&initiator=1&luns=2&managed=1&autosense=0&multipath=1&hierarchical=1"
-		      "&features=5&tasks=40&queues=3&tag_bits=9&max_cdb=32&tmfs=17&data=dma&segments=11"
-		      "&write_segments=12&segment_bytes=2048&write_segment_bytes=1024&alignment=8&address_bits=40"
-		      "&boundary=8192&max_transfer=9000&hba_data_mask=0xfffffffff0");
+	struct hba_controller *c = start(
+		"soft:ram?size=64k&targets=3&initiator=1&luns=2&managed=1&autosense=0&multipath=1&"
+		"hierarchical=1"
+		"&features=5&tasks=40&queues=3&tag_bits=9&max_cdb=32&tmfs=17&data=dma&segments=11"
+		"&write_segments=12&segment_bytes=2048&write_segment_bytes=1024&alignment=8&"
+		"address_bits=40"
+		"&boundary=8192&max_transfer=9000&hba_data_mask=0xfffffffff0");
 	const struct hba_report *r = hba_controller_report(c);
 	const struct hba_constraints want = { 11, 12, 2048, 1024, 8, 40, 0xfffffffff0, 8192, 9000 };
 
@@ -91,7 +103,8 @@ static void report_is_what_was_asked_for(void **state)
 	assert_int_equal(r->initiator_id, 1);
 	assert_int_equal(r->highest_target_id, 3);
 	assert_int_equal(r->highest_lun, 1);
-	assert_true(r->manages_devices && !r->performs_autosense && r->multipath && r->hierarchical_luns);
+	assert_true(r->manages_devices && !r->performs_autosense && r->multipath &&
+		    r->hierarchical_luns);
 	assert_int_equal(r->features, 5);
 	assert_int_equal(r->max_tasks, 40);
 	assert_int_equal(r->queues, 3);
@@ -124,7 +137,8 @@ static void targets_leave_out_the_initiator(void **state)
 		struct hba_lun_info info;
 		unsigned n = 0;
 
-		for (struct hba_lun *lun = hba_lun_next(c, NULL); lun; lun = hba_lun_next(c, lun), n++) {
+		for (struct hba_lun *lun = hba_lun_next(c, NULL); lun;
+		     lun = hba_lun_next(c, lun), n++) {
 			hba_lun_get_info(lun, &info);
 			assert_true(n < cases[i].n);
 			assert_int_equal(info.target, cases[i].ids[n]);
@@ -154,7 +168,10 @@ static void units_above_255_are_flat(void **state)
 	hba_controller_close(c);
 }
 
-/* ---- moods: TEST UNIT READY is no block command, so that nothing is repeated and each answer is seen ------------------- */
+/*
+ * ---- moods: TEST UNIT READY is no block command, so that nothing is repeated and each answer is
+ * seen
+ */
 
 struct answer {
 	bool ended;
@@ -249,7 +266,10 @@ static void late_tasks_can_be_aborted(void **state)
 		await(c, &a);
 		assert_int_not_equal(a.outcome, HBA_GOOD);
 	}
-	/* All of them in less than half the time of waiting for each; and none has stayed in the unit's count. */
+	/*
+	 * All of them in less than half the time of waiting for each; and none has stayed in the
+	 * unit's count.
+	 */
 	assert_true((clock_monotonic.now(&clock_monotonic) - began) / NS_PER_MS < TRIES * 150);
 	hba_controller_close(c);
 }

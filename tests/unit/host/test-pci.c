@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-pci.c: the adapters of a machine that is a directory: which are listed, in which order, and what is said of them. */
+/*
+ * test-pci.c: the adapters of a machine that is a directory: which are listed, in which order, and
+ * what is said of them.
+ */
 #include "host/host.h"
 
 #include "lib/fake-root.h"
@@ -13,13 +16,17 @@
 
 static char root[FAKE_ROOT_BYTES];
 
-static void add(const char *address, unsigned vendor, unsigned device, unsigned class_code, int group, const char *driver)
+static void add(const char *address, unsigned vendor, unsigned device, unsigned class_code,
+		int group, const char *driver)
 {
 	fake_root_shell(root,
-			"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/%d/devices sys/bus/pci/drivers/%s; "
-			"echo 0x%04x >$d/vendor; echo 0x%04x >$d/device; echo 0x%06x >$d/class; ln -s ../../drivers/%s $d/driver; "
+			"d=sys/bus/pci/devices/%s; mkdir -p $d sys/kernel/iommu_groups/%d/devices "
+			"sys/bus/pci/drivers/%s; "
+			"echo 0x%04x >$d/vendor; echo 0x%04x >$d/device; echo 0x%06x >$d/class; ln "
+			"-s ../../drivers/%s $d/driver; "
 			"ln -s x/%d $d/iommu_group; ln -s x sys/kernel/iommu_groups/%d/devices/%s",
-			address, group, driver, vendor, device, class_code, driver, group, group, address);
+			address, group, driver, vendor, device, class_code, driver, group, group,
+			address);
 }
 
 static int machine(void **state)
@@ -121,7 +128,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_machine_without_adapters, machine, sweep),
-		cmocka_unit_test_setup_teardown(only_storage_in_the_order_of_addresses, machine, sweep),
+		cmocka_unit_test_setup_teardown(only_storage_in_the_order_of_addresses, machine,
+						sweep),
 		cmocka_unit_test_setup_teardown(a_plug_in_comes_first, machine, sweep),
 		cmocka_unit_test_setup_teardown(what_is_said_of_one, machine, sweep),
 		cmocka_unit_test_setup_teardown(a_chip_without_a_driver_of_ours, machine, sweep),

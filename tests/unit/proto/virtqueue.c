@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* virtqueue.c: layout and arithmetic of the split virtqueue; the device's side is played by hand. */
+/*
+ * virtqueue.c: layout and arithmetic of the split virtqueue; the device's side is played by hand.
+ */
 #include "proto/virtqueue.h"
 
 #include <errno.h>
@@ -32,7 +34,8 @@ static struct queue make(uint16_t size)
 
 static void give_back(struct queue *q, uint32_t head, uint32_t length)
 {
-	q->v.used->ring[q->shown++ % q->v.size] = (struct virtq_used_item) { hba_le32_of(head), hba_le32_of(length) };
+	q->v.used->ring[q->shown++ % q->v.size] =
+		(struct virtq_used_item) { hba_le32_of(head), hba_le32_of(length) };
 	q->v.used->index = hba_le16_of(q->shown);
 }
 

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* compare-libiscsi-blocks.c: commands over runs of blocks, and the pages of limits, must be the same bytes to libiscsi as to us. */
+/*
+ * compare-libiscsi-blocks.c: commands over runs of blocks, and the pages of limits, must be the
+ * same bytes to libiscsi as to us.
+ */
 #include "iscsi-block-peer.h"
 #include "scsi-test.h"
 #include "scsi/scsi.h"
 
 #include <errno.h>
 
-/* Every flag that libiscsi's builder has an argument for. Its BYTCHK is one bit, as it was before SBC-3. */
+/*
+ * Every flag that libiscsi's builder has an argument for. Its BYTCHK is one bit, as it was before
+ * SBC-3.
+ */
 static const struct {
 	uint8_t opcode, flags;
 } commands[] = {
@@ -45,8 +51,10 @@ static void test_extents(void **state)
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
 		size_t which = random_below(&r, sizeof(commands) / sizeof(commands[0]));
-		uint8_t opcode = commands[which].opcode, flags = (uint8_t)(random_u64(&r) & commands[which].flags);
-		struct scsi_extent extent = { random_bits(&r, block_bits(opcode)), (uint32_t)random_bits(&r, count_bits(opcode)) };
+		uint8_t opcode = commands[which].opcode,
+			flags = (uint8_t)(random_u64(&r) & commands[which].flags);
+		struct scsi_extent extent = { random_bits(&r, block_bits(opcode)),
+					      (uint32_t)random_bits(&r, count_bits(opcode)) };
 		struct scsi_extent back;
 		struct peer_cdb theirs;
 		struct scsi_cdb ours;
@@ -69,7 +77,8 @@ static void test_unmap_and_status_commands(void **state)
 		uint64_t block = random_u64(&r);
 		uint32_t allocation = (uint32_t)random_bits(&r, 31);
 		uint16_t length = (uint16_t)random_u64(&r);
-		struct scsi_cdb unmap = scsi_cdb_unmap_list(length), status = scsi_cdb_lba_status(block, allocation);
+		struct scsi_cdb unmap = scsi_cdb_unmap_list(length),
+				status = scsi_cdb_lba_status(block, allocation);
 		struct peer_cdb theirs = peer_unmap_cdb(length);
 
 		assert_int_equal(unmap.length, theirs.length);
@@ -112,16 +121,23 @@ static void test_limits(void **state)
 		struct peer_limits p;
 
 		assert_true(peer_read_limits(bytes, n, &p));
-		assert_true(p.write_same_nonzero == l.write_same_nonzero && p.max_compare_and_write == l.max_compare_and_write);
-		assert_true(p.optimal_granularity == l.optimal_granularity && p.max_transfer == l.max_transfer);
-		assert_true(p.optimal_transfer == l.optimal_transfer && p.max_prefetch == l.max_prefetch);
-		assert_true(p.max_unmap_blocks == l.max_unmap_blocks && p.max_unmap_descriptors == l.max_unmap_descriptors);
-		assert_true(p.unmap_granularity == l.unmap_granularity && p.has_unmap_alignment == l.has_unmap_alignment);
-		assert_true(p.unmap_alignment == l.unmap_alignment && p.max_write_same == l.max_write_same);
+		assert_true(p.write_same_nonzero == l.write_same_nonzero &&
+			    p.max_compare_and_write == l.max_compare_and_write);
+		assert_true(p.optimal_granularity == l.optimal_granularity &&
+			    p.max_transfer == l.max_transfer);
+		assert_true(p.optimal_transfer == l.optimal_transfer &&
+			    p.max_prefetch == l.max_prefetch);
+		assert_true(p.max_unmap_blocks == l.max_unmap_blocks &&
+			    p.max_unmap_descriptors == l.max_unmap_descriptors);
+		assert_true(p.unmap_granularity == l.unmap_granularity &&
+			    p.has_unmap_alignment == l.has_unmap_alignment);
+		assert_true(p.unmap_alignment == l.unmap_alignment &&
+			    p.max_write_same == l.max_write_same);
 		assert_int_equal(scsi_vpd_read_limits(bytes, n, &back), 0);
 		assert_true(scsi_vpd_write_limits(&back, bytes) == n);
-		assert_true(peer_read_limits(bytes, n, &p) && p.max_write_same == l.max_write_same &&
-			    p.unmap_alignment == l.unmap_alignment && p.max_transfer == l.max_transfer);
+		assert_true(
+			peer_read_limits(bytes, n, &p) && p.max_write_same == l.max_write_same &&
+			p.unmap_alignment == l.unmap_alignment && p.max_transfer == l.max_transfer);
 	}
 }
 
@@ -129,18 +145,26 @@ static void test_provisioning_and_rotation(void **state)
 {
 	(void)state;
 	for (unsigned bits = 0; bits < 128; bits++) {
-		struct scsi_provisioning v = { bits & 1, bits & 2, bits & 4, bits & 8, (uint8_t)(bits >> 4) }, back;
+		struct scsi_provisioning v = { bits & 1, bits & 2, bits & 4, bits & 8,
+					       (uint8_t)(bits >> 4) },
+					 back;
 		uint8_t bytes[SCSI_VPD_MAX];
 		struct peer_provisioning p;
 		unsigned rotation;
 
-		assert_true(peer_read_provisioning(bytes, scsi_vpd_write_provisioning(&v, bytes), &p));
-		assert_true(p.unmap == v.unmap && p.write_same_16 == v.write_same_16 && p.write_same_10 == v.write_same_10);
+		assert_true(
+			peer_read_provisioning(bytes, scsi_vpd_write_provisioning(&v, bytes), &p));
+		assert_true(p.unmap == v.unmap && p.write_same_16 == v.write_same_16 &&
+			    p.write_same_10 == v.write_same_10);
 		assert_true(p.reads_zero == v.reads_zero && !p.anchors && p.type == v.type);
 		assert_int_equal(scsi_vpd_read_provisioning(bytes, 8, &back), 0);
-		assert_true(back.unmap == v.unmap && back.write_same_16 == v.write_same_16 && back.type == v.type);
-		assert_true(back.write_same_10 == v.write_same_10 && back.reads_zero == v.reads_zero);
-		assert_true(peer_read_rotation(bytes, scsi_vpd_write_characteristics((uint16_t)(bits * 500), bytes), &rotation));
+		assert_true(back.unmap == v.unmap && back.write_same_16 == v.write_same_16 &&
+			    back.type == v.type);
+		assert_true(back.write_same_10 == v.write_same_10 &&
+			    back.reads_zero == v.reads_zero);
+		assert_true(peer_read_rotation(
+			bytes, scsi_vpd_write_characteristics((uint16_t)(bits * 500), bytes),
+			&rotation));
 		assert_int_equal(rotation, bits * 500);
 	}
 }
@@ -159,15 +183,18 @@ static void test_lba_status(void **state)
 		size_t length;
 
 		for (unsigned j = 0; j < n; j++)
-			status[j] = (struct scsi_lba_status) { { random_u64(&r), (uint32_t)random_u64(&r) },
+			status[j] = (struct scsi_lba_status) { { random_u64(&r),
+								 (uint32_t)random_u64(&r) },
 							       (uint8_t)random_below(&r, 3) };
 		length = scsi_lba_status_write(status, n, bytes);
 		assert_int_equal(peer_read_lba_status(bytes, length, theirs, MOST), n);
 		assert_int_equal(scsi_lba_status_read(bytes, length, back, MOST), n);
 		for (unsigned j = 0; j < n; j++) {
-			assert_true(theirs[j].block == status[j].extent.block && theirs[j].count == status[j].extent.count);
+			assert_true(theirs[j].block == status[j].extent.block &&
+				    theirs[j].count == status[j].extent.count);
 			assert_int_equal(theirs[j].provisioning, status[j].provisioning);
-			assert_true(back[j].extent.block == theirs[j].block && back[j].extent.count == theirs[j].count);
+			assert_true(back[j].extent.block == theirs[j].block &&
+				    back[j].extent.count == theirs[j].count);
 			assert_int_equal(back[j].provisioning, theirs[j].provisioning);
 		}
 	}

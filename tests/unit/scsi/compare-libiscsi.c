@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare-libiscsi.c: what we build is what libiscsi builds; what we read is what libiscsi reads; what we write it reads as
- * meant. Our two ends share their author: only a third party notices what that author has misread.
+ * compare-libiscsi.c: what we build is what libiscsi builds; what we read is what libiscsi reads;
+ * what we write it reads as meant. Our two ends share their author: only a third party notices what
+ * that author has misread.
  */
 #include "iscsi-peer.h"
 #include "scsi-test.h"
@@ -20,31 +21,38 @@ static void test_commands(void **state)
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
 		uint32_t n = (uint32_t)random_bits(&r, 31), count = (uint32_t)random_bits(&r, 32);
-		uint8_t page = (uint8_t)random_u64(&r), subpage = (uint8_t)random_u64(&r), small = (uint8_t)random_u64(&r);
+		uint8_t page = (uint8_t)random_u64(&r), subpage = (uint8_t)random_u64(&r),
+			small = (uint8_t)random_u64(&r);
 		uint64_t block = random_bits(&r, 64);
 
 		assert_same_cdb(scsi_cdb_test_unit_ready(), peer_test_unit_ready());
-		assert_same_cdb(scsi_cdb_inquiry((uint16_t)n), peer_inquiry_cdb(false, 0, (uint16_t)n));
-		assert_same_cdb(scsi_cdb_inquiry_vpd(page, (uint16_t)n), peer_inquiry_cdb(true, page, (uint16_t)n));
+		assert_same_cdb(scsi_cdb_inquiry((uint16_t)n),
+				peer_inquiry_cdb(false, 0, (uint16_t)n));
+		assert_same_cdb(scsi_cdb_inquiry_vpd(page, (uint16_t)n),
+				peer_inquiry_cdb(true, page, (uint16_t)n));
 		assert_same_cdb(scsi_cdb_report_luns(n), peer_report_luns_cdb(n));
 		assert_same_cdb(scsi_cdb_read_capacity_10(), peer_read_capacity_10_cdb());
 		assert_same_cdb(scsi_cdb_read_capacity_16(n), peer_read_capacity_16_cdb(n));
 		page &= 0x3f;
-		assert_same_cdb(scsi_cdb_mode_sense_6(page, subpage, small), peer_mode_sense_cdb(6, page, subpage, small));
-		assert_same_cdb(scsi_cdb_mode_sense_10(page, subpage, small), peer_mode_sense_cdb(10, page, subpage, small));
+		assert_same_cdb(scsi_cdb_mode_sense_6(page, subpage, small),
+				peer_mode_sense_cdb(6, page, subpage, small));
+		assert_same_cdb(scsi_cdb_mode_sense_10(page, subpage, small),
+				peer_mode_sense_cdb(10, page, subpage, small));
 		assert_same_cdb(scsi_cdb_synchronize_cache_10((uint32_t)block, (uint16_t)count),
 				peer_synchronize_cache_cdb(10, (uint32_t)block, (uint16_t)count));
-		assert_same_cdb(scsi_cdb_synchronize_cache_16(block, count), peer_synchronize_cache_cdb(16, block, count));
+		assert_same_cdb(scsi_cdb_synchronize_cache_16(block, count),
+				peer_synchronize_cache_cdb(16, block, count));
 	}
 }
 
-/* ---- READ and WRITE ------------------------------------------------------------------------------------------------- */
+/* ---- READ and WRITE */
 
 static struct peer_rw random_rw(struct random_source *r, unsigned size)
 {
 	struct peer_rw rw = { .block = random_bits(r, size == 6 ? 21 : size == 16 ? 64 : 32) };
 
-	rw.count = size == 6 ? 1 + random_below(r, 256) : (uint32_t)random_bits(r, size == 10 ? 16 : 31);
+	rw.count = size == 6 ? 1 + random_below(r, 256)
+			     : (uint32_t)random_bits(r, size == 10 ? 16 : 31);
 	if (size == 6)
 		return rw;
 	rw.write = random_bool(r);
@@ -81,8 +89,11 @@ static void test_reads_and_writes(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		unsigned size = sizes[random_below(&r, 4)];
 		struct peer_rw rw = random_rw(&r, size);
-		struct scsi_rw same = { rw.block,   rw.count, rw.write ? HBA_TO_TARGET : HBA_FROM_TARGET, rw.fua, rw.dpo,
-					rw.protect, rw.group };
+		struct scsi_rw same = {
+			rw.block, rw.count, rw.write ? HBA_TO_TARGET : HBA_FROM_TARGET,
+			rw.fua,   rw.dpo,   rw.protect,
+			rw.group
+		};
 		struct scsi_cdb cdb;
 
 		assert_int_equal(scsi_cdb_rw(&same, size, &cdb), 0);
@@ -92,11 +103,12 @@ static void test_reads_and_writes(void **state)
 	}
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------- */
+/* ---- answers */
 
 /*
- * Field pointers are compared in fixed format only: libiscsi 1.19 steps over a descriptor by its additional length without the
- * two bytes of its head, and wants a VALID bit in a byte that SPC-4 4.5.2.4 reserves. (In descriptor format: test-sense.c.)
+ * Field pointers are compared in fixed format only: libiscsi 1.19 steps over a descriptor by its
+ * additional length without the two bytes of its head, and wants a VALID bit in a byte that SPC-4
+ * 4.5.2.4 reserves. (In descriptor format: test-sense.c.)
  */
 static void compare_sense(const uint8_t bytes[256], size_t n)
 {
@@ -125,7 +137,8 @@ static void test_sense(void **state)
 
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
-		struct scsi_sense s = { .asc = (uint16_t)random_u64(&r), .deferred = random_bool(&r) };
+		struct scsi_sense s = { .asc = (uint16_t)random_u64(&r),
+					.deferred = random_bool(&r) };
 		uint8_t bytes[256] = { 0 };
 		size_t n;
 
@@ -137,7 +150,8 @@ static void test_sense(void **state)
 		s.has_bit = random_bool(&r);
 		s.field_bit = (uint8_t)random_below(&r, 8);
 		s.field_byte = (uint16_t)random_u64(&r);
-		n = random_bool(&r) ? scsi_sense_write_fixed(&s, bytes) : scsi_sense_write_descriptor(&s, bytes);
+		n = random_bool(&r) ? scsi_sense_write_fixed(&s, bytes)
+				    : scsi_sense_write_descriptor(&s, bytes);
 		compare_sense(bytes, n);
 	}
 }
@@ -147,11 +161,14 @@ static uint8_t features_of(const struct peer_inquiry *q)
 	unsigned features = 0;
 
 	if (q->version >= 2)
-		features |= (q->wide ? HBA_FEATURE_BIT(HBA_WIDE) : 0) | (q->sync ? HBA_FEATURE_BIT(HBA_SYNCHRONOUS) : 0);
+		features |= (q->wide ? HBA_FEATURE_BIT(HBA_WIDE) : 0) |
+			    (q->sync ? HBA_FEATURE_BIT(HBA_SYNCHRONOUS) : 0);
 	if (q->version >= 3) {
 		features |= q->qas ? HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION) : 0;
 		features |= q->ius ? HBA_FEATURE_BIT(HBA_INFORMATION_UNITS) : 0;
-		features |= q->clocking == 1 || q->clocking == 3 ? HBA_FEATURE_BIT(HBA_DOUBLE_TRANSITION) : 0;
+		features |= q->clocking == 1 || q->clocking == 3
+				    ? HBA_FEATURE_BIT(HBA_DOUBLE_TRANSITION)
+				    : 0;
 	}
 	return (uint8_t)features;
 }
@@ -198,7 +215,8 @@ static void test_inquiry(void **state)
 		assert_int_equal(theirs.versions[1], 0x0460);
 		assert_int_equal(theirs.versions[2], 0x04c0);
 		assert_int_equal(theirs.versions[3], 0);
-		assert_true(theirs.wide && theirs.sync && theirs.qas && theirs.ius && theirs.clocking == 3);
+		assert_true(theirs.wide && theirs.sync && theirs.qas && theirs.ius &&
+			    theirs.clocking == 3);
 		random_fill(&r, bytes, 8);
 		random_fill(&r, bytes + 56, 2);
 		compare_inquiry(bytes, &theirs);
@@ -211,7 +229,8 @@ static void test_capacity_10(void **state)
 
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
-		struct scsi_capacity c = { .blocks = 1 + random_bits(&r, 32), .block_bytes = 1 + (uint32_t)random_bits(&r, 31) },
+		struct scsi_capacity c = { .blocks = 1 + random_bits(&r, 32),
+					   .block_bytes = 1 + (uint32_t)random_bits(&r, 31) },
 				     ours;
 		struct peer_capacity theirs;
 		uint8_t bytes[8];
@@ -290,7 +309,9 @@ static void test_supported_and_serial(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		uint8_t pages[PEER_MAX_ITEMS], bytes[SCSI_VPD_MAX];
 		char serial[260], theirs[PEER_MAX_TEXT], ours[PEER_MAX_TEXT];
-		struct scsi_disk_identity id = { .serial = serial, .pages = pages, .n_pages = random_below(&r, sizeof(pages)) };
+		struct scsi_disk_identity id = { .serial = serial,
+						 .pages = pages,
+						 .n_pages = random_below(&r, sizeof(pages)) };
 		struct peer_list listed;
 		size_t n;
 
@@ -299,7 +320,8 @@ static void test_supported_and_serial(void **state)
 		assert_true(peer_read_supported(bytes, n, &listed));
 		assert_int_equal(listed.n, id.n_pages);
 		for (size_t j = 0; j < listed.n; j++)
-			assert_true(listed.items[j] == pages[j] && scsi_vpd_lists(bytes, n, pages[j]));
+			assert_true(listed.items[j] == pages[j] &&
+				    scsi_vpd_lists(bytes, n, pages[j]));
 		random_text(&r, serial, random_below(&r, 252));
 		n = scsi_vpd_write_serial(&id, bytes);
 		assert_true(peer_read_serial(bytes, n, theirs));
@@ -316,8 +338,11 @@ static void test_device_id(void **state)
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
 		char vendor[9], product[17], serial[100], expected[200];
-		struct scsi_disk_identity id = { vendor, product, serial, UINT64_C(3) << 60 | random_bits(&r, 60), NULL, 0 };
-		struct peer_designator found[3], *t10 = &found[0], *naa = &found[1]; /* theirs lists the last one first */
+		struct scsi_disk_identity id = { vendor, product,
+						 serial, UINT64_C(3) << 60 | random_bits(&r, 60),
+						 NULL,   0 };
+		/* theirs lists the last one first */
+		struct peer_designator found[3], *t10 = &found[0], *naa = &found[1];
 		uint8_t bytes[SCSI_VPD_MAX];
 		size_t n;
 
@@ -326,7 +351,8 @@ static void test_device_id(void **state)
 		random_text(&r, serial, 1 + random_below(&r, sizeof(serial) - 1));
 		n = scsi_vpd_write_device_id(&id, bytes);
 		assert_int_equal(peer_read_designators(bytes, n, found, 3), 2);
-		assert_true(naa->type == 3 && naa->code_set == 1 && naa->association == 0 && naa->length == 8);
+		assert_true(naa->type == 3 && naa->code_set == 1 && naa->association == 0 &&
+			    naa->length == 8);
 		for (size_t j = 0; j < 8; j++)
 			assert_int_equal(naa->bytes[j], id.naa >> (56 - 8 * j) & 0xff);
 		assert_true(t10->type == 1 && t10->code_set == 2 && t10->association == 0);
@@ -339,9 +365,11 @@ static void test_device_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_commands),    cmocka_unit_test(test_reads_and_writes),     cmocka_unit_test(test_sense),
-		cmocka_unit_test(test_inquiry),     cmocka_unit_test(test_capacity_10),          cmocka_unit_test(test_capacity_16),
-		cmocka_unit_test(test_report_luns), cmocka_unit_test(test_supported_and_serial), cmocka_unit_test(test_device_id),
+		cmocka_unit_test(test_commands),    cmocka_unit_test(test_reads_and_writes),
+		cmocka_unit_test(test_sense),       cmocka_unit_test(test_inquiry),
+		cmocka_unit_test(test_capacity_10), cmocka_unit_test(test_capacity_16),
+		cmocka_unit_test(test_report_luns), cmocka_unit_test(test_supported_and_serial),
+		cmocka_unit_test(test_device_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

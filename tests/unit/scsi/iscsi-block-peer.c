@@ -16,12 +16,16 @@ static struct peer_cdb take(struct scsi_task *task)
 	return cdb;
 }
 
-/* ---- builders ------------------------------------------------------------------------------------------------------- */
+/* ---- builders */
 
-/* Its lengths are bytes: with blocks of one byte they are blocks. Flags are taken out of byte 1 and given by name. */
+/*
+ * Its lengths are bytes: with blocks of one byte they are blocks. Flags are taken out of byte 1 and
+ * given by name.
+ */
 static struct scsi_task *build_extent(uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count)
 {
-	int protect = flags >> 5, dpo = flags >> 4 & 1, fua = flags >> 3 & 1, fua_nv = flags >> 1 & 1, immed = fua_nv;
+	int protect = flags >> 5, dpo = flags >> 4 & 1, fua = flags >> 3 & 1,
+	    fua_nv = flags >> 1 & 1, immed = fua_nv;
 	int bytchk = flags >> 1 & 3, anchor = dpo, unmap = fua;
 	uint32_t low = (uint32_t)block;
 
@@ -49,7 +53,8 @@ static struct scsi_task *build_extent(uint8_t opcode, uint8_t flags, uint64_t bl
 	case 0x91:
 		return scsi_cdb_synchronizecache16(block, count, 0, immed);
 	case 0x93:
-		return scsi_cdb_writesame16(protect, anchor, unmap, block, 0, count, flags & 1 ? 0 : 1);
+		return scsi_cdb_writesame16(protect, anchor, unmap, block, 0, count,
+					    flags & 1 ? 0 : 1);
 	case 0xae:
 		return scsi_cdb_writeverify12(low, count, 1, protect, dpo, bytchk, 0);
 	case 0xaf:
@@ -59,7 +64,8 @@ static struct scsi_task *build_extent(uint8_t opcode, uint8_t flags, uint64_t bl
 	}
 }
 
-bool peer_extent_cdb(uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count, struct peer_cdb *ret_cdb)
+bool peer_extent_cdb(uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count,
+		     struct peer_cdb *ret_cdb)
 {
 	struct scsi_task *task = build_extent(opcode, flags, block, count);
 
@@ -79,7 +85,7 @@ struct peer_cdb peer_lba_status_cdb(uint64_t block, uint32_t allocation)
 	return take(scsi_cdb_get_lba_status(block, allocation));
 }
 
-/* ---- readers -------------------------------------------------------------------------------------------------------- */
+/* ---- readers */
 
 /* The task frees the copy. */
 static void *unmarshall(struct scsi_task *task, const uint8_t *bytes, size_t n)
@@ -114,9 +120,11 @@ bool peer_read_limits(const uint8_t *bytes, size_t n, struct peer_limits *ret_li
 	return l;
 }
 
-bool peer_read_provisioning(const uint8_t *bytes, size_t n, struct peer_provisioning *ret_provisioning)
+bool peer_read_provisioning(const uint8_t *bytes, size_t n,
+			    struct peer_provisioning *ret_provisioning)
 {
-	struct scsi_task *task = scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_LOGICAL_BLOCK_PROVISIONING, 255);
+	struct scsi_task *task =
+		scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_LOGICAL_BLOCK_PROVISIONING, 255);
 	const struct scsi_inquiry_logical_block_provisioning *p = unmarshall(task, bytes, n);
 
 	if (p)
@@ -134,7 +142,8 @@ bool peer_read_provisioning(const uint8_t *bytes, size_t n, struct peer_provisio
 
 bool peer_read_rotation(const uint8_t *bytes, size_t n, unsigned *ret_rotation)
 {
-	struct scsi_task *task = scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_BLOCK_DEVICE_CHARACTERISTICS, 255);
+	struct scsi_task *task =
+		scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_BLOCK_DEVICE_CHARACTERISTICS, 255);
 	const struct scsi_inquiry_block_device_characteristics *c = unmarshall(task, bytes, n);
 
 	if (c)
@@ -143,16 +152,19 @@ bool peer_read_rotation(const uint8_t *bytes, size_t n, unsigned *ret_rotation)
 	return c;
 }
 
-int peer_read_lba_status(const uint8_t *bytes, size_t n, struct peer_status *ret_status, unsigned most)
+int peer_read_lba_status(const uint8_t *bytes, size_t n, struct peer_status *ret_status,
+			 unsigned most)
 {
 	struct scsi_task *task = scsi_cdb_get_lba_status(0, (uint32_t)n);
 	const struct scsi_get_lba_status *s = unmarshall(task, bytes, n);
 	int found = s && s->num_descriptors <= most ? (int)s->num_descriptors : -1;
 
 	for (int i = 0; i < found; i++)
-		ret_status[i] = (struct peer_status) { .block = s->descriptors[i].lba,
-						       .count = s->descriptors[i].num_blocks,
-						       .provisioning = (unsigned)s->descriptors[i].provisioning };
+		ret_status[i] =
+			(struct peer_status) { .block = s->descriptors[i].lba,
+					       .count = s->descriptors[i].num_blocks,
+					       .provisioning =
+						       (unsigned)s->descriptors[i].provisioning };
 	scsi_free_scsi_task(task);
 	return found;
 }

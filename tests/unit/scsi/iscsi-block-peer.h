@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* iscsi-block-peer.h: as iscsi-peer.h, for the commands over runs of blocks and the pages of limits. */
+/*
+ * iscsi-block-peer.h: as iscsi-peer.h, for the commands over runs of blocks and the pages of
+ * limits.
+ */
 #ifndef ISCSI_BLOCK_PEER_H
 #define ISCSI_BLOCK_PEER_H
 
@@ -26,14 +29,17 @@ struct peer_status {
 };
 
 /* false: libiscsi builds no such command. `flags` is byte 1. */
-bool peer_extent_cdb(uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count, struct peer_cdb *ret_cdb);
+bool peer_extent_cdb(uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count,
+		     struct peer_cdb *ret_cdb);
 struct peer_cdb peer_unmap_cdb(uint16_t length);
 struct peer_cdb peer_lba_status_cdb(uint64_t block, uint32_t allocation);
 
 bool peer_read_limits(const uint8_t *bytes, size_t n, struct peer_limits *ret_limits);
-bool peer_read_provisioning(const uint8_t *bytes, size_t n, struct peer_provisioning *ret_provisioning);
+bool peer_read_provisioning(const uint8_t *bytes, size_t n,
+			    struct peer_provisioning *ret_provisioning);
 bool peer_read_rotation(const uint8_t *bytes, size_t n, unsigned *ret_rotation);
 /* How many; -1: it refuses. */
-int peer_read_lba_status(const uint8_t *bytes, size_t n, struct peer_status *ret_status, unsigned most);
+int peer_read_lba_status(const uint8_t *bytes, size_t n, struct peer_status *ret_status,
+			 unsigned most);
 
 #endif

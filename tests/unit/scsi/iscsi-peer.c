@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- builders ------------------------------------------------------------------------------------------------------- */
+/* ---- builders */
 
 static struct peer_cdb take(struct scsi_task *task)
 {
@@ -43,12 +43,15 @@ struct peer_cdb peer_read_capacity_16_cdb(uint32_t allocation)
 	return take(scsi_cdb_serviceactionin16(SCSI_READCAPACITY16, allocation));
 }
 
-struct peer_cdb peer_mode_sense_cdb(unsigned size, uint8_t page, uint8_t subpage, uint8_t allocation)
+struct peer_cdb peer_mode_sense_cdb(unsigned size, uint8_t page, uint8_t subpage,
+				    uint8_t allocation)
 {
 	enum scsi_modesense_page_code code = (enum scsi_modesense_page_code)page;
 
-	return take(size == 6 ? scsi_cdb_modesense6(0, SCSI_MODESENSE_PC_CURRENT, code, subpage, allocation)
-			      : scsi_cdb_modesense10(0, 0, SCSI_MODESENSE_PC_CURRENT, code, subpage, allocation));
+	return take(size == 6 ? scsi_cdb_modesense6(0, SCSI_MODESENSE_PC_CURRENT, code, subpage,
+						    allocation)
+			      : scsi_cdb_modesense10(0, 0, SCSI_MODESENSE_PC_CURRENT, code, subpage,
+						     allocation));
 }
 
 struct peer_cdb peer_synchronize_cache_cdb(unsigned size, uint64_t block, uint32_t count)
@@ -64,11 +67,14 @@ static struct scsi_task *build_read(const struct peer_rw *w, unsigned size)
 	case 6:
 		return scsi_cdb_read6((uint32_t)w->block, w->count, 1);
 	case 10:
-		return scsi_cdb_read10((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_read10((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua,
+				       0, w->group);
 	case 12:
-		return scsi_cdb_read12((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_read12((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua,
+				       0, w->group);
 	default:
-		return scsi_cdb_read16(w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_read16(w->block, w->count, 1, w->protect, w->dpo, w->fua, 0,
+				       w->group);
 	}
 }
 
@@ -77,11 +83,14 @@ static struct scsi_task *build_write(const struct peer_rw *w, unsigned size)
 {
 	switch (size) {
 	case 10:
-		return scsi_cdb_write10((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_write10((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua,
+					0, w->group);
 	case 12:
-		return scsi_cdb_write12((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_write12((uint32_t)w->block, w->count, 1, w->protect, w->dpo, w->fua,
+					0, w->group);
 	default:
-		return scsi_cdb_write16(w->block, w->count, 1, w->protect, w->dpo, w->fua, 0, w->group);
+		return scsi_cdb_write16(w->block, w->count, 1, w->protect, w->dpo, w->fua, 0,
+					w->group);
 	}
 }
 
@@ -90,9 +99,12 @@ struct peer_cdb peer_rw_cdb(const struct peer_rw *rw, unsigned size)
 	return take(rw->write ? build_write(rw, size) : build_read(rw, size));
 }
 
-/* ---- readers -------------------------------------------------------------------------------------------------------- */
+/* ---- readers */
 
-/* Of the same shape for READ and WRITE, but for names and a byte: hence a macro for what a function cannot say. */
+/*
+ * Of the same shape for READ and WRITE, but for names and a byte: hence a macro for what a function
+ * cannot say.
+ */
 #define TAKE_RW(c, protect_field)              \
 	((struct peer_rw) {                    \
 		.block = (c)->lba,             \
@@ -111,8 +123,9 @@ static bool unmarshall_rw(struct scsi_task *task, const uint8_t *cdb, struct pee
 		return false;
 	switch (cdb[0]) {
 	case 0x08:
-		*ret_rw = (struct peer_rw) { .block = ((struct scsi_read6_cdb *)c)->lba,
-					     .count = ((struct scsi_read6_cdb *)c)->transfer_length };
+		*ret_rw =
+			(struct peer_rw) { .block = ((struct scsi_read6_cdb *)c)->lba,
+					   .count = ((struct scsi_read6_cdb *)c)->transfer_length };
 		return true;
 	case 0x28:
 		*ret_rw = TAKE_RW((struct scsi_read10_cdb *)c, rdprotect);
@@ -129,7 +142,8 @@ static bool unmarshall_rw(struct scsi_task *task, const uint8_t *cdb, struct pee
 
 bool peer_read_rw(const uint8_t *cdb, size_t size, struct peer_rw *ret_rw)
 {
-	struct scsi_task *task = scsi_create_task((int)size, (unsigned char *)(uintptr_t)cdb, SCSI_XFER_READ, 0);
+	struct scsi_task *task =
+		scsi_create_task((int)size, (unsigned char *)(uintptr_t)cdb, SCSI_XFER_READ, 0);
 	bool read = unmarshall_rw(task, cdb, ret_rw);
 
 	scsi_free_scsi_task(task);
@@ -204,7 +218,8 @@ bool peer_read_capacity_10(const uint8_t *bytes, size_t n, struct peer_capacity 
 	const struct scsi_readcapacity10 *c = unmarshall(task, bytes, n);
 
 	if (c)
-		*ret_capacity = (struct peer_capacity) { .last_block = c->lba, .block_bytes = c->block_size };
+		*ret_capacity = (struct peer_capacity) { .last_block = c->lba,
+							 .block_bytes = c->block_size };
 	scsi_free_scsi_task(task);
 	return c;
 }
@@ -245,7 +260,8 @@ bool peer_read_luns(const uint8_t *bytes, size_t n, struct peer_list *ret_luns)
 
 bool peer_read_supported(const uint8_t *bytes, size_t n, struct peer_list *ret_pages)
 {
-	struct scsi_task *task = scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_SUPPORTED_VPD_PAGES, 255);
+	struct scsi_task *task =
+		scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_SUPPORTED_VPD_PAGES, 255);
 	const struct scsi_inquiry_supported_pages *p = unmarshall(task, bytes, n);
 	bool fits = p && p->num_pages <= PEER_MAX_ITEMS;
 
@@ -269,7 +285,8 @@ bool peer_read_serial(const uint8_t *bytes, size_t n, char ret_text[PEER_MAX_TEX
 	return s;
 }
 
-static void take_designator(const struct scsi_inquiry_device_designator *d, struct peer_designator *ret_designator)
+static void take_designator(const struct scsi_inquiry_device_designator *d,
+			    struct peer_designator *ret_designator)
 {
 	*ret_designator = (struct peer_designator) {
 		.code_set = (unsigned)d->code_set,
@@ -280,14 +297,17 @@ static void take_designator(const struct scsi_inquiry_device_designator *d, stru
 	memcpy(ret_designator->bytes, d->designator, ret_designator->length);
 }
 
-size_t peer_read_designators(const uint8_t *bytes, size_t n, struct peer_designator *ret_designators, size_t max)
+size_t peer_read_designators(const uint8_t *bytes, size_t n,
+			     struct peer_designator *ret_designators, size_t max)
 {
-	struct scsi_task *task = scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_DEVICE_IDENTIFICATION, 255);
+	struct scsi_task *task =
+		scsi_cdb_inquiry(1, SCSI_INQUIRY_PAGECODE_DEVICE_IDENTIFICATION, 255);
 	const struct scsi_inquiry_device_identification *page = unmarshall(task, bytes, n);
 	size_t found = 0;
 
 	if (page)
-		for (const struct scsi_inquiry_device_designator *d = page->designators; d && found < max; d = d->next)
+		for (const struct scsi_inquiry_device_designator *d = page->designators;
+		     d && found < max; d = d->next)
 			take_designator(d, &ret_designators[found++]);
 	scsi_free_scsi_task(task);
 	return found;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * iscsi-peer.h: libiscsi's reading and building of the same bytes, in types of neither side: its header and ours cannot be
- * included together, since both define struct scsi_sense and more.
+ * iscsi-peer.h: libiscsi's reading and building of the same bytes, in types of neither side: its
+ * header and ours cannot be included together, since both define struct scsi_sense and more.
  */
 #ifndef ISCSI_PEER_H
 #define ISCSI_PEER_H
@@ -63,7 +63,8 @@ struct peer_cdb peer_inquiry_cdb(bool vpd, uint8_t page, uint16_t allocation);
 struct peer_cdb peer_report_luns_cdb(uint32_t allocation);
 struct peer_cdb peer_read_capacity_10_cdb(void);
 struct peer_cdb peer_read_capacity_16_cdb(uint32_t allocation);
-struct peer_cdb peer_mode_sense_cdb(unsigned size, uint8_t page, uint8_t subpage, uint8_t allocation);
+struct peer_cdb peer_mode_sense_cdb(unsigned size, uint8_t page, uint8_t subpage,
+				    uint8_t allocation);
 struct peer_cdb peer_synchronize_cache_cdb(unsigned size, uint64_t block, uint32_t count);
 struct peer_cdb peer_rw_cdb(const struct peer_rw *rw, unsigned size);
 
@@ -76,6 +77,7 @@ bool peer_read_capacity_16(const uint8_t *bytes, size_t n, struct peer_capacity 
 bool peer_read_luns(const uint8_t *bytes, size_t n, struct peer_list *ret_luns);
 bool peer_read_supported(const uint8_t *bytes, size_t n, struct peer_list *ret_pages);
 bool peer_read_serial(const uint8_t *bytes, size_t n, char ret_text[PEER_MAX_TEXT]);
-size_t peer_read_designators(const uint8_t *bytes, size_t n, struct peer_designator *ret_designators, size_t max);
+size_t peer_read_designators(const uint8_t *bytes, size_t n,
+			     struct peer_designator *ret_designators, size_t max);
 
 #endif

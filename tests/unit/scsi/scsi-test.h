@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scsi-test.h: what the tests of this room share: random values that are the same in every run, and buffers without a byte to
- * spare, so that the address sanitizer sees the first byte read too far.
+ * scsi-test.h: what the tests of this room share: random values that are the same in every run, and
+ * buffers without a byte to spare, so that the address sanitizer sees the first byte read too far.
  */
 #ifndef SCSI_TEST_H
 #define SCSI_TEST_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sg-peer.c: libsgutils2 has no function that only builds a command; it sends them, by ioctl(). This is that ioctl(): it keeps
- * the command and answers "done". The only globals of these
- * tests stand here, since an ioctl() has no other place to leave what it caught.
+ * sg-peer.c: libsgutils2 has no function that only builds a command; it sends them, by ioctl().
+ * This is that ioctl(): it keeps the command and answers "done". The only globals of these tests
+ * stand here, since an ioctl() has no other place to leave what it caught.
  */
 #include "sg-peer.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-capacity.c: READ CAPACITY's answers there and back, and at their edges. (Against libiscsi: compare-libiscsi.c.) */
+/*
+ * test-capacity.c: READ CAPACITY's answers there and back, and at their edges. (Against libiscsi:
+ * compare-libiscsi.c.)
+ */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
 
@@ -36,7 +39,8 @@ static void test_10_there_and_back(void **state)
 		assert_int_equal(scsi_capacity_read_10(bytes, BYTES_10, &again), 0);
 		assert_int_equal(again.block_bytes, c.block_bytes);
 		assert_int_equal(again.needs_16, c.blocks > UINT32_MAX);
-		assert_int_equal(again.blocks, c.blocks > UINT32_MAX ? UINT64_C(1) << 32 : c.blocks);
+		assert_int_equal(again.blocks,
+				 c.blocks > UINT32_MAX ? UINT64_C(1) << 32 : c.blocks);
 		assert_false(again.protection || again.provisioned || again.reads_zero);
 	}
 }
@@ -85,7 +89,8 @@ static void test_impossible_disks(void **state)
 	struct scsi_capacity c;
 
 	(void)state;
-	assert_int_equal(scsi_capacity_read_10(bytes, BYTES_10, &c), -EPROTO); /* blocks of no bytes */
+	/* blocks of no bytes */
+	assert_int_equal(scsi_capacity_read_10(bytes, BYTES_10, &c), -EPROTO);
 	assert_int_equal(scsi_capacity_read_16(bytes, BYTES_16, &c), -EPROTO);
 	memset(bytes, 0xff, 8);
 	bytes[10] = 2;
@@ -98,7 +103,11 @@ static void test_impossible_disks(void **state)
 /* Devices older than SBC-3 send less than 32 bytes: what is missing is zero. */
 static void test_short_16(void **state)
 {
-	struct scsi_capacity c = { .blocks = 1000, .block_bytes = 4096, .protection = true, .provisioned = true }, again;
+	struct scsi_capacity c = { .blocks = 1000,
+				   .block_bytes = 4096,
+				   .protection = true,
+				   .provisioned = true },
+			     again;
 	uint8_t bytes[BYTES_16];
 
 	(void)state;

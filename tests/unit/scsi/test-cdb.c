@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-cdb.c: commands against those that libsgutils2 sends, READ and WRITE there and back, and the limits of each size. */
+/*
+ * test-cdb.c: commands against those that libsgutils2 sends, READ and WRITE there and back, and the
+ * limits of each size.
+ */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
 #include "sg-peer.h"
@@ -83,7 +86,8 @@ static void test_lengths_are_those_of_sgutils(void **state)
 		if (group == 3 || group >= 6)
 			assert_int_equal(scsi_cdb_length((uint8_t)opcode), 0); /* theirs guesses */
 		else
-			assert_int_equal(scsi_cdb_length((uint8_t)opcode), sg_get_command_size((uint8_t)opcode));
+			assert_int_equal(scsi_cdb_length((uint8_t)opcode),
+					 sg_get_command_size((uint8_t)opcode));
 	}
 }
 
@@ -101,11 +105,12 @@ static void test_naca_is_in_the_control_byte(void **state)
 				uint8_t cdb[HBA_MAX_CDB] = { commands[i].opcode };
 
 				cdb[at] = (uint8_t)(1 << bit);
-				assert_int_equal(scsi_cdb_naca(cdb, commands[i].length), at == commands[i].control && bit == 2);
+				assert_int_equal(scsi_cdb_naca(cdb, commands[i].length),
+						 at == commands[i].control && bit == 2);
 			}
 }
 
-/* ---- READ and WRITE ------------------------------------------------------------------------------------------------- */
+/* ---- READ and WRITE */
 
 static const unsigned sizes[] = { 6, 10, 12, 16 };
 
@@ -114,7 +119,8 @@ static struct scsi_rw random_rw(struct random_source *r, unsigned size)
 	struct scsi_rw rw = { .direction = random_bool(r) ? HBA_TO_TARGET : HBA_FROM_TARGET };
 
 	rw.block = random_bits(r, size == 6 ? 21 : size == 16 ? 64 : 32);
-	rw.count = size == 6 ? 1 + random_below(r, 256) : (uint32_t)random_bits(r, size == 10 ? 16 : 32);
+	rw.count = size == 6 ? 1 + random_below(r, 256)
+			     : (uint32_t)random_bits(r, size == 10 ? 16 : 32);
 	if (size > 6) {
 		rw.fua = random_bool(r);
 		rw.dpo = random_bool(r);
@@ -166,12 +172,16 @@ static void test_limits_of_each_size(void **state)
 	static const struct {
 		unsigned size;
 		uint64_t block, count;
-	} most[] = { { 6, (1 << 21) - 1, 256 }, { 10, UINT32_MAX, UINT16_MAX }, { 12, UINT32_MAX, UINT32_MAX } };
+	} most[] = { { 6, (1 << 21) - 1, 256 },
+		     { 10, UINT32_MAX, UINT16_MAX },
+		     { 12, UINT32_MAX, UINT32_MAX } };
 	struct scsi_cdb cdb;
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
-		struct scsi_rw rw = { .block = most[i].block, .count = (uint32_t)most[i].count, .direction = HBA_TO_TARGET };
+		struct scsi_rw rw = { .block = most[i].block,
+				      .count = (uint32_t)most[i].count,
+				      .direction = HBA_TO_TARGET };
 
 		assert_int_equal(scsi_cdb_rw(&rw, most[i].size, &cdb), 0);
 		rw.block++;
@@ -255,28 +265,37 @@ static void test_other_commands_are_no_rw(void **state)
 	}
 }
 
-/* What a file system or a copying program sends. A service action is one command of several under its opcode. */
+/*
+ * What a file system or a copying program sends. A service action is one command of several under
+ * its opcode.
+ */
 static void test_block_commands(void **state)
 {
-	static const uint8_t opcodes[] = { 0x08, 0x0a, 0x28, 0x2a, 0xa8, 0xaa, 0x88, 0x8a, 0x2e, 0x8e, 0xae,
-					   0x2f, 0x8f, 0xaf, 0x34, 0x90, 0x35, 0x91, 0x41, 0x93, 0x42, 0x8b };
+	static const uint8_t opcodes[] = { 0x08, 0x0a, 0x28, 0x2a, 0xa8, 0xaa, 0x88, 0x8a,
+					   0x2e, 0x8e, 0xae, 0x2f, 0x8f, 0xaf, 0x34, 0x90,
+					   0x35, 0x91, 0x41, 0x93, 0x42, 0x8b };
 	uint8_t cdb[16] = { 0 };
 
 	(void)state;
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
 		cdb[0] = (uint8_t)opcode;
-		assert_int_equal(scsi_cdb_is_block_command(cdb), memchr(opcodes, (int)opcode, sizeof(opcodes)) != NULL);
+		assert_int_equal(scsi_cdb_is_block_command(cdb),
+				 memchr(opcodes, (int)opcode, sizeof(opcodes)) != NULL);
 	}
 	cdb[0] = SCSI_SERVICE_ACTION_IN_16;
 	for (unsigned action = 0; action < 256; action++) {
 		cdb[1] = (uint8_t)action;
-		assert_int_equal(scsi_cdb_is_block_command(cdb), (action & 0x1f) == SCSI_SAI_GET_LBA_STATUS);
+		assert_int_equal(scsi_cdb_is_block_command(cdb),
+				 (action & 0x1f) == SCSI_SAI_GET_LBA_STATUS);
 	}
 	assert_true(scsi_cdb_is_block_command(scsi_cdb_lba_status(0, 24).bytes));
 	assert_false(scsi_cdb_is_block_command(scsi_cdb_read_capacity_16(32).bytes));
 }
 
-/* By what sgutils calls it: whatever has such a word in its name may change something, and so may what it has no name for. */
+/*
+ * By what sgutils calls it: whatever has such a word in its name may change something, and so may
+ * what it has no name for.
+ */
 static bool sounds_like_a_change(uint8_t opcode)
 {
 	static const char *const words[] = { "write",
@@ -311,8 +330,9 @@ static bool sounds_like_a_change(uint8_t opcode)
 
 static void test_what_may_change_a_medium(void **state)
 {
-	static const uint8_t harmless[] = { 0x00, 0x03, 0x08, 0x12, 0x15, 0x1a, 0x1b, 0x1d, 0x25, 0x28, 0x2f, 0x34, 0x35,
-					    0x4d, 0x5a, 0x5e, 0x5f, 0x88, 0x8f, 0x91, 0x9e, 0xa0, 0xa3, 0xa8, 0xaf };
+	static const uint8_t harmless[] = { 0x00, 0x03, 0x08, 0x12, 0x15, 0x1a, 0x1b, 0x1d, 0x25,
+					    0x28, 0x2f, 0x34, 0x35, 0x4d, 0x5a, 0x5e, 0x5f, 0x88,
+					    0x8f, 0x91, 0x9e, 0xa0, 0xa3, 0xa8, 0xaf };
 	unsigned changes = 0;
 
 	(void)state;

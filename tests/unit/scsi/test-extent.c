@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-extent.c: commands over runs of blocks, lists of them, and pages of limits: what does not fit, is cut, or contradicts itself. */
+/*
+ * test-extent.c: commands over runs of blocks, lists of them, and pages of limits: what does not
+ * fit, is cut, or contradicts itself.
+ */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
 
@@ -29,13 +32,15 @@ static void test_what_does_not_fit(void **state)
 		struct scsi_cdb cdb = { .length = 99 };
 		struct scsi_extent back = { 1, 2 };
 
-		assert_int_equal(scsi_cdb_extent(cases[i].opcode, 0, &cases[i].extent, &cdb), cases[i].result);
+		assert_int_equal(scsi_cdb_extent(cases[i].opcode, 0, &cases[i].extent, &cdb),
+				 cases[i].result);
 		if (cases[i].result < 0) {
 			assert_int_equal(cdb.length, 99);
 			continue;
 		}
 		assert_true(scsi_cdb_read_extent(cdb.bytes, cdb.length, &back));
-		assert_true(back.block == cases[i].extent.block && back.count == cases[i].extent.count);
+		assert_true(back.block == cases[i].extent.block &&
+			    back.count == cases[i].extent.count);
 		assert_false(scsi_cdb_read_extent(cdb.bytes, cdb.length - 1U, &back));
 	}
 }
@@ -113,7 +118,8 @@ static void test_hostile_pages(void **state)
 		int l, p;
 
 		random_fill(&r, bytes, sizeof(bytes));
-		bytes[1] = random_bool(&r) ? SCSI_VPD_BLOCK_LIMITS : SCSI_VPD_LOGICAL_BLOCK_PROVISIONING;
+		bytes[1] = random_bool(&r) ? SCSI_VPD_BLOCK_LIMITS
+					   : SCSI_VPD_LOGICAL_BLOCK_PROVISIONING;
 		bytes[2] = 0;
 		bytes[3] = (uint8_t)random_below(&r, 80);
 		exact = exact_copy(bytes, n);
@@ -129,21 +135,27 @@ static void test_hostile_pages(void **state)
 
 static void test_old_limits_page(void **state)
 {
-	uint8_t bytes[16] = { 0, SCSI_VPD_BLOCK_LIMITS, 0, 12, 0, 0, 0, 8, 0, 0, 1, 0, 0, 0, 0, 64 };
+	uint8_t bytes[16] = {
+		0, SCSI_VPD_BLOCK_LIMITS, 0, 12, 0, 0, 0, 8, 0, 0, 1, 0, 0, 0, 0, 64
+	};
 	struct scsi_block_limits l;
 
 	(void)state;
 	assert_int_equal(scsi_vpd_read_limits(bytes, sizeof(bytes), &l), 0);
-	assert_true(l.optimal_granularity == 8 && l.max_transfer == 256 && l.optimal_transfer == 64);
+	assert_true(l.optimal_granularity == 8 && l.max_transfer == 256 &&
+		    l.optimal_transfer == 64);
 	assert_true(l.max_unmap_blocks == 0 && l.max_write_same == 0 && !l.has_unmap_alignment);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_does_not_fit), cmocka_unit_test(test_reader_of_other_commands),
-		cmocka_unit_test(test_unmap_lists),       cmocka_unit_test(test_hostile_lba_status),
-		cmocka_unit_test(test_hostile_pages),     cmocka_unit_test(test_old_limits_page),
+		cmocka_unit_test(test_what_does_not_fit),
+		cmocka_unit_test(test_reader_of_other_commands),
+		cmocka_unit_test(test_unmap_lists),
+		cmocka_unit_test(test_hostile_lba_status),
+		cmocka_unit_test(test_hostile_pages),
+		cmocka_unit_test(test_old_limits_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-hostile.c: every reader over every truncation of a good answer, over good answers with bytes flipped, and over noise.
- * It ends with 0 or -EPROTO, leaves its output alone on failure, and (under the address sanitizer) stays inside the buffer.
+ * test-hostile.c: every reader over every truncation of a good answer, over good answers with bytes
+ * flipped, and over noise. It ends with 0 or -EPROTO, leaves its output alone on failure, and
+ * (under the address sanitizer) stays inside the buffer.
  */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
@@ -44,8 +45,10 @@ READER(read_sense, struct scsi_sense, scsi_sense_read(bytes, length, &out))
 READER(read_inquiry, struct scsi_inquiry, scsi_inquiry_read(bytes, length, &out))
 READER(read_capacity_10, struct scsi_capacity, scsi_capacity_read_10(bytes, length, &out))
 READER(read_capacity_16, struct scsi_capacity, scsi_capacity_read_16(bytes, length, &out))
-READER(read_serial, struct text, check_text(scsi_vpd_serial(bytes, length, out.bytes, TEXT), out.bytes))
-READER(read_best_id, struct text, check_text(scsi_vpd_best_id(bytes, length, out.bytes, TEXT), out.bytes))
+READER(read_serial, struct text,
+       check_text(scsi_vpd_serial(bytes, length, out.bytes, TEXT), out.bytes))
+READER(read_best_id, struct text,
+       check_text(scsi_vpd_best_id(bytes, length, out.bytes, TEXT), out.bytes))
 
 static int read_vpd(const uint8_t *bytes, size_t length)
 {
@@ -84,7 +87,7 @@ static int read_cdb(const uint8_t *bytes, size_t length)
 	return 0;
 }
 
-/* ---- good answers to begin with ------------------------------------------------------------------------------------- */
+/* ---- good answers to begin with */
 
 static const struct scsi_sense sense = {
 	.key = SCSI_ILLEGAL_REQUEST,
@@ -97,8 +100,12 @@ static const struct scsi_sense sense = {
 	.ili = true,
 };
 static const uint8_t pages[] = { 0x00, 0x80, 0x83 };
-static const struct scsi_disk_identity identity = { "VENDOR", "PRODUCT", "SERIAL", UINT64_C(0x3000000000000001), pages, 3 };
-static const struct scsi_capacity capacity = { .blocks = 1000, .block_bytes = 512, .protection = true };
+static const struct scsi_disk_identity identity = { "VENDOR", "PRODUCT",
+						    "SERIAL", UINT64_C(0x3000000000000001),
+						    pages,    3 };
+static const struct scsi_capacity capacity = { .blocks = 1000,
+					       .block_bytes = 512,
+					       .protection = true };
 
 static size_t sample_fixed(uint8_t *bytes)
 {
@@ -112,7 +119,9 @@ static size_t sample_descriptors(uint8_t *bytes)
 
 static size_t sample_inquiry(uint8_t *bytes)
 {
-	struct scsi_inquiry q = { .version = 6, .vendor = "VENDOR", .product = "PRODUCT", .revision = "1" };
+	struct scsi_inquiry q = {
+		.version = 6, .vendor = "VENDOR", .product = "PRODUCT", .revision = "1"
+	};
 
 	return scsi_inquiry_write(&q, bytes);
 }
@@ -200,7 +209,8 @@ static void test_every_truncation(void **state)
 		size_t n = readers[i].sample(bytes);
 
 		for (size_t length = 0; length <= n; length++)
-			assert_int_equal(read_exactly(i, bytes, length), length < readers[i].enough ? -EPROTO : 0);
+			assert_int_equal(read_exactly(i, bytes, length),
+					 length < readers[i].enough ? -EPROTO : 0);
 	}
 }
 
@@ -216,7 +226,8 @@ static void test_flipped_bytes(void **state)
 
 			for (uint32_t flips = 1 + random_below(&r, 4); flips; flips--)
 				bytes[random_below(&r, (uint32_t)n)] = (uint8_t)random_bits(&r, 8);
-			read_exactly(i, bytes, random_bool(&r) ? n : random_below(&r, (uint32_t)n + 1));
+			read_exactly(i, bytes,
+				     random_bool(&r) ? n : random_below(&r, (uint32_t)n + 1));
 		}
 	}
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test-inquiry.c: INQUIRY data and VPD pages 00h, 80h, 83h against libsgutils2, there and back, and as bad devices send them. */
+/*
+ * test-inquiry.c: INQUIRY data and VPD pages 00h, 80h, 83h against libsgutils2, there and back, and
+ * as bad devices send them.
+ */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
 #include "sg-peer.h"
@@ -11,11 +14,12 @@
 #include <scsi/sg_lib.h>
 #include <unistd.h>
 
-/* ---- standard data -------------------------------------------------------------------------------------------------- */
+/* ---- standard data */
 
 static struct scsi_inquiry random_inquiry(struct random_source *r)
 {
-	struct scsi_inquiry q = { .qualifier = (uint8_t)random_below(r, 8), .type = (uint8_t)random_below(r, 32) };
+	struct scsi_inquiry q = { .qualifier = (uint8_t)random_below(r, 8),
+				  .type = (uint8_t)random_below(r, 32) };
 
 	q.removable = random_bool(r);
 	q.hierarchical = random_bool(r);
@@ -87,9 +91,11 @@ static void compare_inquiry(int fd, const uint8_t bytes[SCSI_INQUIRY_MIN])
 	assert_memory_equal(ours.vendor, theirs.vendor, strlen(ours.vendor));
 	assert_int_equal(strspn(theirs.vendor + strlen(ours.vendor), " "), 8 - strlen(ours.vendor));
 	assert_memory_equal(ours.product, theirs.product, strlen(ours.product));
-	assert_int_equal(strspn(theirs.product + strlen(ours.product), " "), 16 - strlen(ours.product));
+	assert_int_equal(strspn(theirs.product + strlen(ours.product), " "),
+			 16 - strlen(ours.product));
 	assert_memory_equal(ours.revision, theirs.revision, strlen(ours.revision));
-	assert_int_equal(strspn(theirs.revision + strlen(ours.revision), " "), 4 - strlen(ours.revision));
+	assert_int_equal(strspn(theirs.revision + strlen(ours.revision), " "),
+			 4 - strlen(ours.revision));
 }
 
 static void test_inquiry_is_read_as_by_sgutils(void **state)
@@ -149,7 +155,7 @@ static void test_features_by_version_and_length(void **state)
 	assert_int_equal(q.length, 56);
 }
 
-/* ---- VPD ------------------------------------------------------------------------------------------------------------ */
+/* ---- VPD */
 
 static void test_supported_pages(void **state)
 {
@@ -200,7 +206,8 @@ static void test_serial_there_and_back(void **state)
 
 static void test_serial_is_trimmed_on_both_sides(void **state)
 {
-	static const uint8_t page[] = { 0, 0x80, 0, 10, ' ', ' ', 'A', ' ', '7', 0x1b, ' ', ' ', 0, 0 };
+	static const uint8_t page[] = { 0,   0x80, 0,    10,  ' ', ' ', 'A',
+					' ', '7',  0x1b, ' ', ' ', 0,   0 };
 	char text[16];
 
 	(void)state;
@@ -208,14 +215,15 @@ static void test_serial_is_trimmed_on_both_sides(void **state)
 	assert_string_equal(text, "A 7?");
 }
 
-/* ---- page 83h ------------------------------------------------------------------------------------------------------- */
+/* ---- page 83h */
 
 struct page_83 {
 	uint8_t bytes[512];
 	size_t length;
 };
 
-static void add_designator(struct page_83 *p, uint8_t code_set, uint8_t association, uint8_t type, const void *id, size_t n)
+static void add_designator(struct page_83 *p, uint8_t code_set, uint8_t association, uint8_t type,
+			   const void *id, size_t n)
 {
 	uint8_t *d = p->bytes + p->length;
 
@@ -273,7 +281,8 @@ static void test_best_id_order(void **state)
 	assert_best_id(&p, "eui.0011223344556677");
 	add_designator(&p, 1, 0, 3, "\x3e\xad\xbe\xef\x00\x00\x00\x01", 8);
 	assert_best_id(&p, "naa.3eadbeef00000001");
-	add_designator(&p, 1, 0, 3, "\x60\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f", 16);
+	add_designator(&p, 1, 0, 3,
+		       "\x60\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f", 16);
 	assert_best_id(&p, "naa.600102030405060708090a0b0c0d0e0f");
 	add_designator(&p, 1, 0, 3, "\x50\x01\x02\x03\x04\x05\x06\x09", 8);
 	assert_best_id(&p, "naa.600102030405060708090a0b0c0d0e0f");
@@ -315,7 +324,8 @@ static const uint8_t *sg_find(const uint8_t *page, size_t n, int type, int code_
 {
 	int at = -1;
 
-	return sg_vpd_dev_id_iter(page + 4, (int)n - 4, &at, 0, type, code_set) == 0 ? page + 4 + at : NULL;
+	return sg_vpd_dev_id_iter(page + 4, (int)n - 4, &at, 0, type, code_set) == 0 ? page + 4 + at
+										     : NULL;
 }
 
 /* libsgutils2 finds in our page what we put there, and nothing else. */
@@ -341,7 +351,8 @@ static void test_device_id_is_read_by_sgutils(void **state)
 		if (t10) {
 			size_t serial = t10[3] - 24;
 
-			snprintf(expected, sizeof(expected), "%-8.8s%-16.16s", id.vendor, id.product);
+			snprintf(expected, sizeof(expected), "%-8.8s%-16.16s", id.vendor,
+				 id.product);
 			assert_memory_equal(t10 + 4, expected, 24);
 			assert_memory_equal(t10 + 28, id.serial, serial);
 			assert_true(serial == strlen(id.serial) || serial == 251 - 4 - 8 - 4 - 24);
@@ -365,12 +376,15 @@ static void test_naa_in_the_words_of_sgutils(void **state)
 
 	(void)state;
 	for (int i = 0; i < ROUNDS / 10; i++) {
-		struct scsi_disk_identity id = { "", "", "", UINT64_C(3) << 60 | random_bits(&r, 60), NULL, 0 };
+		struct scsi_disk_identity id = { "",   "",
+						 "",   UINT64_C(3) << 60 | random_bits(&r, 60),
+						 NULL, 0 };
 		uint8_t bytes[SCSI_VPD_MAX];
 		char words[1024], hex[24];
 
 		scsi_vpd_write_device_id(&id, bytes);
-		sg_get_designation_descriptor_str("", bytes + 4, 12, false, false, sizeof(words), words);
+		sg_get_designation_descriptor_str("", bytes + 4, 12, false, false, sizeof(words),
+						  words);
 		snprintf(hex, sizeof(hex), "0x%016llx", (unsigned long long)id.naa);
 		assert_non_null(strstr(words, hex));
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-lun.c: logical unit numbers of the four address methods, by examples worked out by hand from SAM-5 4.7, and REPORT LUNS.
- * (libsgutils2 has no function for LUNs; libiscsi reads the list: compare-libiscsi.c.)
+ * test-lun.c: logical unit numbers of the four address methods, by examples worked out by hand from
+ * SAM-5 4.7, and REPORT LUNS. (libsgutils2 has no function for LUNs; libiscsi reads the list:
+ * compare-libiscsi.c.)
  */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
@@ -17,21 +18,29 @@ static const struct {
 	{ { { 0, 0 } }, SCSI_LUN_PERIPHERAL, 0, "0" },
 	{ { { 0, 1 } }, SCSI_LUN_PERIPHERAL, 1, "1" },
 	{ { { 0, 0xff } }, SCSI_LUN_PERIPHERAL, 255, "255" },
-	{ { { 0x01, 5 } }, SCSI_LUN_PERIPHERAL, UINT64_MAX, "0105000000000000" },    /* on bus 1: a second level follows */
-	{ { { 0, 5, 0, 1 } }, SCSI_LUN_PERIPHERAL, UINT64_MAX, "0005000100000000" }, /* two levels */
+	/* on bus 1: a second level follows */
+	{ { { 0x01, 5 } }, SCSI_LUN_PERIPHERAL, UINT64_MAX, "0105000000000000" },
+	/* two levels */
+	{ { { 0, 5, 0, 1 } }, SCSI_LUN_PERIPHERAL, UINT64_MAX, "0005000100000000" },
 	{ { { 0x40, 0 } }, SCSI_LUN_FLAT, 0, "0" },
 	{ { { 0x41, 0x00 } }, SCSI_LUN_FLAT, 256, "256" },
 	{ { { 0x7f, 0xff } }, SCSI_LUN_FLAT, 16383, "16383" },
 	{ { { 0x41, 0, 0x40, 1 } }, SCSI_LUN_FLAT, UINT64_MAX, "4100400100000000" },
 	{ { { 0x40, 7, 0, 0, 0, 0, 0, 1 } }, SCSI_LUN_FLAT, UINT64_MAX, "4007000000000001" },
 	{ { { 0x80, 0 } }, SCSI_LUN_LOGICAL_UNIT, UINT64_MAX, "8000000000000000" },
-	{ { { 0xa5, 0x43 } }, SCSI_LUN_LOGICAL_UNIT, UINT64_MAX, "a543000000000000" }, /* target 37, bus 2, unit 3 */
-	{ { { 0xc1, 0x01 } }, SCSI_LUN_EXTENDED, UINT64_MAX, "c101000000000000" },     /* REPORT LUNS well known unit */
+	/* target 37, bus 2, unit 3 */
+	{ { { 0xa5, 0x43 } }, SCSI_LUN_LOGICAL_UNIT, UINT64_MAX, "a543000000000000" },
+	/* REPORT LUNS well known unit */
+	{ { { 0xc1, 0x01 } }, SCSI_LUN_EXTENDED, UINT64_MAX, "c101000000000000" },
 	{ { { 0xd2, 0x00, 0x40, 0x00 } }, SCSI_LUN_EXTENDED, 16384, "16384" },
 	{ { { 0xd2, 0xff, 0xff, 0xff } }, SCSI_LUN_EXTENDED, 16777215, "16777215" },
 	{ { { 0xd2, 0, 0, 1, 0, 2 } }, SCSI_LUN_EXTENDED, UINT64_MAX, "d200000100020000" },
-	{ { { 0xe2, 0, 0, 0, 0, 1 } }, SCSI_LUN_EXTENDED, UINT64_MAX, "e200000000010000" }, /* long extended flat */
-	{ { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } }, SCSI_LUN_EXTENDED, UINT64_MAX, "ffffffffffffffff" },
+	/* long extended flat */
+	{ { { 0xe2, 0, 0, 0, 0, 1 } }, SCSI_LUN_EXTENDED, UINT64_MAX, "e200000000010000" },
+	{ { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
+	  SCSI_LUN_EXTENDED,
+	  UINT64_MAX,
+	  "ffffffffffffffff" },
 };
 
 static void test_examples(void **state)
@@ -124,7 +133,7 @@ static void test_equal_is_byte_for_byte(void **state)
 	}
 }
 
-/* ---- REPORT LUNS ---------------------------------------------------------------------------------------------------- */
+/* ---- REPORT LUNS */
 
 static void test_list_of_every_length(void **state)
 {
@@ -199,10 +208,14 @@ static void a_number_that_fits_a_chip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_number_that_fits_a_chip),   cmocka_unit_test(test_examples),
-		cmocka_unit_test(test_numbers_there_and_back), cmocka_unit_test(test_numbers_beyond_the_last),
-		cmocka_unit_test(test_random_bytes),           cmocka_unit_test(test_equal_is_byte_for_byte),
-		cmocka_unit_test(test_list_of_every_length),   cmocka_unit_test(test_list_that_says_less_than_arrived),
+		cmocka_unit_test(a_number_that_fits_a_chip),
+		cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_numbers_there_and_back),
+		cmocka_unit_test(test_numbers_beyond_the_last),
+		cmocka_unit_test(test_random_bytes),
+		cmocka_unit_test(test_equal_is_byte_for_byte),
+		cmocka_unit_test(test_list_of_every_length),
+		cmocka_unit_test(test_list_that_says_less_than_arrived),
 		cmocka_unit_test(test_lists_that_lie),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-names.c: every name against libsgutils2's, but for upper and lower case. Where the two word a thing differently, both
- * wordings stand in `other_wordings`; a difference that is not listed there fails.
+ * test-names.c: every name against libsgutils2's, but for upper and lower case. Where the two word
+ * a thing differently, both wordings stand in `other_wordings`; a difference that is not listed
+ * there fails.
  */
 #include "scsi-test.h"
 #include "scsi/scsi.h"
@@ -24,7 +25,8 @@ static void assert_same_name(const char *ours, const char *theirs)
 	if (strcasecmp(ours, theirs) == 0)
 		return;
 	for (size_t i = 0; i < sizeof(other_wordings) / sizeof(other_wordings[0]); i++)
-		if (strcmp(ours, other_wordings[i].ours) == 0 && strcmp(theirs, other_wordings[i].theirs) == 0)
+		if (strcmp(ours, other_wordings[i].ours) == 0 &&
+		    strcmp(theirs, other_wordings[i].theirs) == 0)
 			return;
 	fail_msg("we say \"%s\", libsgutils2 says \"%s\"", ours, theirs);
 }
@@ -35,7 +37,9 @@ static void test_opcodes(void **state)
 
 	(void)state;
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
-		/* A service action that neither knows, so that the opcode's own name is asked for. */
+		/*
+		 * A service action that neither knows, so that the opcode's own name is asked for.
+		 */
 		uint8_t cdb[16] = { (uint8_t)opcode, 0x1e };
 		const char *ours = scsi_opcode_name(cdb, sizeof(cdb));
 		char theirs[TEXT];
@@ -61,7 +65,8 @@ static void test_service_actions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		uint8_t cdb[16] = { pairs[i][0], pairs[i][1] | 0xe0 }; /* the upper bits are not the action's */
+		/* the upper bits are not the action's */
+		uint8_t cdb[16] = { pairs[i][0], pairs[i][1] | 0xe0 };
 		char theirs[TEXT];
 
 		sg_get_opcode_sa_name(pairs[i][0], pairs[i][1], SCSI_TYPE_DISK, TEXT, theirs);
@@ -114,8 +119,9 @@ static void test_additional_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_opcodes),    cmocka_unit_test(test_service_actions),  cmocka_unit_test(test_no_name),
-		cmocka_unit_test(test_sense_keys), cmocka_unit_test(test_additional_codes),
+		cmocka_unit_test(test_opcodes),          cmocka_unit_test(test_service_actions),
+		cmocka_unit_test(test_no_name),          cmocka_unit_test(test_sense_keys),
+		cmocka_unit_test(test_additional_codes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

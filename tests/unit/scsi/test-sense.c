@@ -9,13 +9,18 @@
 enum {
 	HEADER = 8,
 	MAX_BYTES = 252,
-	SG_LEAST = 7, /* with fewer bytes libsgutils2 does not look for marks, though they stand in the third */
+	/* with fewer bytes libsgutils2 does not look for marks, though they stand in the third */
+	SG_LEAST = 7,
 };
 
-/* Well-formed descriptors of the types that the standard has, in any order; the last may be cut off. */
+/*
+ * Well-formed descriptors of the types that the standard has, in any order; the last may be cut
+ * off.
+ */
 static size_t random_descriptors(struct random_source *r, uint8_t bytes[MAX_BYTES])
 {
-	static const uint8_t lengths[] = { 10, 10, 6, 2, 2, 2 }; /* by type: information … block commands */
+	/* by type: information … block commands */
+	static const uint8_t lengths[] = { 10, 10, 6, 2, 2, 2 };
 	size_t used = HEADER, n = random_below(r, 6);
 
 	for (size_t i = 0; i < n; i++) {
@@ -130,7 +135,8 @@ static void compare_field(const uint8_t *bytes, size_t n, const struct scsi_sens
 	char words[2048], expected[80];
 
 	sg_get_sense_str("", bytes, (int)n, false, sizeof(words), words);
-	snprintf(expected, sizeof(expected), s->has_bit ? "Error in %s: byte %u bit %u\n" : "Error in %s: byte %u\n", where,
+	snprintf(expected, sizeof(expected),
+		 s->has_bit ? "Error in %s: byte %u bit %u\n" : "Error in %s: byte %u\n", where,
 		 s->field_byte, s->field_bit);
 	if (s->has_field)
 		assert_non_null(strstr(words, expected));
@@ -145,7 +151,8 @@ static void test_minimal_sense_that_sgutils_builds(void **state)
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
 		uint8_t bytes[32] = { 0 };
-		uint8_t key = (uint8_t)random_below(&r, 16), asc = (uint8_t)random_u64(&r), ascq = (uint8_t)random_u64(&r);
+		uint8_t key = (uint8_t)random_below(&r, 16), asc = (uint8_t)random_u64(&r),
+			ascq = (uint8_t)random_u64(&r);
 		bool descriptor = random_bool(&r);
 		struct scsi_sense s;
 
@@ -153,11 +160,12 @@ static void test_minimal_sense_that_sgutils_builds(void **state)
 		assert_int_equal(scsi_sense_read(bytes, descriptor ? 8 : 18, &s), 0);
 		assert_int_equal(s.key, key);
 		assert_int_equal(s.asc, asc << 8 | ascq);
-		assert_false(s.deferred || s.has_information || s.has_field || s.ili || s.eom || s.filemark);
+		assert_false(s.deferred || s.has_information || s.has_field || s.ili || s.eom ||
+			     s.filemark);
 	}
 }
 
-/* ---- there and back ------------------------------------------------------------------------------------------------- */
+/* ---- there and back */
 
 static struct scsi_sense random_fields(struct random_source *r)
 {
@@ -243,7 +251,9 @@ static void test_descriptor_there_and_back(void **state)
 /* The field pointer is only that with ILLEGAL REQUEST: other keys keep progress there. */
 static void test_progress_is_no_field_pointer(void **state)
 {
-	uint8_t bytes[18] = { 0x70, 0, SCSI_NOT_READY, [7] = 10, [12] = 4, [13] = 1, [15] = 0xc8, [16] = 0x80 };
+	uint8_t bytes[18] = {
+		0x70, 0, SCSI_NOT_READY, [7] = 10, [12] = 4, [13] = 1, [15] = 0xc8, [16] = 0x80
+	};
 	struct scsi_sense s;
 	int progress = 0;
 
@@ -265,9 +275,11 @@ static void test_other_response_codes_are_no_sense(void **state)
 	(void)state;
 	for (unsigned code = 0; code < 0x80; code++) {
 		bytes[0] = (uint8_t)code;
-		assert_int_equal(scsi_sense_read(bytes, sizeof(bytes), &s), code >= 0x70 && code <= 0x73 ? 0 : -EPROTO);
+		assert_int_equal(scsi_sense_read(bytes, sizeof(bytes), &s),
+				 code >= 0x70 && code <= 0x73 ? 0 : -EPROTO);
 		bytes[0] |= 0x80; /* VALID, or reserved: no part of the code */
-		assert_int_equal(scsi_sense_read(bytes, sizeof(bytes), &s), code >= 0x70 && code <= 0x73 ? 0 : -EPROTO);
+		assert_int_equal(scsi_sense_read(bytes, sizeof(bytes), &s),
+				 code >= 0x70 && code <= 0x73 ? 0 : -EPROTO);
 	}
 }
 
@@ -279,7 +291,8 @@ static void test_sense_that_goes_with_data(void **state)
 	for (uint8_t key = 0; key < 16; key++) {
 		bytes[0] = 0x70;
 		bytes[2] = key;
-		assert_int_equal(scsi_sense_goes_with_data(bytes, sizeof(bytes)), key == 0x0 || key == 0x1 || key == 0xf);
+		assert_int_equal(scsi_sense_goes_with_data(bytes, sizeof(bytes)),
+				 key == 0x0 || key == 0x1 || key == 0xf);
 		bytes[0] = 0x71; /* of an earlier command */
 		assert_false(scsi_sense_goes_with_data(bytes, sizeof(bytes)));
 	}
@@ -289,9 +302,12 @@ static void test_sense_that_goes_with_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reading_is_that_of_sgutils),   cmocka_unit_test(test_minimal_sense_that_sgutils_builds),
-		cmocka_unit_test(test_fixed_there_and_back),         cmocka_unit_test(test_descriptor_there_and_back),
-		cmocka_unit_test(test_progress_is_no_field_pointer), cmocka_unit_test(test_other_response_codes_are_no_sense),
+		cmocka_unit_test(test_reading_is_that_of_sgutils),
+		cmocka_unit_test(test_minimal_sense_that_sgutils_builds),
+		cmocka_unit_test(test_fixed_there_and_back),
+		cmocka_unit_test(test_descriptor_there_and_back),
+		cmocka_unit_test(test_progress_is_no_field_pointer),
+		cmocka_unit_test(test_other_response_codes_are_no_sense),
 		cmocka_unit_test(test_sense_that_goes_with_data),
 	};
 

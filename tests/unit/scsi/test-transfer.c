@@ -31,19 +31,23 @@ static void test_what_the_cdb_says(void **state)
 		{ { SCSI_MAINTENANCE_IN, 0x0c, [6] = 0, 1, 0, 0 }, 65536 },
 		{ { SCSI_WRITE_AND_VERIFY_10, [7] = 0, 3 }, 3 * BLOCK },
 		{ { SCSI_WRITE_AND_VERIFY_12, [6] = 0, 1, 0, 0 }, UINT64_C(65536) * BLOCK },
-		{ { SCSI_WRITE_AND_VERIFY_16, [10] = 0xff, 0xff, 0xff, 0xff }, UINT64_C(0xffffffff) * BLOCK },
+		{ { SCSI_WRITE_AND_VERIFY_16, [10] = 0xff, 0xff, 0xff, 0xff },
+		  UINT64_C(0xffffffff) * BLOCK },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t bytes = UNTOUCHED;
 
-		assert_true(scsi_cdb_transfer(rows[i].cdb, scsi_cdb_length(rows[i].cdb[0]), BLOCK, &bytes));
+		assert_true(scsi_cdb_transfer(rows[i].cdb, scsi_cdb_length(rows[i].cdb[0]), BLOCK,
+					      &bytes));
 		assert_int_equal(bytes, rows[i].bytes);
 	}
 }
 
-/* Of READ and WRITE as their reader has it; of the others a few; of what is not known, neither way. */
+/*
+ * Of READ and WRITE as their reader has it; of the others a few; of what is not known, neither way.
+ */
 static void test_which_way_data_go(void **state)
 {
 	(void)state;
@@ -93,8 +97,10 @@ static void test_what_it_does_not_say(void **state)
 			assert_false(scsi_cdb_transfer(cdb, sizeof(cdb), BLOCK, &bytes));
 	}
 	assert_false(scsi_cdb_transfer(protected, 10, BLOCK, &bytes));
-	assert_false(scsi_cdb_transfer((const uint8_t[10]) { SCSI_WRITE_AND_VERIFY_10, [8] = 1 }, 10, 0, &bytes));
-	assert_false(scsi_cdb_transfer((const uint8_t[10]) { SCSI_VERIFY_10, [8] = 1 }, 10, BLOCK, &bytes));
+	assert_false(scsi_cdb_transfer((const uint8_t[10]) { SCSI_WRITE_AND_VERIFY_10, [8] = 1 },
+				       10, 0, &bytes));
+	assert_false(scsi_cdb_transfer((const uint8_t[10]) { SCSI_VERIFY_10, [8] = 1 }, 10, BLOCK,
+				       &bytes));
 	assert_int_equal(bytes, UNTOUCHED);
 }
 

@@ -52,7 +52,8 @@ struct target_unit *blocks_to_lun(struct rig *rig, unsigned lun)
 	return &rig->device.units[lun];
 }
 
-enum hba_outcome blocks_extent(struct rig *rig, uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count, uint64_t length)
+enum hba_outcome blocks_extent(struct rig *rig, uint8_t opcode, uint8_t flags, uint64_t block,
+			       uint32_t count, uint64_t length)
 {
 	struct scsi_extent e = { block, count };
 	struct scsi_cdb cdb;
@@ -69,7 +70,8 @@ enum hba_outcome blocks_run_in(struct rig *rig, struct scsi_cdb cdb, uint64_t le
 void blocks_write(struct rig *rig, uint64_t block, uint32_t count, uint8_t value)
 {
 	struct scsi_cdb cdb = rig_rw(HBA_TO_TARGET, block, count, 16, false);
-	uint64_t length = (uint64_t)count * rig->device.units[scsi_lun_number(&rig->lun)].block_bytes;
+	uint64_t length =
+		(uint64_t)count * rig->device.units[scsi_lun_number(&rig->lun)].block_bytes;
 
 	memset(rig->data, value, length);
 	assert_int_equal(rig_run(rig, &cdb, HBA_TO_TARGET, length), HBA_GOOD);
@@ -78,7 +80,8 @@ void blocks_write(struct rig *rig, uint64_t block, uint32_t count, uint8_t value
 void blocks_assert(struct rig *rig, uint64_t block, uint32_t count, uint8_t value)
 {
 	struct scsi_cdb cdb = rig_rw(HBA_FROM_TARGET, block, count, 16, false);
-	uint64_t length = (uint64_t)count * rig->device.units[scsi_lun_number(&rig->lun)].block_bytes;
+	uint64_t length =
+		(uint64_t)count * rig->device.units[scsi_lun_number(&rig->lun)].block_bytes;
 
 	memset(rig->data, (uint8_t)~value, length);
 	assert_int_equal(rig_run(rig, &cdb, HBA_FROM_TARGET, length), HBA_GOOD);
@@ -88,7 +91,8 @@ void blocks_assert(struct rig *rig, uint64_t block, uint32_t count, uint8_t valu
 
 void blocks_assert_range(const struct rig *rig, uint64_t block)
 {
-	struct scsi_sense sense = rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE);
+	struct scsi_sense sense =
+		rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE);
 
 	assert_true(sense.has_information);
 	assert_int_equal(sense.information, block);

@@ -20,7 +20,8 @@ int blocks_teardown(void **state);
 /** blocks_to_lun() - What follows goes to this unit. */
 struct target_unit *blocks_to_lun(struct rig *rig, unsigned lun);
 /** blocks_extent() - A command of an extent, with data for the target if there is a `length`. */
-enum hba_outcome blocks_extent(struct rig *rig, uint8_t opcode, uint8_t flags, uint64_t block, uint32_t count, uint64_t length);
+enum hba_outcome blocks_extent(struct rig *rig, uint8_t opcode, uint8_t flags, uint64_t block,
+			       uint32_t count, uint64_t length);
 enum hba_outcome blocks_run_in(struct rig *rig, struct scsi_cdb cdb, uint64_t length);
 void blocks_write(struct rig *rig, uint64_t block, uint32_t count, uint8_t value);
 /** blocks_assert() - Every byte of these blocks has this value. */

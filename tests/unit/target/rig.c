@@ -17,9 +17,10 @@ void rig_open(struct rig *rig)
 
 void rig_add(struct rig *rig, struct store *store, uint32_t block_bytes, bool read_only)
 {
-	struct target_unit_options options = {
-		.store = store, .block_bytes = block_bytes, .read_only = read_only, .identity = "rig"
-	};
+	struct target_unit_options options = { .store = store,
+					       .block_bytes = block_bytes,
+					       .read_only = read_only,
+					       .identity = "rig" };
 
 	assert_int_equal(target_device_add(&rig->device, &options, rig->message), 0);
 	target_forget_attention(&rig->device.units[rig->device.n_units - 1]);
@@ -47,8 +48,8 @@ static void command_ended(struct target_command *c)
 	rc->ended = true;
 }
 
-int rig_start(struct rig *rig, struct rig_command *rc, const struct scsi_cdb *cdb, enum hba_direction direction,
-	      const struct iovec *iov, unsigned n, uint64_t length)
+int rig_start(struct rig *rig, struct rig_command *rc, const struct scsi_cdb *cdb,
+	      enum hba_direction direction, const struct iovec *iov, unsigned n, uint64_t length)
 {
 	int r;
 
@@ -86,15 +87,17 @@ void rig_wait(struct rig *rig, const bool *ended)
 	}
 }
 
-enum hba_outcome rig_run_list(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction, const struct iovec *iov,
-			      unsigned n, uint64_t length)
+enum hba_outcome rig_run_list(struct rig *rig, const struct scsi_cdb *cdb,
+			      enum hba_direction direction, const struct iovec *iov, unsigned n,
+			      uint64_t length)
 {
 	rig_start(rig, &rig->last, cdb, direction, iov, n, length);
 	rig_wait(rig, &rig->last.ended);
 	return rig->last.command.outcome;
 }
 
-enum hba_outcome rig_run(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction, uint64_t length)
+enum hba_outcome rig_run(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction,
+			 uint64_t length)
 {
 	struct iovec iov = { rig->data, length };
 
@@ -110,7 +113,8 @@ struct scsi_cdb rig_cdb(const uint8_t *bytes, size_t length)
 	return cdb;
 }
 
-struct scsi_cdb rig_rw(enum hba_direction direction, uint64_t block, uint32_t count, unsigned size, bool fua)
+struct scsi_cdb rig_rw(enum hba_direction direction, uint64_t block, uint32_t count, unsigned size,
+		       bool fua)
 {
 	struct scsi_rw rw = { .block = block, .count = count, .direction = direction, .fua = fua };
 	struct scsi_cdb cdb;

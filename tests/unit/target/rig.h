@@ -47,19 +47,23 @@ void rig_add_ram(struct rig *rig, uint64_t bytes, uint32_t block_bytes);
 void rig_close(struct rig *rig);
 
 /* A command whose data, if any, is the first `length` bytes of rig->data. Waits for its end. */
-enum hba_outcome rig_run(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction, uint64_t length);
-enum hba_outcome rig_run_list(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction, const struct iovec *iov,
-			      unsigned n, uint64_t length);
+enum hba_outcome rig_run(struct rig *rig, const struct scsi_cdb *cdb, enum hba_direction direction,
+			 uint64_t length);
+enum hba_outcome rig_run_list(struct rig *rig, const struct scsi_cdb *cdb,
+			      enum hba_direction direction, const struct iovec *iov, unsigned n,
+			      uint64_t length);
 /* A CDB from bytes: RIG_CDB(0x12, 0, 0, 0, 36, 0). */
 struct scsi_cdb rig_cdb(const uint8_t *bytes, size_t length);
-#define RIG_CDB(...) rig_cdb((const uint8_t[]) { __VA_ARGS__ }, sizeof((const uint8_t[]) { __VA_ARGS__ }))
+#define RIG_CDB(...) \
+	rig_cdb((const uint8_t[]) { __VA_ARGS__ }, sizeof((const uint8_t[]) { __VA_ARGS__ }))
 
 /* Start without waiting; rig_wait() waits. */
-int rig_start(struct rig *rig, struct rig_command *rc, const struct scsi_cdb *cdb, enum hba_direction direction,
-	      const struct iovec *iov, unsigned n, uint64_t length);
+int rig_start(struct rig *rig, struct rig_command *rc, const struct scsi_cdb *cdb,
+	      enum hba_direction direction, const struct iovec *iov, unsigned n, uint64_t length);
 void rig_wait(struct rig *rig, const bool *ended);
 
-struct scsi_cdb rig_rw(enum hba_direction direction, uint64_t block, uint32_t count, unsigned size, bool fua);
+struct scsi_cdb rig_rw(enum hba_direction direction, uint64_t block, uint32_t count, unsigned size,
+		       bool fua);
 
 /* The last command ended CHECK CONDITION with this; returns its sense for more. */
 struct scsi_sense rig_assert_sense(const struct rig *rig, uint8_t key, uint16_t asc);

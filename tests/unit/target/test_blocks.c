@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_blocks.c: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE, WRITE SAME and PRE-FETCH: what each does, each thing that it
- * refuses, and what is flushed.
+ * test_blocks.c: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE, WRITE SAME and PRE-FETCH:
+ * what each does, each thing that it refuses, and what is flushed.
  */
 #include "blocks.h"
 
 #include <unistd.h>
 
-/* ---- what all of them refuse ------------------------------------------------------------------------------------------ */
+/* ---- what all of them refuse */
 
 struct kind {
 	uint8_t opcode, flags;
@@ -56,7 +56,10 @@ static void good_on_every_store(void **state)
 		}
 }
 
-/* As far as the last block, not one further; nothing at all right behind it, not one further either. */
+/*
+ * As far as the last block, not one further; nothing at all right behind it, not one further
+ * either.
+ */
 static void ranges_end_where_the_medium_ends(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
@@ -65,14 +68,18 @@ static void ranges_end_where_the_medium_ends(void **state)
 		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 			const struct kind *k = &kinds[i];
 			const struct target_unit *unit = blocks_to_lun(rig, lun);
-			uint64_t length = (uint64_t)k->blocks_of_data * unit->block_bytes, last = unit->blocks;
+			uint64_t length = (uint64_t)k->blocks_of_data * unit->block_bytes,
+				 last = unit->blocks;
 
 			memset(rig->data, 0, length);
-			assert_int_equal(blocks_extent(rig, k->opcode, k->flags, last - 2, 2, length), HBA_GOOD + k->outcome);
+			assert_int_equal(
+				blocks_extent(rig, k->opcode, k->flags, last - 2, 2, length),
+				HBA_GOOD + k->outcome);
 			blocks_extent(rig, k->opcode, k->flags, last - 1, 2, length);
 			blocks_assert_range(rig, last);
 			assert_int_equal(rig->last.command.bytes, 0);
-			assert_int_equal(blocks_extent(rig, k->opcode, k->flags, last, 0, length), HBA_GOOD + k->outcome);
+			assert_int_equal(blocks_extent(rig, k->opcode, k->flags, last, 0, length),
+					 HBA_GOOD + k->outcome);
 			blocks_extent(rig, k->opcode, k->flags, last + 1, 0, length);
 			blocks_assert_range(rig, last + 1);
 			if (scsi_cdb_length(k->opcode) < 16)
@@ -106,7 +113,8 @@ static void protection_is_refused(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		for (unsigned bit = 5; bit < 8; bit++) {
-			blocks_extent(rig, kinds[i].opcode, (uint8_t)(kinds[i].flags | 1U << bit), 1, 2, 4096);
+			blocks_extent(rig, kinds[i].opcode, (uint8_t)(kinds[i].flags | 1U << bit),
+				      1, 2, 4096);
 			rig_assert_field(rig, 1, bit);
 		}
 }
@@ -128,7 +136,8 @@ static void write_protected(void **state)
 			if (kinds[i].writes)
 				rig_assert_sense(rig, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
 			else
-				assert_int_equal(rig->last.command.outcome, HBA_GOOD + kinds[i].outcome);
+				assert_int_equal(rig->last.command.outcome,
+						 HBA_GOOD + kinds[i].outcome);
 		}
 	}
 }
@@ -138,7 +147,8 @@ static void longest_transfer_holds(void **state)
 	const struct kind *k;
 	struct rig *rig = &((struct bench *)*state)->rig;
 	struct target_unit *unit = blocks_to_lun(rig, RAM_512);
-	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 0, 3, 12, false), write = rig_rw(HBA_TO_TARGET, 0, 3, 10, false);
+	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 0, 3, 12, false),
+			write = rig_rw(HBA_TO_TARGET, 0, 3, 10, false);
 
 	unit->max_transfer = 2;
 	assert_int_equal(rig_run(rig, &read, HBA_FROM_TARGET, 3 * 512), HBA_CHECK_CONDITION);
@@ -151,7 +161,9 @@ static void longest_transfer_holds(void **state)
 		memset(rig->data, 0, 4096);
 		blocks_extent(rig, k->opcode, k->flags, 0, 3, 4096);
 		rig_assert_field(rig, scsi_cdb_count_at(k->opcode), 7);
-		assert_int_equal(blocks_extent(rig, k->opcode, k->flags, 0, 2, k->blocks_of_data * 512U), HBA_GOOD);
+		assert_int_equal(
+			blocks_extent(rig, k->opcode, k->flags, 0, 2, k->blocks_of_data * 512U),
+			HBA_GOOD);
 	}
 	/* However little of it was sent. */
 	blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, 3, 512);
@@ -160,11 +172,12 @@ static void longest_transfer_holds(void **state)
 	rig_assert_field(rig, 7, 7);
 }
 
-/* ---- VERIFY, WRITE AND VERIFY ----------------------------------------------------------------------------------------- */
+/* ---- VERIFY, WRITE AND VERIFY */
 
 static void assert_miscompare(const struct rig *rig, uint64_t offset)
 {
-	struct scsi_sense sense = rig_assert_sense(rig, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
+	struct scsi_sense sense =
+		rig_assert_sense(rig, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
 
 	assert_true(sense.has_information);
 	assert_int_equal(sense.information, offset);
@@ -175,16 +188,22 @@ static void verify_finds_the_first_difference(void **state)
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++) {
-		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, count = RIG_DATA_BYTES / block;
-		uint64_t at[] = { 0, 1, block - 1, block, RIG_DATA_BYTES / 2 + 3, RIG_DATA_BYTES - 1 };
+		uint32_t block = blocks_to_lun(rig, lun)->block_bytes,
+			 count = RIG_DATA_BYTES / block;
+		uint64_t at[] = {
+			0, 1, block - 1, block, RIG_DATA_BYTES / 2 + 3, RIG_DATA_BYTES - 1
+		};
 
 		blocks_write(rig, 4, count, 0x5a);
-		assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_COMPARE, 4, count, RIG_DATA_BYTES), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_COMPARE, 4, count,
+					       RIG_DATA_BYTES),
+				 HBA_GOOD);
 		for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
 			memset(rig->data, 0x5a, RIG_DATA_BYTES);
 			rig->data[at[i]] ^= 0x80;
 			rig->data[RIG_DATA_BYTES - 1] ^= 0x40; /* a later one does not matter */
-			blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_COMPARE, 4, count, RIG_DATA_BYTES);
+			blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_COMPARE, 4, count,
+				      RIG_DATA_BYTES);
 			assert_miscompare(rig, at[i]);
 		}
 	}
@@ -199,7 +218,9 @@ static void verify_with_one_block(void **state)
 		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, blocks = BYTES / block;
 
 		memset(rig->data, 0, block);
-		assert_int_equal(blocks_extent(rig, SCSI_VERIFY_12, SCSI_BYTCHK_ONE, 0, blocks, block), HBA_GOOD);
+		assert_int_equal(
+			blocks_extent(rig, SCSI_VERIFY_12, SCSI_BYTCHK_ONE, 0, blocks, block),
+			HBA_GOOD);
 		blocks_write(rig, blocks - 2, 1, 1);
 		memset(rig->data, 0, block);
 		blocks_extent(rig, SCSI_VERIFY_12, SCSI_BYTCHK_ONE, 0, blocks, block);
@@ -218,8 +239,10 @@ static void verify_of_the_medium_alone(void **state)
 	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_10, 0, 0, BYTES / 512, 0), HBA_GOOD);
 	blocks_to_lun(rig, FILE_512);
 	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_10, 0, 0, BYTES / 512, 0), HBA_GOOD);
-	assert_int_equal(truncate(b->paths[0], 700 * 512), 0); /* blocks that cannot be read any more */
-	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_10, 0, 0, BYTES / 512, 0), HBA_CHECK_CONDITION);
+	/* blocks that cannot be read any more */
+	assert_int_equal(truncate(b->paths[0], 700 * 512), 0);
+	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_10, 0, 0, BYTES / 512, 0),
+			 HBA_CHECK_CONDITION);
 	sense = rig_assert_sense(rig, SCSI_MEDIUM_ERROR, SCSI_ASC_UNRECOVERED_READ_ERROR);
 	assert_true(sense.has_information);
 	assert_int_equal(sense.information, 700);
@@ -239,7 +262,8 @@ static void bytchk_that_is_reserved(void **state)
 
 static void write_and_verify_writes(void **state)
 {
-	static const uint8_t opcodes[] = { SCSI_WRITE_AND_VERIFY_10, SCSI_WRITE_AND_VERIFY_12, SCSI_WRITE_AND_VERIFY_16 };
+	static const uint8_t opcodes[] = { SCSI_WRITE_AND_VERIFY_10, SCSI_WRITE_AND_VERIFY_12,
+					   SCSI_WRITE_AND_VERIFY_16 };
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++)
@@ -249,8 +273,8 @@ static void write_and_verify_writes(void **state)
 				uint8_t value = (uint8_t)(lun * 16 + i * 2 + compare + 1);
 
 				memset(rig->data, value, RIG_DATA_BYTES);
-				blocks_extent(rig, opcodes[i], compare ? SCSI_BYTCHK_COMPARE : 0, 3, RIG_DATA_BYTES / block,
-					      RIG_DATA_BYTES);
+				blocks_extent(rig, opcodes[i], compare ? SCSI_BYTCHK_COMPARE : 0, 3,
+					      RIG_DATA_BYTES / block, RIG_DATA_BYTES);
 				assert_int_equal(rig->last.command.outcome, HBA_GOOD);
 				assert_int_equal(rig->last.command.bytes, RIG_DATA_BYTES);
 				blocks_assert(rig, 3, RIG_DATA_BYTES / block, value);
@@ -263,24 +287,28 @@ static void write_and_verify_writes(void **state)
 	assert_miscompare(rig, 100);
 }
 
-/* ---- COMPARE AND WRITE, ORWRITE --------------------------------------------------------------------------------------- */
+/* ---- COMPARE AND WRITE, ORWRITE */
 
 static void compare_and_write_writes_if_equal(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++) {
-		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, count = RIG_DATA_BYTES / 2 / block;
+		uint32_t block = blocks_to_lun(rig, lun)->block_bytes,
+			 count = RIG_DATA_BYTES / 2 / block;
 
 		blocks_write(rig, 7, count, 0x33);
 		memset(rig->data, 0x33, RIG_DATA_BYTES / 2);
 		memset(rig->data + RIG_DATA_BYTES / 2, 0x44, RIG_DATA_BYTES / 2);
-		assert_int_equal(blocks_extent(rig, SCSI_COMPARE_AND_WRITE, 0, 7, count, RIG_DATA_BYTES), HBA_GOOD);
+		assert_int_equal(
+			blocks_extent(rig, SCSI_COMPARE_AND_WRITE, 0, 7, count, RIG_DATA_BYTES),
+			HBA_GOOD);
 		assert_int_equal(rig->last.command.bytes, RIG_DATA_BYTES);
 		blocks_assert(rig, 7, count, 0x44);
 		memset(rig->data, 0x44, RIG_DATA_BYTES);
 		rig->data[block + 5] = 0;
-		assert_int_equal(blocks_extent(rig, SCSI_COMPARE_AND_WRITE, SCSI_FUA, 7, count, RIG_DATA_BYTES),
+		assert_int_equal(blocks_extent(rig, SCSI_COMPARE_AND_WRITE, SCSI_FUA, 7, count,
+					       RIG_DATA_BYTES),
 				 HBA_CHECK_CONDITION);
 		assert_miscompare(rig, block + 5);
 		blocks_assert(rig, 7, count, 0x44);
@@ -292,9 +320,11 @@ static void compare_and_write_writes_if_equal(void **state)
 static void compare_and_write_refuses(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_cdb cdb = RIG_CDB(SCSI_COMPARE_AND_WRITE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0);
+	struct scsi_cdb cdb =
+		RIG_CDB(SCSI_COMPARE_AND_WRITE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0);
 
-	rig_run(rig, &cdb, HBA_TO_TARGET, 1024); /* its count has one byte: the three before it are reserved */
+	/* its count has one byte: the three before it are reserved */
+	rig_run(rig, &cdb, HBA_TO_TARGET, 1024);
 	rig_assert_field(rig, 12, 4);
 	blocks_extent(rig, SCSI_COMPARE_AND_WRITE, 0, 0, 1, 512); /* only what to compare with */
 	rig_assert_field(rig, 13, 7);
@@ -305,11 +335,14 @@ static void orwrite_merges(void **state)
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++) {
-		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, count = RIG_DATA_BYTES / block;
+		uint32_t block = blocks_to_lun(rig, lun)->block_bytes,
+			 count = RIG_DATA_BYTES / block;
 
 		blocks_write(rig, 2, count, 0x0f);
 		memset(rig->data, 0x81, RIG_DATA_BYTES);
-		assert_int_equal(blocks_extent(rig, SCSI_ORWRITE_16, SCSI_FUA, 2, count, RIG_DATA_BYTES), HBA_GOOD);
+		assert_int_equal(
+			blocks_extent(rig, SCSI_ORWRITE_16, SCSI_FUA, 2, count, RIG_DATA_BYTES),
+			HBA_GOOD);
 		assert_int_equal(rig->last.command.bytes, RIG_DATA_BYTES);
 		blocks_assert(rig, 2, count, 0x8f);
 		blocks_assert(rig, 1, 1, 0);
@@ -317,26 +350,31 @@ static void orwrite_merges(void **state)
 	}
 }
 
-/* ---- WRITE SAME ------------------------------------------------------------------------------------------------------- */
+/* ---- WRITE SAME */
 
 static void write_same_repeats(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++) {
-		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, count = 200 * 1024 / block; /* several scratch buffers */
+		/* several scratch buffers */
+		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, count = 200 * 1024 / block;
 
 		memset(rig->data, 0x77, block);
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, 0, 2, count, block), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, 0, 2, count, block),
+				 HBA_GOOD);
 		blocks_assert(rig, 1, 1, 0);
 		blocks_assert(rig, 2, RIG_DATA_BYTES / block, 0x77);
 		blocks_assert(rig, 2 + count - 1, 1, 0x77);
 		blocks_assert(rig, 2 + count, 1, 0);
 		/* UNMAP may only be what gives the same bytes back. */
 		memset(rig->data, 0x66, block);
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_UNMAP, 2, count, block), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_UNMAP, 2,
+					       count, block),
+				 HBA_GOOD);
 		blocks_assert(rig, 2 + count - 1, 1, 0x66);
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 2, 1, 0), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 2, 1, 0),
+				 HBA_GOOD);
 		blocks_assert(rig, 2, 1, 0);
 		blocks_assert(rig, 3, 1, 0x66);
 	}
@@ -350,11 +388,14 @@ static void write_same_of_zero_blocks_goes_to_the_end(void **state)
 		const struct target_unit *unit = blocks_to_lun(rig, lun);
 
 		memset(rig->data, 0x99, unit->block_bytes);
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, 0, 5, 0, unit->block_bytes), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_10, 0, 5, 0, unit->block_bytes),
+				 HBA_GOOD);
 		blocks_assert(rig, 4, 1, 0);
 		blocks_assert(rig, 5, 1, 0x99);
 		blocks_assert(rig, unit->blocks - 1, 1, 0x99);
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_WRITE_SAME_UNMAP | SCSI_NDOB, 6, 0, 0), HBA_GOOD);
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16,
+					       SCSI_WRITE_SAME_UNMAP | SCSI_NDOB, 6, 0, 0),
+				 HBA_GOOD);
 		blocks_assert(rig, 5, 1, 0x99);
 		blocks_assert(rig, 6, 1, 0);
 		blocks_assert(rig, unit->blocks - 1, 1, 0);
@@ -375,18 +416,22 @@ static void write_same_refuses(void **state)
 	blocks_to_lun(rig, NOTHING); /* not thin */
 	blocks_extent(rig, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_UNMAP, 0, 1, 512);
 	rig_assert_field(rig, 1, 3);
-	assert_int_equal(store_open_null(UINT64_C(1) << 40, NULL_FILL_ZERO, &store, rig->message), 0);
+	assert_int_equal(store_open_null(UINT64_C(1) << 40, NULL_FILL_ZERO, &store, rig->message),
+			 0);
 	rig_add(rig, store, 512, false);
 	blocks_to_lun(rig, UNITS);
 	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 65536, 0), HBA_GOOD);
 	blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 65537, 0); /* beyond the longest */
 	rig_assert_field(rig, 10, 7);
-	blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 0, 0); /* to the end, which is as far */
+	/* to the end, which is as far */
+	blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, 0, 0, 0);
 	rig_assert_field(rig, 10, 7);
-	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB, (UINT64_C(1) << 31) - 65536, 0, 0), HBA_GOOD);
+	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB,
+				       (UINT64_C(1) << 31) - 65536, 0, 0),
+			 HBA_GOOD);
 }
 
-/* ---- what is flushed -------------------------------------------------------------------------------------------------- */
+/* ---- what is flushed */
 
 static unsigned flushes;
 
@@ -398,7 +443,10 @@ static int count_flush(struct store *s, struct store_io *io)
 	return 0;
 }
 
-/* A memory store that would rather be flushed; FUA, FUA_NV, WRITE AND VERIFY and a cache turned off all do, nothing else. */
+/*
+ * A memory store that would rather be flushed; FUA, FUA_NV, WRITE AND VERIFY and a cache turned off
+ * all do, nothing else.
+ */
 static void forced_writes_are_flushed(void **state)
 {
 	static const struct {
@@ -429,22 +477,26 @@ static void forced_writes_are_flushed(void **state)
 	unit->store->ops = &ops;
 	for (unsigned through = 0; through < 2; through++)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-			struct scsi_cdb cdb = { .length = (uint8_t)scsi_cdb_length(cases[i].opcode) };
+			struct scsi_cdb cdb = { .length =
+							(uint8_t)scsi_cdb_length(cases[i].opcode) };
 
 			cdb.bytes[0] = cases[i].opcode;
 			cdb.bytes[1] = cases[i].flags;
-			cdb.bytes[cdb.length == 10 ? 8 : 13] = 1; /* the last byte of its count, in each of them */
+			/* the last byte of its count, in each of them */
+			cdb.bytes[cdb.length == 10 ? 8 : 13] = 1;
 			memset(rig->data, 0, 1024);
 			flushes = 0;
 			unit->write_through = through;
-			rig_run(rig, &cdb, cases[i].opcode == SCSI_READ_10 ? HBA_FROM_TARGET : HBA_TO_TARGET, 1024);
+			rig_run(rig, &cdb,
+				cases[i].opcode == SCSI_READ_10 ? HBA_FROM_TARGET : HBA_TO_TARGET,
+				1024);
 			assert_int_equal(rig->last.command.outcome, HBA_GOOD);
 			assert_int_equal(flushes, through ? cases[i].through : cases[i].flushes);
 		}
 	unit->store->ops = plain;
 }
 
-/* ---- FUA_NV, pages, capacity ------------------------------------------------------------------------------------------ */
+/* ---- FUA_NV, pages, capacity */
 
 static void fua_nv_is_understood(void **state)
 {

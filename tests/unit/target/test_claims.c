@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_claims.c: nobody tears a COMPARE AND WRITE or an ORWRITE: many at once on one engine, two threads on one memory disk, two
- * threads with an engine each on one file; and what becomes of those that wait when they are aborted or forgotten.
+ * test_claims.c: nobody tears a COMPARE AND WRITE or an ORWRITE: many at once on one engine, two
+ * threads on one memory disk, two threads with an engine each on one file; and what becomes of
+ * those that wait when they are aborted or forgotten.
  */
 #include "rig.h"
 
@@ -10,7 +11,8 @@
 
 enum { BLOCK = 512, BLOCKS = 2048, WAIT_MS = 10000 };
 
-static void claim(struct claims *c, struct claim *mine, uint64_t first, uint64_t end, bool exclusive, bool at_once)
+static void claim(struct claims *c, struct claim *mine, uint64_t first, uint64_t end,
+		  bool exclusive, bool at_once)
 {
 	mine->first = first;
 	mine->end = end;
@@ -45,10 +47,11 @@ static void claims_go_in_order(void **state)
 	claims_init(&all);
 	prepare(c, 6, e);
 	claim(&all, &c[0], 0, 10, false, true);
-	claim(&all, &c[1], 5, 15, false, true);   /* shared: together */
-	claim(&all, &c[2], 14, 20, true, false);  /* waits for 1 only */
-	claim(&all, &c[3], 10, 14, false, true);  /* not in its way */
-	claim(&all, &c[4], 19, 30, false, false); /* came later: waits for 2, though 2 waits itself */
+	claim(&all, &c[1], 5, 15, false, true);  /* shared: together */
+	claim(&all, &c[2], 14, 20, true, false); /* waits for 1 only */
+	claim(&all, &c[3], 10, 14, false, true); /* not in its way */
+	/* came later: waits for 2, though 2 waits itself */
+	claim(&all, &c[4], 19, 30, false, false);
 	claim(&all, &c[5], 30, 40, true, true);
 	claims_drop(&all, &c[0]);
 	assert_int_equal(engine_reap(e, 10), 0);
@@ -68,7 +71,7 @@ static void claims_go_in_order(void **state)
 	engine_free(e);
 }
 
-/* ---- counters that nobody may tear ------------------------------------------------------------------------------------ */
+/* ---- counters that nobody may tear */
 
 struct contest {
 	struct rig rig;
@@ -129,7 +132,8 @@ struct player {
 	uint8_t data[2 * BLOCK];
 };
 
-static enum hba_outcome play(struct player *p, const struct scsi_cdb *cdb, enum hba_direction direction, uint64_t length)
+static enum hba_outcome play(struct player *p, const struct scsi_cdb *cdb,
+			     enum hba_direction direction, uint64_t length)
 {
 	struct iovec iov = { p->data, length };
 
@@ -160,7 +164,8 @@ static void *count_up(void *arg)
 
 static void two_threads_count(struct contest *t, unsigned rounds)
 {
-	struct player p[2] = { { .rig = &t->rig, .rounds = rounds }, { .rig = &t->rig, .rounds = rounds } };
+	struct player p[2] = { { .rig = &t->rig, .rounds = rounds },
+			       { .rig = &t->rig, .rounds = rounds } };
 	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 9, 1, 10, false);
 	pthread_t thread[2];
 	void *complaint;
@@ -190,10 +195,14 @@ static void two_threads_on_a_file(void **state)
 	two_threads_count(*state, 5000);
 }
 
-/* Sixty-four at once, a bit each: none may be lost, though each reads what another is about to write. */
+/*
+ * Sixty-four at once, a bit each: none may be lost, though each reads what another is about to
+ * write.
+ */
 static void many_orwrites_at_once(void **state)
 {
-	enum { MANY = 64, SPAN = 200 }; /* blocks: more than one scratch buffer, so that each has several requests */
+	/* blocks: more than one scratch buffer, so that each has several requests */
+	enum { MANY = 64, SPAN = 200 };
 	struct contest *t = *state;
 	struct rig_command *c = calloc(MANY, sizeof(*c));
 	uint8_t *data = calloc(MANY, (size_t)SPAN * BLOCK);
@@ -207,8 +216,10 @@ static void many_orwrites_at_once(void **state)
 	for (unsigned i = 0; i < MANY; i++) {
 		iov[i] = (struct iovec) { data + (size_t)i * SPAN * BLOCK, (size_t)SPAN * BLOCK };
 		for (size_t block = 0; block < SPAN; block++)
-			((uint8_t *)iov[i].iov_base)[block * BLOCK + i / 8] = (uint8_t)(1U << i % 8);
-		later += (unsigned)rig_start(&t->rig, &c[i], &cdb, HBA_TO_TARGET, &iov[i], 1, iov[i].iov_len);
+			((uint8_t *)iov[i].iov_base)[block * BLOCK + i / 8] =
+				(uint8_t)(1U << i % 8);
+		later += (unsigned)rig_start(&t->rig, &c[i], &cdb, HBA_TO_TARGET, &iov[i], 1,
+					     iov[i].iov_len);
 	}
 	assert_int_equal(later, MANY);
 	for (unsigned i = 0; i < MANY; i++) {
@@ -225,7 +236,10 @@ static void many_orwrites_at_once(void **state)
 	free(c);
 }
 
-/* The first one runs, the second waits for it; aborted while it waits, it ends as aborted and has written nothing. */
+/*
+ * The first one runs, the second waits for it; aborted while it waits, it ends as aborted and has
+ * written nothing.
+ */
 static void one_that_waits_is_aborted(void **state)
 {
 	struct contest *t = *state;
@@ -241,7 +255,8 @@ static void one_that_waits_is_aborted(void **state)
 	}
 	memset(data[2], 1, BLOCK); /* the third expects what the first one wrote */
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(rig_start(&t->rig, &c[i], &swap, HBA_TO_TARGET, &iov[i], 1, 2 * BLOCK), 1);
+		assert_int_equal(
+			rig_start(&t->rig, &c[i], &swap, HBA_TO_TARGET, &iov[i], 1, 2 * BLOCK), 1);
 	target_abort(&c[1].command);
 	for (unsigned i = 0; i < 3; i++)
 		rig_wait(&t->rig, &c[i].ended);
@@ -252,7 +267,10 @@ static void one_that_waits_is_aborted(void **state)
 	assert_int_equal(t->rig.data[0], 3);
 }
 
-/* As a controller reset does: all forgotten, then all as new; buffers that were lent are there again. */
+/*
+ * As a controller reset does: all forgotten, then all as new; buffers that were lent are there
+ * again.
+ */
 static void forgotten_commands_hold_nothing(void **state)
 {
 	enum { MANY = 20 };
@@ -291,7 +309,8 @@ static void buffers_are_bounded(void **state)
 	struct scsi_cdb verify;
 	struct scratch *lent[SCRATCH_MOST];
 
-	scsi_cdb_extent(SCSI_VERIFY_10, SCSI_BYTCHK_COMPARE, &(struct scsi_extent) { 3, 1 }, &verify);
+	scsi_cdb_extent(SCSI_VERIFY_10, SCSI_BYTCHK_COMPARE, &(struct scsi_extent) { 3, 1 },
+			&verify);
 	for (unsigned i = 0; i < SCRATCH_MOST; i++) {
 		lent[i] = scratch_borrow(p);
 		assert_non_null(lent[i]);
@@ -310,8 +329,9 @@ static void buffers_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(claims_go_in_order), ON_RAM(two_threads_on_memory),      ON_FILE(two_threads_on_a_file),
-		ON_FILE(many_orwrites_at_once),       ON_FILE(one_that_waits_is_aborted), ON_FILE(forgotten_commands_hold_nothing),
+		cmocka_unit_test(claims_go_in_order), ON_RAM(two_threads_on_memory),
+		ON_FILE(two_threads_on_a_file),       ON_FILE(many_orwrites_at_once),
+		ON_FILE(one_that_waits_is_aborted),   ON_FILE(forgotten_commands_hold_nothing),
 		ON_RAM(buffers_are_bounded),          ON_FILE(buffers_are_bounded),
 	};
 

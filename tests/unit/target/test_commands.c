@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_commands.c: what the software disk says, read by the same readers as a real disk's words; and what it refuses. */
+/*
+ * test_commands.c: what the software disk says, read by the same readers as a real disk's words;
+ * and what it refuses.
+ */
 #include "rig.h"
 
 enum { BLOCKS = 128, FILLER = 0xa5 };
@@ -39,7 +42,7 @@ static enum hba_outcome run_plain(struct rig *rig, struct scsi_cdb cdb)
 	return rig_run(rig, &cdb, HBA_NO_DATA, 0);
 }
 
-/* ---- INQUIRY -------------------------------------------------------------------------------------------------------- */
+/* ---- INQUIRY */
 
 static void standard_inquiry_names_the_disk(void **state)
 {
@@ -84,7 +87,8 @@ static void absent_unit_answers_qualifier_3(void **state)
 	assert_int_equal(scsi_inquiry_read(rig->data, rig->last.command.bytes, &inquiry), 0);
 	assert_int_equal(inquiry.qualifier, 3);
 	assert_int_equal(inquiry.type, SCSI_TYPE_NONE);
-	assert_int_equal(run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, 255), 255), HBA_CHECK_CONDITION);
+	assert_int_equal(run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, 255), 255),
+			 HBA_CHECK_CONDITION);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
 }
 
@@ -107,10 +111,15 @@ static void vpd_pages_say_who_it_is(void **state)
 			assert_true(scsi_vpd_lists(rig->data, rig->last.command.bytes, pages[i]));
 		assert_int_equal(rig->last.command.bytes, 4 + sizeof(pages));
 		run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_SERIAL, 255), 255);
-		assert_true(scsi_vpd_check(rig->data, rig->last.command.bytes, SCSI_VPD_SERIAL) > 0);
-		assert_int_equal(scsi_vpd_serial(rig->data, rig->last.command.bytes, serial[lun], sizeof(serial[lun])), 0);
+		assert_true(scsi_vpd_check(rig->data, rig->last.command.bytes, SCSI_VPD_SERIAL) >
+			    0);
+		assert_int_equal(scsi_vpd_serial(rig->data, rig->last.command.bytes, serial[lun],
+						 sizeof(serial[lun])),
+				 0);
 		run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_DEVICE_ID, 255), 255);
-		assert_int_equal(scsi_vpd_best_id(rig->data, rig->last.command.bytes, id[lun], sizeof(id[lun])), 0);
+		assert_int_equal(scsi_vpd_best_id(rig->data, rig->last.command.bytes, id[lun],
+						  sizeof(id[lun])),
+				 0);
 	}
 	assert_string_equal(serial[0], rig->device.units[0].serial);
 	assert_string_not_equal(serial[0], serial[1]);
@@ -125,13 +134,14 @@ static void inquiry_refuses_what_it_has_not(void **state)
 
 	run_in(rig, scsi_cdb_inquiry_vpd(0xb9, 255), 255);
 	rig_assert_field(rig, 2, 7);
-	run_in(rig, RIG_CDB(SCSI_INQUIRY, 0, SCSI_VPD_SERIAL, 0, 255, 0), 255); /* a page, but no EVPD */
+	/* a page, but no EVPD */
+	run_in(rig, RIG_CDB(SCSI_INQUIRY, 0, SCSI_VPD_SERIAL, 0, 255, 0), 255);
 	rig_assert_field(rig, 2, 7);
 	run_in(rig, RIG_CDB(SCSI_INQUIRY, 0x02, 0, 0, 255, 0), 255); /* CMDDT, obsolete */
 	rig_assert_field(rig, 1, 1);
 }
 
-/* ---- REQUEST SENSE, TEST UNIT READY, unit attention ------------------------------------------------------------------- */
+/* ---- REQUEST SENSE, TEST UNIT READY, unit attention */
 
 static void first_command_hears_of_power_on(void **state)
 {
@@ -141,7 +151,8 @@ static void first_command_hears_of_power_on(void **state)
 	assert_int_equal(run_in(rig, scsi_cdb_inquiry(96), 96), HBA_GOOD);
 	assert_int_equal(run_in(rig, scsi_cdb_report_luns(96), 96), HBA_GOOD);
 	to_lun(rig, 1);
-	assert_int_equal(run_plain(rig, scsi_cdb_test_unit_ready()), HBA_GOOD); /* the other unit's business */
+	/* the other unit's business */
+	assert_int_equal(run_plain(rig, scsi_cdb_test_unit_ready()), HBA_GOOD);
 	to_lun(rig, 0);
 	assert_int_equal(run_plain(rig, scsi_cdb_test_unit_ready()), HBA_CHECK_CONDITION);
 	rig_assert_sense(rig, SCSI_UNIT_ATTENTION, SCSI_ASC_POWER_ON_OR_RESET);
@@ -151,7 +162,8 @@ static void first_command_hears_of_power_on(void **state)
 static void attention_comes_before_a_bad_opcode_and_moves_nothing(void **state)
 {
 	struct rig *rig = *state;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false), read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false),
+			read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
 
 	target_unit_was_reset(&rig->device.units[0]);
 	assert_int_equal(run_plain(rig, RIG_CDB(0xff, 0, 0, 0, 0, 0)), HBA_CHECK_CONDITION);
@@ -170,7 +182,9 @@ static void request_sense_takes_the_attention_in_both_formats(void **state)
 
 	for (unsigned desc = 0; desc < 2; desc++) {
 		target_unit_was_reset(&rig->device.units[0]);
-		assert_int_equal(run_in(rig, RIG_CDB(SCSI_REQUEST_SENSE, (uint8_t)desc, 0, 0, 252, 0), 252), HBA_GOOD);
+		assert_int_equal(
+			run_in(rig, RIG_CDB(SCSI_REQUEST_SENSE, (uint8_t)desc, 0, 0, 252, 0), 252),
+			HBA_GOOD);
 		assert_int_equal(rig->data[0] & 0x7f, desc ? 0x72 : 0x70);
 		assert_int_equal(scsi_sense_read(rig->data, rig->last.command.bytes, &sense), 0);
 		assert_int_equal(sense.key, SCSI_UNIT_ATTENTION);
@@ -185,7 +199,7 @@ static void request_sense_takes_the_attention_in_both_formats(void **state)
 	assert_int_equal(sense.asc, SCSI_ASC_LUN_NOT_SUPPORTED);
 }
 
-/* ---- REPORT LUNS ---------------------------------------------------------------------------------------------------- */
+/* ---- REPORT LUNS */
 
 static void report_luns_lists_them_for_any_lun(void **state)
 {
@@ -213,16 +227,20 @@ static void report_luns_selects(void **state)
 {
 	struct rig *rig = *state;
 
-	assert_int_equal(run_in(rig, RIG_CDB(SCSI_REPORT_LUNS, 0, 1, 0, 0, 0, 0, 0, 255, 0, 0, 0), 255), HBA_GOOD);
+	assert_int_equal(
+		run_in(rig, RIG_CDB(SCSI_REPORT_LUNS, 0, 1, 0, 0, 0, 0, 0, 255, 0, 0, 0), 255),
+		HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 8);
 	assert_int_equal(get_be32(rig->data), 0);
-	assert_int_equal(run_in(rig, RIG_CDB(SCSI_REPORT_LUNS, 0, 2, 0, 0, 0, 0, 0, 0, 255, 0, 0), 255), HBA_GOOD);
+	assert_int_equal(
+		run_in(rig, RIG_CDB(SCSI_REPORT_LUNS, 0, 2, 0, 0, 0, 0, 0, 0, 255, 0, 0), 255),
+		HBA_GOOD);
 	assert_int_equal(get_be32(rig->data), 2 * 8);
 	run_in(rig, RIG_CDB(SCSI_REPORT_LUNS, 0, 3, 0, 0, 0, 0, 0, 0, 255, 0, 0), 255);
 	rig_assert_field(rig, 2, 7);
 }
 
-/* ---- READ CAPACITY -------------------------------------------------------------------------------------------------- */
+/* ---- READ CAPACITY */
 
 static void capacity_is_the_last_block(void **state)
 {
@@ -247,7 +265,8 @@ static void large_capacity_needs_16(void **state)
 	struct scsi_capacity capacity;
 	struct store *store;
 
-	assert_int_equal(store_open_null(UINT64_C(8) << 40, NULL_FILL_ZERO, &store, rig->message), 0);
+	assert_int_equal(store_open_null(UINT64_C(8) << 40, NULL_FILL_ZERO, &store, rig->message),
+			 0);
 	rig_add(rig, store, 512, false);
 	to_lun(rig, 2);
 	assert_int_equal(run_in(rig, scsi_cdb_read_capacity_10(), 8), HBA_GOOD);
@@ -258,7 +277,7 @@ static void large_capacity_needs_16(void **state)
 	assert_int_equal(capacity.blocks, UINT64_C(8) << 31);
 }
 
-/* ---- MODE SENSE ----------------------------------------------------------------------------------------------------- */
+/* ---- MODE SENSE */
 
 /* Walks header, descriptor and pages by their own lengths; they must meet the end exactly. */
 static unsigned count_pages(const uint8_t *pages, size_t length)
@@ -293,12 +312,16 @@ static void mode_sense_10_knows_dbd_llbaa_and_one_page(void **state)
 {
 	struct rig *rig = *state;
 
-	assert_int_equal(run_in(rig, RIG_CDB(SCSI_MODE_SENSE_10, 0x08, 0x0a, 0, 0, 0, 0, 0, 255, 0), 255), HBA_GOOD);
+	assert_int_equal(
+		run_in(rig, RIG_CDB(SCSI_MODE_SENSE_10, 0x08, 0x0a, 0, 0, 0, 0, 0, 255, 0), 255),
+		HBA_GOOD);
 	assert_int_equal(get_be16(rig->data) + 2, rig->last.command.bytes);
 	assert_int_equal(get_be16(rig->data + 6), 0);
 	assert_int_equal(count_pages(rig->data + 8, rig->last.command.bytes - 8), 1);
 	assert_int_equal(rig->data[8], 0x0a);
-	assert_int_equal(run_in(rig, RIG_CDB(SCSI_MODE_SENSE_10, 0x10, 0x08, 0, 0, 0, 0, 0, 255, 0), 255), HBA_GOOD);
+	assert_int_equal(
+		run_in(rig, RIG_CDB(SCSI_MODE_SENSE_10, 0x10, 0x08, 0, 0, 0, 0, 0, 255, 0), 255),
+		HBA_GOOD);
 	assert_int_equal(rig->data[4], 1); /* LONGLBA */
 	assert_int_equal(get_be16(rig->data + 6), 16);
 	assert_int_equal(get_be64(rig->data + 8), BLOCKS);
@@ -320,10 +343,12 @@ static void mode_sense_changeable_is_a_mask_saved_is_refused(void **state)
 {
 	struct rig *rig = *state;
 
-	assert_int_equal(run_in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0x08, 0x40 | 0x0a, 0, 255, 0), 255), HBA_GOOD);
+	assert_int_equal(run_in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0x08, 0x40 | 0x0a, 0, 255, 0), 255),
+			 HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 4 + 12);
 	for (unsigned i = 2; i < 12; i++)
-		assert_int_equal(rig->data[4 + i], i == 2 ? 0x04 : i == 4 ? 0x08 : 0); /* D_SENSE, SWP */
+		/* D_SENSE, SWP */
+		assert_int_equal(rig->data[4 + i], i == 2 ? 0x04 : i == 4 ? 0x08 : 0);
 	run_in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0, 0xc0 | 0x3f, 0, 255, 0), 255);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_SAVING_NOT_SUPPORTED);
 }
@@ -338,7 +363,7 @@ static void mode_sense_refuses_pages_it_has_not(void **state)
 	rig_assert_field(rig, 3, 7);
 }
 
-/* ---- SYNCHRONIZE CACHE ---------------------------------------------------------------------------------------------- */
+/* ---- SYNCHRONIZE CACHE */
 
 static void synchronize_cache_checks_its_range(void **state)
 {
@@ -354,7 +379,7 @@ static void synchronize_cache_checks_its_range(void **state)
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE);
 }
 
-/* ---- what is refused alike for all ------------------------------------------------------------------------------------ */
+/* ---- what is refused alike for all */
 
 static void unknown_opcodes_are_refused(void **state)
 {
@@ -364,7 +389,8 @@ static void unknown_opcodes_are_refused(void **state)
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
 	run_plain(rig, RIG_CDB(0x9f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
-	run_plain(rig, RIG_CDB(SCSI_SERVICE_ACTION_IN_16, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+	run_plain(rig, RIG_CDB(SCSI_SERVICE_ACTION_IN_16, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+			       0, 0));
 	rig_assert_field(rig, 1, 4);
 }
 
@@ -408,7 +434,8 @@ static void short_cdbs_are_refused(void **state)
 static void data_the_wrong_way_round_are_refused(void **state)
 {
 	struct rig *rig = *state;
-	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false);
+	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false),
+			write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false);
 
 	rig_run(rig, &read, HBA_TO_TARGET, 512);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
@@ -416,7 +443,10 @@ static void data_the_wrong_way_round_are_refused(void **state)
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
 }
 
-/* Any bytes at all: an end, and never a byte more than there is room for (the buffer is of exact size for the sanitizer). */
+/*
+ * Any bytes at all: an end, and never a byte more than there is room for (the buffer is of exact
+ * size for the sanitizer).
+ */
 static void random_cdbs_do_no_harm(void **state)
 {
 	struct rig *rig = *state;

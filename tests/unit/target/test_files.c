@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_files.c: what goes wrong with files: full disks, shrinking images, two owners, things that are no files at all. */
+/*
+ * test_files.c: what goes wrong with files: full disks, shrinking images, two owners, things that
+ * are no files at all.
+ */
 #include "rig.h"
 
 #include <fcntl.h>
@@ -169,12 +172,15 @@ static void shrunk_underneath(void **state)
 	assert_int_equal(i->rig.last.command.bytes, BLOCK);
 }
 
-/* The size limit of a process stands for a full disk: the kernel first writes a part, then says no. */
+/*
+ * The size limit of a process stands for a full disk: the kernel first writes a part, then says no.
+ */
 static void disk_full(void **state)
 {
 	struct image *i = *state;
 	struct rlimit old, small = { 0 };
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 2, 4, 10, false), read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 2, 4, 10, false),
+			read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
 
 	open_rig(i, BLOCKS * BLOCK);
 	signal(SIGXFSZ, SIG_IGN);
@@ -195,7 +201,8 @@ static void disk_full(void **state)
 static void write_reaches_the_file(void **state)
 {
 	struct image *i = *state;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 5, 1, 10, true), sync = scsi_cdb_synchronize_cache_10(0, 0);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 5, 1, 10, true),
+			sync = scsi_cdb_synchronize_cache_10(0, 0);
 	struct scsi_cdb mode = scsi_cdb_mode_sense_6(0x08, 0, 255);
 	uint8_t back[BLOCK];
 	int fd;
@@ -212,7 +219,10 @@ static void write_reaches_the_file(void **state)
 	assert_int_equal(i->rig.data[12 + 2] & 0x04, 0x04); /* WCE */
 }
 
-/* Aborted commands end once each, aborted or done; forgotten ones never do, and the engine is as new afterwards. */
+/*
+ * Aborted commands end once each, aborted or done; forgotten ones never do, and the engine is as
+ * new afterwards.
+ */
 static void abort_and_forget(void **state)
 {
 	enum { MANY = 32 };
@@ -223,7 +233,9 @@ static void abort_and_forget(void **state)
 
 	open_rig(i, BLOCKS * BLOCK);
 	for (unsigned n = 0; n < MANY; n++)
-		assert_int_equal(rig_start(&i->rig, &commands[n], &read, HBA_FROM_TARGET, &iov, 1, BLOCK), 1);
+		assert_int_equal(
+			rig_start(&i->rig, &commands[n], &read, HBA_FROM_TARGET, &iov, 1, BLOCK),
+			1);
 	for (unsigned n = 0; n < MANY; n += 2)
 		target_abort(&commands[n].command);
 	for (unsigned n = 0; n < MANY; n++) {
@@ -267,7 +279,10 @@ static void start_pipe_read(struct engine *e, struct pipe_read *p, int fd)
 	assert_int_equal(engine_submit(e), 0);
 }
 
-/* A read that would never end by itself: a disk that hangs. It ends because we ask, or is forgotten because we ask. */
+/*
+ * A read that would never end by itself: a disk that hangs. It ends because we ask, or is forgotten
+ * because we ask.
+ */
 static void hanging_requests_can_be_cancelled(void **state)
 {
 	struct image *i = *state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_flush.c: flushes of a file that fail. The kernel reports a lost write to one fdatasync only, so what follows must not depend on
- * the next one. engine_datasync() is wrapped: it fails as asked, or is held until a test lets it end.
+ * test_flush.c: flushes of a file that fail. The kernel reports a lost write to one fdatasync only,
+ * so what follows must not depend on the next one. engine_datasync() is wrapped: it fails as asked,
+ * or is held until a test lets it end.
  */
 #include "rig.h"
 
@@ -97,7 +98,8 @@ static void run_sync(struct image *i)
 /* The block is unknown, so no INFORMATION names one. */
 static void assert_lost(const struct image *i)
 {
-	assert_false(rig_assert_sense(&i->rig, SCSI_MEDIUM_ERROR, SCSI_ASC_WRITE_ERROR).has_information);
+	assert_false(
+		rig_assert_sense(&i->rig, SCSI_MEDIUM_ERROR, SCSI_ASC_WRITE_ERROR).has_information);
 }
 
 static void fail_once(struct image *i)
@@ -108,12 +110,17 @@ static void fail_once(struct image *i)
 	datasync.instead = -1;
 }
 
-/* Every command that promises stable data fails, of every nexus, without asking the kernel again; all others go on. */
+/*
+ * Every command that promises stable data fails, of every nexus, without asking the kernel again;
+ * all others go on.
+ */
 static void a_failed_flush_is_remembered(void **state)
 {
 	struct image *i = *state;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 1, 1, 10, false), fua_write = rig_rw(HBA_TO_TARGET, 1, 1, 10, true);
-	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 1, 1, 10, false), fua_read = rig_rw(HBA_FROM_TARGET, 1, 1, 10, true);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 1, 1, 10, false),
+			fua_write = rig_rw(HBA_TO_TARGET, 1, 1, 10, true);
+	struct scsi_cdb read = rig_rw(HBA_FROM_TARGET, 1, 1, 10, false),
+			fua_read = rig_rw(HBA_FROM_TARGET, 1, 1, 10, true);
 	struct scsi_cdb stop = RIG_CDB(SCSI_START_STOP_UNIT, 0, 0, 0, 0, 0);
 
 	fail_once(i);
@@ -163,7 +170,10 @@ static void start_sync(struct image *i, struct rig_command *rc)
 	assert_int_equal(rig_start(&i->rig, rc, &sync_cache, HBA_NO_DATA, NULL, 0, 0), 1);
 }
 
-/* Two at once, and the kernel might report the loss to the one and success to the other. Those that wait share the next. */
+/*
+ * Two at once, and the kernel might report the loss to the one and success to the other. Those that
+ * wait share the next.
+ */
 static void one_at_a_time(void **state)
 {
 	struct image *i = *state;
@@ -229,7 +239,10 @@ static void those_that_share_fail_too(void **state)
 	assert_lost(i);
 }
 
-/* An abort loses no data, neither of the flush that is out nor of one that waits; the others go to the kernel again. */
+/*
+ * An abort loses no data, neither of the flush that is out nor of one that waits; the others go to
+ * the kernel again.
+ */
 static void a_cancelled_flush_has_not_failed(void **state)
 {
 	struct image *i = *state;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_manage.c: the soft driver's task management, power and reset, between a script that plays the core and real files.
+ * test_manage.c: the soft driver's task management, power and reset, between a script that plays
+ * the core and real files.
  *
- * The real core chooses when it aborts; here the test does, with tasks on two queues and functions given up half-way. The core's side is
- * the few functions below, which also check what a driver owes: each task ends once, and a function after its victims.
+ * The real core chooses when it aborts; here the test does, with tasks on two queues and functions
+ * given up half-way. The core's side is the few functions below, which also check what a driver
+ * owes: each task ends once, and a function after its victims.
  */
 #include "rig.h"
 
@@ -35,7 +37,7 @@ struct hba_controller {
 	char file[64];
 };
 
-/* ---- the core's side ---------------------------------------------------------------------------------------------------- */
+/* ---- the core's side */
 
 void *hba_controller_priv(const struct hba_controller *c)
 {
@@ -154,7 +156,8 @@ void hba_log(const struct hba_controller *c, enum hba_log_level level, const cha
 	print_error("%s\n", format);
 }
 
-void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun, const char *format, ...)
+void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun,
+		     const char *format, ...)
 {
 	(void)c;
 	(void)tgt;
@@ -184,7 +187,8 @@ void hba_poll_within(struct hba_queue *q, unsigned ms)
 	(void)ms;
 }
 
-int hba_wait_for(struct hba_controller *c, bool (*ready)(struct hba_controller *c, void *arg), void *arg, unsigned ms)
+int hba_wait_for(struct hba_controller *c, bool (*ready)(struct hba_controller *c, void *arg),
+		 void *arg, unsigned ms)
 {
 	for (; ms > 0; ms--) {
 		if (ready(c, arg))
@@ -224,7 +228,8 @@ void hba_tmf_complete(struct hba_task *t, enum hba_service_response response)
 	c->out_when_tmf_ended = count_out(c);
 }
 
-void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*each)(struct hba_task *t, void *arg), void *arg)
+void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt,
+		       void (*each)(struct hba_task *t, void *arg), void *arg)
 {
 	assert_null(tgt);
 	for (unsigned i = 0; i < TASKS; i++)
@@ -232,7 +237,7 @@ void hba_for_each_task(struct hba_controller *c, struct hba_target *tgt, void (*
 			each(&c->tasks[i], arg);
 }
 
-/* ---- the bench ---------------------------------------------------------------------------------------------------------- */
+/* ---- the bench */
 
 static void make_task(struct hba_controller *c, struct hba_task *t, unsigned slot, uint8_t kind)
 {
@@ -316,7 +321,8 @@ static void kick(struct hba_controller *c)
 		soft_driver.kick(&c->queues[i]);
 }
 
-static void send(struct hba_controller *c, unsigned slot, const struct scsi_cdb *cdb, enum hba_direction direction)
+static void send(struct hba_controller *c, unsigned slot, const struct scsi_cdb *cdb,
+		 enum hba_direction direction)
 {
 	struct hba_task *t = &c->tasks[slot];
 
@@ -354,7 +360,8 @@ static void poll_until(struct hba_controller *c, bool tmf)
 	fail_msg("waited for ever");
 }
 
-static void manage(struct hba_controller *c, enum hba_tmf function, unsigned lun, struct hba_task *victim)
+static void manage(struct hba_controller *c, enum hba_tmf function, unsigned lun,
+		   struct hba_task *victim)
 {
 	assert_int_equal(scsi_lun_from_number(lun, &c->tmf.lun), 0);
 	c->tmf.data.victim = victim;
@@ -384,18 +391,19 @@ static void take_attention(struct hba_controller *c)
 	assert_int_equal(test_ready(c), HBA_GOOD);
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tests */
 
 static void functions_end_after_their_victims(void **state)
 {
-	static const enum hba_tmf functions[] = { HBA_ABORT_TASK_SET, HBA_CLEAR_TASK_SET, HBA_LOGICAL_UNIT_RESET,
-						  HBA_TARGET_RESET };
+	static const enum hba_tmf functions[] = { HBA_ABORT_TASK_SET, HBA_CLEAR_TASK_SET,
+						  HBA_LOGICAL_UNIT_RESET, HBA_TARGET_RESET };
 	struct hba_controller *c = *state;
 
 	take_attention(c);
 	for (size_t f = 0; f < ARRAY_SIZE(functions); f++)
 		for (unsigned kicked = 0; kicked < 2; kicked++) {
-			bool reset = functions[f] == HBA_LOGICAL_UNIT_RESET || functions[f] == HBA_TARGET_RESET;
+			bool reset = functions[f] == HBA_LOGICAL_UNIT_RESET ||
+				     functions[f] == HBA_TARGET_RESET;
 
 			send_reads(c);
 			assert_int_equal(count_out(c), TASKS);
@@ -442,8 +450,8 @@ static void what_cannot_be_is_rejected(void **state)
 }
 
 /*
- * The core gave a function up and started the next on the same tmf task. Victims of the first alone must not count for the second,
- * whose one victim is the last of all to end.
+ * The core gave a function up and started the next on the same tmf task. Victims of the first alone
+ * must not count for the second, whose one victim is the last of all to end.
  */
 static void a_function_given_up_is_forgotten(void **state)
 {
@@ -518,7 +526,8 @@ static void stop_lets_go_of_what_is_out(void **state)
 
 static void send_endless(struct hba_controller *c)
 {
-	struct scsi_cdb verify = RIG_CDB(SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0);
+	struct scsi_cdb verify = RIG_CDB(SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, 0, 0, 0, 0, 0, 0, 0,
+					 0xff, 0xff, 0xff, 0xff, 0, 0);
 
 	for (unsigned i = 0; i < QUEUES; i++)
 		send(c, i + 1, &verify, HBA_TO_TARGET);
@@ -526,7 +535,10 @@ static void send_endless(struct hba_controller *c)
 	kick(c);
 }
 
-/* A disk of nothing ends all else inside process_task; what would take it hours is reached by whoever wants it to end. */
+/*
+ * A disk of nothing ends all else inside process_task; what would take it hours is reached by
+ * whoever wants it to end.
+ */
 static void long_walks_are_aborted_and_forgotten(void **state)
 {
 	struct hba_controller *c = *state;
@@ -563,7 +575,8 @@ int main(void)
 		WITH_DRIVER(controller_reset_forgets_all_and_goes_on),
 		WITH_DRIVER(power_off_waits_for_what_is_out),
 		WITH_DRIVER(stop_lets_go_of_what_is_out),
-		cmocka_unit_test_setup_teardown(long_walks_are_aborted_and_forgotten, setup_null, teardown),
+		cmocka_unit_test_setup_teardown(long_walks_are_aborted_and_forgotten, setup_null,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

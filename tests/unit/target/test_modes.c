@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_modes.c: what may be changed about a unit, and what it tells of itself: mode pages, the medium, logs, self-tests, commands. */
+/*
+ * test_modes.c: what may be changed about a unit, and what it tells of itself: mode pages, the
+ * medium, logs, self-tests, commands.
+ */
 #include "rig.h"
 
 #include "target/commands.h"
@@ -61,7 +64,8 @@ static enum hba_outcome ready(struct rig *rig)
 	return plain(rig, scsi_cdb_test_unit_ready());
 }
 
-static enum hba_outcome send_list(struct rig *rig, uint8_t flags, const uint8_t *list, uint8_t length)
+static enum hba_outcome send_list(struct rig *rig, uint8_t flags, const uint8_t *list,
+				  uint8_t length)
 {
 	struct scsi_cdb cdb = RIG_CDB(SCSI_MODE_SELECT_6, flags, 0, 0, length, 0);
 
@@ -91,7 +95,10 @@ static enum hba_outcome change(struct rig *rig, uint8_t code, unsigned byte, uin
 
 static uint8_t sensed(struct rig *rig, uint8_t pc, uint8_t code, unsigned byte)
 {
-	assert_int_equal(in(rig, RIG_CDB(SCSI_MODE_SENSE_6, 0x08, (uint8_t)(pc << 6 | code), 0, 255, 0), 255), HBA_GOOD);
+	assert_int_equal(in(rig,
+			    RIG_CDB(SCSI_MODE_SENSE_6, 0x08, (uint8_t)(pc << 6 | code), 0, 255, 0),
+			    255),
+			 HBA_GOOD);
 	return rig->data[4 + byte];
 }
 
@@ -100,7 +107,7 @@ static void to_lun(struct rig *rig, unsigned lun)
 	assert_int_equal(scsi_lun_from_number(lun, &rig->lun), 0);
 }
 
-/* ---- mode pages --------------------------------------------------------------------------------------------------------- */
+/* ---- mode pages */
 
 static void changes_are_in_force_and_told_to_others(void **state)
 {
@@ -161,7 +168,8 @@ static void lists_of_all_pages_with_both_descriptors(void **state)
 	uint8_t list[64];
 
 	for (unsigned longer = 0; longer < 2; longer++) {
-		in(rig, RIG_CDB(SCSI_MODE_SENSE_10, longer ? 0x10 : 0, 0x3f, 0, 0, 0, 0, 0, 255, 0), 255);
+		in(rig, RIG_CDB(SCSI_MODE_SENSE_10, longer ? 0x10 : 0, 0x3f, 0, 0, 0, 0, 0, 255, 0),
+		   255);
 		select.bytes[8] = (uint8_t)rig->last.command.bytes;
 		rig->data[0] = rig->data[1] = 0;
 		assert_int_equal(rig_run(rig, &select, HBA_TO_TARGET, select.bytes[8]), HBA_GOOD);
@@ -223,7 +231,7 @@ static void ram_has_no_cache_to_turn_off(void **state)
 	rig_assert_parameter(rig, 4 + 2, 2);
 }
 
-/* ---- the medium --------------------------------------------------------------------------------------------------------- */
+/* ---- the medium */
 
 static struct scsi_cdb start_stop(uint8_t what)
 {
@@ -254,15 +262,19 @@ static void eject_and_load(void **state)
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	rig->nexus = B;
-	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1, 0)), HBA_GOOD);
+	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1, 0)),
+			 HBA_GOOD);
 	rig->nexus = A;
 	plain(rig, start_stop(2));
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_MEDIUM_REMOVAL_PREVENTED);
-	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0, 0)), HBA_GOOD); /* not A's to allow */
+	/* not A's to allow */
+	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0, 0)),
+			 HBA_GOOD);
 	plain(rig, start_stop(2));
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_MEDIUM_REMOVAL_PREVENTED);
 	rig->nexus = B;
-	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(plain(rig, RIG_CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0, 0)),
+			 HBA_GOOD);
 	assert_int_equal(plain(rig, start_stop(2)), HBA_GOOD);
 	ready(rig);
 	rig_assert_sense(rig, SCSI_NOT_READY, SCSI_ASC_NO_MEDIUM);
@@ -282,12 +294,12 @@ static void eject_and_load(void **state)
 	rig_assert_field(rig, 4, 1);
 }
 
-/* ---- logs and self-tests ------------------------------------------------------------------------------------------------ */
+/* ---- logs and self-tests */
 
 static struct scsi_cdb log_sense(uint8_t page, uint8_t subpage, uint16_t parameter)
 {
-	return RIG_CDB(SCSI_LOG_SENSE, 0, (uint8_t)(0x40 | page), subpage, 0, (uint8_t)(parameter >> 8), (uint8_t)parameter, 2, 0,
-		       0);
+	return RIG_CDB(SCSI_LOG_SENSE, 0, (uint8_t)(0x40 | page), subpage, 0,
+		       (uint8_t)(parameter >> 8), (uint8_t)parameter, 2, 0, 0);
 }
 
 static void logs_list_what_there_is(void **state)
@@ -354,7 +366,8 @@ static void diagnostics_refuse_what_they_have_not(void **state)
 
 	plain(rig, RIG_CDB(SCSI_SEND_DIAGNOSTIC, 1 << 5, 0, 0, 0, 0)); /* in the background */
 	rig_assert_field(rig, 1, 7);
-	plain(rig, RIG_CDB(SCSI_SEND_DIAGNOSTIC, 5 << 5 | 0x04, 0, 0, 0, 0)); /* two tests at once */
+	/* two tests at once */
+	plain(rig, RIG_CDB(SCSI_SEND_DIAGNOSTIC, 5 << 5 | 0x04, 0, 0, 0, 0));
 	rig_assert_field(rig, 1, 7);
 	plain(rig, RIG_CDB(SCSI_SEND_DIAGNOSTIC, 0x04, 0, 0, 4, 0));
 	rig_assert_field(rig, 3, 7);
@@ -372,21 +385,25 @@ static void diagnostics_refuse_what_they_have_not(void **state)
 	page.bytes[4] = 3;
 	rig_run(rig, &page, HBA_TO_TARGET, 4);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR);
-	assert_int_equal(in(rig, RIG_CDB(SCSI_RECEIVE_DIAGNOSTIC_RESULTS, 1, 0, 0, 255, 0), 255), HBA_GOOD);
+	assert_int_equal(in(rig, RIG_CDB(SCSI_RECEIVE_DIAGNOSTIC_RESULTS, 1, 0, 0, 255, 0), 255),
+			 HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 5);
 	assert_int_equal(get_be16(rig->data + 2), 1);
 	in(rig, RIG_CDB(SCSI_RECEIVE_DIAGNOSTIC_RESULTS, 1, 1, 0, 255, 0), 255);
 	rig_assert_field(rig, 2, 7);
 }
 
-/* ---- which commands there are --------------------------------------------------------------------------------------------- */
+/* ---- which commands there are */
 
 static struct scsi_cdb supported(uint8_t options, uint8_t opcode, uint8_t action)
 {
 	return RIG_CDB(SCSI_MAINTENANCE_IN, 0x0c, options, opcode, 0, action, 0, 0, 0x40, 0, 0, 0);
 }
 
-/* Each that is listed is there when asked for by itself, its usage begins with its opcode, and bits it lacks are refused. */
+/*
+ * Each that is listed is there when asked for by itself, its usage begins with its opcode, and bits
+ * it lacks are refused.
+ */
 static void what_is_listed_is_what_is_there(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
@@ -403,7 +420,8 @@ static void what_is_listed_is_what_is_there(void **state)
 		uint16_t size = get_be16(list + at + 6);
 
 		with_action += has_action;
-		assert_int_equal(in(rig, supported(has_action ? 2 : 1, opcode, action), 64), HBA_GOOD);
+		assert_int_equal(in(rig, supported(has_action ? 2 : 1, opcode, action), 64),
+				 HBA_GOOD);
 		assert_int_equal(rig->data[1], 3);
 		assert_int_equal(get_be16(rig->data + 2), size);
 		assert_int_equal(rig->data[4], opcode);
@@ -445,10 +463,14 @@ static void functions_are_told(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
 
-	assert_int_equal(in(rig, RIG_CDB(SCSI_MAINTENANCE_IN, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0), 16), HBA_GOOD);
+	assert_int_equal(
+		in(rig, RIG_CDB(SCSI_MAINTENANCE_IN, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0), 16),
+		HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 4);
 	assert_int_equal(rig->data[0], 0xfa);
-	assert_int_equal(in(rig, RIG_CDB(SCSI_MAINTENANCE_IN, 0x0d, 0x80, 0, 0, 0, 0, 0, 0, 16, 0, 0), 16), HBA_GOOD);
+	assert_int_equal(
+		in(rig, RIG_CDB(SCSI_MAINTENANCE_IN, 0x0d, 0x80, 0, 0, 0, 0, 0, 0, 16, 0, 0), 16),
+		HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 16);
 	assert_int_equal(rig->data[3], 12);
 }

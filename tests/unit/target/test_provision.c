@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_provision.c: UNMAP and GET LBA STATUS: what becomes of blocks, of the file's and the memory's room, each thing that is refused;
- * and the pages that say what there is of all that.
+ * test_provision.c: UNMAP and GET LBA STATUS: what becomes of blocks, of the file's and the
+ * memory's room, each thing that is refused; and the pages that say what there is of all that.
  */
 #include "blocks.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- UNMAP, GET LBA STATUS -------------------------------------------------------------------------------------------- */
+/* ---- UNMAP, GET LBA STATUS */
 
 static enum hba_outcome unmap(struct rig *rig, const struct scsi_extent *extents, unsigned n)
 {
@@ -18,11 +18,14 @@ static enum hba_outcome unmap(struct rig *rig, const struct scsi_extent *extents
 	return rig_run(rig, &cdb, HBA_TO_TARGET, length);
 }
 
-static unsigned lba_status(struct rig *rig, uint64_t block, struct scsi_lba_status *status, unsigned most)
+static unsigned lba_status(struct rig *rig, uint64_t block, struct scsi_lba_status *status,
+			   unsigned most)
 {
 	int n;
 
-	assert_int_equal(blocks_run_in(rig, scsi_cdb_lba_status(block, 8 + 16 * most), 8 + 16 * most), HBA_GOOD);
+	assert_int_equal(
+		blocks_run_in(rig, scsi_cdb_lba_status(block, 8 + 16 * most), 8 + 16 * most),
+		HBA_GOOD);
 	n = scsi_lba_status_read(rig->data, rig->last.command.bytes, status, most);
 	assert_true(n >= 1);
 	assert_int_equal(status[0].extent.block, block);
@@ -34,17 +37,20 @@ static void unmap_gives_room_back(void **state)
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	for (unsigned lun = 0; lun < NOTHING; lun++) {
-		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, per = GRANULE / block, blocks = BYTES / block;
+		uint32_t block = blocks_to_lun(rig, lun)->block_bytes, per = GRANULE / block,
+			 blocks = BYTES / block;
 		struct scsi_extent extents[] = { { 2 * per, per }, { 0, 0 }, { 8 * per, 3 * per } };
 		struct scsi_lba_status s[8];
 
 		/* Nothing has been written: one hole. */
 		assert_int_equal(lba_status(rig, 1, s, 8), 1);
-		assert_true(s[0].provisioning == SCSI_DEALLOCATED && s[0].extent.count == blocks - 1);
+		assert_true(s[0].provisioning == SCSI_DEALLOCATED &&
+			    s[0].extent.count == blocks - 1);
 		blocks_write(rig, 0, 16 * per, 0xee);
 		assert_int_equal(lba_status(rig, 0, s, 8), 2);
 		assert_true(s[0].provisioning == SCSI_MAPPED && s[0].extent.count == 16 * per);
-		assert_true(s[1].provisioning == SCSI_DEALLOCATED && s[1].extent.count == blocks - 16 * per);
+		assert_true(s[1].provisioning == SCSI_DEALLOCATED &&
+			    s[1].extent.count == blocks - 16 * per);
 
 		assert_int_equal(unmap(rig, extents, 3), HBA_GOOD);
 		assert_int_equal(rig->last.command.bytes, 8 + 3 * 16);
@@ -113,7 +119,9 @@ static void unmap_frees_blocks_of_the_file(void **state)
 	assert_true(full >= BYTES / 512);
 	assert_int_equal(unmap(rig, &half, 1), HBA_GOOD);
 	assert_int_equal(file_blocks(b->paths[0]), full - BYTES / 512 / 2);
-	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, 0, 0, 0), HBA_GOOD);
+	assert_int_equal(
+		blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, 0, 0, 0),
+		HBA_GOOD);
 	assert_int_equal(file_blocks(b->paths[0]), full - BYTES / 512);
 	assert_int_equal(stat(b->paths[0], &st), 0);
 	assert_int_equal(st.st_size, BYTES);
@@ -146,7 +154,8 @@ static void unmap_frees_memory(void **state)
 	full = resident_bytes();
 	assert_true(full > before + MUCH * 9 / 10);
 	for (unsigned block = 0; block <= HALF; block += HALF)
-		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, block, HALF, 0),
+		assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16,
+					       SCSI_NDOB | SCSI_WRITE_SAME_UNMAP, block, HALF, 0),
 				 HBA_GOOD);
 	/* Against what was full, not what was empty: TSan's shadow of the memory stays. */
 	assert_true(resident_bytes() < full - MUCH * 9 / 10);
@@ -155,7 +164,8 @@ static void unmap_frees_memory(void **state)
 
 static void assert_list_field(const struct rig *rig, unsigned byte)
 {
-	struct scsi_sense s = rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST);
+	struct scsi_sense s = rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST,
+					       SCSI_ASC_INVALID_FIELD_IN_PARAMETER_LIST);
 
 	assert_true(s.has_field && !s.field_in_cdb);
 	assert_int_equal(s.field_byte, byte);
@@ -164,11 +174,13 @@ static void assert_list_field(const struct rig *rig, unsigned byte)
 static void unmap_refuses(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_extent many[257] = { { 0, 1 } }, good = { 0, 8 }, two[] = { { 0, 8 }, { BYTES / 512 - 1, 2 } };
+	struct scsi_extent many[257] = { { 0, 1 } }, good = { 0, 8 },
+			   two[] = { { 0, 8 }, { BYTES / 512 - 1, 2 } };
 	struct scsi_cdb cdb = scsi_cdb_unmap_list(24);
 
 	blocks_write(rig, 0, 8, 1);
-	assert_int_equal(unmap(rig, two, 2), HBA_CHECK_CONDITION); /* the first one is well, and is not done either */
+	/* the first one is well, and is not done either */
+	assert_int_equal(unmap(rig, two, 2), HBA_CHECK_CONDITION);
 	blocks_assert_range(rig, BYTES / 512);
 	blocks_assert(rig, 0, 8, 1);
 	assert_int_equal(unmap(rig, many, 257), HBA_CHECK_CONDITION);
@@ -250,7 +262,7 @@ static void lba_status_is_cut_and_refused(void **state)
 	assert_true(s[0].provisioning == SCSI_MAPPED && s[0].extent.count == BYTES / 512 - 3);
 }
 
-/* ---- pages, capacity -------------------------------------------------------------------------------------------------- */
+/* ---- pages, capacity */
 
 static void pages_say_what_there_is(void **state)
 {
@@ -273,17 +285,22 @@ static void pages_say_what_there_is(void **state)
 		assert_int_equal(l.unmap_granularity, thin ? GRANULE / unit->block_bytes : 0);
 		assert_int_equal(l.max_write_same, (32 << 20) / unit->block_bytes);
 		assert_false(l.write_same_nonzero);
-		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, 255), 255);
-		assert_int_equal(scsi_vpd_read_provisioning(rig->data, rig->last.command.bytes, &p), 0);
-		assert_true(p.unmap == thin && p.write_same_10 == thin && p.write_same_16 == thin && p.reads_zero == thin);
+		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_LOGICAL_BLOCK_PROVISIONING, 255),
+			      255);
+		assert_int_equal(scsi_vpd_read_provisioning(rig->data, rig->last.command.bytes, &p),
+				 0);
+		assert_true(p.unmap == thin && p.write_same_10 == thin && p.write_same_16 == thin &&
+			    p.reads_zero == thin);
 		assert_int_equal(p.type, thin ? SCSI_THIN_PROVISIONED : SCSI_FULLY_PROVISIONED);
 		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_BLOCK_CHARACTERISTICS, 255), 255);
 		assert_int_equal(rig->last.command.bytes, 64);
 		assert_int_equal(get_be16(rig->data + 4), 1);
 		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_EXTENDED_INQUIRY, 255), 255);
 		assert_int_equal(rig->last.command.bytes, 64);
-		assert_int_equal(rig->data[5], 0x07);                              /* HEADSUP, ORDSUP, SIMPSUP */
-		assert_int_equal(rig->data[6], lun == FILE_512 || lun == FILE_4K); /* V_SUP: a file has the page cache before it */
+		/* HEADSUP, ORDSUP, SIMPSUP */
+		assert_int_equal(rig->data[5], 0x07);
+		/* V_SUP: a file has the page cache before it */
+		assert_int_equal(rig->data[6], lun == FILE_512 || lun == FILE_4K);
 		blocks_run_in(rig, scsi_cdb_read_capacity_16(32), 32);
 		assert_int_equal(scsi_capacity_read_16(rig->data, 32, &c), 0);
 		assert_true(c.provisioned == thin && c.reads_zero == thin);
@@ -291,15 +308,18 @@ static void pages_say_what_there_is(void **state)
 		unit->max_transfer = 16;
 		blocks_run_in(rig, scsi_cdb_inquiry_vpd(SCSI_VPD_BLOCK_LIMITS, 255), 255);
 		assert_int_equal(scsi_vpd_read_limits(rig->data, rig->last.command.bytes, &l), 0);
-		assert_true(l.max_transfer == 16 && l.optimal_transfer == 16 && l.max_compare_and_write == 16);
+		assert_true(l.max_transfer == 16 && l.optimal_transfer == 16 &&
+			    l.max_compare_and_write == 16);
 	}
 }
 
-/* ---- which commands there are ------------------------------------------------------------------------------------------- */
+/* ---- which commands there are */
 
 static bool understands(struct rig *rig, uint8_t opcode)
 {
-	struct scsi_cdb cdb = { .length = (uint8_t)(scsi_cdb_length(opcode) ? scsi_cdb_length(opcode) : 16) };
+	struct scsi_cdb cdb = {
+		.length = (uint8_t)(scsi_cdb_length(opcode) ? scsi_cdb_length(opcode) : 16)
+	};
 	struct scsi_sense sense;
 
 	cdb.bytes[0] = opcode;
@@ -311,7 +331,8 @@ static bool understands(struct rig *rig, uint8_t opcode)
 
 static struct scsi_cdb supported(uint8_t options, uint8_t opcode)
 {
-	return RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, options, opcode, 0, 0, 0, 0, 0x40, 0, 0, 0);
+	return RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, options, opcode, 0, 0,
+		       0, 0, 0x40, 0, 0, 0);
 }
 
 static void units_list_what_they_understand(void **state)
@@ -329,12 +350,15 @@ static void units_list_what_they_understand(void **state)
 			listed[rig->data[at]] = true;
 		for (unsigned opcode = 0; opcode <= UINT8_MAX; opcode++)
 			if (understands(rig, (uint8_t)opcode) != listed[opcode])
-				fail_msg("LUN %u: opcode %02x is %slisted", lun, opcode, listed[opcode] ? "" : "not ");
+				fail_msg("LUN %u: opcode %02x is %slisted", lun, opcode,
+					 listed[opcode] ? "" : "not ");
 		assert_int_equal(listed[SCSI_UNMAP], lun != NOTHING);
 		assert_int_equal(blocks_run_in(rig, supported(ONE, SCSI_UNMAP), 64), HBA_GOOD);
 		assert_int_equal(rig->data[1], lun != NOTHING ? 3 : 1);
-		assert_int_equal(blocks_run_in(rig, supported(ONE, SCSI_WRITE_SAME_16), 64), HBA_GOOD);
-		assert_int_equal(rig->data[4 + 1], SCSI_NDOB | (lun != NOTHING ? SCSI_WRITE_SAME_UNMAP : 0));
+		assert_int_equal(blocks_run_in(rig, supported(ONE, SCSI_WRITE_SAME_16), 64),
+				 HBA_GOOD);
+		assert_int_equal(rig->data[4 + 1],
+				 SCSI_NDOB | (lun != NOTHING ? SCSI_WRITE_SAME_UNMAP : 0));
 	}
 }
 
@@ -369,7 +393,8 @@ static void sg_vpd_reads_the_pages(void **state)
 		for (uint64_t b = 0; b < rig->last.command.bytes; b++)
 			fprintf(f, "%02x%c", rig->data[b], b % 16 == 15 ? '\n' : ' ');
 		fclose(f);
-		snprintf(command, sizeof(command), "/usr/bin/sg_vpd --inhex=%s --page=0x%02x 2>&1", path, expected[i].page);
+		snprintf(command, sizeof(command), "/usr/bin/sg_vpd --inhex=%s --page=0x%02x 2>&1",
+			 path, expected[i].page);
 		f = popen(command, "r");
 		assert_non_null(f);
 		n = fread(text, 1, sizeof(text) - 1, f);

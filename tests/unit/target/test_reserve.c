@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_reserve.c: reservations of both kinds between nexuses: who is let in, who hears of what, and what outlives a power loss. */
+/*
+ * test_reserve.c: reservations of both kinds between nexuses: who is let in, who hears of what, and
+ * what outlives a power loss.
+ */
 #include "rig.h"
 
 #include "target/commands.h"
@@ -21,7 +24,9 @@ struct bench {
 
 static void open_unit(struct bench *b, bool lasting)
 {
-	struct target_unit_options options = { .block_bytes = 512, .identity = "r", .reservations = lasting ? b->file : NULL };
+	struct target_unit_options options = { .block_bytes = 512,
+					       .identity = "r",
+					       .reservations = lasting ? b->file : NULL };
 
 	rig_open(&b->rig);
 	assert_int_equal(store_open_ram(BLOCKS * 512, &options.store, b->rig.message), 0);
@@ -74,10 +79,11 @@ static enum hba_outcome ready(struct rig *rig, unsigned nexus)
 	return plain(rig, nexus, scsi_cdb_test_unit_ready());
 }
 
-static enum hba_outcome out_flags(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type, uint64_t key, uint64_t action_key,
-				  uint8_t flags)
+static enum hba_outcome out_flags(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type,
+				  uint64_t key, uint64_t action_key, uint8_t flags)
 {
-	struct scsi_cdb cdb = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, action, type, 0, 0, 0, 0, 0, 24, 0);
+	struct scsi_cdb cdb =
+		RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, action, type, 0, 0, 0, 0, 0, 24, 0);
 
 	rig->nexus = (uint8_t)nexus;
 	memset(rig->data, 0, 24);
@@ -87,7 +93,8 @@ static enum hba_outcome out_flags(struct rig *rig, unsigned nexus, uint8_t actio
 	return rig_run(rig, &cdb, HBA_TO_TARGET, 24);
 }
 
-static enum hba_outcome out(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type, uint64_t key, uint64_t action_key)
+static enum hba_outcome out(struct rig *rig, unsigned nexus, uint8_t action, uint8_t type,
+			    uint64_t key, uint64_t action_key)
 {
 	return out_flags(rig, nexus, action, type, key, action_key, 0);
 }
@@ -139,11 +146,11 @@ static void assert_told(struct rig *rig, unsigned nexus, uint16_t asc)
 		rig_assert_sense(rig, SCSI_UNIT_ATTENTION, asc);
 }
 
-/* ---- who is let in ------------------------------------------------------------------------------------------------------ */
+/* ---- who is let in */
 
 /*
- * What a command asks for, as SPC-4 and SBC-3 list it: written down a second time, in their words. OWN: what the command itself is about,
- * and tested below.
+ * What a command asks for, as SPC-4 and SBC-3 list it: written down a second time, in their words.
+ * OWN: what the command itself is about, and tested below.
  */
 enum kind { ALWAYS, READS, WRITES, OWN };
 
@@ -159,7 +166,10 @@ static const struct probe probes[] = {
 	{ { SCSI_REQUEST_SENSE, 0, 0, 0, 18 }, 6, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16 }, 12, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_READ_CAPACITY_10 }, 10, HBA_FROM_TARGET, ALWAYS },
-	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_READ_CAPACITY_16, [13] = 32 }, 16, HBA_FROM_TARGET, ALWAYS },
+	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_READ_CAPACITY_16, [13] = 32 },
+	  16,
+	  HBA_FROM_TARGET,
+	  ALWAYS },
 	{ { SCSI_LOG_SENSE, 0, 0x40, [8] = 64 }, 10, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_PERSISTENT_RESERVE_IN, 0, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
 	{ { SCSI_PERSISTENT_RESERVE_IN, 1, [8] = 8 }, 10, HBA_FROM_TARGET, ALWAYS },
@@ -174,12 +184,21 @@ static const struct probe probes[] = {
 	{ { SCSI_VERIFY_16, [13] = 1 }, 16, HBA_NO_DATA, READS },
 	{ { SCSI_PRE_FETCH_10, [8] = 1 }, 10, HBA_NO_DATA, READS },
 	{ { SCSI_PRE_FETCH_16, [13] = 1 }, 16, HBA_NO_DATA, READS },
-	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_GET_LBA_STATUS, [13] = 32 }, 16, HBA_FROM_TARGET, READS },
+	{ { SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_GET_LBA_STATUS, [13] = 32 },
+	  16,
+	  HBA_FROM_TARGET,
+	  READS },
 	{ { SCSI_MODE_SENSE_6, 0, 0x3f, 0, 255 }, 6, HBA_FROM_TARGET, READS },
 	{ { SCSI_MODE_SENSE_10, 0, 0x3f, [8] = 255 }, 10, HBA_FROM_TARGET, READS },
 	{ { SCSI_RECEIVE_DIAGNOSTIC_RESULTS, 0, 0, 0, 32 }, 6, HBA_FROM_TARGET, READS },
-	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, [9] = 64 }, 12, HBA_FROM_TARGET, READS },
-	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, [9] = 16 }, 12, HBA_FROM_TARGET, READS },
+	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_OPCODES, [9] = 64 },
+	  12,
+	  HBA_FROM_TARGET,
+	  READS },
+	{ { SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, [9] = 16 },
+	  12,
+	  HBA_FROM_TARGET,
+	  READS },
 	{ { SCSI_WRITE_6, 0, 0, 0, 1 }, 6, HBA_TO_TARGET, WRITES },
 	{ { SCSI_WRITE_10, [8] = 1 }, 10, HBA_TO_TARGET, WRITES },
 	{ { SCSI_WRITE_12, [9] = 1 }, 12, HBA_TO_TARGET, WRITES },
@@ -197,7 +216,8 @@ static const struct probe probes[] = {
 	{ { SCSI_MODE_SELECT_6 }, 6, HBA_NO_DATA, WRITES },
 	{ { SCSI_MODE_SELECT_10 }, 10, HBA_NO_DATA, WRITES },
 	{ { SCSI_SEND_DIAGNOSTIC }, 6, HBA_NO_DATA, WRITES },
-	{ { SCSI_START_STOP_UNIT, 0, 0, 0, 0 }, 6, HBA_NO_DATA, WRITES }, /* stop; the next one starts it again */
+	/* stop; the next one starts it again */
+	{ { SCSI_START_STOP_UNIT, 0, 0, 0, 0 }, 6, HBA_NO_DATA, WRITES },
 	{ { SCSI_START_STOP_UNIT, 0, 0, 0, 1 }, 6, HBA_NO_DATA, ALWAYS },
 	{ { SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1 }, 6, HBA_NO_DATA, WRITES },
 	{ { SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0 }, 6, HBA_NO_DATA, ALWAYS },
@@ -217,7 +237,8 @@ static const struct probe probes[] = {
 static bool has_probe(uint8_t opcode, const struct row *action)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
-		if (probes[i].cdb[0] == opcode && (!action || (probes[i].cdb[1] & ACTION_MASK) == action->action))
+		if (probes[i].cdb[0] == opcode &&
+		    (!action || (probes[i].cdb[1] & ACTION_MASK) == action->action))
 			return true;
 	return false;
 }
@@ -233,7 +254,8 @@ static void every_command_is_probed(void **state)
 			fail_msg("%s (%02x) has no probe", row->name, opcode);
 		for (const struct row *action = row->actions; action && action->name; action++)
 			if (!has_probe((uint8_t)opcode, action))
-				fail_msg("%s (%02x/%02x) has no probe", action->name, opcode, action->action);
+				fail_msg("%s (%02x/%02x) has no probe", action->name, opcode,
+					 action->action);
 	}
 }
 
@@ -252,11 +274,13 @@ static void probe_all(struct rig *rig, unsigned nexus, bool reads, bool writes)
 {
 	rig->nexus = (uint8_t)nexus;
 	for (const struct probe *p = probes; p < probes + ARRAY_SIZE(probes); p++) {
-		bool allowed = p->kind == ALWAYS || (p->kind == READS && reads) || (p->kind == WRITES && writes);
+		bool allowed = p->kind == ALWAYS || (p->kind == READS && reads) ||
+			       (p->kind == WRITES && writes);
 
-		if (p->kind != OWN && send_probe(rig, p) != (allowed ? HBA_GOOD : HBA_RESERVATION_CONFLICT))
-			fail_msg("opcode %02x/%02x, nexus %u: outcome %x", p->cdb[0], p->cdb[1], nexus,
-				 (unsigned)rig->last.command.outcome);
+		if (p->kind != OWN &&
+		    send_probe(rig, p) != (allowed ? HBA_GOOD : HBA_RESERVATION_CONFLICT))
+			fail_msg("opcode %02x/%02x, nexus %u: outcome %x", p->cdb[0], p->cdb[1],
+				 nexus, (unsigned)rig->last.command.outcome);
 	}
 }
 
@@ -284,19 +308,24 @@ static void legacy_reservation_keeps_others_out(void **state)
 	struct rig *rig = &((struct bench *)*state)->rig;
 
 	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_GOOD);
-	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
+			 HBA_GOOD);
 	assert_int_equal(ready(rig, A), HBA_GOOD);
 	assert_int_equal(ready(rig, B), HBA_RESERVATION_CONFLICT);
 	assert_int_equal(in(rig, B, scsi_cdb_inquiry(36), 36), HBA_GOOD);
 	assert_int_equal(in(rig, B, scsi_cdb_request_sense(18), 18), HBA_GOOD);
-	assert_int_equal(in(rig, B, scsi_cdb_mode_sense_6(0x3f, 0, 255), 255), HBA_RESERVATION_CONFLICT);
-	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_RESERVATION_CONFLICT);
-	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0)), HBA_GOOD); /* and it changes nothing */
+	assert_int_equal(in(rig, B, scsi_cdb_mode_sense_6(0x3f, 0, 255), 255),
+			 HBA_RESERVATION_CONFLICT);
+	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)),
+			 HBA_RESERVATION_CONFLICT);
+	/* and it changes nothing */
+	assert_int_equal(plain(rig, B, RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0)), HBA_GOOD);
 	assert_int_equal(ready(rig, B), HBA_RESERVATION_CONFLICT);
 	/* Persistent ones are for nobody then, the holder included. */
 	assert_int_equal(out(rig, A, REGISTER, 0, 0, 1), HBA_RESERVATION_CONFLICT);
 	assert_int_equal(in(rig, A, read_in(0), 256), HBA_RESERVATION_CONFLICT);
-	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)), HBA_GOOD);
+	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RELEASE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
+			 HBA_GOOD);
 	assert_int_equal(ready(rig, B), HBA_GOOD);
 	/* A reset ends it. */
 	assert_int_equal(plain(rig, A, RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0)), HBA_GOOD);
@@ -308,7 +337,8 @@ static void legacy_reservation_keeps_others_out(void **state)
 static void legacy_commands_beside_persistent_ones(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_cdb reserve = RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0), release = RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0);
+	struct scsi_cdb reserve = RIG_CDB(SCSI_RESERVE_6, 0, 0, 0, 0, 0),
+			release = RIG_CDB(SCSI_RELEASE_6, 0, 0, 0, 0, 0);
 
 	enroll(rig, A);
 	assert_int_equal(plain(rig, A, reserve), HBA_RESERVATION_CONFLICT);
@@ -325,7 +355,7 @@ static void legacy_commands_beside_persistent_ones(void **state)
 	assert_int_equal(ready(rig, A), HBA_GOOD);
 }
 
-/* ---- the service actions ------------------------------------------------------------------------------------------------ */
+/* ---- the service actions */
 
 static void registering_wants_the_right_key(void **state)
 {
@@ -364,7 +394,8 @@ static void reserving_and_releasing(void **state)
 	assert_int_equal(out(rig, A, RESERVE, WERO, 1, 0), HBA_RESERVATION_CONFLICT);
 	assert_int_equal(held(rig, &key), WERO);
 	assert_int_equal(key, key_of[A]);
-	assert_int_equal(out(rig, B, RELEASE, WERO, key_of[B], 0), HBA_GOOD); /* not its own: nothing happens */
+	/* not its own: nothing happens */
+	assert_int_equal(out(rig, B, RELEASE, WERO, key_of[B], 0), HBA_GOOD);
 	assert_int_equal(held(rig, &key), WERO);
 	out(rig, A, RELEASE, EARO, key_of[A], 0);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_RELEASE);
@@ -386,7 +417,8 @@ static void all_registrants_hold_until_the_last_is_gone(void **state)
 	assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 0), HBA_GOOD);
 	assert_int_equal(held(rig, &key), EAAR);
 	assert_int_equal(key, 0);
-	assert_int_equal(in(rig, A, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(in(rig, A, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512),
+			 HBA_RESERVATION_CONFLICT);
 	assert_int_equal(out(rig, B, REGISTER, 0, key_of[B], 0), HBA_GOOD);
 	assert_int_equal(held(rig, &key), 0);
 }
@@ -429,7 +461,8 @@ static void preempting_takes_over(void **state)
 		enroll(rig, B);
 		enroll(rig, C);
 		assert_int_equal(out(rig, B, action, EA, 1, key_of[A]), HBA_RESERVATION_CONFLICT);
-		assert_int_equal(out(rig, B, action, EA, key_of[B], 0xdead), HBA_RESERVATION_CONFLICT);
+		assert_int_equal(out(rig, B, action, EA, key_of[B], 0xdead),
+				 HBA_RESERVATION_CONFLICT);
 		out(rig, B, action, EA, key_of[B], 0);
 		rig_assert_parameter(rig, 8, 7);
 		out(rig, B, action, 0, key_of[B], key_of[A]);
@@ -441,7 +474,8 @@ static void preempting_takes_over(void **state)
 		assert_told(rig, B, 0);
 		assert_int_equal(held(rig, &key), EA);
 		assert_int_equal(key, key_of[B]);
-		assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 1), HBA_RESERVATION_CONFLICT); /* it is a stranger now */
+		/* it is a stranger now */
+		assert_int_equal(out(rig, A, REGISTER, 0, key_of[A], 1), HBA_RESERVATION_CONFLICT);
 		/* Oneself: only the type changes. */
 		assert_int_equal(out(rig, B, action, WE, key_of[B], key_of[B]), HBA_GOOD);
 		assert_told(rig, C, SCSI_ASC_RESERVATIONS_RELEASED);
@@ -451,7 +485,10 @@ static void preempting_takes_over(void **state)
 	}
 }
 
-/* From any type to any other: whoever stays registered hears of it, unless nothing has changed for him. */
+/*
+ * From any type to any other: whoever stays registered hears of it, unless nothing has changed for
+ * him.
+ */
 static void a_preempted_type_is_told_to_those_who_stay(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
@@ -463,7 +500,9 @@ static void a_preempted_type_is_told_to_those_who_stay(void **state)
 			hold(rig, A, types[before]);
 			enroll(rig, B);
 			enroll(rig, C);
-			assert_int_equal(out(rig, B, PREEMPT, types[after], key_of[B], all ? 0 : key_of[A]), HBA_GOOD);
+			assert_int_equal(
+				out(rig, B, PREEMPT, types[after], key_of[B], all ? 0 : key_of[A]),
+				HBA_GOOD);
 			assert_told(rig, A, SCSI_ASC_REGISTRATIONS_PREEMPTED);
 			assert_told(rig, B, 0);
 			/* Where all held it, all but the new holder have gone. */
@@ -475,7 +514,10 @@ static void a_preempted_type_is_told_to_those_who_stay(void **state)
 		}
 }
 
-/* PREVENT of one who has gone for good would keep the medium in for ever; PREEMPT AND ABORT is how to be rid of him. */
+/*
+ * PREVENT of one who has gone for good would keep the medium in for ever; PREEMPT AND ABORT is how
+ * to be rid of him.
+ */
 static void preempt_and_abort_ends_what_victims_prevented(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
@@ -495,7 +537,8 @@ static void preempt_and_abort_ends_what_victims_prevented(void **state)
 		prevent.bytes[4] = 0;
 		assert_int_equal(plain(rig, C, prevent), HBA_GOOD);
 		prevent.bytes[4] = 1;
-		assert_int_equal(plain(rig, B, eject), action == PREEMPT ? HBA_CHECK_CONDITION : HBA_GOOD);
+		assert_int_equal(plain(rig, B, eject),
+				 action == PREEMPT ? HBA_CHECK_CONDITION : HBA_GOOD);
 	}
 }
 
@@ -521,7 +564,8 @@ static void preempting_a_registration_leaves_the_reservation(void **state)
 static void bad_parameters_are_pointed_at(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_cdb cdb = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, REGISTER, 0, 0, 0, 0, 0, 0, 23, 0);
+	struct scsi_cdb cdb =
+		RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, REGISTER, 0, 0, 0, 0, 0, 0, 23, 0);
 
 	rig_run(rig, &cdb, HBA_TO_TARGET, 24);
 	rig_assert_sense(rig, SCSI_ILLEGAL_REQUEST, SCSI_ASC_PARAMETER_LIST_LENGTH_ERROR);
@@ -570,12 +614,14 @@ static void capabilities_and_full_status(void **state)
 	assert_int_equal(get_be64(rig->data + 8 + 48), key_of[C]);
 	assert_int_equal(rig->data[8 + 48 + 12], 0);
 	/* Cut anywhere, the length still says how much there is. */
-	assert_int_equal(in(rig, A, RIG_CDB(SCSI_PERSISTENT_RESERVE_IN, 3, 0, 0, 0, 0, 0, 0, 9, 0), 256), HBA_GOOD);
+	assert_int_equal(
+		in(rig, A, RIG_CDB(SCSI_PERSISTENT_RESERVE_IN, 3, 0, 0, 0, 0, 0, 0, 9, 0), 256),
+		HBA_GOOD);
 	assert_int_equal(rig->last.command.bytes, 9);
 	assert_int_equal(get_be32(rig->data + 4), 2 * 48);
 }
 
-/* ---- beyond a power loss -------------------------------------------------------------------------------------------------- */
+/* ---- beyond a power loss */
 
 static void reopen(struct bench *b, bool lasting)
 {
@@ -595,7 +641,8 @@ static void lasting_ones_outlive_reopening(void **state)
 	assert_int_equal(held(&b->rig, &key), EARO);
 	assert_int_equal(key, key_of[B]);
 	assert_int_equal(ready(&b->rig, C), HBA_GOOD);
-	assert_int_equal(in(&b->rig, C, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_RESERVATION_CONFLICT);
+	assert_int_equal(in(&b->rig, C, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512),
+			 HBA_RESERVATION_CONFLICT);
 	assert_int_equal(in(&b->rig, A, rig_rw(HBA_FROM_TARGET, 0, 1, 10, false), 512), HBA_GOOD);
 	assert_int_equal(in(&b->rig, A, read_in(2), 256), HBA_GOOD);
 	assert_int_equal(b->rig.data[3], 0x81); /* PTPL_A */
@@ -606,7 +653,10 @@ static void lasting_ones_outlive_reopening(void **state)
 	assert_int_equal(held(&b->rig, &key), 0);
 }
 
-/* What was called: f, fsync of a file; d, of a directory; r, rename. The wrappers have no other way to their test. */
+/*
+ * What was called: f, fsync of a file; d, of a directory; r, rename. The wrappers have no other way
+ * to their test.
+ */
 static struct {
 	char calls[16];
 	unsigned n;
@@ -666,7 +716,10 @@ static void what_cannot_be_synced_is_not_done(void **state)
 	}
 }
 
-/* Links at the file's own name, and at the one that earlier versions wrote first: what they lead to stays as it is. */
+/*
+ * Links at the file's own name, and at the one that earlier versions wrote first: what they lead to
+ * stays as it is.
+ */
 static void planted_links_are_not_followed(void **state)
 {
 	struct bench *b = *state;
@@ -709,7 +762,8 @@ static void without_a_file_nothing_lasts(void **state)
 	reopen(b, false);
 	out_flags(&b->rig, A, REGISTER, 0, 0, 1, 1);
 	rig_assert_parameter(&b->rig, 20, 0);
-	assert_int_equal(out(&b->rig, A, REGISTER, 0, 1, 1), HBA_RESERVATION_CONFLICT); /* it was not registered */
+	/* it was not registered */
+	assert_int_equal(out(&b->rig, A, REGISTER, 0, 1, 1), HBA_RESERVATION_CONFLICT);
 }
 
 static void what_cannot_be_saved_is_not_done(void **state)
@@ -743,7 +797,9 @@ static void damaged_files_are_refused(void **state)
 	struct bench *b = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct target_unit_options options = { .block_bytes = 512, .identity = "r", .reservations = b->file };
+		struct target_unit_options options = { .block_bytes = 512,
+						       .identity = "r",
+						       .reservations = b->file };
 		FILE *f = fopen(b->file, "w");
 
 		assert_non_null(f);

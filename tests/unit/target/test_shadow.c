@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_shadow.c: long random rows of every command that reads, writes, compares or unmaps, against a plain array that does the same by
- * memcpy(); on memory and on a file, blocks of 512 and of 4096 bytes, data in lists cut anywhere.
+ * test_shadow.c: long random rows of every command that reads, writes, compares or unmaps, against
+ * a plain array that does the same by memcpy(); on memory and on a file, blocks of 512 and of 4096
+ * bytes, data in lists cut anywhere.
  *
- * The array also knows which granules must be mapped: those with a byte that is not zero. And after a whole granule was unmapped,
- * it must be deallocated.
+ * The array also knows which granules must be mapped: those with a byte that is not zero. And after
+ * a whole granule was unmapped, it must be deallocated.
  */
 #include "rig.h"
 
@@ -81,7 +82,7 @@ static int close_bench(void **state)
 	return 0;
 }
 
-/* ---- data ------------------------------------------------------------------------------------------------------------- */
+/* ---- data */
 
 /* Pieces of any size, empty ones among them. */
 static void cut(struct bench *b, uint64_t length)
@@ -89,7 +90,8 @@ static void cut(struct bench *b, uint64_t length)
 	uint64_t at = 0;
 
 	for (b->pieces = 0; b->pieces < MOST_PIECES - 1 && at < length; b->pieces++) {
-		uint64_t left = length - at, n = rig_random(&b->seed, 4) ? rig_random(&b->seed, (uint32_t)left + 1) : 1;
+		uint64_t left = length - at,
+			 n = rig_random(&b->seed, 4) ? rig_random(&b->seed, (uint32_t)left + 1) : 1;
 
 		b->list[b->pieces] = (struct iovec) { b->data + at, n };
 		at += n;
@@ -97,7 +99,10 @@ static void cut(struct bench *b, uint64_t length)
 	b->list[b->pieces++] = (struct iovec) { b->data + at, length - at };
 }
 
-/* Zeros often, so that there is something to unmap; else few bits, so that ORWRITE does not end in a disk of ones. */
+/*
+ * Zeros often, so that there is something to unmap; else few bits, so that ORWRITE does not end in
+ * a disk of ones.
+ */
 static void fill(struct bench *b, uint64_t length)
 {
 	bool zero = rig_random(&b->seed, 3) == 0;
@@ -118,7 +123,8 @@ static struct scsi_extent pick(struct bench *b, uint32_t most)
 	return e;
 }
 
-static enum hba_outcome run(struct bench *b, uint8_t opcode, uint8_t flags, const struct scsi_extent *e, uint64_t length)
+static enum hba_outcome run(struct bench *b, uint8_t opcode, uint8_t flags,
+			    const struct scsi_extent *e, uint64_t length)
 {
 	struct scsi_cdb cdb;
 
@@ -129,7 +135,8 @@ static enum hba_outcome run(struct bench *b, uint8_t opcode, uint8_t flags, cons
 
 static void assert_difference(const struct bench *b, uint64_t at)
 {
-	struct scsi_sense sense = rig_assert_sense(&b->rig, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
+	struct scsi_sense sense =
+		rig_assert_sense(&b->rig, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
 
 	assert_int_equal(sense.information, at);
 }
@@ -143,7 +150,7 @@ static uint64_t first_difference(const uint8_t *a, const uint8_t *b, uint64_t le
 	return i;
 }
 
-/* ---- each command, done twice ----------------------------------------------------------------------------------------- */
+/* ---- each command, done twice */
 
 static uint32_t most_blocks(const struct bench *b)
 {
@@ -153,12 +160,14 @@ static uint32_t most_blocks(const struct bench *b)
 static void do_write(struct bench *b)
 {
 	struct scsi_extent e = pick(b, most_blocks(b));
-	struct scsi_cdb cdb = rig_rw(HBA_TO_TARGET, e.block, e.count, 16, rig_random(&b->seed, 8) == 0);
+	struct scsi_cdb cdb =
+		rig_rw(HBA_TO_TARGET, e.block, e.count, 16, rig_random(&b->seed, 8) == 0);
 	uint64_t length = (uint64_t)e.count * b->block;
 
 	fill(b, length);
 	cut(b, length);
-	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_TO_TARGET, b->list, b->pieces, length), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_TO_TARGET, b->list, b->pieces, length),
+			 HBA_GOOD);
 	memcpy(b->shadow + e.block * b->block, b->data, length);
 }
 
@@ -170,7 +179,8 @@ static void do_read(struct bench *b)
 
 	memset(b->data, 0x55, length);
 	cut(b, length);
-	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_FROM_TARGET, b->list, b->pieces, length), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_FROM_TARGET, b->list, b->pieces, length),
+			 HBA_GOOD);
 	assert_memory_equal(b->data, b->shadow + e.block * b->block, length);
 }
 
@@ -180,7 +190,8 @@ static void do_write_and_verify(struct bench *b)
 	uint64_t length = (uint64_t)e.count * b->block;
 
 	fill(b, length);
-	assert_int_equal(run(b, SCSI_WRITE_AND_VERIFY_16, SCSI_BYTCHK_COMPARE, &e, length), HBA_GOOD);
+	assert_int_equal(run(b, SCSI_WRITE_AND_VERIFY_16, SCSI_BYTCHK_COMPARE, &e, length),
+			 HBA_GOOD);
 	memcpy(b->shadow + e.block * b->block, b->data, length);
 }
 
@@ -241,7 +252,8 @@ static void assert_unmapped(struct bench *b, const struct scsi_extent *e)
 	struct scsi_lba_status s;
 	struct scsi_cdb cdb;
 
-	for (uint64_t block = (e->block + per - 1) / per * per; block + per <= e->block + e->count; block += per) {
+	for (uint64_t block = (e->block + per - 1) / per * per; block + per <= e->block + e->count;
+	     block += per) {
 		cdb = scsi_cdb_lba_status(block, 24);
 		assert_int_equal(rig_run(&b->rig, &cdb, HBA_FROM_TARGET, 24), HBA_GOOD);
 		assert_int_equal(scsi_lba_status_read(b->rig.data, 24, &s, 1), 1);
@@ -280,9 +292,11 @@ static void do_unmap(struct bench *b)
 	length = scsi_unmap_write(extents, n, b->data);
 	cdb = scsi_cdb_unmap_list((uint16_t)length);
 	cut(b, length);
-	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_TO_TARGET, b->list, b->pieces, length), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &cdb, HBA_TO_TARGET, b->list, b->pieces, length),
+			 HBA_GOOD);
 	for (unsigned i = 0; i < n; i++) {
-		memset(b->shadow + extents[i].block * b->block, 0, (size_t)extents[i].count * b->block);
+		memset(b->shadow + extents[i].block * b->block, 0,
+		       (size_t)extents[i].count * b->block);
 		assert_unmapped(b, &extents[i]);
 	}
 }
@@ -303,9 +317,11 @@ static void do_status(struct bench *b)
 		cdb = scsi_cdb_lba_status(block, 24);
 		assert_int_equal(rig_run(&b->rig, &cdb, HBA_FROM_TARGET, 24), HBA_GOOD);
 		assert_int_equal(scsi_lba_status_read(b->rig.data, 24, &s, 1), 1);
-		assert_true(s.extent.block == block && s.extent.count > 0 && s.extent.count <= blocks - block);
+		assert_true(s.extent.block == block && s.extent.count > 0 &&
+			    s.extent.count <= blocks - block);
 		if (s.provisioning == SCSI_DEALLOCATED)
-			assert_true(is_zero(b->shadow + block * b->block, (uint64_t)s.extent.count * b->block));
+			assert_true(is_zero(b->shadow + block * b->block,
+					    (uint64_t)s.extent.count * b->block));
 		block += s.extent.count;
 	}
 }
@@ -313,8 +329,17 @@ static void do_status(struct bench *b)
 static void random_rows(void **state)
 {
 	static void (*const commands[])(struct bench *) = {
-		do_write,   do_write,      do_read,  do_read,   do_write_and_verify, do_verify, do_compare_and_write,
-		do_orwrite, do_write_same, do_unmap, do_status,
+		do_write,
+		do_write,
+		do_read,
+		do_read,
+		do_write_and_verify,
+		do_verify,
+		do_compare_and_write,
+		do_orwrite,
+		do_write_same,
+		do_unmap,
+		do_status,
 	};
 	struct bench *b = *state;
 	unsigned rounds = b->path[0] ? ROUNDS_FILE : ROUNDS_RAM;

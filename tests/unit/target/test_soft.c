@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_soft.c: the software HBA under the real core: URIs that are right and wrong, I/O with and without sleep, aborts, resets, the end. */
+/*
+ * test_soft.c: the software HBA under the real core: URIs that are right and wrong, I/O with and
+ * without sleep, aborts, resets, the end.
+ */
 #include "rig.h"
 
 #include <fcntl.h>
@@ -90,7 +93,8 @@ static void io_done(struct hba_task *t, const struct hba_result *r, void *arg)
 	hba_task_put(t);
 }
 
-static void submit(struct hba_lun *lun, struct io *io, const struct scsi_cdb *cdb, enum hba_direction direction, uint64_t length)
+static void submit(struct hba_lun *lun, struct io *io, const struct scsi_cdb *cdb,
+		   enum hba_direction direction, uint64_t length)
 {
 	struct hba_task *t;
 
@@ -105,8 +109,8 @@ static void submit(struct hba_lun *lun, struct io *io, const struct scsi_cdb *cd
 	assert_int_equal(hba_submit(t, io_done, io), 0);
 }
 
-static enum hba_outcome run(struct bench *b, struct hba_lun *lun, struct io *io, struct scsi_cdb cdb, enum hba_direction direction,
-			    uint64_t length)
+static enum hba_outcome run(struct bench *b, struct hba_lun *lun, struct io *io,
+			    struct scsi_cdb cdb, enum hba_direction direction, uint64_t length)
 {
 	submit(lun, io, &cdb, direction, length);
 	while (!io->ended)
@@ -122,7 +126,7 @@ static struct hba_lun *unit(struct bench *b, uint64_t number)
 	return lun;
 }
 
-/* ---- URIs ------------------------------------------------------------------------------------------------------------- */
+/* ---- URIs */
 
 static void refused_with_a_sentence(void **state)
 {
@@ -151,7 +155,8 @@ static void refused_with_a_sentence(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		assert_true(try_start(b, wrong[i].uri) < 0);
 		if (!strstr(hba_error(), wrong[i].part))
-			fail_msg("%s: \"%s\" does not say \"%s\"", wrong[i].uri, hba_error(), wrong[i].part);
+			fail_msg("%s: \"%s\" does not say \"%s\"", wrong[i].uri, hba_error(),
+				 wrong[i].part);
 		hba_controller_close(b->c);
 		b->c = NULL;
 	}
@@ -192,12 +197,18 @@ static void file_with_scratch_beside_it(void **state)
 	assert_int_equal(info.blocks, 128);
 	assert_false(info.read_only);
 	assert_null(hba_lun_find(b->c, 0, 2));
-	assert_int_equal(run(b, unit(b, 0), &io, rig_rw(HBA_TO_TARGET, 0, 1, 10, false), HBA_TO_TARGET, BLOCK),
+	assert_int_equal(run(b, unit(b, 0), &io, rig_rw(HBA_TO_TARGET, 0, 1, 10, false),
+			     HBA_TO_TARGET, BLOCK),
 			 HBA_CHECK_CONDITION);
-	assert_int_equal(run(b, unit(b, 1), &io, rig_rw(HBA_TO_TARGET, 0, 1, 10, false), HBA_TO_TARGET, BLOCK), HBA_GOOD);
+	assert_int_equal(run(b, unit(b, 1), &io, rig_rw(HBA_TO_TARGET, 0, 1, 10, false),
+			     HBA_TO_TARGET, BLOCK),
+			 HBA_GOOD);
 }
 
-/* A registration that shall outlive a power loss lies beside the image, and the next controller on it knows of it. */
+/*
+ * A registration that shall outlive a power loss lies beside the image, and the next controller on
+ * it knows of it.
+ */
 static void reservations_lie_beside_the_image(void **state)
 {
 	struct bench *b = *state;
@@ -221,7 +232,10 @@ static void reservations_lie_beside_the_image(void **state)
 int real_datasync(struct engine *e, struct engine_op *op, int fd) __asm__("__real_engine_datasync");
 int test_datasync(struct engine *e, struct engine_op *op, int fd) __asm__("__wrap_engine_datasync");
 
-/* A pipe cannot be synced: each flush fails while there is one. The wrapper has no other way to its test. */
+/*
+ * A pipe cannot be synced: each flush fails while there is one. The wrapper has no other way to its
+ * test.
+ */
 static int pipe_instead = -1;
 
 int test_datasync(struct engine *e, struct engine_op *op, int fd)
@@ -266,7 +280,8 @@ static void a_failed_flush_is_told_once(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pipe_instead = ends[0];
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(run(b, unit(b, 0), &io, sync, HBA_NO_DATA, 0), HBA_CHECK_CONDITION);
+		assert_int_equal(run(b, unit(b, 0), &io, sync, HBA_NO_DATA, 0),
+				 HBA_CHECK_CONDITION);
 	pipe_instead = -1;
 	close(ends[0]);
 	close(ends[1]);
@@ -287,11 +302,12 @@ static void two_controllers_one_file(void **state)
 	assert_non_null(strstr(hba_error(), "in use"));
 	hba_controller_close(b->c);
 	b->c = NULL;
-	assert_int_equal(hba_controller_start(second.c), 0); /* the same controller again, once the file is free */
+	/* the same controller again, once the file is free */
+	assert_int_equal(hba_controller_start(second.c), 0);
 	hba_controller_close(second.c);
 }
 
-/* ---- I/O -------------------------------------------------------------------------------------------------------------- */
+/* ---- I/O */
 
 static void write_and_read_back(struct bench *b)
 {
@@ -349,7 +365,8 @@ static void hba_data_is_mapped_for_every_task(void **state)
 	start(b, "soft:null?size=1T&tasks=300");
 	hba_controller_counts(b->c, &counts);
 	assert_int_equal(counts.client_tasks, 300);
-	assert_int_equal(counts.hba_data_mapped, counts.client_tasks + counts.internal_tasks + counts.tmf_tasks);
+	assert_int_equal(counts.hba_data_mapped,
+			 counts.client_tasks + counts.internal_tasks + counts.tmf_tasks);
 	assert_int_equal(counts.io_path_mappings, 0);
 }
 
@@ -359,8 +376,11 @@ static void units_tell_the_functions_that_there_are(void **state)
 	static const struct {
 		const char *uri;
 		uint8_t told;
-	} cases[] = { { "soft:ram?size=1M", 0xfa }, { "soft:ram?size=1M&tmfs=0", 0 }, { "soft:ram?size=1M&tmfs=33", 0x82 } };
-	struct scsi_cdb ask = RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0);
+	} cases[] = { { "soft:ram?size=1M", 0xfa },
+		      { "soft:ram?size=1M&tmfs=0", 0 },
+		      { "soft:ram?size=1M&tmfs=33", 0x82 } };
+	struct scsi_cdb ask = RIG_CDB(SCSI_MAINTENANCE_IN, SCSI_MI_REPORT_SUPPORTED_TMFS, 0, 0, 0,
+				      0, 0, 0, 0, 4, 0, 0);
 	struct bench *b = *state;
 	struct io io;
 
@@ -395,11 +415,16 @@ static void stop_with_io_out_gives_all_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_BENCH(refused_with_a_sentence),           WITH_BENCH(units_are_found_as_asked_for),
-		WITH_BENCH(file_with_scratch_beside_it),       WITH_BENCH(two_controllers_one_file),
-		WITH_BENCH(reservations_lie_beside_the_image), WITH_BENCH(ram_keeps_what_is_written),
-		WITH_BENCH(file_keeps_what_is_written),        WITH_BENCH(hba_data_is_mapped_for_every_task),
-		WITH_BENCH(stop_with_io_out_gives_all_back),   WITH_BENCH(units_tell_the_functions_that_there_are),
+		WITH_BENCH(refused_with_a_sentence),
+		WITH_BENCH(units_are_found_as_asked_for),
+		WITH_BENCH(file_with_scratch_beside_it),
+		WITH_BENCH(two_controllers_one_file),
+		WITH_BENCH(reservations_lie_beside_the_image),
+		WITH_BENCH(ram_keeps_what_is_written),
+		WITH_BENCH(file_keeps_what_is_written),
+		WITH_BENCH(hba_data_is_mapped_for_every_task),
+		WITH_BENCH(stop_with_io_out_gives_all_back),
+		WITH_BENCH(units_tell_the_functions_that_there_are),
 		WITH_BENCH(a_failed_flush_is_told_once),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_taskset.c: task attributes, ACA, aborts and unit attentions, on a store that ends each request when the test says so.
+ * test_taskset.c: task attributes, ACA, aborts and unit attentions, on a store that ends each
+ * request when the test says so.
  */
 #include "rig.h"
 
@@ -37,7 +38,9 @@ static void slow_free(struct store *s)
 	free(container_of(s, struct slow_store, store));
 }
 
-static const struct store_ops slow_ops = { .read = hold, .write = hold, .flush = hold, .free = slow_free };
+static const struct store_ops slow_ops = {
+	.read = hold, .write = hold, .flush = hold, .free = slow_free
+};
 
 static int setup(void **state)
 {
@@ -45,7 +48,8 @@ static int setup(void **state)
 	struct slow_store *slow = calloc(1, sizeof(*slow));
 
 	assert_true(b && slow);
-	slow->store = (struct store) { .ops = &slow_ops, .bytes = BLOCKS * BLOCK, .needs_engine = true };
+	slow->store =
+		(struct store) { .ops = &slow_ops, .bytes = BLOCKS * BLOCK, .needs_engine = true };
 	b->slow = slow;
 	rig_open(&b->rig);
 	rig_add(&b->rig, &slow->store, BLOCK, false);
@@ -65,7 +69,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void send_cdb(struct bench *b, unsigned i, unsigned nexus, enum hba_attribute attribute, struct scsi_cdb cdb)
+static void send_cdb(struct bench *b, unsigned i, unsigned nexus, enum hba_attribute attribute,
+		     struct scsi_cdb cdb)
 {
 	b->rig.nexus = (uint8_t)nexus;
 	b->rig.attribute = (uint8_t)attribute;
@@ -108,7 +113,7 @@ static enum hba_outcome outcome(const struct bench *b, unsigned i)
 	return b->commands[i].command.outcome;
 }
 
-/* ---- attributes --------------------------------------------------------------------------------------------------------- */
+/* ---- attributes */
 
 static void ordered_waits_for_all_and_nothing_passes_it(void **state)
 {
@@ -191,14 +196,18 @@ static void forgetting_leaves_nobody_in_line(void **state)
 	assert_false(b->commands[0].ended || b->commands[1].ended);
 }
 
-/* What a reset of the controller does to a self-test: it is not there any more, and so another may come. */
+/*
+ * What a reset of the controller does to a self-test: it is not there any more, and so another may
+ * come.
+ */
 static void a_self_test_that_is_forgotten_is_over(void **state)
 {
 	struct bench *b = *state;
 	struct scsi_cdb test = RIG_CDB(SCSI_SEND_DIAGNOSTIC, 0x04, 0, 0, 0, 0);
 
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(rig_start(&b->rig, &b->commands[i], &test, HBA_NO_DATA, NULL, 0, 0), 1);
+		assert_int_equal(
+			rig_start(&b->rig, &b->commands[i], &test, HBA_NO_DATA, NULL, 0, 0), 1);
 		assert_int_equal(b->slow->n, 1);
 		target_forget_commands(b->rig.engine);
 		target_device_forget(&b->rig.device);
@@ -206,7 +215,7 @@ static void a_self_test_that_is_forgotten_is_over(void **state)
 	}
 }
 
-/* ---- ACA ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ACA */
 
 static const struct scsi_cdb *ready_cdb(bool naca)
 {
@@ -217,7 +226,8 @@ static const struct scsi_cdb *ready_cdb(bool naca)
 	return &cdb;
 }
 
-static enum hba_outcome ready(struct bench *b, unsigned nexus, enum hba_attribute attribute, bool naca)
+static enum hba_outcome ready(struct bench *b, unsigned nexus, enum hba_attribute attribute,
+			      bool naca)
 {
 	b->rig.nexus = (uint8_t)nexus;
 	b->rig.attribute = (uint8_t)attribute;
@@ -310,7 +320,10 @@ struct two_queues {
 	struct engine *of_error, *of_others, *both[2];
 };
 
-/* On one queue a command that has met an error; on another ORDERED command 2, held back behind 1 and then by the ACA. */
+/*
+ * On one queue a command that has met an error; on another ORDERED command 2, held back behind 1
+ * and then by the ACA.
+ */
 static void hold_back_on_another_queue(struct bench *b, struct two_queues *q)
 {
 	q->of_error = b->rig.engine;
@@ -352,10 +365,10 @@ static void other_queues_go_on_when_the_aca_command_fails(void **state)
 	assert_goes_on(b, &q);
 }
 
-/* ---- PREEMPT AND ABORT ---------------------------------------------------------------------------------------------------- */
+/* ---- PREEMPT AND ABORT */
 
-static enum hba_outcome reserve_out(struct bench *b, struct rig_command *rc, unsigned nexus, uint8_t action, uint64_t key,
-				    uint64_t action_key)
+static enum hba_outcome reserve_out(struct bench *b, struct rig_command *rc, unsigned nexus,
+				    uint8_t action, uint64_t key, uint64_t action_key)
 {
 	struct scsi_cdb cdb = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, action, 1, 0, 0, 0, 0, 0, 24, 0);
 	memset(b->rig.data, 0, 24);
@@ -411,7 +424,7 @@ static void preempt_and_abort_ends_after_its_victims(void **state)
 	assert_int_equal(preempt->command.outcome, HBA_GOOD);
 }
 
-/* ---- unit attentions, and sense that is kept -------------------------------------------------------------------------------- */
+/* ---- unit attentions, and sense that is kept */
 
 static void attentions_are_told_in_order_to_each_nexus(void **state)
 {
@@ -500,7 +513,8 @@ static void without_autosense_sense_is_kept_for_its_nexus(void **state)
 		if (pass == 0)
 			assert_int_equal(request_sense(b, A), SCSI_ASC_INVALID_FIELD_IN_CDB);
 		else
-			assert_int_equal(ready(b, A, HBA_SIMPLE, false), HBA_GOOD); /* any command ends it */
+			/* any command ends it */
+			assert_int_equal(ready(b, A, HBA_SIMPLE, false), HBA_GOOD);
 		assert_int_equal(request_sense(b, A), SCSI_ASC_NONE);
 	}
 }

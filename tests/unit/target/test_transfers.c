@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_transfers.c: random reads and writes with lists cut anywhere, against a shadow copy of the disk; in memory and in a file,
- * one at a time and many at once.
+ * test_transfers.c: random reads and writes with lists cut anywhere, against a shadow copy of the
+ * disk; in memory and in a file, one at a time and many at once.
  */
 #include "rig.h"
 
@@ -82,7 +82,10 @@ static size_t piece_length(uint32_t *seed)
 	}
 }
 
-/* Cut `length` bytes of the buffer into a list; returns its items. `style` 0: any pieces; 1: nothing but single bytes. */
+/*
+ * Cut `length` bytes of the buffer into a list; returns its items. `style` 0: any pieces; 1:
+ * nothing but single bytes.
+ */
 static unsigned cut(struct bench *b, uint64_t length, bool bytes_only)
 {
 	uint64_t at = 0;
@@ -104,11 +107,14 @@ static void one_round(struct bench *b)
 {
 	static const unsigned sizes[] = { 6, 10, 12, 16 };
 	unsigned size = sizes[rig_random(&b->seed, 4)];
-	bool bytes_only = rig_random(&b->seed, 8) == 0, fua = size > 6 && rig_random(&b->seed, 50) == 0;
-	uint32_t count = 1 + rig_random(&b->seed, bytes_only ? 5 : 100), block = rig_random(&b->seed, BLOCKS - count + 1);
+	bool bytes_only = rig_random(&b->seed, 8) == 0,
+	     fua = size > 6 && rig_random(&b->seed, 50) == 0;
+	uint32_t count = 1 + rig_random(&b->seed, bytes_only ? 5 : 100),
+		 block = rig_random(&b->seed, BLOCKS - count + 1);
 	enum hba_direction direction = rig_random(&b->seed, 2) ? HBA_TO_TARGET : HBA_FROM_TARGET;
 	/* Sometimes the client's list is longer than the command. */
-	uint64_t length = (uint64_t)count * BLOCK, extra = rig_random(&b->seed, 4) ? 0 : rig_random(&b->seed, 1000);
+	uint64_t length = (uint64_t)count * BLOCK,
+		 extra = rig_random(&b->seed, 4) ? 0 : rig_random(&b->seed, 1000);
 	struct scsi_cdb cdb = rig_rw(direction, block, count, size, fua);
 	unsigned n;
 
@@ -119,7 +125,8 @@ static void one_round(struct bench *b)
 	n = cut(b, length + extra, bytes_only);
 	if (direction == HBA_TO_TARGET)
 		memcpy(b->shadow + block * BLOCK, b->buffer, length);
-	assert_int_equal(rig_run_list(&b->rig, &cdb, direction, b->list, n, length + extra), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &cdb, direction, b->list, n, length + extra),
+			 HBA_GOOD);
 	assert_int_equal(b->rig.last.command.bytes, length);
 	if (direction == HBA_FROM_TARGET)
 		assert_memory_equal(b->buffer, b->shadow + block * BLOCK, length);
@@ -142,7 +149,8 @@ static void random_lists_match_the_shadow(void **state)
 static void more_pieces_than_one_call_takes(void **state)
 {
 	struct bench *b = *state;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 3, 5, 10, true), read = rig_rw(HBA_FROM_TARGET, 3, 5, 10, true);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 3, 5, 10, true),
+			read = rig_rw(HBA_FROM_TARGET, 3, 5, 10, true);
 	unsigned n;
 
 	for (unsigned i = 0; i < 5 * BLOCK; i++)
@@ -150,9 +158,11 @@ static void more_pieces_than_one_call_takes(void **state)
 	memcpy(b->shadow, b->buffer, 5 * BLOCK);
 	n = cut(b, 5 * BLOCK, true);
 	assert_true(n > 1024);
-	assert_int_equal(rig_run_list(&b->rig, &write, HBA_TO_TARGET, b->list, n, 5 * BLOCK), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &write, HBA_TO_TARGET, b->list, n, 5 * BLOCK),
+			 HBA_GOOD);
 	memset(b->buffer, 0, 5 * BLOCK);
-	assert_int_equal(rig_run_list(&b->rig, &read, HBA_FROM_TARGET, b->list, n, 5 * BLOCK), HBA_GOOD);
+	assert_int_equal(rig_run_list(&b->rig, &read, HBA_FROM_TARGET, b->list, n, 5 * BLOCK),
+			 HBA_GOOD);
 	assert_memory_equal(b->buffer, b->shadow, 5 * BLOCK);
 }
 
@@ -212,7 +222,8 @@ static void short_buffers(void **state)
 {
 	struct bench *b = *state;
 	struct rig *rig = &b->rig;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 2, 10, false), read = rig_rw(HBA_FROM_TARGET, 0, 2, 10, false);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 2, 10, false),
+			read = rig_rw(HBA_FROM_TARGET, 0, 2, 10, false);
 
 	memset(rig->data, 0x77, 2 * BLOCK);
 	rig_run(rig, &write, HBA_TO_TARGET, 2 * BLOCK - 1);
@@ -230,7 +241,8 @@ static void read_only_unit_refuses_to_be_written(void **state)
 {
 	struct bench *b = *state;
 	struct rig *rig = &b->rig;
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false), read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 0, 1, 10, false),
+			read = rig_rw(HBA_FROM_TARGET, 0, 1, 10, false);
 
 	rig->device.units[0].read_only = true;
 	memset(rig->data, 0x77, BLOCK);
@@ -243,7 +255,8 @@ static void read_only_unit_refuses_to_be_written(void **state)
 static void null_gives_zeros_or_leaves_alone(void **state)
 {
 	struct rig *rig = malloc(sizeof(*rig));
-	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 1, 1, 16, true), read = rig_rw(HBA_FROM_TARGET, 1, 1, 16, true);
+	struct scsi_cdb write = rig_rw(HBA_TO_TARGET, 1, 1, 16, true),
+			read = rig_rw(HBA_FROM_TARGET, 1, 1, 16, true);
 
 	(void)state;
 	for (unsigned fill = NULL_FILL_ZERO; fill <= NULL_FILL_NONE; fill++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_walks.c: commands that go over more blocks than their thread has time for at once: others get in between, abort and reset reach
- * them, and what they do is the same as without any pause. And the engine that brings them back, with a ring and without.
+ * test_walks.c: commands that go over more blocks than their thread has time for at once: others
+ * get in between, abort and reset reach them, and what they do is the same as without any pause.
+ * And the engine that brings them back, with a ring and without.
  */
 #include "blocks.h"
 
@@ -20,7 +21,8 @@ static int setup(void **state)
 	blocks_setup(state);
 	rig = &((struct bench *)*state)->rig;
 	rig_add_ram(rig, LONG_BYTES, 512);
-	assert_int_equal(store_open_null(UINT64_C(1) << 41, NULL_FILL_ZERO, &store, rig->message), 0);
+	assert_int_equal(store_open_null(UINT64_C(1) << 41, NULL_FILL_ZERO, &store, rig->message),
+			 0);
 	rig_add(rig, store, 512, false);
 	return 0;
 }
@@ -36,7 +38,10 @@ static int setup_without_ring(void **state)
 	return 0;
 }
 
-/* All of the unit, or as many blocks as a CDB can name, is compared with the block of zeros in `one`. */
+/*
+ * All of the unit, or as many blocks as a CDB can name, is compared with the block of zeros in
+ * `one`.
+ */
 static int start_verify(struct rig *rig, unsigned lun, struct rig_command *rc, struct iovec *one)
 {
 	struct scsi_extent all = { 0, lun == VAST ? UINT32_MAX : LONG_BYTES / 512 };
@@ -66,7 +71,8 @@ static void others_get_in_between(void **state)
 		assert_int_equal(start_verify(rig, lun, &walk, &one), 1);
 		for (unsigned i = 0; i < 3; i++) {
 			assert_int_equal(ready(rig), HBA_GOOD);
-			assert_in_range(engine_reap(rig->engine, BUDGET), 1, 2); /* the turn; the ring has woken itself, too */
+			/* the turn; the ring has woken itself, too */
+			assert_in_range(engine_reap(rig->engine, BUDGET), 1, 2);
 			assert_false(walk.ended);
 		}
 		target_abort(&walk.command);
@@ -120,11 +126,13 @@ static void walks_do_what_they_would_without_pause(void **state)
 	blocks_to_lun(rig, LONG);
 	memset(rig->data, 0x5a, 512);
 	assert_int_equal(blocks_extent(rig, SCSI_WRITE_SAME_16, 0, 0, LAST, 512), HBA_GOOD);
-	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, LAST, 512), HBA_GOOD);
+	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, LAST, 512),
+			 HBA_GOOD);
 	blocks_assert(rig, LAST - 1, 1, 0x5a);
 	blocks_assert(rig, LAST, 1, 0);
 	memset(rig->data, 0x5a, 512);
-	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, LAST + 1, 512), HBA_CHECK_CONDITION);
+	assert_int_equal(blocks_extent(rig, SCSI_VERIFY_16, SCSI_BYTCHK_ONE, 0, LAST + 1, 512),
+			 HBA_CHECK_CONDITION);
 	sense = rig_assert_sense(rig, SCSI_MISCOMPARE, SCSI_ASC_MISCOMPARE_DURING_VERIFY);
 	assert_int_equal(sense.information, (uint64_t)LAST * 512);
 }
@@ -138,12 +146,22 @@ static int count_deallocation(struct store *s, struct store_io *io)
 	return plain->deallocate(s, io);
 }
 
-/* Extents that begin and end anywhere: what lies between is given back whole, in turns, and nothing else is touched. */
+/*
+ * Extents that begin and end anywhere: what lies between is given back whole, in turns, and nothing
+ * else is touched.
+ */
 static void unmap_takes_turns(void **state)
 {
-	enum { BIG_BYTES = 112 << 20, FIRST = 5, BLOCKS_OF_BIG = BIG_BYTES / 512, END = BLOCKS_OF_BIG - 3 };
+	enum {
+		BIG_BYTES = 112 << 20,
+		FIRST = 5,
+		BLOCKS_OF_BIG = BIG_BYTES / 512,
+		END = BLOCKS_OF_BIG - 3
+	};
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_extent extents[] = { { FIRST, 0 }, { FIRST, 80 << 11 }, { FIRST + (80 << 11), END - FIRST - (80 << 11) } };
+	struct scsi_extent extents[] = { { FIRST, 0 },
+					 { FIRST, 80 << 11 },
+					 { FIRST + (80 << 11), END - FIRST - (80 << 11) } };
 	static struct store_ops ops;
 	static struct rig_command unmap;
 	struct scsi_cdb cdb;
@@ -178,7 +196,10 @@ static void unmap_takes_turns(void **state)
 	assert_int_equal(end, BIG_BYTES - 4096);
 }
 
-/* Whoever must be alone does not leave the unit half-way: the data, 4 MiB, are the same block many times. */
+/*
+ * Whoever must be alone does not leave the unit half-way: the data, 4 MiB, are the same block many
+ * times.
+ */
 static void exclusive_commands_do_not_pause(void **state)
 {
 	enum { PIECES = 64, COUNT = PIECES * RIG_DATA_BYTES / 512 };
@@ -193,7 +214,9 @@ static void exclusive_commands_do_not_pause(void **state)
 	for (unsigned i = 0; i < PIECES; i++)
 		pieces[i] = (struct iovec) { rig->data, RIG_DATA_BYTES };
 	assert_int_equal(scsi_cdb_extent(SCSI_ORWRITE_16, 0, &extent, &cdb), 0);
-	assert_int_equal(rig_start(rig, &merge, &cdb, HBA_TO_TARGET, pieces, PIECES, PIECES * RIG_DATA_BYTES), 0);
+	assert_int_equal(rig_start(rig, &merge, &cdb, HBA_TO_TARGET, pieces, PIECES,
+				   PIECES * RIG_DATA_BYTES),
+			 0);
 	assert_int_equal(merge.command.outcome, HBA_GOOD);
 	blocks_assert(rig, COUNT - 1, 1, 0x11);
 }
@@ -240,7 +263,8 @@ static void preempt_and_abort_ends_a_walk(void **state)
 {
 	enum { REGISTER = 0, PREEMPT_AND_ABORT = 5, BYTES_OF_LIST = 24 };
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct scsi_cdb out = RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, REGISTER, 1, 0, 0, 0, 0, 0, BYTES_OF_LIST, 0);
+	struct scsi_cdb out =
+		RIG_CDB(SCSI_PERSISTENT_RESERVE_OUT, REGISTER, 1, 0, 0, 0, 0, 0, BYTES_OF_LIST, 0);
 	static struct rig_command walk;
 	struct iovec one;
 
@@ -276,7 +300,7 @@ static void without_an_engine_there_is_no_pause(void **state)
 	rig->engine = engine;
 }
 
-/* ---- what brings them back ---------------------------------------------------------------------------------------------- */
+/* ---- what brings them back */
 
 struct post {
 	struct engine_op op;
@@ -312,7 +336,8 @@ static bool is_readable(struct engine *e)
 static void posts_run_in_turn(void **state)
 {
 	struct rig *rig = &((struct bench *)*state)->rig;
-	struct post posts[2] = { { .op.done = run_again, .engine = rig->engine }, { .op.done = run_again, .engine = rig->engine } };
+	struct post posts[2] = { { .op.done = run_again, .engine = rig->engine },
+				 { .op.done = run_again, .engine = rig->engine } };
 	pthread_t thread;
 
 	assert_int_equal(engine_submit(rig->engine), 0);
