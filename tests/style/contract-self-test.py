@@ -20,7 +20,7 @@ PLANTS = (
   ("a point that there is not", "decisions", PAGE_1, r"10\.1/1;", "10.1/1, 10.1/36;", "there is no 10.1/36"),
   ("a point that the contract's page has not", "decisions", "docs/contract.md", r"\| 35 \|.*\n", "", "there is no 10.1/35"),
   ("a comment that cites no page", "citations", "src/core/scan.c", r"docs/contract\.md 9\.5, 9\.10", "contract 9.5", "'contract 9.5' is no page"),
-  ("a section that there is not", "citations", "src/core/probe.c", r"contract\.md 9\.5", "contract.md 9.99", "section 9.99 is in neither"),
+  ("a section that there is not", "citations", "src/core/scan.c", r"contract\.md 9\.5", "contract.md 9.99", "section 9.99 is in neither"),
   ("a mutant of no section", "citations", "tests/mutants/mutants.txt", r"row    9\.10\n", "row    9.99\n", "names section 9.99"),
   ("a page without a consequence", "decisions", PAGE_1, "## Consequences", "", "lacks its part"),
   ("a page about a file that is gone", "decisions", PAGE_1, r"`src/core/pool\.c`\.", "`src/core/planted.c`.", "src/core/planted.c"),
