@@ -485,6 +485,8 @@ struct pool {
 	unsigned max_items;
 	struct iovec *cpu; /* max_items for each task, if the driver wants its data in DMA mode */
 	struct hba_mapping *internal_memory;
+	struct hba_mapping *arena; /* HBA data of all tasks, `stride` apart; NULL: the driver's own */
+	size_t stride;
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
 	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */
 	unsigned id_shift;
@@ -493,11 +495,12 @@ struct pool {
 	unsigned named;
 };
 
-/**
- * pool_create() - All tasks of all kinds, each mapped and named right after it is made. On the
- * service thread.
- */
-int pool_create(struct hba_controller *c);
+/** pool_prepare() - Memory for all tasks of all kinds. On the service thread. */
+int pool_prepare(struct hba_controller *c);
+/** pool_name() - Make the tasks; the driver maps and names each right after it is made. */
+int pool_name(struct hba_controller *c);
+/** pool_no_memory() - Fail: there is not enough memory for the pool. Returns `error`. */
+int pool_no_memory(const struct hba_controller *c, int error);
 void pool_destroy(struct hba_controller *c);
 enum { ID_STEPS = 64 };
 

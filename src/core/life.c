@@ -199,13 +199,24 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 	return r;
 }
 
+static int create_pool(struct hba_controller *c)
+{
+	int r = pool_prepare(c);
+
+	if (r < 0)
+		return r;
+	/* The bounce space lies behind the arena, and before what the driver takes. */
+	r = data_setup(c);
+	return r < 0 ? pool_no_memory(c, r) : pool_name(c);
+}
+
 static int run_map(struct hba_controller *c, struct job *job)
 {
 	int r = queues_create(c);
 
 	(void)job;
 	if (r == 0)
-		r = pool_create(c);
+		r = create_pool(c);
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
 	return r;
 }

@@ -59,8 +59,7 @@ static enum hba_task_kind kind_of(const struct hba_controller *c, unsigned slot)
 	return slot < TMF_TASKS + c->report.internal_tasks ? HBA_TASK_INTERNAL : HBA_TASK_CLIENT;
 }
 
-static void task_make(struct hba_controller *c, unsigned slot, const struct hba_mapping *arena,
-		      size_t stride)
+static void task_make(struct hba_controller *c, unsigned slot)
 {
 	struct pool *p = &c->pool;
 	struct task *t = &p->tasks[slot];
@@ -73,9 +72,9 @@ static void task_make(struct hba_controller *c, unsigned slot, const struct hba_
 	t->sense = p->senses + (size_t)slot * HBA_MAX_SENSE;
 	if (priv)
 		t->head.priv = (uint8_t *)p->privs + slot * priv;
-	if (arena) {
-		t->head.hba_data = (uint8_t *)hba_mapping_address(arena) + slot * stride;
-		t->head.hba_iova = hba_iova_at(hba_mapping_iova(arena), slot * stride);
+	if (p->arena) {
+		t->head.hba_data = (uint8_t *)hba_mapping_address(p->arena) + slot * p->stride;
+		t->head.hba_iova = hba_iova_at(hba_mapping_iova(p->arena), slot * p->stride);
 	}
 	t->items = p->items + (size_t)slot * p->max_items;
 	t->cpu = p->cpu ? p->cpu + (size_t)slot * p->max_items : NULL;
@@ -164,9 +163,9 @@ static bool shares_its_high_half(const struct hba_mapping *m)
 	return first >> 32 == (first + hba_mapping_length(m) - 1) >> 32;
 }
 
-static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mapping **ret_arena,
-			size_t *ret_stride)
+static int arena_create(struct hba_controller *c, size_t tasks)
 {
+	struct hba_mapping **arena = &c->pool.arena;
 	uint64_t mask = c->report.constraints.hba_data_mask;
 	size_t alignment = mask == UINT64_MAX ? CACHE_LINE : (size_t)1 << __builtin_ctzll(mask);
 	size_t stride =
@@ -175,20 +174,19 @@ static int arena_create(struct hba_controller *c, size_t tasks, struct hba_mappi
 
 	if (!c->report.hba_data_size)
 		return 0;
-	r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
+	r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, arena);
 	/*
 	 * The one that crosses a multiple of 4 GiB stays taken until stop, so that the next lies
 	 * beyond it.
 	 */
-	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
-		r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, ret_arena);
-	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*ret_arena))
+	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*arena))
+		r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, arena);
+	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*arena))
 		return memory_refuse(c, -ENOMEM,
 				     "this bus has no range of %zu bytes whose addresses share "
 				     "their high 32 bits",
 				     stride * tasks);
-	if (r == 0)
-		*ret_stride = stride;
+	c->pool.stride = stride;
 	return r;
 }
 
@@ -230,29 +228,40 @@ static bool may_be_short(const struct hba_controller *c, unsigned slot, int erro
 	       kind_of(c, slot - 1) == HBA_TASK_CLIENT;
 }
 
-int pool_create(struct hba_controller *c)
+static unsigned tasks_wanted(const struct hba_controller *c)
 {
-	unsigned tasks = (unsigned)(c->report.max_tasks + c->report.internal_tasks + TMF_TASKS);
-	struct hba_mapping *arena = NULL;
-	size_t stride = 0;
-	uint64_t began, before;
+	return (unsigned)(c->report.max_tasks + c->report.internal_tasks + TMF_TASKS);
+}
+
+int pool_no_memory(const struct hba_controller *c, int error)
+{
+	return fail(error, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks_wanted(c),
+		    c->memory.why[0] ? ": " : "", c->memory.why);
+}
+
+int pool_prepare(struct hba_controller *c)
+{
+	unsigned tasks = tasks_wanted(c);
 	int r = pool_memory(c, tasks);
 
 	if (r == 0)
-		r = arena_create(c, tasks, &arena, &stride);
+		r = arena_create(c, tasks);
 	if (r == 0)
 		r = memory_take(c, c->report.internal_tasks * INTERNAL_BYTES, INTERNAL_ALIGNMENT,
 				(unsigned)c->report.constraints.address_bits,
 				&c->pool.internal_memory);
-	if (r == 0)
-		r = data_setup(c);
-	if (r < 0)
-		return fail(r, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks,
-			    c->memory.why[0] ? ": " : "", c->memory.why);
-	before = c->memory.driver_bytes;
-	began = c->clock->now(c->clock);
+	return r < 0 ? pool_no_memory(c, r) : 0;
+}
+
+int pool_name(struct hba_controller *c)
+{
+	unsigned tasks = tasks_wanted(c);
+	uint64_t before = c->memory.driver_bytes, began = c->clock->now(c->clock);
+
 	for (unsigned slot = 0; slot < tasks; slot++) {
-		task_make(c, slot, arena, stride);
+		int r;
+
+		task_make(c, slot);
 		r = task_name(c, &c->pool.tasks[slot]);
 		if (r < 0 && may_be_short(c, slot, r)) {
 			event_put(c, HBA_EVENT_POOL_SHORT, HBA_NO_TARGET, NULL, slot,
@@ -268,7 +277,7 @@ int pool_create(struct hba_controller *c)
 	c->pool.n_clients = c->pool.n - (unsigned)c->report.internal_tasks - TMF_TASKS;
 	c->most_clients = c->pool.n_clients;
 	c->pool.ns = c->clock->now(c->clock) - began;
-	c->pool.bytes = c->memory.driver_bytes - before + c->pool.n * (uint64_t)stride;
+	c->pool.bytes = c->memory.driver_bytes - before + c->pool.n * (uint64_t)c->pool.stride;
 	for (unsigned slot = 0; slot < c->pool.n; slot++)
 		task_ready(c, &c->pool.tasks[slot]);
 	return 0;
