@@ -132,21 +132,20 @@ static bool is_readable(int fd)
 	return poll(&p, 1, 0) > 0;
 }
 
-void bus_turn(struct hba_controller *c, bool woken)
+bool bus_turn(struct hba_controller *c, bool woken)
 {
 	struct bus_link *b = &c->bus;
 	int r;
 
 	if (!b->table || !b->table->take_event || !is_reachable(c) || b->event_fd < 0 ||
 	    (!woken && c->now < b->look_at))
-		return;
+		return false;
 	b->look_at = c->now + LOOK_MS * (uint64_t)NS_PER_MS;
 	r = is_readable(b->event_fd) ? heed(c, b->table->take_event(b->device)) : 0;
-	if (r > 0)
-		life_let_go(c);
-	else if (r < 0 && b->table->why && b->table->why(b->device))
+	if (r < 0 && b->table->why && b->table->why(b->device))
 		event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "%s",
 			  b->table->why(b->device));
+	return r > 0;
 }
 
 void bus_served(struct hba_controller *c, unsigned vector)

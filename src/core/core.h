@@ -223,10 +223,10 @@ bool bus_takes_foreign(const struct hba_controller *c);
  */
 size_t bus_piece(struct hba_controller *c);
 /**
- * bus_turn() - Loop: does the device want to be let go, or is it lost? Looks now and then; `woken`:
- * now.
+ * bus_turn() - Loop: true: the device is wanted back. Also finds that it is lost. Looks now and
+ * then; `woken`: now.
  */
-void bus_turn(struct hba_controller *c, bool woken);
+bool bus_turn(struct hba_controller *c, bool woken);
 /** bus_served() - Loop, before it sleeps: the vector that fired has been served. */
 void bus_served(struct hba_controller *c, unsigned vector);
 

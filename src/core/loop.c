@@ -203,14 +203,20 @@ bool loop_owes(const struct hba_controller *c)
 	return false;
 }
 
+static void look_at_device(struct hba_controller *c, bool woken)
+{
+	if (bus_turn(c, woken))
+		life_let_go(c);
+	if (bus_is_gone(c))
+		life_gone(c);
+}
+
 /* What is no I/O; nearly always nothing. */
 static void chores(struct hba_controller *c)
 {
 	c->chores_at = c->now + CHORES_MS * (uint64_t)NS_PER_MS;
 	c->chores_owed = false;
-	bus_turn(c, false);
-	if (bus_is_gone(c))
-		life_gone(c);
+	look_at_device(c, false);
 	life_turn(c);
 	if (c->silent)
 		return;
@@ -272,11 +278,8 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 	 * And before anything is taken: what a device has completed since it reported an error is
 	 * not believed.
 	 */
-	if (woken) {
-		bus_turn(c, true);
-		if (bus_is_gone(c))
-			life_gone(c);
-	}
+	if (woken)
+		look_at_device(c, true);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		n += queue_turn(c->queues[i], budget);
 	wait_no_longer(c);
