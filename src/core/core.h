@@ -926,6 +926,7 @@ struct service {
 		 */
 		until_real;
 	bool up, quit;
+	void (*stuck)(struct hba_controller *c);
 
 	/*
 	 * The fence. The service raises it and waits till no turn runs; a turn that finds it raised
@@ -937,7 +938,8 @@ struct service {
 	bool cancel;   /* atomic: waits of the running op end with -ECANCELED */
 };
 
-int service_start(struct hba_controller *c);
+/** service_start() - `stuck`: the controller has been given up, on the thread that gave it up. */
+int service_start(struct hba_controller *c, void (*stuck)(struct hba_controller *c));
 /**
  * service_stop() - Lets the running job end. -ETIMEDOUT: it does not; the thread is left behind and
  * the controller is dead.

@@ -326,7 +326,7 @@ static int scan_wait(struct hba_controller *c)
 
 static int bring_up(struct hba_controller *c)
 {
-	int r = service_start(c);
+	int r = service_start(c, life_stuck);
 
 	if (r < 0)
 		return r;

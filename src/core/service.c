@@ -141,13 +141,14 @@ static void *service_main(void *arg)
 	return NULL;
 }
 
-int service_start(struct hba_controller *c)
+int service_start(struct hba_controller *c, void (*stuck)(struct hba_controller *c))
 {
 	struct service *s = &c->service;
 	pthread_condattr_t monotonic;
 	sigset_t all, old;
 	int r;
 
+	s->stuck = stuck;
 	list_init(&s->todo);
 	list_init(&s->over);
 	s->quit = s->fence = s->turning = s->has_over = s->cancel = false;
@@ -228,7 +229,7 @@ static int given_up(struct hba_controller *c)
 
 	snprintf(sentence, sizeof(sentence), "%s", hba_error());
 	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, HBA_DEAD, "%s", sentence);
-	life_stuck(c);
+	c->service.stuck(c);
 	return fail(-ETIMEDOUT, "%s", sentence);
 }
 
