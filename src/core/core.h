@@ -485,7 +485,8 @@ struct pool {
 	unsigned max_items;
 	struct iovec *cpu; /* max_items for each task, if the driver wants its data in DMA mode */
 	struct hba_mapping *internal_memory;
-	struct hba_mapping *arena; /* HBA data of all tasks, `stride` apart; NULL: the driver's own */
+	struct hba_mapping
+		*arena; /* HBA data of all tasks, `stride` apart; NULL: the driver's own */
 	size_t stride;
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
 	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */
@@ -579,9 +580,12 @@ struct hba_lun {
 	struct list look;     /* hba_controller::looks, while it waits for one */
 	/* held until a look has shown which disk is there; counted in `frozen` */
 	bool suspect;
-	bool medium_changed;   /* it has said so: the generation moves whatever is read */
-	bool told;             /* of what is looked at now, a task that names no disk has been */
-	bool owes;             /* of a change, no such task has been told: the next one is */
+	bool medium_changed; /* it has said so: the generation moves whatever is read */
+	bool told;           /* of what is looked at now, a task that names no disk has been */
+	bool owes;           /* of a change, no such task has been told: the next one is */
+	/* What the scan has read so far, in its whole walk or in a look, may be of another disk. */
+	bool disturbed, look_disturbed;
+	const struct task *look_task; /* the look's command that is out; NULL */
 	uint32_t sized_at;     /* the generation since which its blocks are as large as now */
 	uint64_t look_at;      /* not before */
 	uint64_t unread_since; /* the first look that failed; 0: none has */
@@ -627,6 +631,7 @@ struct hba_target {
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
 	bool releasing; /* they are back, and the driver is being told */
 	bool scan_wanted;
+	uint8_t walks;    /* of the scan that are at it: the whole one, a look */
 	uint64_t retries; /* "Retry Count"; HBA_UNSET: the rules' own */
 	struct negotiation negotiation;
 	void *priv;
@@ -675,6 +680,8 @@ uint32_t target_timeout_ms(const struct hba_target *tgt);
 void target_renegotiate(struct hba_target *tgt);
 /** targets_renegotiate() - All have, by a reset of the bus or of the controller. */
 void targets_renegotiate(struct hba_controller *c);
+/** target_want_scan() - The scan looks at it again, soon. */
+void target_want_scan(struct hba_target *tgt);
 /** targets_turn() - Release those whose last task has left the driver. */
 void targets_turn(struct hba_controller *c);
 void targets_free(struct hba_controller *c);
@@ -682,11 +689,24 @@ void targets_free(struct hba_controller *c);
 struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id);
 struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id);
 void lun_free(struct hba_lun *lun);
-/** lun_set_info() - Publish; counts up the generation if it is another disk; the event. Loop. */
-void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info);
+/** lun_is_alike() - Do both name themselves as the same disk? */
+bool lun_is_alike(const struct hba_lun_info *a, const struct hba_lun_info *b);
+/** lun_is_another() - Is `info` that of another disk than the one before? */
+bool lun_is_another(const struct hba_lun *lun, const struct hba_lun_info *info);
+/**
+ * lun_keep_capacity() - The capacity could not be read, although there is a medium: keep that of a
+ * disk that is known.
+ */
+void lun_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info);
+/**
+ * lun_set_info() - Publish; counts up the generation if it is another disk: true, and
+ * medium_moved() is due. Loop.
+ */
+bool lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info);
 /** lun_count_up() - It is taken for another disk; what else is known of it stays. */
 void lun_count_up(struct hba_lun *lun);
-void lun_set_absent(struct hba_lun *lun);
+/** lun_set_absent() - true: it was present; the caller flushes its unsent tasks. */
+bool lun_set_absent(struct hba_lun *lun);
 /** lun_owe() - Is a change still to be told, by the next task that names no disk? */
 void lun_owe(struct hba_lun *lun, bool owes);
 /**
@@ -694,6 +714,25 @@ void lun_owe(struct hba_lun *lun, bool owes);
  */
 uint64_t lun_take_tag(struct hba_lun *lun, const struct task *t);
 void lun_return_tag(struct hba_lun *lun, const struct task *t);
+
+/* ---- lun-hold.c */
+
+/**
+ * lun_hold() - Nothing is sent to the unit until a look has shown which disk is there. `by`: the
+ * task whose sense is the reason; NULL.
+ */
+void lun_hold(struct hba_lun *lun, const struct task *by);
+/** lun_suspect() - The same, without such a task. */
+void lun_suspect(struct hba_lun *lun);
+/** lun_release() - The disk is known, or the unit is absent: hold it no longer. */
+void lun_release(struct hba_lun *lun);
+/** lun_look_again() - The look could not begin. */
+void lun_look_again(struct hba_lun *lun);
+/**
+ * lun_next_look() - The unit that may be looked at now; NULL, and *ret_at when one may be, or
+ * NEVER.
+ */
+struct hba_lun *lun_next_look(const struct hba_controller *c, uint64_t *ret_at);
 
 /* ---- queue.c: the hot path */
 
@@ -779,27 +818,10 @@ void medium_heed(struct task *t);
  * its client hears it.
  */
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense);
-/** medium_suspect() - Hold the unit, and look which disk is there. */
-void medium_suspect(struct hba_lun *lun);
-/** medium_release() - What there is is known, or nothing is there: hold it no longer. */
-void medium_release(struct hba_lun *lun);
-/** medium_is_another() - Is what was read another disk than the one before? */
-bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *info);
-/**
- * medium_keep_capacity() - It could not be read, for another reason than that there is no medium:
- * of a disk that is known it is kept.
- */
-void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info);
 /** medium_moved() - The generation has: tell it, and end what meant the disk before. */
 void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before);
-/** medium_look_again() - The look could not begin. */
-void medium_look_again(struct hba_lun *lun);
 /** medium_unread() - The look has failed: again, but not for ever. */
 void medium_unread(struct hba_lun *lun);
-/**
- * medium_next() - The unit that may be looked at now; NULL, and *ret_at when one may be, or NEVER.
- */
-struct hba_lun *medium_next(const struct hba_controller *c, uint64_t *ret_at);
 /**
  * medium_ends() - One that is about to be queued: true, and it has ended, if it means another disk.
  */
@@ -1003,15 +1025,6 @@ bool scan_after_reset(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
 /** scan_discovered() - The driver has named all targets it has: those it did not name, go. */
 void scan_discovered(struct hba_controller *c);
-/** scan_is_at() - Is this the target the scan is walking through? */
-bool scan_is_at(const struct hba_target *tgt);
-/** scan_want() - Look at this target again, soon. */
-void scan_want(struct hba_target *tgt);
-/**
- * scan_disturb() - What has been read of this unit so far may be of another disk, as the sense of a
- * task says, or NULL.
- */
-void scan_disturb(const struct hba_lun *lun, const struct task *by);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
 /** scan_next() - When it wants to be called at the latest; NEVER. */

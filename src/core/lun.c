@@ -156,13 +156,50 @@ void lun_return_tag(struct hba_lun *lun, const struct task *t)
 			~(UINT64_C(1) << t->head.tag % BITS_PER_WORD);
 }
 
-/* ---- what is known of it */
+/* ---- what clients are owed */
 
 void lun_owe(struct hba_lun *lun, bool owes)
 {
 	lun->owes = owes;
 	lun->plain = lun->info.present && !owes;
 }
+
+/* ---- is it the same disk? */
+
+bool lun_is_alike(const struct hba_lun_info *a, const struct hba_lun_info *b)
+{
+	return strcmp(a->serial, b->serial) == 0 && strcmp(a->id, b->id) == 0 && a->type == b->type;
+}
+
+static bool names_itself(const struct hba_lun_info *info)
+{
+	return info->serial[0] || info->id[0];
+}
+
+bool lun_is_another(const struct hba_lun *lun, const struct hba_lun_info *info)
+{
+	const struct hba_lun_info *before = &lun->info;
+
+	return before->generation &&
+	       (lun->medium_changed || !lun_is_alike(before, info) ||
+		before->blocks != info->blocks || before->block_bytes != info->block_bytes);
+}
+
+void lun_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info)
+{
+	const struct hba_lun_info *before = &lun->info;
+
+	if (!before->generation || lun->medium_changed || !names_itself(info) ||
+	    !lun_is_alike(before, info))
+		return;
+	info->blocks = before->blocks;
+	info->block_bytes = before->block_bytes;
+	info->physical_bytes = before->physical_bytes;
+	info->thin = before->thin;
+	info->reads_zero = before->reads_zero;
+}
+
+/* ---- what is known of it */
 
 static void publish(struct hba_lun *lun, const struct hba_lun_info *info)
 {
@@ -173,10 +210,10 @@ static void publish(struct hba_lun *lun, const struct hba_lun_info *info)
 	lun_owe(lun, lun->owes);
 }
 
-void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
+bool lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
 {
 	struct hba_lun_info next = *info, before = lun->info;
-	bool other = medium_is_another(lun, info);
+	bool other = lun_is_another(lun, info);
 	char text[24];
 
 	next.generation = before.generation + (other || !before.generation);
@@ -186,9 +223,7 @@ void lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info)
 		event_put(lun->controller, HBA_EVENT_LUN_CAME, lun->target->id, &lun->id, 0,
 			  "target %llu, unit %s: %s %s", (unsigned long long)lun->target->id, text,
 			  next.vendor, next.product);
-	if (other)
-		medium_moved(lun, &before);
-	medium_release(lun);
+	return other;
 }
 
 void lun_count_up(struct hba_lun *lun)
@@ -199,20 +234,20 @@ void lun_count_up(struct hba_lun *lun)
 	publish(lun, &next);
 }
 
-void lun_set_absent(struct hba_lun *lun)
+bool lun_set_absent(struct hba_lun *lun)
 {
 	struct hba_lun_info info = lun->info;
 	char text[24];
 
-	medium_release(lun);
+	lun_release(lun);
 	if (!info.present)
-		return;
+		return false;
 	info.present = false;
 	publish(lun, &info);
-	queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
 	scsi_lun_text(&lun->id, text);
 	event_put(lun->controller, HBA_EVENT_LUN_LEFT, lun->target->id, &lun->id, 0,
 		  "target %llu, unit %s has left", (unsigned long long)lun->target->id, text);
+	return true;
 }
 
 void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)

@@ -26,7 +26,6 @@
 enum {
 	/* from the first look that failed on: what a disk may need to spin up */
 	LOOK_FOR_MS = 60 * MS_PER_S,
-	LOOK_AGAIN_MS = 100,
 	LUN_TEXT_BYTES = 24,
 	CODE_SHIFT = 8, /* the ASC in scsi_sense::asc, above the ASCQ */
 	MEDIUM_CODE = SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED >> CODE_SHIFT,
@@ -188,39 +187,11 @@ bool medium_tells(struct task *t)
 
 /* ---- held, until it has been looked at */
 
-static void hold(struct hba_lun *lun, const struct task *by)
-{
-	if (!lun->info.present || !lun->controller->accepting)
-		return;
-	scan_disturb(lun, by);
-	if (lun->suspect)
-		return;
-	lun->suspect = true;
-	lun->frozen++;
-	lun->look_at = lun->unread_since = 0;
-	list_append(&lun->controller->looks, &lun->look);
-}
-
-void medium_suspect(struct hba_lun *lun)
-{
-	hold(lun, NULL);
-}
-
-void medium_release(struct hba_lun *lun)
-{
-	list_remove(&lun->look);
-	lun->medium_changed = lun->told = false;
-	if (!lun->suspect)
-		return;
-	lun->suspect = false;
-	lun->frozen--;
-}
-
 /* REPORT LUNS takes this attention off all units, and any of them may be another one now. */
 static void hold_target(struct hba_target *tgt, const struct task *by)
 {
 	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
-		hold(container_of(l, struct hba_lun, link), by);
+		lun_hold(container_of(l, struct hba_lun, link), by);
 }
 
 /*
@@ -247,7 +218,7 @@ void medium_heed(struct task *t)
 		hold_target(t->lun->target, t);
 	else if (is_medium_code(code) || code == RESET_CODE || code == CONDITIONS_CODE ||
 		 sense.asc == SCSI_ASC_CAPACITY_CHANGED)
-		hold(t->lun, t);
+		lun_hold(t->lun, t);
 }
 
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense)
@@ -258,44 +229,12 @@ bool medium_is_news(const struct task *t, const struct scsi_sense *sense)
 
 /* ---- what the look has found */
 
-static bool names_itself(const struct hba_lun_info *info)
-{
-	return info->serial[0] || info->id[0];
-}
-
-static bool is_alike(const struct hba_lun_info *a, const struct hba_lun_info *b)
-{
-	return strcmp(a->serial, b->serial) == 0 && strcmp(a->id, b->id) == 0 && a->type == b->type;
-}
-
-bool medium_is_another(const struct hba_lun *lun, const struct hba_lun_info *info)
-{
-	const struct hba_lun_info *before = &lun->info;
-
-	return before->generation &&
-	       (lun->medium_changed || !is_alike(before, info) || before->blocks != info->blocks ||
-		before->block_bytes != info->block_bytes);
-}
-
-void medium_keep_capacity(const struct hba_lun *lun, struct hba_lun_info *info)
-{
-	const struct hba_lun_info *before = &lun->info;
-
-	if (!before->generation || lun->medium_changed || !names_itself(info) ||
-	    !is_alike(before, info))
-		return;
-	info->blocks = before->blocks;
-	info->block_bytes = before->block_bytes;
-	info->physical_bytes = before->physical_bytes;
-	info->thin = before->thin;
-	info->reads_zero = before->reads_zero;
-}
-
 static const char *change(const struct hba_lun *lun, const struct hba_lun_info *before)
 {
 	if (lun->medium_changed)
 		return "its medium was changed";
-	return is_alike(before, &lun->info) ? "its capacity has changed" : "another disk is there";
+	return lun_is_alike(before, &lun->info) ? "its capacity has changed"
+						: "another disk is there";
 }
 
 static void tell_change(const struct hba_lun *lun, const char *what)
@@ -321,14 +260,6 @@ void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before)
 	end_what_meant_another(lun);
 }
 
-void medium_look_again(struct hba_lun *lun)
-{
-	if (!lun->suspect)
-		return;
-	lun->look_at = lun->controller->now + LOOK_AGAIN_MS * (uint64_t)NS_PER_MS;
-	list_append(&lun->controller->looks, &lun->look);
-}
-
 void medium_unread(struct hba_lun *lun)
 {
 	uint64_t now = lun->controller->now;
@@ -336,28 +267,12 @@ void medium_unread(struct hba_lun *lun)
 	if (!lun->unread_since)
 		lun->unread_since = now;
 	if (now - lun->unread_since < LOOK_FOR_MS * (uint64_t)NS_PER_MS) {
-		medium_look_again(lun);
+		lun_look_again(lun);
 		return;
 	}
 	lun_count_up(lun);
 	tell_change(lun, "it could not be read for 60 s after a reset or a change, and is taken "
 			 "for another disk");
 	end_what_meant_another(lun);
-	medium_release(lun);
-}
-
-struct hba_lun *medium_next(const struct hba_controller *c, uint64_t *ret_at)
-{
-	*ret_at = NEVER;
-	for (struct list *l = c->looks.next; l != &c->looks; l = l->next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, look);
-
-		if (lun->target->blocked || target_is_going(lun->target))
-			continue;
-		if (lun->look_at <= c->now)
-			return lun;
-		if (lun->look_at < *ret_at)
-			*ret_at = lun->look_at;
-	}
-	return NULL;
+	lun_release(lun);
 }

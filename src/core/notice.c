@@ -209,9 +209,9 @@ static void want_look(struct hba_target *tgt, const struct hba_lun_id *id)
 	struct hba_lun *lun = lun_find(tgt, id);
 
 	if (lun && lun->info.present)
-		medium_suspect(lun);
+		lun_suspect(lun);
 	else
-		scan_want(tgt);
+		target_want_scan(tgt);
 }
 
 /* `lun` NULL: whatever is there. */
@@ -225,7 +225,7 @@ static void want_scan(struct hba_controller *c, uint64_t target, const struct hb
 		if (lun)
 			want_look(tgt, lun);
 		else
-			scan_want(tgt);
+			target_want_scan(tgt);
 	}
 }
 

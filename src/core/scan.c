@@ -35,7 +35,6 @@ struct walk {
 	enum step_id step;
 	unsigned attentions, tries;
 	uint64_t retry_at; /* 0 = at once */
-	bool disturbed;    /* the unit may have become another disk while it was read */
 	bool withdrawn;    /* the command, for it could not be sent: that is no answer */
 };
 
@@ -59,13 +58,19 @@ static bool is_look(const struct walk *w)
 
 /* ---- the walk */
 
+static void leave(struct hba_lun *lun)
+{
+	if (lun_set_absent(lun))
+		queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
+}
+
 static void sweep_units(struct hba_target *tgt)
 {
 	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
 		struct hba_lun *lun = container_of(l, struct hba_lun, link);
 
 		if (!lun->seen)
-			lun_set_absent(lun);
+			leave(lun);
 		lun->seen = false;
 	}
 }
@@ -95,6 +100,7 @@ static void finish_target(struct walk *w)
 
 	probe_end(&w->probe);
 	w->retry_at = 0;
+	tgt->walks--;
 	w->probe.target = NULL;
 	w->probe.lun = NULL;
 	sweep_units(tgt);
@@ -107,12 +113,19 @@ static void finish_target(struct walk *w)
 		target_forget(tgt);
 }
 
+/* May the unit have become another disk while it was read? */
+static bool *disturbed_of(const struct walk *w)
+{
+	return is_look(w) ? &w->probe.lun->look_disturbed : &w->probe.lun->disturbed;
+}
+
 static void begin_unit(struct walk *w, struct hba_lun *lun)
 {
 	w->probe.lun = lun;
 	w->probe.info = (struct hba_lun_info) { 0 };
 	w->probe.n_pages = 0;
-	w->probe.unread = w->disturbed = false;
+	w->probe.unread = false;
+	*disturbed_of(w) = false;
 	w->step = UNIT_INQUIRY;
 }
 
@@ -132,9 +145,14 @@ static void next_unit(struct walk *w)
 
 static void know(struct walk *w)
 {
+	struct hba_lun *lun = w->probe.lun;
+	struct hba_lun_info before = lun->info;
+
 	if (w->probe.unread)
-		medium_keep_capacity(w->probe.lun, &w->probe.info);
-	lun_set_info(w->probe.lun, &w->probe.info);
+		lun_keep_capacity(lun, &w->probe.info);
+	if (lun_set_info(lun, &w->probe.info))
+		medium_moved(lun, &before);
+	lun_release(lun);
 }
 
 static void finish_unit(struct walk *w)
@@ -143,7 +161,7 @@ static void finish_unit(struct walk *w)
 
 	lun->seen = w->probe.info.present;
 	/* If a look is to come, or was here meanwhile, what it finds counts. */
-	if (w->probe.info.present && !lun->suspect && !w->disturbed)
+	if (w->probe.info.present && !lun->suspect && !*disturbed_of(w))
 		know(w);
 	next_unit(w);
 }
@@ -151,18 +169,19 @@ static void finish_unit(struct walk *w)
 static void end_look(struct walk *w)
 {
 	w->retry_at = 0;
+	w->probe.target->walks--;
 	w->probe.target = NULL;
 	w->probe.lun = NULL;
 }
 
 static void finish_look(struct walk *w)
 {
-	if (w->disturbed)
-		medium_look_again(w->probe.lun);
+	if (*disturbed_of(w))
+		lun_look_again(w->probe.lun);
 	else if (w->probe.info.present)
 		know(w);
 	else
-		lun_set_absent(w->probe.lun);
+		leave(w->probe.lun);
 	end_look(w);
 }
 
@@ -243,6 +262,8 @@ static void put_command(struct walk *w)
 	struct hba_task *head = &w->task->head;
 
 	w->task = NULL;
+	if (is_look(w))
+		w->probe.lun->look_task = NULL;
 	w->withdrawn = false;
 	hba_task_put(head);
 }
@@ -261,7 +282,7 @@ static void whole_answered(struct walk *w, const struct hba_result *r,
 	 * another disk.
 	 */
 	if (!again && w->step > UNIT_INQUIRY && is_no_answer(w, r, sense))
-		medium_suspect(w->probe.lun);
+		lun_suspect(w->probe.lun);
 	put_command(w);
 	if (!again)
 		go_to(w, next);
@@ -292,7 +313,7 @@ static void look_answered(struct walk *w, const struct hba_result *r,
 	enum step_id next = TARGET_DONE;
 
 	if (r->outcome == HBA_NOT_PRESENT)
-		lun_set_absent(lun);
+		leave(lun);
 	else if (!attention && !is_no_answer(w, r, sense))
 		next = probe_step(w->step)->take(&w->probe, r, w->task->memory);
 	put_command(w);
@@ -305,7 +326,7 @@ static void look_answered(struct walk *w, const struct hba_result *r,
 	} else {
 		end_look(w);
 		if (withdrawn)
-			medium_look_again(lun);
+			lun_look_again(lun);
 		else
 			medium_unread(lun);
 	}
@@ -346,6 +367,8 @@ static void send_step(struct walk *w)
 	w->task = internal_get(w->probe.lun);
 	if (!w->task)
 		return; /* recovery has them all; next turn */
+	if (is_look(w))
+		w->probe.lun->look_task = w->task;
 	memcpy(w->task->head.cdb, cdb.bytes, sizeof(cdb.bytes));
 	w->task->head.cdb_len = cdb.length;
 	w->task->head.timeout_ms = given ? (uint32_t)given : COMMAND_MS;
@@ -375,6 +398,7 @@ static void target_ready(struct hba_target *tgt, int error)
 static void begin_target(struct scan *s, struct hba_target *tgt)
 {
 	tgt->scan_wanted = false;
+	tgt->walks++;
 	s->whole.probe.target = tgt;
 	s->whole.probe.answered = false;
 	s->whole.step = TARGET_INQUIRY;
@@ -390,6 +414,7 @@ static void begin_target(struct scan *s, struct hba_target *tgt)
 static void begin_look(struct walk *w, struct hba_lun *lun)
 {
 	list_remove(&lun->look);
+	lun->target->walks++;
 	w->probe.target = lun->target;
 	w->attentions = w->tries = 0;
 	w->retry_at = 0;
@@ -397,30 +422,6 @@ static void begin_look(struct walk *w, struct hba_lun *lun)
 }
 
 /* ---- which target is next */
-
-bool scan_is_at(const struct hba_target *tgt)
-{
-	const struct scan *s = tgt->controller->scan;
-
-	return s && (s->whole.probe.target == tgt || s->look.probe.target == tgt);
-}
-
-void scan_want(struct hba_target *tgt)
-{
-	tgt->scan_wanted = !tgt->leaving;
-	tgt->controller->scan_wanted = true;
-}
-
-void scan_disturb(const struct hba_lun *lun, const struct task *by)
-{
-	struct scan *s = lun->controller->scan;
-
-	if (s && s->whole.probe.lun == lun)
-		s->whole.disturbed = true;
-	/* Attentions of its own commands it sees off itself. */
-	if (s && s->look.probe.lun == lun && s->look.task != by)
-		s->look.disturbed = true;
-}
 
 static struct hba_target *next_wanted(struct hba_controller *c)
 {
@@ -588,7 +589,7 @@ static bool turn_look(struct hba_controller *c)
 
 	if (w->probe.target && (target_is_going(w->probe.target) || !w->probe.lun->suspect))
 		end_look(w);
-	next = !w->probe.target && c->accepting ? medium_next(c, &at) : NULL;
+	next = !w->probe.target && c->accepting ? lun_next_look(c, &at) : NULL;
 	if (next)
 		begin_look(w, next);
 	if (!w->probe.target)
@@ -664,7 +665,7 @@ static uint64_t next_of_look(const struct hba_controller *c)
 {
 	uint64_t at;
 
-	return c->scan->look.probe.target || medium_next(c, &at) ? c->now : at;
+	return c->scan->look.probe.target || lun_next_look(c, &at) ? c->now : at;
 }
 
 static uint64_t next_of_whole(const struct hba_controller *c)

@@ -237,7 +237,7 @@ static void heed(struct task *t, const struct scsi_sense *sense)
 	switch (sense->asc) {
 	case SCSI_ASC_REPORTED_LUNS_CHANGED:
 	case SCSI_ASC_INQUIRY_CHANGED:
-		scan_want(tgt);
+		target_want_scan(tgt);
 		break;
 	case SCSI_ASC_POWER_ON_OR_RESET:
 		target_renegotiate(tgt);

@@ -229,6 +229,12 @@ void targets_renegotiate(struct hba_controller *c)
 		target_renegotiate(container_of(l, struct hba_target, link));
 }
 
+void target_want_scan(struct hba_target *tgt)
+{
+	tgt->scan_wanted = !tgt->leaving;
+	tgt->controller->scan_wanted = true;
+}
+
 /* ---- leaving */
 
 static int run_release(struct hba_controller *c, struct job *job)
@@ -325,7 +331,7 @@ void target_leave(struct hba_target *tgt)
 
 	/* One that was asked for again is not, any more. */
 	tgt->scan_wanted = false;
-	if (target_is_going(tgt) || (!tgt->initialised && !scan_is_at(tgt)))
+	if (target_is_going(tgt) || (!tgt->initialised && !tgt->walks))
 		return;
 	if (tgt->present)
 		event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left",
@@ -341,7 +347,7 @@ void targets_turn(struct hba_controller *c)
 	for (struct list *l = c->targets.next; c->n_leaving && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		if (!tgt->leaving || !is_idle(tgt) || scan_is_at(tgt))
+		if (!tgt->leaving || !is_idle(tgt) || tgt->walks)
 			continue;
 		tgt->leaving = false;
 		c->n_leaving--;

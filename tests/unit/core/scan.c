@@ -642,7 +642,8 @@ static void queued_when_it_leaves(void **state)
 	assert_int_equal(hba_submit(t, test_done, &io), 0);
 	test_turns(c, 3);
 	assert_int_equal(io.done, 0);
-	lun_set_absent(lun);
+	assert_true(lun_set_absent(lun));
+	queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
 	test_wait(c, &io, 1);
 	assert_int_equal(io.last.outcome, HBA_NOT_PRESENT);
 	assert_int_equal(io.last.sent, HBA_SENT_NO);
