@@ -298,8 +298,10 @@ static inline bool memory_piece(const struct memory *m, const struct hba_piece *
 	return true;
 }
 
-/** mapping_in_use() - Has any task data in it? The loop's to ask. */
-bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m);
+/** mapping_of_client() - The controller of a client's mapping; NULL: it is the driver's. */
+struct hba_controller *mapping_of_client(const struct hba_mapping *m);
+/** memory_unmap() - The mapping goes, and its buffer if nothing else holds it. */
+void memory_unmap(struct hba_controller *c, struct hba_mapping *map);
 /** mapping_holds() - Does any byte of the mapping lie in `length` bytes at `address`? */
 bool mapping_holds(const struct hba_mapping *m, const void *address, size_t length);
 /** memory_take() - For the core's own use of driver memory, below 2^bits. On the service thread. */
@@ -1042,28 +1044,31 @@ struct guests {
 	bool any;  /* atomic: one of the lists has something */
 };
 
-/**
- * in_callback() - Is this thread inside a turn of the loop? What another one's loop does is not
- * asked.
- */
-bool in_callback(const struct hba_controller *c);
 /** guest_push() - Hand a task, submitted or returned, to the loop. Any thread; never waits. */
 void guest_push(struct hba_controller *c, struct task *t);
 /** guest_wait() - Hand a waiter to the loop. */
 void guest_wait(struct hba_controller *c, struct list *waiting);
-/**
- * guest_release() - Wait until the loop says that no task has memory in the mapping. -ENODEV: there
- * is no loop any more.
- */
-int guest_release(struct hba_controller *c, const struct hba_mapping *m);
 void guests_init(struct guests *g);
 void guests_fini(struct guests *g);
 bool guests_knock(const struct hba_controller *c);
-void guests_turn(struct hba_controller *c);
-/** guests_arrive() - What they have submitted or put back is taken in. Loop, callbacks too. */
-void guests_arrive(struct hba_controller *c);
-/** guests_end() - No task is out any more, and none will be: nobody waits for one. */
+/** guests_take_tasks() - All that they have submitted or put back, linked by task::next. Loop. */
+struct task *guests_take_tasks(struct hba_controller *c);
+/** guests_take_waiting() - The next waiter; NULL: none. Loop. */
+struct list *guests_take_waiting(struct hba_controller *c);
+/** guests_end() - No task is out any more, and none will be: no release has to wait. */
 void guests_end(struct hba_controller *c);
+
+/* ---- intake.c */
+
+/** intake_tasks() - Take in tasks of other threads, submitted or put back. Loop, callbacks too. */
+void intake_tasks(struct hba_controller *c);
+/** intake_turn() - Their waiters as well. Loop. */
+void intake_turn(struct hba_controller *c);
+
+/* ---- mapping-release.c */
+
+/** releases_turn() - Let go of mappings that other threads release and no task uses. Loop. */
+void releases_turn(struct hba_controller *c);
 
 /* ---- thread.c: the library runs the loop */
 
@@ -1110,8 +1115,8 @@ void manage_turn(struct hba_controller *c);
 /** manage_begin_anew() - What was asked for since the clock was read has its time from `now` on. */
 void manage_begin_anew(struct hba_controller *c, uint64_t now);
 uint64_t manage_next(const struct hba_controller *c);
-/** manage_lost() - After a stop or a reset: the tmf task is the core's again. */
-void manage_lost(struct hba_controller *c, struct task *t);
+/** manage_lost() - After a stop or a reset: a tmf task that the driver had is the core's again. */
+void manage_lost(struct hba_controller *c);
 /** manage_cancel_all() - The controller ends: every request gets its answer. */
 void manage_cancel_all(struct hba_controller *c);
 
@@ -1254,6 +1259,12 @@ struct hba_controller {
 static inline bool loop_is_here(const struct hba_controller *c)
 {
 	return __atomic_load_n(&c->loop_thread, __ATOMIC_RELAXED) == thread_here();
+}
+
+/** in_callback() - Is this thread inside a turn of this controller's loop? */
+static inline bool in_callback(const struct hba_controller *c)
+{
+	return loop_is_here(c) && c->in_turn;
 }
 
 /** task_tell_stranger() - task_named()'s, of one that it refuses. */

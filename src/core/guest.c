@@ -8,13 +8,6 @@
  */
 #include "core/core.h"
 
-#include <errno.h>
-
-bool in_callback(const struct hba_controller *c)
-{
-	return loop_is_here(c) && c->in_turn;
-}
-
 void guest_push(struct hba_controller *c, struct task *t)
 {
 	struct task *head = __atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED);
@@ -36,53 +29,14 @@ void guest_wait(struct hba_controller *c, struct list *waiting)
 	loop_wake(c);
 }
 
-/* ---- a mapping that another thread wants to let go */
-
-struct release {
-	struct list link;
-	const struct hba_mapping *mapping;
-	bool granted;
-};
-
-int guest_release(struct hba_controller *c, const struct hba_mapping *m)
-{
-	struct guests *g = &c->guests;
-	struct release r = { .mapping = m };
-
-	pthread_mutex_lock(&g->lock);
-	list_append(&g->releases, &r.link);
-	__atomic_store_n(&g->any, true, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&g->lock);
-	loop_wake(c);
-	pthread_mutex_lock(&g->lock);
-	while (!r.granted && !g->over)
-		pthread_cond_wait(&g->changed, &g->lock);
-	list_remove(&r.link);
-	pthread_mutex_unlock(&g->lock);
-	return 0;
-}
-
-/* Under the lock. */
-static void grant(struct hba_controller *c)
-{
-	for (struct list *l = c->guests.releases.next; l != &c->guests.releases; l = l->next) {
-		struct release *r = container_of(l, struct release, link);
-
-		r->granted = r->granted || !mapping_in_use(c, r->mapping);
-		if (r->granted)
-			pthread_cond_broadcast(&c->guests.changed);
-	}
-}
-
 /* ---- the loop's side */
 
-static struct list *take_waiting(struct hba_controller *c)
+struct list *guests_take_waiting(struct hba_controller *c)
 {
 	struct guests *g = &c->guests;
 	struct list *l = NULL;
 
 	pthread_mutex_lock(&g->lock);
-	grant(c);
 	if (list_is_empty(&g->waiting)) {
 		__atomic_store_n(&g->any, !list_is_empty(&g->releases), __ATOMIC_SEQ_CST);
 	} else {
@@ -94,7 +48,7 @@ static struct list *take_waiting(struct hba_controller *c)
 }
 
 /* The stack has the newest on top; they are taken in the order in which they came. */
-static struct task *take_tasks(struct hba_controller *c)
+struct task *guests_take_tasks(struct hba_controller *c)
 {
 	struct task *t = __atomic_exchange_n(&c->guests.inbox, NULL, __ATOMIC_ACQUIRE),
 		    *in_order = NULL, *next;
@@ -113,34 +67,8 @@ bool guests_knock(const struct hba_controller *c)
 	       __atomic_load_n(&c->guests.any, __ATOMIC_SEQ_CST);
 }
 
-void guests_arrive(struct hba_controller *c)
-{
-	struct task *t, *next;
-
-	if (!__atomic_load_n(&c->guests.inbox, __ATOMIC_RELAXED))
-		return;
-	for (t = take_tasks(c); t; t = next) {
-		next = t->next;
-		if (t->state == TASK_RETURNED)
-			task_return(t);
-		else if (!medium_ends(t)) /* the disk may have changed since that thread looked */
-			task_dispatch(c, t);
-	}
-}
-
-void guests_turn(struct hba_controller *c)
-{
-	struct list *l;
-
-	guests_arrive(c);
-	if (__atomic_load_n(&c->guests.any, __ATOMIC_RELAXED))
-		while ((l = take_waiting(c)))
-			admit_waiting(l);
-}
-
 void guests_end(struct hba_controller *c)
 {
-	guests_turn(c);
 	pthread_mutex_lock(&c->guests.lock);
 	c->guests.over = true;
 	pthread_cond_broadcast(&c->guests.changed);

@@ -381,9 +381,10 @@ static void answer_all(struct hba_controller *c)
 	for (unsigned i = 0; i < c->n_queues; i++)
 		queue_take_back(c->queues[i]);
 	deliver_all(c);
-	guests_turn(c);
+	intake_turn(c);
 	deliver_all(c);
 	manage_cancel_all(c);
+	intake_turn(c);
 	guests_end(c);
 }
 
@@ -403,13 +404,14 @@ static int take_down(struct hba_controller *c)
 
 	runner_stop(c);
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	guests_turn(c);
+	intake_turn(c);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
 		loop_until(c, nothing_out, DRAIN_MS);
 	r = controller_is_stuck(c) ? -ETIMEDOUT : service_call(c, &job);
 	__atomic_store_n(&c->lost, r < 0, __ATOMIC_RELEASE);
+	manage_lost(c);
 	queue_end_lost(c, c->lost);
 	answer_all(c);
 	if (c->lost) {
@@ -429,6 +431,7 @@ void life_dead(struct hba_controller *c, bool lost)
 	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->lost, lost, __ATOMIC_RELEASE);
 	controller_move(c, HBA_DEAD);
+	manage_lost(c);
 	queue_end_lost(c, lost);
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
@@ -516,6 +519,7 @@ static void let_go_done(struct hba_controller *c, struct job *job)
 	c->letting_go.wanted = c->letting_go.job_out = false;
 	if (is_final(c) || controller_move(c, HBA_GONE) < 0)
 		return;
+	manage_lost(c);
 	queue_end_gone(c);
 	take_no_more(c);
 	manage_cancel_all(c);

@@ -263,6 +263,14 @@ static inline void read_clock(struct hba_controller *c)
 	c->now = now;
 }
 
+/* From other threads. */
+static void take_in(struct hba_controller *c)
+{
+	if (__atomic_load_n(&c->guests.any, __ATOMIC_RELAXED))
+		releases_turn(c);
+	intake_turn(c);
+}
+
 static unsigned turn(struct hba_controller *c, unsigned budget)
 {
 	bool woken = c->sleeper.armed;
@@ -273,7 +281,7 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 		disarm(c);
 	/* Before anything is sent: what a reset has ended is what was out then. */
 	service_reap(c);
-	guests_turn(c);
+	take_in(c);
 	/*
 	 * And before anything is taken: what a device has completed since it reported an error is
 	 * not believed.
@@ -305,7 +313,7 @@ static void answer_late_guests(struct hba_controller *c)
 		return;
 	}
 	c->in_turn = true;
-	guests_turn(c);
+	take_in(c);
 	c->in_turn = false;
 }
 

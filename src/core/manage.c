@@ -212,9 +212,11 @@ void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 		c->tmf.answered = false;
 }
 
-void manage_lost(struct hba_controller *c, struct task *t)
+void manage_lost(struct hba_controller *c)
 {
-	finish(c, t, HBA_DELIVERY_FAILURE);
+	for (unsigned slot = 0; slot < TMF_TASKS && slot < c->pool.n; slot++)
+		if (task_state(&c->pool.tasks[slot]) == TASK_WITH_DRIVER)
+			finish(c, &c->pool.tasks[slot], HBA_DELIVERY_FAILURE);
 	if (!c->tmf.current)
 		c->tmf.answered = false;
 }
@@ -388,7 +390,7 @@ int hba_manage(struct hba_management *m)
 			    hba_state_name(c->state));
 	if (!loop_is_here(c))
 		return fail(-EPERM, "%s: only the loop's thread may", __func__);
-	guests_arrive(c);
+	intake_tasks(c);
 	r = check_victim(m);
 	if (r < 0)
 		return r;
@@ -436,7 +438,7 @@ void hba_cancel(struct hba_task *head)
 		return;
 	}
 	/* it may have been submitted by another thread just now */
-	guests_arrive(t->queue->controller);
+	intake_tasks(t->queue->controller);
 	if (t->state == TASK_OWNED || t->state == TASK_FREE || t->state == TASK_RETURNED) {
 		misuse("the task is not out: it was not submitted, or its done has run");
 		return;

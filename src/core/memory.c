@@ -524,6 +524,18 @@ static void mapping_free(struct memory *m, struct hba_mapping *map)
 	free(map);
 }
 
+void memory_unmap(struct hba_controller *c, struct hba_mapping *map)
+{
+	pthread_mutex_lock(&c->memory.lock);
+	mapping_free(&c->memory, map);
+	pthread_mutex_unlock(&c->memory.lock);
+}
+
+struct hba_controller *mapping_of_client(const struct hba_mapping *m)
+{
+	return m->buffer->driver ? NULL : m->buffer->controller;
+}
+
 int hba_buffer_map(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 {
 	bool driver;
@@ -616,43 +628,6 @@ bool mapping_holds(const struct hba_mapping *m, const void *address, size_t leng
 	uintptr_t mine = (uintptr_t)hba_mapping_address(m), other = (uintptr_t)address;
 
 	return other < mine + hba_mapping_length(m) && mine < other + length;
-}
-
-bool mapping_in_use(const struct hba_controller *c, const struct hba_mapping *m)
-{
-	for (unsigned slot = 0; slot < c->pool.n; slot++)
-		if (data_lies_in(&c->pool.tasks[slot], m))
-			return true;
-	return false;
-}
-
-/* Its users come back through the loop, which the caller runs. */
-static int wait_unused(struct hba_controller *c, const struct hba_mapping *m)
-{
-	while (mapping_in_use(c, m)) {
-		if (in_callback(c))
-			return fail(-EBUSY, "a mapping is not released from a callback while tasks "
-					    "have memory in it");
-		loop_run(c, HBA_MAX_BATCH);
-	}
-	return 0;
-}
-
-int hba_mapping_release(struct hba_mapping *m)
-{
-	struct hba_controller *c;
-	int r;
-
-	if (!m || m->buffer->driver)
-		return 0;
-	c = m->buffer->controller;
-	r = loop_is_here(c) ? wait_unused(c, m) : guest_release(c, m);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&c->memory.lock);
-	mapping_free(&c->memory, m);
-	pthread_mutex_unlock(&c->memory.lock);
-	return 0;
 }
 
 /* ---- the end */

@@ -674,12 +674,8 @@ static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool mem
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
 
-		if (task_state(t) != TASK_WITH_DRIVER)
+		if (task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
 			continue;
-		if (t->head.kind == HBA_TASK_TMF) {
-			manage_lost(c, t);
-			continue;
-		}
 		t->final = true;
 		task_end(t,
 			 outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled

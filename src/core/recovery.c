@@ -143,6 +143,7 @@ static void reset_done(struct hba_controller *c, struct job *job)
 	if (job->run == run_bus_reset)
 		return;
 	/* The driver has no task any more. */
+	manage_lost(c);
 	queue_end_lost(c, false);
 	controller_move(c, HBA_STARTED);
 	(void)scan_after_reset(c);
