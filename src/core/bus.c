@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -22,11 +23,6 @@ enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, CONFIG_BYTES = 40
 static uint64_t all_ones(unsigned width)
 {
 	return width >= sizeof(uint64_t) ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
-}
-
-bool bus_is_gone(const struct hba_controller *c)
-{
-	return __atomic_load_n(&c->bus.gone, __ATOMIC_RELAXED);
 }
 
 /* Every call of a back end passes through here with what it returned. */
@@ -156,12 +152,22 @@ void bus_served(struct hba_controller *c, unsigned vector)
 
 /* ---- memory */
 
+int bus_refuse(struct hba_controller *c, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->bus.why, sizeof(c->bus.why), format, args);
+	va_end(args);
+	return error;
+}
+
 /* The back end's sentence, if it has one. */
 static int explain(struct hba_controller *c, int r)
 {
 	const char *why = r < 0 && c->bus.table->why ? c->bus.table->why(c->bus.device) : NULL;
 
-	return why ? memory_refuse(c, r, "%s", why) : r;
+	return why ? bus_refuse(c, r, "%s", why) : r;
 }
 
 /* A chip past the IOMMU has said so before its first buffer, which is now. */
@@ -174,10 +180,10 @@ static int settle_addresses(struct hba_controller *c)
 		return 0;
 	if (c->report.physical_iovas == 1 && !(b->info.facts & HBA_BUS_IOVA_IS_PHYSICAL)) {
 		if (!b->table->use_physical)
-			return memory_refuse(c, -EOPNOTSUPP,
-					     "this chip reaches memory past the IOMMU, and bus %s "
-					     "gives out no physical addresses",
-					     b->table->name);
+			return bus_refuse(c, -EOPNOTSUPP,
+					  "this chip reaches memory past the IOMMU, and bus %s "
+					  "gives out no physical addresses",
+					  b->table->name);
 		r = explain(c, heed(c, b->table->use_physical(b->device, &b->piece_bytes)));
 	}
 	b->settled = r == 0;

@@ -159,7 +159,7 @@ int violation(struct hba_controller *c, const char *format, ...)
  */
 int no_errno(struct hba_controller *c, int returned);
 
-/* ---- property.c */
+/* ---- property-list.c, property.c */
 
 /* Keys that the core itself reads, of a target or, where that has none, of the controller. */
 #define PROPERTY_RETRIES  "Retry Count"
@@ -175,8 +175,12 @@ struct properties {
 int properties_set(struct properties *p, const struct hba_property *property);
 void properties_remove(struct properties *p, const char *key);
 void properties_clear(struct properties *p);
-/** properties_number() - HBA_UNSET: there is none with that key. */
-uint64_t properties_number(const struct properties *p, const char *key);
+/**
+ * properties_number() - Of `own`, or else of `others`. HBA_UNSET: none of them has a number with
+ * that key.
+ */
+uint64_t properties_number(const struct properties *own, const struct properties *others,
+			   const char *key);
 
 /* ---- bus.c: the device behind the driver */
 
@@ -188,8 +192,9 @@ struct bus_link {
 	bool settled; /* whether IOVAs are physical has been decided */
 	/* physical IOVAs: what is contiguous, and the unit memory comes in; 0 = no limit */
 	size_t piece_bytes;
-	int event_fd;     /* -1: none */
-	uint64_t look_at; /* the loop's: when to look at it next, awake */
+	int event_fd;                /* -1: none */
+	char why[HBA_BUS_WHY_BYTES]; /* there was no memory; empty: the bus gave no reason */
+	uint64_t look_at;            /* the loop's: when to look at it next, awake */
 };
 
 int bus_open(struct hba_controller *c);
@@ -204,12 +209,17 @@ int bus_quiet(struct hba_controller *c);
  */
 void bus_cut(struct hba_controller *c);
 void bus_close(struct hba_controller *c);
-bool bus_is_gone(const struct hba_controller *c);
 /**
  * bus_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on.
  * Service thread.
  */
 bool bus_answers(struct hba_controller *c);
+/**
+ * bus_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only
+ * the service thread takes any.
+ */
+int bus_refuse(struct hba_controller *c, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /** bus_alloc() - Memory from the bus; -EOPNOTSUPP: it has none of its own, take a memfd. */
 int bus_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t *ret_offset);
 /** bus_map() - Where the device finds what is mapped for us at `address`. */
@@ -239,18 +249,11 @@ struct memory {
 	/* chunks by the number's top bit; any thread reads, entries are atomic */
 	struct hba_mapping **regions[32];
 	uint32_t last_region;
-	char why[HBA_BUS_WHY_BYTES]; /* the last refusal: what the bus says about it, or empty */
-	uint64_t driver_bytes;       /* taken by the driver */
-	uint64_t io_path_mappings;   /* attempts in a hot op, all refused */
+	uint64_t driver_bytes;     /* taken by the driver */
+	uint64_t io_path_mappings; /* attempts in a hot op, all refused */
 };
 
 void memory_init(struct memory *m);
-/**
- * memory_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only
- * the service thread takes any.
- */
-int memory_refuse(struct hba_controller *c, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 /** struct hba_mapping - What is asked for on the I/O path lies here, not in the buffer. */
 struct hba_mapping {
 	struct list link;
@@ -556,7 +559,7 @@ static inline struct task *task_of(struct hba_task *head)
 	return container_of(head, struct task, head);
 }
 
-/* ---- lun.c, target.c */
+/* ---- lun.c, target.c, negotiate.c, lookup.c */
 
 /**
  * struct unit_queue - One unit's unsent tasks in one hardware queue. In hba_queue::ready while it
@@ -649,11 +652,6 @@ struct hba_target *target_add(struct hba_controller *c, uint64_t id);
  * target_initialize() - The driver's op, on the service thread; `done` on the loop with its result.
  */
 int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tgt, int error));
-/**
- * target_leave() - It is gone: what is unsent ends, what the driver has is awaited, then the driver
- * is told.
- */
-void target_leave(struct hba_target *tgt);
 /** target_is_going() - Destroyed, or being released: nothing begins there before it has gone. */
 static inline bool target_is_going(const struct hba_target *tgt)
 {
@@ -673,11 +671,6 @@ void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted)
 void target_heed(struct hba_target *tgt);
 /** targets_heed() - The controller's have. */
 void targets_heed(struct hba_controller *c);
-/**
- * target_timeout_ms() - How long a command may be with the driver, unless its client says
- * otherwise.
- */
-uint32_t target_timeout_ms(const struct hba_target *tgt);
 /** target_renegotiate() - It has been reset: nothing is agreed any more. */
 void target_renegotiate(struct hba_target *tgt);
 /** targets_renegotiate() - All have, by a reset of the bus or of the controller. */
@@ -709,6 +702,11 @@ bool lun_set_info(struct hba_lun *lun, const struct hba_lun_info *info);
 void lun_count_up(struct hba_lun *lun);
 /** lun_set_absent() - true: it was present; the caller flushes its unsent tasks. */
 bool lun_set_absent(struct hba_lun *lun);
+/**
+ * lun_heed() - Properties of its target or controller may have changed: how long its commands may
+ * be with the driver.
+ */
+void lun_heed(struct hba_lun *lun);
 /** lun_owe() - Is a change still to be told, by the next task that names no disk? */
 void lun_owe(struct hba_lun *lun, bool owes);
 /**
@@ -736,7 +734,17 @@ void lun_look_again(struct hba_lun *lun);
  */
 struct hba_lun *lun_next_look(const struct hba_controller *c, uint64_t *ret_at);
 
-/* ---- queue.c: the hot path */
+/* ---- leave.c */
+
+/** lun_leave() - It is absent from now on: the event; its unsent tasks end. */
+void lun_leave(struct hba_lun *lun);
+/**
+ * target_leave() - It is gone: unsent tasks end, those with the driver are awaited, then
+ * release_target is called.
+ */
+void target_leave(struct hba_target *tgt);
+
+/* ---- watch.c, queue.c, completion.c, deliver.c: the hot path */
 
 /** struct watch - A descriptor the sleeping loop minds: a driver's, or an interrupt vector's. */
 struct watch {
@@ -769,6 +777,14 @@ int queues_create(struct hba_controller *c);
 void queues_destroy(struct hba_controller *c);
 /** queue_watch_vector() - An eventfd that wakes the loop for this queue, and is drained by it. */
 int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector);
+/** queue_drain_vectors() - Awake: the eventfds of interrupts are read. */
+void queue_drain_vectors(const struct hba_queue *q);
+/** queue_take_fired() - The next vector that has fired since it was asked; false: none. */
+bool queue_take_fired(const struct hba_queue *q, unsigned *ret_vector);
+/** queue_release_held() - Units that may send again get their turn. */
+void queue_release_held(struct hba_queue *q);
+/** queue_send_all() - Everything that may be sent now goes to the driver, in batches. */
+void queue_send_all(struct hba_queue *q);
 /** queue_turn() - Send, poll, deliver; returns how many tasks came back. */
 unsigned queue_turn(struct hba_queue *q, unsigned budget);
 /** queue_deliver() - Run up to `budget` dones. */
@@ -794,6 +810,15 @@ void queue_add_again(struct task *t);
  * task_end() - Results in, done owed. From hba_complete, and for tasks that the core ends itself.
  */
 void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent);
+/** task_retrieve() - It has left the driver; its done is owed. */
+static inline void task_retrieve(struct task *t)
+{
+	t->queue->with_driver--;
+	t->lun->out--;
+	t->state = TASK_ENDED;
+	task_list_append(&t->queue->ended, t);
+}
+
 /** task_keep_sense() - What came with its result, or after it; copied. */
 void task_keep_sense(struct task *t, const void *sense, uint8_t length);
 /** queue_flush() - End every unsent task (of `lun`, or of all if NULL) with `outcome`. */
@@ -917,7 +942,7 @@ void task_dispatch(struct hba_controller *c, struct task *t);
 /** task_submit() - hba_submit() for tasks of any kind. */
 int task_submit(struct task *t, hba_done_fn done, void *arg);
 
-/* ---- service.c: the thread that may wait */
+/* ---- service.c: the thread that may wait; wait.c */
 
 enum { DEFAULT_OP_MS = 10 * MS_PER_S };
 
@@ -972,8 +997,8 @@ int service_stop(struct hba_controller *c);
 void service_post(struct hba_controller *c, struct job *job);
 /**
  * service_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT:
- * the op has not come back, or the one before it: the controller is given up, see life_stuck(). One
- * at a time: the loop's thread, not from a callback.
+ * the op has not come back, or the one before it: the controller is given up, see quiesce_stuck().
+ * One at a time: the loop's thread, not from a callback.
  */
 int service_call(struct hba_controller *c, const struct job *wanted);
 /** service_reap() - Run the `done`s of the jobs that are over. Loop. */
@@ -981,7 +1006,7 @@ void service_reap(struct hba_controller *c);
 bool service_idle(struct hba_controller *c);
 /**
  * service_fenced() - Loop, refused its turn. -ETIMEDOUT: the op has not come back, the controller
- * is given up, see life_stuck().
+ * is given up, see quiesce_stuck().
  */
 int service_fenced(struct hba_controller *c);
 /** service_next() - Loop, refused its turn: when it wants to be called at the latest. */
@@ -990,7 +1015,7 @@ uint64_t service_next(struct hba_controller *c);
 bool turn_begin(struct hba_controller *c);
 void turn_end(struct hba_controller *c);
 
-/* ---- loop.c: sleeping and waking */
+/* ---- wake.c, loop.c: sleeping and waking */
 
 struct sleeper {
 	int epoll, wake, timer; /* wake: eventfd; timer: timerfd */
@@ -1004,6 +1029,14 @@ void sleeper_fini(struct sleeper *s);
 int sleeper_watch(const struct sleeper *s, int fd);
 /** queue_unwatch() - No descriptor of this queue is watched any more. */
 void queue_unwatch(struct hba_queue *q);
+/** sleeper_add() - sleeper_watch(), for these events. */
+int sleeper_add(const struct sleeper *s, int fd, uint32_t events);
+/** sleeper_set() - Wake the loop at `at`; NEVER: not by the clock. */
+void sleeper_set(const struct sleeper *s, uint64_t now, uint64_t at);
+/** sleeper_drain() - Awake: what woke the loop is forgotten. */
+void sleeper_drain(const struct sleeper *s);
+/** wake_drain() - Read an eventfd or a timerfd; true: it had fired. */
+bool wake_drain(int fd);
 /** loop_wake() - Any thread: there is work. */
 void loop_wake(struct hba_controller *c);
 /** loop_run() - hba_controller_run(), for whoever is the loop. */
@@ -1098,7 +1131,7 @@ struct notices {
 void notice_turn(struct hba_controller *c);
 void notices_free(struct hba_controller *c);
 
-/* ---- manage.c: task management functions */
+/* ---- manage.c: task management functions; cancel.c */
 
 struct tmf {
 	/* with the driver; NULL: none, or nobody waits for it any more */
@@ -1120,7 +1153,7 @@ void manage_lost(struct hba_controller *c);
 /** manage_cancel_all() - The controller ends: every request gets its answer. */
 void manage_cancel_all(struct hba_controller *c);
 
-/* ---- slow.c: commands that take long */
+/* ---- task-text.c, slow.c: commands that take long */
 
 enum { TASK_WORDS = 96, TIME_WORDS = 24 };
 
@@ -1132,8 +1165,6 @@ void time_words(uint64_t ns, char text[TIME_WORDS]);
 void slow_turn(struct hba_controller *c);
 /** slow_next() - When it wants to be called at the latest; NEVER. */
 uint64_t slow_next(const struct hba_controller *c);
-/** slow_is_back() - The driver has ended a task that slow_turn() has seen. */
-void slow_is_back(struct task *t);
 
 /* ---- recovery.c */
 
@@ -1157,11 +1188,11 @@ const char *recovery_first(const struct hba_controller *c);
 /** recovery_next() - When it wants to be called at the latest; NEVER. */
 uint64_t recovery_next(const struct hba_controller *c);
 
-/* ---- life.c */
+/* ---- state.c, quiesce.c, life.c */
 
 enum { MAX_STEPS = 32 };
 
-/** struct letting_go - The loop's; see life_let_go() and life_gone(). */
+/** struct letting_go - The loop's; see quiesce_let_go() and quiesce_gone(). */
 struct letting_go {
 	bool wanted, gone, job_out;
 	bool stopped;   /* the driver, by the job */
@@ -1284,6 +1315,12 @@ static inline struct task *task_named(struct hba_task *head, const char *call)
 	return NULL;
 }
 
+/** bus_is_gone() - The device is lost. Any thread; final. */
+static inline bool bus_is_gone(const struct hba_controller *c)
+{
+	return __atomic_load_n(&c->bus.gone, __ATOMIC_RELAXED);
+}
+
 /** controller_is_stuck() - Any thread; final. */
 static inline bool controller_is_stuck(const struct hba_controller *c)
 {
@@ -1325,38 +1362,44 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
  */
 int controller_move(struct hba_controller *c, enum hba_state to);
 /**
- * life_quiet() - The driver is stopped, then the bus: 0 says that the device reaches no memory.
+ * quiesce_device() - The driver is stopped, then the bus: 0 says that the device reaches no memory.
  * Service thread.
  */
-int life_quiet(struct hba_controller *c);
+int quiesce_device(struct hba_controller *c);
 /**
- * life_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches no
- * memory. Loop; it owes the dones.
+ * quiesce_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches
+ * no memory. Loop; it owes the dones.
  */
-void life_dead(struct hba_controller *c, bool lost);
+void quiesce_dead(struct hba_controller *c, bool lost);
 /**
- * life_lost() - life_quiet() has failed: life_dead(), with a sentence that says so, as an event and
- * as hba_error(). -EIO.
+ * quiesce_lost() - quiesce_device() has failed: quiesce_dead(), with a sentence that says so, as an
+ * event and as hba_error(). -EIO.
  */
-int life_lost(struct hba_controller *c);
+int quiesce_lost(struct hba_controller *c);
 /**
- * life_stuck() - No turn ever begins again: life_dead(), and every done is run here and now. Again,
- * for who comes late. Loop.
+ * quiesce_stuck() - No turn ever begins again: quiesce_dead(), and every done is run here and now.
+ * Again, for who comes late. Loop.
  */
-void life_stuck(struct hba_controller *c);
+void quiesce_stuck(struct hba_controller *c);
 /**
- * life_gone() - The bus has lost its device: it is closed, then everything ends, HBA_NOT_PRESENT,
- * and it is gone. Loop.
+ * quiesce_gone() - The bus has lost its device: it is closed, then everything ends,
+ * HBA_NOT_PRESENT, and it is gone. Loop.
  */
-void life_gone(struct hba_controller *c);
+void quiesce_gone(struct hba_controller *c);
 /**
- * life_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the bus
- * is closed; then it is gone. Loop.
+ * quiesce_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the
+ * bus is closed; then it is gone. Loop.
  */
-void life_let_go(struct hba_controller *c);
-/** life_turn() - Whatever letting go can do now. Loop. */
-void life_turn(struct hba_controller *c);
-uint64_t life_next(const struct hba_controller *c);
+void quiesce_let_go(struct hba_controller *c);
+/** quiesce_turn() - Whatever letting go can do now. Loop. */
+void quiesce_turn(struct hba_controller *c);
+uint64_t quiesce_next(const struct hba_controller *c);
+/** quiesce_reached() - Is nothing out any more, neither with the driver nor owed to a client? */
+bool quiesce_reached(struct hba_controller *c);
+/** quiesce_answer() - No task is the driver's any more: every done that is owed is run. */
+void quiesce_answer(struct hba_controller *c);
+/** quiesce_failed() - Fail: the driver does not stop. -EIO. */
+int quiesce_failed(const struct hba_controller *c);
 /**
  * driver_error() - What hba_error() says of an op that has failed: the driver's own sentence, if it
  * has left one. Returns `error`.

@@ -20,61 +20,10 @@ enum {
 	OPEN_MS = 20 * MS_PER_S,
 	DEFAULT_SLOW_MS = MS_PER_S,
 	DRAIN_MS = 5 * MS_PER_S,
-	LET_GO_MS = 2 * MS_PER_S
 };
 
 /* What version 1 had, for those who leave the size at 0. */
 #define OPTIONS_1 offsetof(struct hba_options, timeout_ms)
-
-/* ---- states */
-
-static const char *const state_names[] = {
-	[HBA_CREATED] = "created", [HBA_INITIALISED] = "initialised",
-	[HBA_MAPPED] = "mapped",   [HBA_STARTED] = "started",
-	[HBA_PAUSED] = "paused",   [HBA_RESETTING] = "resetting",
-	[HBA_STOPPED] = "stopped", [HBA_GONE] = "gone",
-	[HBA_DEAD] = "dead",
-};
-
-#define TO(state) (1U << (state))
-
-static const unsigned transitions[] = {
-	[HBA_CREATED] = TO(HBA_INITIALISED) | TO(HBA_DEAD),
-	[HBA_INITIALISED] = TO(HBA_MAPPED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_MAPPED] = TO(HBA_STARTED) | TO(HBA_CREATED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_STARTED] = TO(HBA_PAUSED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_CREATED) |
-			TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_PAUSED] =
-		TO(HBA_STARTED) | TO(HBA_RESETTING) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_RESETTING] = TO(HBA_STARTED) | TO(HBA_STOPPED) | TO(HBA_GONE) | TO(HBA_DEAD),
-	[HBA_STOPPED] = 0,
-	[HBA_GONE] = 0,
-	[HBA_DEAD] = 0,
-};
-
-const char *hba_state_name(enum hba_state s)
-{
-	return (unsigned)s < ARRAY_SIZE(state_names) ? state_names[s] : "unknown";
-}
-
-int controller_move(struct hba_controller *c, enum hba_state to)
-{
-	if (!(transitions[c->state] & TO(to)))
-		return fail(-EBUSY, "%s: the controller is %s and cannot become %s", c->uri,
-			    hba_state_name(c->state), hba_state_name(to));
-	__atomic_store_n(&c->state, to, __ATOMIC_RELEASE);
-	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, to, "the controller is %s",
-		  hba_state_name(to));
-	return 0;
-}
-
-void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error)
-{
-	if (c->n_steps < MAX_STEPS)
-		c->steps[c->n_steps++] = (struct hba_step) { name, ns, error };
-	hba_log(c, error < 0 ? HBA_LOG_ERROR : HBA_LOG_INFO, "%s took %llu us: %s", name,
-		(unsigned long long)(ns / 1000), error < 0 ? strerror(-error) : "done");
-}
 
 /* ---- made, not touched */
 
@@ -158,14 +107,6 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 
 /* ---- the steps up */
 
-int driver_error(const struct hba_controller *c, const char *op, int error)
-{
-	if (c->op_sentence[0])
-		return fail(error, "%s: %s", c->uri, c->op_sentence);
-	return fail(error, "%s: driver %s failed in %s: %s", c->uri, c->driver->name, op,
-		    strerror(-error));
-}
-
 static int run_open(struct hba_controller *c, struct job *job)
 {
 	int r = bus_open(c);
@@ -235,19 +176,11 @@ static int run_start(struct hba_controller *c, struct job *job)
 	return r;
 }
 
-/* Whatever the driver does: the bus has the last word on who may still write our memory. */
-int life_quiet(struct hba_controller *c)
-{
-	if (c->driver->stop)
-		c->driver->stop(c);
-	return bus_quiet(c);
-}
-
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	/* It may have stopped before, and its registers be no longer there. */
-	return c->letting_go.stopped ? bus_quiet(c) : life_quiet(c);
+	return c->letting_go.stopped ? bus_quiet(c) : quiesce_device(c);
 }
 
 static int run_close(struct hba_controller *c, struct job *job)
@@ -326,7 +259,7 @@ static int scan_wait(struct hba_controller *c)
 
 static int bring_up(struct hba_controller *c)
 {
-	int r = service_start(c, life_stuck);
+	int r = service_start(c, quiesce_stuck);
 
 	if (r < 0)
 		return r;
@@ -357,45 +290,6 @@ static int bring_up(struct hba_controller *c)
 
 /* ---- the steps down */
 
-static bool nothing_out(struct hba_controller *c)
-{
-	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->with_driver || c->queues[i]->ended.head ||
-		    c->queues[i]->urgent.head)
-			return false;
-	return !c->senseless.head && service_idle(c);
-}
-
-/* A done may end a task of another queue: until none is owed. */
-static void deliver_all(struct hba_controller *c)
-{
-	settle_turn(c);
-	while (loop_owes(c))
-		for (unsigned i = 0; i < c->n_queues; i++)
-			queue_deliver(c->queues[i], HBA_MAX_BATCH);
-}
-
-/* No task is the driver's any more: all that is owed is told. */
-static void answer_all(struct hba_controller *c)
-{
-	for (unsigned i = 0; i < c->n_queues; i++)
-		queue_take_back(c->queues[i]);
-	deliver_all(c);
-	intake_turn(c);
-	deliver_all(c);
-	manage_cancel_all(c);
-	intake_turn(c);
-	guests_end(c);
-}
-
-static int does_not_stop(const struct hba_controller *c)
-{
-	return fail(
-		-EIO,
-		"%s: driver %s does not stop; what its device may still write is never used again",
-		c->uri, c->driver->name);
-}
-
 /* Ends every task through its done, then the driver. */
 static int take_down(struct hba_controller *c)
 {
@@ -408,151 +302,22 @@ static int take_down(struct hba_controller *c)
 	queue_flush(c, NULL, HBA_NOT_DELIVERED);
 	admit_none(c, NULL);
 	if (c->state == HBA_STARTED)
-		loop_until(c, nothing_out, DRAIN_MS);
+		loop_until(c, quiesce_reached, DRAIN_MS);
 	r = controller_is_stuck(c) ? -ETIMEDOUT : service_call(c, &job);
 	__atomic_store_n(&c->lost, r < 0, __ATOMIC_RELEASE);
 	manage_lost(c);
 	queue_end_lost(c, c->lost);
-	answer_all(c);
+	quiesce_answer(c);
 	if (c->lost) {
 		controller_move(c, HBA_DEAD);
 		service_stop(c);
-		return does_not_stop(c);
+		return quiesce_failed(c);
 	}
 	take_step(c, "close", run_close, 0);
 	service_stop(c);
 	free(c->priv);
 	c->priv = NULL;
 	return 0;
-}
-
-void life_dead(struct hba_controller *c, bool lost)
-{
-	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	__atomic_store_n(&c->lost, lost, __ATOMIC_RELEASE);
-	controller_move(c, HBA_DEAD);
-	manage_lost(c);
-	queue_end_lost(c, lost);
-	queue_flush(c, NULL, HBA_NOT_DELIVERED);
-	admit_none(c, NULL);
-	manage_cancel_all(c);
-}
-
-int life_lost(struct hba_controller *c)
-{
-	(void)does_not_stop(c);
-	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, HBA_DEAD, "%s", hba_error());
-	life_dead(c, true);
-	return does_not_stop(c);
-}
-
-void life_stuck(struct hba_controller *c)
-{
-	bool in_turn = c->in_turn;
-
-	c->in_turn = true;
-	life_dead(c, true);
-	answer_all(c);
-	c->in_turn = in_turn;
-}
-
-/*
- * ---- let go: the device is wanted back while it still works, or it is lost, and may work on all
- * the same
- */
-
-static void take_no_more(struct hba_controller *c)
-{
-	__atomic_store_n(&c->accepting, false, __ATOMIC_RELAXED);
-	queue_flush(c, NULL, HBA_NOT_PRESENT);
-	admit_none(c, NULL);
-}
-
-static bool is_final(const struct hba_controller *c)
-{
-	return c->state == HBA_GONE || c->state == HBA_DEAD;
-}
-
-void life_gone(struct hba_controller *c)
-{
-	struct letting_go *l = &c->letting_go;
-
-	if (l->gone || is_final(c))
-		return;
-	l->gone = l->wanted = true;
-	l->until = c->now;
-	/* What it says from now on is not believed. */
-	c->silent = true;
-	take_no_more(c);
-}
-
-void life_let_go(struct hba_controller *c)
-{
-	struct letting_go *l = &c->letting_go;
-
-	if (l->wanted || (c->state != HBA_STARTED && c->state != HBA_PAUSED))
-		return;
-	l->wanted = true;
-	l->until = c->now + LET_GO_MS * (uint64_t)NS_PER_MS;
-	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state,
-		  "the device is wanted back: the controller is let go");
-	take_no_more(c);
-}
-
-/*
- * Closing the device ends its DMA even where life_quiet() could not: the system resets it, and
- * nothing is mapped for it any more.
- */
-static int run_let_go(struct hba_controller *c, struct job *job)
-{
-	(void)job;
-	c->letting_go.stopped = true;
-	(void)life_quiet(c);
-	bus_cut(c);
-	return 0;
-}
-
-/* It reaches no memory any more: what was out goes home. */
-static void let_go_done(struct hba_controller *c, struct job *job)
-{
-	(void)job;
-	c->letting_go.wanted = c->letting_go.job_out = false;
-	if (is_final(c) || controller_move(c, HBA_GONE) < 0)
-		return;
-	manage_lost(c);
-	queue_end_gone(c);
-	take_no_more(c);
-	manage_cancel_all(c);
-}
-
-static void let_go(struct hba_controller *c)
-{
-	struct letting_go *l = &c->letting_go;
-
-	c->silent = true;
-	l->job_out = true;
-	l->job = (struct job) {
-		.name = "let go", .step = true, .run = run_let_go, .done = let_go_done
-	};
-	list_init(&l->job.link);
-	service_post(c, &l->job);
-}
-
-void life_turn(struct hba_controller *c)
-{
-	struct letting_go *l = &c->letting_go;
-
-	if (l->wanted && !l->job_out && service_idle(c) && !c->recovery.job_out &&
-	    (nothing_out(c) || c->now >= l->until))
-		let_go(c);
-}
-
-/* Whatever the service does then, its end wakes the loop. */
-uint64_t life_next(const struct hba_controller *c)
-{
-	const struct letting_go *l = &c->letting_go;
-
-	return l->wanted && !l->job_out && l->until > c->now ? l->until : NEVER;
 }
 
 static void forget(struct hba_controller *c)
@@ -657,12 +422,6 @@ void hba_controller_close(struct hba_controller *c)
 }
 
 /* ---- looking */
-
-enum hba_state hba_controller_state(const struct hba_controller *c)
-{
-	assert(c);
-	return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
-}
 
 const char *hba_controller_driver(const struct hba_controller *c)
 {

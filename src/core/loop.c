@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop.c: the caller's own loop: a turn, and how it sleeps without missing anything.
+ * loop.c: the caller's own loop: a turn, and how it sleeps without missing anything (wake.c).
  *
- * Polled, a turn makes no system call. To sleep, the loop first says so (arm), then looks once more
- * for work, and only then waits; whoever brings work looks whether the loop sleeps after having put
- * it down. So one of the two sees the other.
+ * Polled, a turn makes no system call.
  */
 #include "core/core.h"
 
@@ -19,126 +17,6 @@
 /* A nap is bounded, so that a deadline of the caller's is kept even if nothing ever wakes us. */
 enum { TURN_BUDGET = 64, NAP_MS = 16, CHORES_MS = 1, LATE_MS = 100 };
 
-/* ---- what wakes it */
-
-static int add_fd(const struct sleeper *s, int fd, uint32_t events)
-{
-	struct epoll_event e = { .events = events, .data.fd = fd };
-
-	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
-}
-
-int sleeper_init(struct sleeper *s)
-{
-	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->epoll < 0 || s->wake < 0 || s->timer < 0)
-		return fail(-errno, "no descriptor for the loop");
-	if (add_fd(s, s->wake, EPOLLIN) < 0 || add_fd(s, s->timer, EPOLLIN) < 0)
-		return fail(-ENOMEM, "no room to watch the loop's descriptors");
-	return 0;
-}
-
-int sleeper_watch(const struct sleeper *s, int fd)
-{
-	return add_fd(s, fd, EPOLLIN);
-}
-
-void sleeper_fini(struct sleeper *s)
-{
-	cleanup_close(&s->timer);
-	cleanup_close(&s->wake);
-	cleanup_close(&s->epoll);
-}
-
-static struct watch *find_watch(const struct hba_queue *q, int fd)
-{
-	for (struct list *l = q->watches.next; l != &q->watches; l = l->next)
-		if (container_of(l, struct watch, link)->fd == fd)
-			return container_of(l, struct watch, link);
-	return NULL;
-}
-
-static int add_watch(struct hba_queue *q, int fd, uint32_t events, const struct watch *like)
-{
-	struct watch *w = malloc(sizeof(*w));
-	int r;
-
-	if (!w)
-		return -ENOMEM;
-	r = add_fd(&q->controller->sleeper, fd, events);
-	if (r < 0 && r != -EEXIST) {
-		free(w);
-		return r;
-	}
-	*w = *like;
-	w->fd = fd;
-	list_append(&q->watches, &w->link);
-	return 0;
-}
-
-static int change_watch(struct hba_queue *q, struct watch *w, uint32_t events)
-{
-	struct epoll_event e = { .events = events, .data.fd = w->fd };
-	int r = epoll_ctl(q->controller->sleeper.epoll, events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL,
-			  w->fd, &e) < 0
-			? -errno
-			: 0;
-
-	if (!events) {
-		list_remove(&w->link);
-		free(w);
-	}
-	return r;
-}
-
-int hba_queue_watch(struct hba_queue *q, int fd, short events)
-{
-	struct watch *w;
-
-	if (!op_is_any(q->controller, __func__))
-		return -EPROTO;
-	w = find_watch(q, fd);
-	if (w)
-		return change_watch(q, w, (uint32_t)events);
-	return events ? add_watch(q, fd, (uint32_t)events, &(struct watch) { .drain = false }) : 0;
-}
-
-int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector)
-{
-	return find_watch(q, fd) ? 0
-				 : add_watch(q, fd, EPOLLIN,
-					     &(struct watch) { .drain = true, .vector = vector });
-}
-
-void queue_unwatch(struct hba_queue *q)
-{
-	/*
-	 * The driver may have closed it, or keep it for the next start: then it must not be watched
-	 * already.
-	 */
-	while (!list_is_empty(&q->watches))
-		change_watch(q, container_of(q->watches.next, struct watch, link), 0);
-}
-
-void loop_wake(struct hba_controller *c)
-{
-	uint64_t one = 1;
-
-	/* The work was put down before this look; see the head of the file. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&c->sleeper.asleep, __ATOMIC_SEQ_CST))
-		(void)!write(c->sleeper.wake, &one, sizeof(one));
-}
-
-static bool drain(int fd)
-{
-	uint64_t count;
-
-	return read(fd, &count, sizeof(count)) > 0;
-}
-
 static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
 {
 	struct op op = { .controller = q->controller, .name = "interrupts", .hot = true };
@@ -151,28 +29,6 @@ static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
 	op_leave(&op);
 }
 
-static void drain_vectors(const struct hba_queue *q)
-{
-	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next) {
-		struct watch *w = container_of(l, struct watch, link);
-
-		if (w->drain && drain(w->fd))
-			w->fired = true;
-	}
-}
-
-/* Before the chip is unmasked: a line that is still up then fires again. */
-static void serve_vectors(const struct hba_queue *q)
-{
-	for (const struct list *l = q->watches.next; l != &q->watches; l = l->next) {
-		struct watch *w = container_of(l, struct watch, link);
-
-		if (w->fired)
-			bus_served(q->controller, w->vector);
-		w->fired = false;
-	}
-}
-
 static void disarm(struct hba_controller *c)
 {
 	bool ignored;
@@ -181,10 +37,9 @@ static void disarm(struct hba_controller *c)
 	c->sleeper.armed = false;
 	for (unsigned i = 0; i < c->n_queues; i++) {
 		interrupts(c->queues[i], false, &ignored);
-		drain_vectors(c->queues[i]);
+		queue_drain_vectors(c->queues[i]);
 	}
-	drain(c->sleeper.wake);
-	drain(c->sleeper.timer);
+	sleeper_drain(&c->sleeper);
 }
 
 /* ---- a turn */
@@ -195,20 +50,12 @@ static bool is_over(const struct hba_controller *c)
 	       c->state == HBA_CREATED;
 }
 
-bool loop_owes(const struct hba_controller *c)
-{
-	for (unsigned i = 0; i < c->n_queues; i++)
-		if (c->queues[i]->ended.head)
-			return true;
-	return false;
-}
-
 static void look_at_device(struct hba_controller *c, bool woken)
 {
 	if (bus_turn(c, woken))
-		life_let_go(c);
+		quiesce_let_go(c);
 	if (bus_is_gone(c))
-		life_gone(c);
+		quiesce_gone(c);
 }
 
 /* What is no I/O; nearly always nothing. */
@@ -217,7 +64,7 @@ static void chores(struct hba_controller *c)
 	c->chores_at = c->now + CHORES_MS * (uint64_t)NS_PER_MS;
 	c->chores_owed = false;
 	look_at_device(c, false);
-	life_turn(c);
+	quiesce_turn(c);
 	if (c->silent)
 		return;
 	manage_turn(c);
@@ -309,7 +156,7 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 static void answer_late_guests(struct hba_controller *c)
 {
 	if (controller_is_stuck(c)) {
-		life_stuck(c);
+		quiesce_stuck(c);
 		return;
 	}
 	c->in_turn = true;
@@ -321,8 +168,7 @@ static void answer_late_guests(struct hba_controller *c)
 static int fenced_turn(struct hba_controller *c)
 {
 	if (c->sleeper.armed) {
-		drain(c->sleeper.wake);
-		drain(c->sleeper.timer);
+		sleeper_drain(&c->sleeper);
 	}
 	return service_fenced(c) < 0 ? -ENODEV : 0;
 }
@@ -439,7 +285,7 @@ static uint64_t queue_next(const struct hba_queue *q)
 static uint64_t next_deadline(const struct hba_controller *c)
 {
 	const uint64_t chores[] = { recovery_next(c), slow_next(c), scan_next(c), manage_next(c),
-				    life_next(c) };
+				    quiesce_next(c) };
 	uint64_t at = NEVER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(chores); i++)
@@ -454,20 +300,19 @@ static uint64_t next_deadline(const struct hba_controller *c)
 	return at;
 }
 
-static void set_timer(const struct hba_controller *c, uint64_t now, uint64_t at)
-{
-	uint64_t ns = at <= now ? 1 : at - now;
-	struct itimerspec t = { 0 };
-
-	if (at != NEVER)
-		t.it_value = (struct timespec) { (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
-	timerfd_settime(c->sleeper.timer, 0, &t, NULL);
-}
-
 /* Can anything but our own polling tell that this queue has work? */
 static bool wakes_by_itself(const struct hba_queue *q)
 {
 	return !q->with_driver || !list_is_empty(&q->watches);
+}
+
+/* Before the chip is unmasked: a line that is still up then fires again. */
+static void serve_vectors(const struct hba_queue *q)
+{
+	unsigned vector;
+
+	while (queue_take_fired(q, &vector))
+		bus_served(q->controller, vector);
 }
 
 static bool has_work(struct hba_controller *c)
@@ -496,7 +341,7 @@ int loop_arm(struct hba_controller *c)
 	c->sleeper.armed = true;
 	__atomic_store_n(&c->sleeper.asleep, true, __ATOMIC_SEQ_CST);
 	if (fenced) {
-		set_timer(c, c->clock->now(c->clock), service_next(c));
+		sleeper_set(&c->sleeper, c->clock->now(c->clock), service_next(c));
 		/*
 		 * The op under way ends in loop_wake(); if it has ended already, that was before we
 		 * slept.
@@ -507,7 +352,7 @@ int loop_arm(struct hba_controller *c)
 	read_clock(c);
 	work = (is_over(c) && !loop_owes(c)) || has_work(c);
 	if (!work)
-		set_timer(c, c->now, next_deadline(c));
+		sleeper_set(&c->sleeper, c->now, next_deadline(c));
 	turn_end(c);
 	return work;
 }

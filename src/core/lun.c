@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS_PER_WORD = 64 };
+enum { BITS_PER_WORD = 64, DEFAULT_TIMEOUT_MS = 30 * MS_PER_S };
 
 /* Tags a unit has: 0 = untagged. As many as slots is as good as any number. */
 static uint64_t tags_of(const struct hba_controller *c)
@@ -44,6 +44,24 @@ static void insert(struct hba_target *tgt, struct hba_lun *lun)
 }
 
 /*
+ * A task's time is set before its command is known, so that reads and writes have one: the longer.
+ */
+void lun_heed(struct hba_lun *lun)
+{
+	const struct properties *own = &lun->target->properties,
+				*others = &lun->controller->properties;
+	uint64_t read = properties_number(own, others, PROPERTY_READ_MS),
+		 write = properties_number(own, others, PROPERTY_WRITE_MS),
+		 given = lun->controller->given.timeout_ms;
+
+	if (read == HBA_UNSET || write == HBA_UNSET)
+		read = read == HBA_UNSET ? write : read;
+	else
+		read = read > write ? read : write;
+	lun->timeout_ms = (uint32_t)(given ? given : read == HBA_UNSET ? DEFAULT_TIMEOUT_MS : read);
+}
+
+/*
  * Untagged, a unit has one task out; with few tags, some are kept for the core's own. What a target
  * takes is for all together.
  */
@@ -60,7 +78,7 @@ static void set_limits(struct hba_lun *lun)
 		depth = tags > own ? tags - own : 1;
 	lun->most = lun->limit;
 	lun->depth = (unsigned)depth;
-	lun->timeout_ms = target_timeout_ms(lun->target);
+	lun_heed(lun);
 }
 
 static int give_memory(struct hba_lun *lun)
@@ -256,69 +274,6 @@ void hba_lun_get_info(const struct hba_lun *lun, struct hba_lun_info *ret_info)
 	pthread_mutex_lock(&lun->controller->info_lock);
 	*ret_info = lun->info;
 	pthread_mutex_unlock(&lun->controller->info_lock);
-}
-
-/* ---- finding one */
-
-static struct hba_lun *first_present(struct hba_target *tgt, struct list *after)
-{
-	for (struct list *l = after->next; l != &tgt->luns; l = l->next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, link);
-
-		if (lun->info.present)
-			return lun;
-	}
-	return NULL;
-}
-
-static struct hba_lun *next_present(struct hba_controller *c, struct hba_lun *lun)
-{
-	struct hba_lun *next = lun ? first_present(lun->target, &lun->link) : NULL;
-	struct list *l;
-
-	l = lun ? lun->target->link.next : c->targets.next;
-	for (; !next && l != &c->targets; l = l->next) {
-		struct hba_target *tgt = container_of(l, struct hba_target, link);
-
-		next = first_present(tgt, &tgt->luns);
-	}
-	return next;
-}
-
-struct hba_lun *hba_lun_next(struct hba_controller *c, struct hba_lun *lun)
-{
-	struct hba_lun *next;
-
-	assert(c);
-	pthread_mutex_lock(&c->info_lock);
-	next = next_present(c, lun);
-	pthread_mutex_unlock(&c->info_lock);
-	return next;
-}
-
-static struct hba_lun *seen_at(struct hba_controller *c, uint64_t target, uint64_t number)
-{
-	struct hba_target *tgt = target_find(c, target);
-
-	for (struct list *l = tgt ? tgt->luns.next : NULL; l && l != &tgt->luns; l = l->next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, link);
-
-		/* One that the scan has only asked after has no generation. */
-		if (lun->info.number == number && lun->info.generation)
-			return lun;
-	}
-	return NULL;
-}
-
-struct hba_lun *hba_lun_find(struct hba_controller *c, uint64_t target, uint64_t number)
-{
-	struct hba_lun *lun;
-
-	assert(c);
-	pthread_mutex_lock(&c->info_lock);
-	lun = seen_at(c, target, number);
-	pthread_mutex_unlock(&c->info_lock);
-	return lun;
 }
 
 struct hba_controller *hba_lun_controller(const struct hba_lun *lun)

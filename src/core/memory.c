@@ -63,16 +63,6 @@ void memory_init(struct memory *m)
 
 /* ---- slabs: under the lock */
 
-int memory_refuse(struct hba_controller *c, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(c->memory.why, sizeof(c->memory.why), format, args);
-	va_end(args);
-	return error;
-}
-
 static int slab_fd(size_t length, int *ret_fd)
 {
 	autoclose int fd = memfd_create("hbakit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -215,10 +205,10 @@ static int slab_create(struct hba_controller *c, size_t length, unsigned bits, b
 	 * case.
 	 */
 	if (driver && piece && length > piece)
-		return memory_refuse(c, -ENOMEM,
-				     "%zu bytes were asked for in one range; this chip needs "
-				     "physical addresses, whose ranges end at %zu bytes",
-				     length, piece);
+		return bus_refuse(c, -ENOMEM,
+				  "%zu bytes were asked for in one range; this chip needs "
+				  "physical addresses, whose ranges end at %zu bytes",
+				  length, piece);
 	length = piece ? divide_up(length, piece) * piece : length;
 	r = bus_alloc(c, length, &fd, &offset);
 	if (r == -EOPNOTSUPP)
@@ -366,14 +356,14 @@ static unsigned address_bits(const struct hba_controller *c, bool driver)
 static int buffer_create(struct hba_controller *c, size_t capacity, size_t alignment, unsigned bits,
 			 bool driver, struct hba_buffer **ret_buffer)
 {
-	char why[sizeof(c->memory.why)];
+	char why[sizeof(c->bus.why)];
 	int r;
 
 	pthread_mutex_lock(&c->memory.lock);
-	c->memory.why[0] = '\0';
+	c->bus.why[0] = '\0';
 	r = carve(c, capacity, alignment ? alignment : default_alignment(c), bits, driver,
 		  ret_buffer);
-	snprintf(why, sizeof(why), "%s", c->memory.why);
+	snprintf(why, sizeof(why), "%s", c->bus.why);
 	pthread_mutex_unlock(&c->memory.lock);
 	if (r < 0 && driver && why[0])
 		hba_fail(c, r, "%s", why);
@@ -434,7 +424,7 @@ int hba_buffer_import(struct hba_controller *c, int fd, uint64_t offset, size_t 
 	if (own < 0)
 		return fail(-errno, "the descriptor of the memory cannot be duplicated");
 	pthread_mutex_lock(&c->memory.lock);
-	c->memory.why[0] = '\0';
+	c->bus.why[0] = '\0';
 	r = slab_new(c, own, offset, length, address_bits(c, driver), &s);
 	if (r == 0) {
 		steal_fd(&own);

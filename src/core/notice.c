@@ -321,3 +321,21 @@ void notices_free(struct hba_controller *c)
 	while ((n = take(c)))
 		notice_free(n);
 }
+
+void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun,
+		     const char *format, ...)
+{
+	char text[SENTENCE_BYTES];
+	struct hba_property p = { .key = "Write Failure",
+				  .type = HBA_STRING,
+				  .value.string = text };
+	va_list args;
+
+	va_start(args, format);
+	sentence_write(text, format, args);
+	va_end(args);
+	event_put(c, HBA_EVENT_WRITES_LOST, tgt->id, lun, 0, "%s", text);
+	/* Without memory for it the event alone remains. */
+	properties_set(&tgt->properties, &p);
+	hba_log(c, HBA_LOG_ERROR, "%s", text);
+}

@@ -182,10 +182,10 @@ static int arena_create(struct hba_controller *c, size_t tasks)
 	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*arena))
 		r = hba_mapping_create(c, HBA_DEVICE_BOTH, stride * tasks, alignment, arena);
 	if (r == 0 && c->report.hba_data_same_4g && !shares_its_high_half(*arena))
-		return memory_refuse(c, -ENOMEM,
-				     "this bus has no range of %zu bytes whose addresses share "
-				     "their high 32 bits",
-				     stride * tasks);
+		return bus_refuse(c, -ENOMEM,
+				  "this bus has no range of %zu bytes whose addresses share "
+				  "their high 32 bits",
+				  stride * tasks);
 	c->pool.stride = stride;
 	return r;
 }
@@ -236,7 +236,7 @@ static unsigned tasks_wanted(const struct hba_controller *c)
 int pool_no_memory(const struct hba_controller *c, int error)
 {
 	return fail(error, "%s: no memory for a pool of %u tasks%s%s", c->uri, tasks_wanted(c),
-		    c->memory.why[0] ? ": " : "", c->memory.why);
+		    c->bus.why[0] ? ": " : "", c->bus.why);
 }
 
 int pool_prepare(struct hba_controller *c)

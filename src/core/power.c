@@ -28,7 +28,7 @@ static int run_down(struct hba_controller *c, struct job *job)
 static int run_off(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	return life_quiet(c);
+	return quiesce_device(c);
 }
 
 /*
@@ -68,7 +68,7 @@ static int tell_down(struct hba_controller *c, enum hba_power state)
 	if (c->driver->set_power_state || state != HBA_POWER_OFF)
 		return call(c, state, run_down);
 	r = call(c, state, run_off);
-	return r < 0 && !controller_is_stuck(c) && !c->silent ? life_lost(c) : r;
+	return r < 0 && !controller_is_stuck(c) && !c->silent ? quiesce_lost(c) : r;
 }
 
 static int go_down(struct hba_controller *c, enum hba_power state)

@@ -50,7 +50,7 @@ static struct unit_queue *next_unit(struct hba_queue *q)
 	return NULL;
 }
 
-static void release_held(struct hba_queue *q)
+void queue_release_held(struct hba_queue *q)
 {
 	struct list *l, *next;
 
@@ -257,27 +257,6 @@ void queue_poll(struct hba_queue *q, unsigned budget)
 
 /* ---- up */
 
-unsigned queue_deliver(struct hba_queue *q, unsigned budget)
-{
-	/* a copy: its done may submit the task again, and still look at it */
-	struct hba_result result;
-	struct task *t;
-	unsigned n;
-
-	for (n = 0; n < budget && (t = task_list_pop(&q->ended)); n++) {
-		if ((t->result.outcome != HBA_GOOD || t->view == HEAD_STAGED) && settle(t))
-			continue;
-		if (t->lun->limit < t->lun->most && t->result.outcome == HBA_GOOD)
-			settle_good(t->lun);
-		result = t->result;
-		if (t->view)
-			data_restore(t);
-		t->state = TASK_OWNED;
-		t->done(&t->head, &result, t->arg);
-	}
-	return n;
-}
-
 /* The outcome is that of queue_flush(), which would find the task a turn later. */
 static bool is_lost(const struct hba_controller *c)
 {
@@ -304,42 +283,13 @@ void queue_take_back(struct hba_queue *q)
 			queue_add_again(t);
 }
 
-static void send_all(struct hba_queue *q)
+void queue_send_all(struct hba_queue *q)
 {
 	while ((q->urgent.head || !list_is_empty(&q->ready)) && send_batch(q) == HBA_MAX_BATCH)
 		;
 }
 
-unsigned queue_turn(struct hba_queue *q, unsigned budget)
-{
-	unsigned n;
-
-	queue_take_back(q);
-	if (q->controller->silent)
-		return queue_deliver(q, budget);
-	release_held(q);
-	send_all(q);
-	/* With nothing out, too: a controller has more to say than completions. */
-	if (q->with_driver || q->controller->accepting)
-		queue_poll(q, budget);
-	n = queue_deliver(q, budget);
-	/*
-	 * What clients send from their done goes with this turn: the device works on it while we
-	 * are elsewhere.
-	 */
-	send_all(q);
-	return n;
-}
-
 /* ---- a task's end */
-
-void task_keep_sense(struct task *t, const void *sense, uint8_t length)
-{
-	t->result.sense = length ? t->sense : NULL;
-	t->result.sense_len = length;
-	if (length)
-		memcpy(t->sense, sense, length);
-}
 
 static void file_result(struct task *t, const struct hba_result *r)
 {
@@ -350,26 +300,6 @@ static void file_result(struct task *t, const struct hba_result *r)
 	t->result.reverted = r->reverted;
 	t->result.memory_lost = 0;
 	task_keep_sense(t, r->sense, r->outcome == HBA_CHECK_CONDITION ? r->sense_len : 0);
-}
-
-/* It leaves the driver. */
-static void retrieve(struct task *t)
-{
-	t->queue->with_driver--;
-	t->lun->out--;
-	t->state = TASK_ENDED;
-	task_list_append(&t->queue->ended, t);
-}
-
-void task_end(struct task *t, enum hba_outcome outcome, enum hba_sent sent)
-{
-	if (t->state == TASK_WITH_DRIVER) {
-		retrieve(t);
-	} else {
-		t->state = TASK_ENDED;
-		task_list_append(&t->queue->ended, t);
-	}
-	t->result = (struct hba_result) { .outcome = outcome, .sent = sent };
 }
 
 static const char *const state_names[] = {
@@ -467,6 +397,21 @@ static void judge_negotiation(struct task *t)
 	t->result.negotiated &= t->head.negotiate;
 }
 
+/* A command that took long is back. */
+static void tell_slow(struct task *t)
+{
+	struct hba_controller *c = t->lun->controller;
+	char command[TASK_WORDS], age[TIME_WORDS];
+
+	t->slow = SLOW_NOT;
+	if (t->expired)
+		return; /* recovery tells */
+	task_words(t, command);
+	time_words(c->now - t->sent_at, age);
+	event_put(c, HBA_EVENT_SLOW, t->lun->target->id, &t->lun->id,
+		  (int64_t)((c->now - t->sent_at) / NS_PER_MS), "%s took %s", command, age);
+}
+
 /* What an end means besides. Seldom anything. */
 static void heed_end(struct task *t)
 {
@@ -474,7 +419,7 @@ static void heed_end(struct task *t)
 	if (t->result.negotiated || t->result.reverted)
 		target_negotiated(t->lun->target, t->result.negotiated, t->result.reverted);
 	if (t->slow)
-		slow_is_back(t);
+		tell_slow(t);
 	if (t->result.sense_len)
 		medium_heed(t);
 	if (t->expired && !t->cancelled)
@@ -496,7 +441,7 @@ __attribute__((cold, noinline)) static void complete_with_care(struct task *t,
 		task_end(t, HBA_NO_STATUS, HBA_SENT_MAYBE);
 		return;
 	}
-	retrieve(t);
+	task_retrieve(t);
 	file_result(t, r);
 	heed_end(t);
 }
@@ -519,7 +464,7 @@ void hba_complete(struct hba_task *head, const struct hba_result *r)
 		complete_with_care(t, r);
 		return;
 	}
-	retrieve(t);
+	task_retrieve(t);
 	t->result = (struct hba_result) { .outcome = HBA_GOOD,
 					  .sent = HBA_SENT_YES,
 					  .bytes = r->bytes };
@@ -669,33 +614,6 @@ void queue_flush(struct hba_controller *c, const struct hba_lun *lun, enum hba_o
 	}
 }
 
-static void end_all(struct hba_controller *c, enum hba_outcome outcome, bool memory_lost)
-{
-	for (unsigned slot = 0; slot < c->pool.n; slot++) {
-		struct task *t = &c->pool.tasks[slot];
-
-		if (task_state(t) != TASK_WITH_DRIVER || t->head.kind == HBA_TASK_TMF)
-			continue;
-		t->final = true;
-		task_end(t,
-			 outcome == HBA_NOT_DELIVERED && t->expired && !t->cancelled
-				 ? HBA_TASK_TIMEOUT
-				 : outcome,
-			 HBA_SENT_MAYBE);
-		t->result.memory_lost = memory_lost;
-	}
-}
-
-void queue_end_lost(struct hba_controller *c, bool memory_lost)
-{
-	end_all(c, memory_lost ? HBA_NO_STATUS : HBA_NOT_DELIVERED, memory_lost);
-}
-
-void queue_end_gone(struct hba_controller *c)
-{
-	end_all(c, HBA_NOT_PRESENT, false);
-}
-
 /* ---- queues themselves */
 
 static int queue_create(struct hba_controller *c, unsigned index)
@@ -775,4 +693,12 @@ void hba_poll_within(struct hba_queue *q, unsigned ms)
 
 	if (op_is_any(q->controller, __func__) && at < q->poll_at)
 		q->poll_at = at;
+}
+
+bool loop_owes(const struct hba_controller *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (c->queues[i]->ended.head)
+			return true;
+	return false;
 }

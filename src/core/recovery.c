@@ -58,7 +58,7 @@ static int run_controller_reset(struct hba_controller *c, struct job *job)
 static int run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	return life_quiet(c);
+	return quiesce_device(c);
 }
 
 /* ---- finding a victim */
@@ -156,9 +156,9 @@ static void stop_done(struct hba_controller *c, struct job *job)
 	if (c->silent && job->error == -ENODEV)
 		return;
 	if (job->error < 0)
-		(void)life_lost(c);
+		(void)quiesce_lost(c);
 	else
-		life_dead(c, false);
+		quiesce_dead(c, false);
 }
 
 /*

@@ -58,19 +58,13 @@ static bool is_look(const struct walk *w)
 
 /* ---- the walk */
 
-static void leave(struct hba_lun *lun)
-{
-	if (lun_set_absent(lun))
-		queue_flush(lun->controller, lun, HBA_NOT_PRESENT);
-}
-
 static void sweep_units(struct hba_target *tgt)
 {
 	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
 		struct hba_lun *lun = container_of(l, struct hba_lun, link);
 
 		if (!lun->seen)
-			leave(lun);
+			lun_leave(lun);
 		lun->seen = false;
 	}
 }
@@ -181,7 +175,7 @@ static void finish_look(struct walk *w)
 	else if (w->probe.info.present)
 		know(w);
 	else
-		leave(w->probe.lun);
+		lun_leave(w->probe.lun);
 	end_look(w);
 }
 
@@ -313,7 +307,7 @@ static void look_answered(struct walk *w, const struct hba_result *r,
 	enum step_id next = TARGET_DONE;
 
 	if (r->outcome == HBA_NOT_PRESENT)
-		leave(lun);
+		lun_leave(lun);
 	else if (!attention && !is_no_answer(w, r, sense))
 		next = probe_step(w->step)->take(&w->probe, r, w->task->memory);
 	put_command(w);

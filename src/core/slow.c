@@ -8,61 +8,13 @@
  * seen then ends by the careful way of hba_complete(), which tells of it.
  */
 #include "core/core.h"
-#include "scsi/scsi.h"
 
 #include <stdio.h>
 
 enum {
 	HANG_MS = 5 * MS_PER_S,
 	LOOK_MS = 10, /* between two looks: each goes through the whole pool */
-	LUN_WORDS = 24,
 };
-
-/* ---- words */
-
-void time_words(uint64_t ns, char text[TIME_WORDS])
-{
-	uint64_t ms = ns / NS_PER_MS;
-
-	if (ms < MS_PER_S)
-		snprintf(text, TIME_WORDS, "%llu ms", (unsigned long long)ms);
-	else if (ms % MS_PER_S < MS_PER_S / 10)
-		snprintf(text, TIME_WORDS, "%llu s", (unsigned long long)(ms / MS_PER_S));
-	else
-		snprintf(text, TIME_WORDS, "%llu.%llu s", (unsigned long long)(ms / MS_PER_S),
-			 (unsigned long long)(ms % MS_PER_S / (MS_PER_S / 10)));
-}
-
-static bool first_block(const struct hba_task *t, uint64_t *ret_block)
-{
-	struct scsi_extent extent;
-	struct scsi_rw rw;
-
-	if (scsi_cdb_read_rw(t->cdb, t->cdb_len, &rw))
-		*ret_block = rw.block;
-	else if (scsi_cdb_read_extent(t->cdb, t->cdb_len, &extent))
-		*ret_block = extent.block;
-	else
-		return false;
-	return true;
-}
-
-void task_words(const struct task *t, char text[TASK_WORDS])
-{
-	const struct hba_task *h = &t->head;
-	const char *name = scsi_opcode_name(h->cdb, h->cdb_len);
-	char lun[LUN_WORDS], opcode[16], block[32] = "";
-	uint64_t number;
-
-	scsi_lun_text(&h->lun, lun);
-	snprintf(opcode, sizeof(opcode), "command 0x%02x", h->cdb[0]);
-	if (first_block(h, &number))
-		snprintf(block, sizeof(block), ", block %llu", (unsigned long long)number);
-	snprintf(text, TASK_WORDS, "%s of %llu:%s%s", name ? name : opcode,
-		 (unsigned long long)h->target, lun, block);
-}
-
-/* ---- while it is out */
 
 /* What hangs is no more than slow, where slow is longer. */
 static uint64_t hang_ns(const struct hba_controller *c)
@@ -151,20 +103,4 @@ uint64_t slow_next(const struct hba_controller *c)
 		if (c->queues[i]->with_driver)
 			return c->slow_at;
 	return NEVER;
-}
-
-/* ---- once it is back */
-
-void slow_is_back(struct task *t)
-{
-	struct hba_controller *c = t->lun->controller;
-	char command[TASK_WORDS], age[TIME_WORDS];
-
-	t->slow = SLOW_NOT;
-	if (t->expired)
-		return; /* recovery tells */
-	task_words(t, command);
-	time_words(c->now - t->sent_at, age);
-	event_put(c, HBA_EVENT_SLOW, t->lun->target->id, &t->lun->id,
-		  (int64_t)((c->now - t->sent_at) / NS_PER_MS), "%s took %s", command, age);
 }

@@ -6,25 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_TIMEOUT_MS = 30 * MS_PER_S };
-
 struct target_job {
 	struct job job;
 	struct hba_target *target;
 	void (*done)(struct hba_target *tgt, int error);
 	bool forget;
 };
-
-struct hba_target *target_find(struct hba_controller *c, uint64_t id)
-{
-	for (struct list *l = c->targets.next; l != &c->targets; l = l->next) {
-		struct hba_target *tgt = container_of(l, struct hba_target, link);
-
-		if (tgt->id == id)
-			return tgt;
-	}
-	return NULL;
-}
 
 /* What the op may narrow. */
 static void preset_report(const struct hba_controller *c, struct hba_target_report *r)
@@ -42,34 +29,12 @@ static void preset_report(const struct hba_controller *c, struct hba_target_repo
 
 /* ---- what its properties say of its commands */
 
-static uint64_t number(const struct hba_target *tgt, const char *key)
-{
-	uint64_t n = properties_number(&tgt->properties, key);
-
-	return n == HBA_UNSET ? properties_number(&tgt->controller->properties, key) : n;
-}
-
-/*
- * A task's time is set before its command is known, so that reads and writes have one: the longer.
- */
-uint32_t target_timeout_ms(const struct hba_target *tgt)
-{
-	uint64_t read = number(tgt, PROPERTY_READ_MS), write = number(tgt, PROPERTY_WRITE_MS);
-
-	if (tgt->controller->given.timeout_ms)
-		return (uint32_t)tgt->controller->given.timeout_ms;
-	if (read == HBA_UNSET || write == HBA_UNSET)
-		read = read == HBA_UNSET ? write : read;
-	else
-		read = read > write ? read : write;
-	return read == HBA_UNSET ? DEFAULT_TIMEOUT_MS : (uint32_t)read;
-}
-
 void target_heed(struct hba_target *tgt)
 {
-	tgt->retries = number(tgt, PROPERTY_RETRIES);
+	tgt->retries =
+		properties_number(&tgt->properties, &tgt->controller->properties, PROPERTY_RETRIES);
 	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next)
-		container_of(l, struct hba_lun, link)->timeout_ms = target_timeout_ms(tgt);
+		lun_heed(container_of(l, struct hba_lun, link));
 }
 
 void targets_heed(struct hba_controller *c)
@@ -190,45 +155,6 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 	return 0;
 }
 
-/* ---- features of parallel SCSI (docs/contract.md 9.9) */
-
-void target_claim(struct hba_target *tgt, uint8_t features)
-{
-	struct negotiation *n = &tgt->negotiation;
-
-	if (features == n->claimed)
-		return;
-	/*
-	 * Another device may answer here now; the chip still does what was agreed with the one
-	 * before.
-	 */
-	n->claimed = n->to_agree = features;
-	n->to_revert = (uint8_t)(n->agreed & ~features);
-}
-
-void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted)
-{
-	struct negotiation *n = &tgt->negotiation;
-
-	n->agreed = (uint8_t)((n->agreed | agreed) & ~reverted);
-	n->to_agree &= (uint8_t)~agreed;
-	n->to_revert &= n->agreed;
-}
-
-void target_renegotiate(struct hba_target *tgt)
-{
-	struct negotiation *n = &tgt->negotiation;
-
-	n->to_agree = n->claimed;
-	n->agreed = n->to_revert = 0;
-}
-
-void targets_renegotiate(struct hba_controller *c)
-{
-	for (struct list *l = c->targets.next; l != &c->targets; l = l->next)
-		target_renegotiate(container_of(l, struct hba_target, link));
-}
-
 void target_want_scan(struct hba_target *tgt)
 {
 	tgt->scan_wanted = !tgt->leaving;
@@ -314,34 +240,6 @@ void target_forget(struct hba_target *tgt)
 		release(tgt, true);
 }
 
-static void empty(struct hba_target *tgt)
-{
-	for (struct list *l = tgt->luns.next; l != &tgt->luns; l = l->next) {
-		struct hba_lun *lun = container_of(l, struct hba_lun, link);
-
-		lun_set_absent(lun);
-		/* the scan's, of a unit that was not there yet */
-		queue_flush(tgt->controller, lun, HBA_NOT_PRESENT);
-	}
-}
-
-void target_leave(struct hba_target *tgt)
-{
-	struct hba_controller *c = tgt->controller;
-
-	/* One that was asked for again is not, any more. */
-	tgt->scan_wanted = false;
-	if (target_is_going(tgt) || (!tgt->initialised && !tgt->walks))
-		return;
-	if (tgt->present)
-		event_put(c, HBA_EVENT_TARGET_LEFT, tgt->id, NULL, 0, "target %llu has left",
-			  (unsigned long long)tgt->id);
-	tgt->leaving = true;
-	tgt->present = false;
-	c->n_leaving++;
-	empty(tgt);
-}
-
 void targets_turn(struct hba_controller *c)
 {
 	for (struct list *l = c->targets.next; c->n_leaving && l != &c->targets; l = l->next) {
@@ -372,21 +270,6 @@ void *hba_target_priv(const struct hba_target *tgt)
 uint64_t hba_target_id(const struct hba_target *tgt)
 {
 	return tgt->id;
-}
-
-struct hba_target *target_in_use(struct hba_controller *c, uint64_t id)
-{
-	struct hba_target *tgt = target_find(c, id);
-
-	return tgt && tgt->initialised ? tgt : NULL;
-}
-
-struct hba_target *hba_target_find(struct hba_controller *c, uint64_t id)
-{
-	/* It may leave under an op that runs beside the service thread. */
-	if (op_now() && op_now()->hot && !op_may_wait(c, __func__))
-		return NULL;
-	return target_in_use(c, id);
 }
 
 struct hba_target *hba_task_target(const struct hba_task *t)

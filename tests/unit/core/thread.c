@@ -588,7 +588,7 @@ static void a_late_guest_is_answered(void **state)
 	pthread_cond_init(&client.changed, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, ask_once, &client), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	life_gone(r.c);
+	quiesce_gone(r.c);
 	while (hba_controller_run(r.c, 1) >= 0)
 		;
 	assert_int_equal(hba_controller_state(r.c), HBA_GONE);
