@@ -129,11 +129,9 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 	 * Straight into its place: what it says of addresses counts for the driver's first buffer
 	 * already.
 	 */
-	r = c->driver->initialize(c, &c->report);
+	r = driver_initialize(c, &c->report);
 	if (r == 0)
 		r = report_check(c, &c->report);
-	else if (r > 0)
-		r = no_errno(c, r);
 	else if (c->violations == violations)
 		r = driver_error(c, "initialize", r);
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
@@ -165,12 +163,10 @@ static int run_map(struct hba_controller *c, struct job *job)
 static int run_start(struct hba_controller *c, struct job *job)
 {
 	uint64_t violations = c->violations;
-	int r = c->driver->start ? c->driver->start(c) : 0;
+	int r = driver_start(c);
 
 	(void)job;
-	if (r > 0)
-		r = no_errno(c, r);
-	else if (r < 0 && c->violations == violations)
+	if (r < 0 && c->violations == violations)
 		driver_error(c, "start", r);
 	snprintf(c->sentence, sizeof(c->sentence), "%s", r < 0 ? hba_error() : "");
 	return r;

@@ -17,26 +17,12 @@
 /* A nap is bounded, so that a deadline of the caller's is kept even if nothing ever wakes us. */
 enum { TURN_BUDGET = 64, NAP_MS = 16, CHORES_MS = 1, LATE_MS = 100 };
 
-static void interrupts(struct hba_queue *q, bool on, bool *ret_work)
-{
-	struct op op = { .controller = q->controller, .name = "interrupts", .hot = true };
-
-	if (!q->controller->driver->interrupts || q->controller->silent)
-		return;
-	op_enter(&op);
-	if (q->controller->driver->interrupts(q, on) > 0)
-		*ret_work = true;
-	op_leave(&op);
-}
-
 static void disarm(struct hba_controller *c)
 {
-	bool ignored;
-
 	__atomic_store_n(&c->sleeper.asleep, false, __ATOMIC_SEQ_CST);
 	c->sleeper.armed = false;
 	for (unsigned i = 0; i < c->n_queues; i++) {
-		interrupts(c->queues[i], false, &ignored);
+		(void)driver_interrupts(c->queues[i], false);
 		queue_drain_vectors(c->queues[i]);
 	}
 	sleeper_drain(&c->sleeper);
@@ -327,7 +313,7 @@ static bool has_work(struct hba_controller *c)
 		work = queue_can_send(c->queues[i]) || !wakes_by_itself(c->queues[i]);
 		if (!work) {
 			serve_vectors(c->queues[i]);
-			interrupts(c->queues[i], true, &work);
+			work = driver_interrupts(c->queues[i], true);
 		}
 	}
 	return work;

@@ -145,7 +145,6 @@ static void start(struct hba_controller *c, struct hba_management *m)
 {
 	struct task *t = task_list_pop(&c->tmf_free),
 		    *victim = m->victim ? task_of(m->victim) : NULL;
-	struct op op = { .controller = c, .name = "manage", .hot = true, .fenced = true };
 
 	c->tmf.current = m;
 	c->tmf.answered = false;
@@ -160,9 +159,7 @@ static void start(struct hba_controller *c, struct hba_management *m)
 	t->head.cookie = (uint64_t)t->generation << 32 | t->head.unique_id;
 	t->lun->out++;
 	t->queue->with_driver++;
-	op_enter(&op);
-	c->driver->manage(t->queue, &t->head, m->function);
-	op_leave(&op);
+	driver_manage(t, m->function);
 }
 
 static void finish(struct hba_controller *c, struct task *t, enum hba_service_response response)

@@ -129,18 +129,14 @@ static int task_name(struct hba_controller *c, struct task *t)
 		.deadline = op_now()->deadline, /* one for all of them: the step's */
 		.may_map = true,
 	};
-	uint32_t id = c->driver->map_hba_data ? 0 : t->head.slot + 1U;
-	int r = 0;
+	uint32_t id;
+	int r;
 
 	op_enter(&op);
 	c->op_sentence[0] = '\0';
-	if (c->driver->map_hba_data)
-		r = c->driver->map_hba_data(c, &t->head, &id);
-	if (r < 0)
-		r = fail(r, "driver %s, map_hba_data, call %u: %s", c->driver->name,
-			 t->head.slot + 1U, c->op_sentence[0] ? c->op_sentence : strerror(-r));
-	else
-		r = r > 0 ? no_errno(c, r) : id_register(c, t, id);
+	r = driver_map_hba_data(c, t, &id);
+	if (r == 0)
+		r = id_register(c, t, id);
 	op_leave(&op);
 	return r;
 }

@@ -22,7 +22,7 @@ static bool is_quiet(struct hba_controller *c)
 static int run_down(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	return c->driver->set_power_state ? c->driver->set_power_state(c, c->power) : 0;
+	return driver_set_power_state(c, c->power);
 }
 
 static int run_off(struct hba_controller *c, struct job *job)
@@ -37,14 +37,12 @@ static int run_off(struct hba_controller *c, struct job *job)
  */
 static int run_up(struct hba_controller *c, struct job *job)
 {
-	int r = c->driver->set_power_state ? c->driver->set_power_state(c, HBA_POWER_ON) : 0;
+	int r = driver_set_power_state(c, HBA_POWER_ON);
 
 	(void)job;
-	if (r == 0 && c->driver->reset)
-		r = c->driver->reset(c, HBA_RESET_CONTROLLER);
-	if (r == 0 || r == -EOPNOTSUPP)
-		r = c->driver->start ? c->driver->start(c) : 0;
-	return r;
+	if (r == 0)
+		r = driver_reset(c, HBA_RESET_CONTROLLER);
+	return r == 0 || r == -EOPNOTSUPP ? driver_start(c) : r;
 }
 
 static int call(struct hba_controller *c, enum hba_power state,

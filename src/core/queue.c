@@ -200,7 +200,7 @@ static void send(struct hba_queue *q, struct task *t)
 		t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_agree : 0;
 	t->head.revert =
 		t->head.kind == HBA_TASK_CLIENT ? t->lun->target->negotiation.to_revert : 0;
-	c->driver->process_task(q, &t->head);
+	driver_process_task(q, t);
 }
 
 static unsigned send_batch(struct hba_queue *q)
@@ -219,11 +219,9 @@ static unsigned send_batch(struct hba_queue *q)
 		c->deadlines_set = true;
 	if (n && c->slow_at == NEVER)
 		c->slow_at = c->now + c->slow_ns;
-	if (n && c->driver->kick) {
-		op.name = "kick";
-		c->driver->kick(q);
-	}
 	op_leave(&op);
+	if (n)
+		driver_kick(q);
 	return n;
 }
 
@@ -243,16 +241,9 @@ void queue_begin_anew(struct hba_controller *c, uint64_t now)
 
 void queue_poll(struct hba_queue *q, unsigned budget)
 {
-	struct hba_controller *c = q->controller;
-	struct op op = { .controller = c, .name = "poll", .hot = true };
-
-	if (!c->driver->poll)
-		return;
-	if (q->poll_at <= c->now)
+	if (q->poll_at <= q->controller->now)
 		q->poll_at = NEVER;
-	op_enter(&op);
-	c->driver->poll(q, budget);
-	op_leave(&op);
+	driver_poll(q, budget);
 }
 
 /* ---- up */

@@ -12,8 +12,7 @@ enum { LET_GO_MS = 2 * MS_PER_S };
 /* Whatever the driver does: the bus has the last word on who may still write our memory. */
 int quiesce_device(struct hba_controller *c)
 {
-	if (c->driver->stop)
-		c->driver->stop(c);
+	driver_stop(c);
 	return bus_quiet(c);
 }
 

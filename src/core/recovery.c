@@ -39,7 +39,7 @@ static int run_bus_reset(struct hba_controller *c, struct job *job)
 	(void)job;
 	if (!bus_answers(c))
 		return -ENODEV;
-	return c->driver->reset ? c->driver->reset(c, HBA_RESET_BUS) : -EOPNOTSUPP;
+	return driver_reset(c, HBA_RESET_BUS);
 }
 
 static int run_controller_reset(struct hba_controller *c, struct job *job)
@@ -49,8 +49,9 @@ static int run_controller_reset(struct hba_controller *c, struct job *job)
 	(void)job;
 	if (!bus_answers(c))
 		return r;
-	r = c->driver->reset ? c->driver->reset(c, HBA_RESET_CONTROLLER) : -EOPNOTSUPP;
-	r = r == 0 && c->driver->start ? c->driver->start(c) : r;
+	r = driver_reset(c, HBA_RESET_CONTROLLER);
+	if (r == 0)
+		r = driver_start(c);
 	/* One that is lost reads as all ones, which may have looked like success. */
 	return bus_is_gone(c) ? -ENODEV : r;
 }

@@ -452,7 +452,7 @@ static struct hba_target *next_by_number(struct scan *s, struct hba_controller *
 static int run_discover(struct hba_controller *c, struct job *job)
 {
 	(void)job;
-	return c->driver->discover(c);
+	return driver_discover(c);
 }
 
 static void discover_returned(struct hba_controller *c, struct job *job)

@@ -111,10 +111,8 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 {
 	struct hba_target *tgt = container_of(job, struct target_job, job)->target;
 	struct hba_target_report r = tgt->report;
-	int error = c->driver->initialize_target(c, tgt, &r);
+	int error = driver_initialize_target(c, tgt, &r);
 
-	if (error > 0)
-		return no_errno(c, error);
 	if (error < 0 && error != -ENODEV)
 		tell_refused(tgt, error);
 	return error < 0 ? error : narrowed(tgt, &r);
@@ -165,7 +163,7 @@ void target_want_scan(struct hba_target *tgt)
 
 static int run_release(struct hba_controller *c, struct job *job)
 {
-	c->driver->release_target(c, container_of(job, struct target_job, job)->target);
+	driver_release_target(c, container_of(job, struct target_job, job)->target);
 	return 0;
 }
 

@@ -338,6 +338,25 @@ static void up_to(unsigned n, const char *rungs)
 	test_down(b.d, b.c);
 }
 
+/* It has not reset anything: the ladder goes on. */
+static void a_reset_that_returns_a_count(void **state)
+{
+	struct hba_event e;
+	struct bench b;
+
+	(void)state;
+	bench_up(&b);
+	for (unsigned i = 0; i < ARRAY_SIZE(b.d->tmf); i++)
+		b.d->tmf[i] = TEST_REJECTS;
+	b.d->bus_reset = TEST_REJECTS;
+	b.d->controller_reset = 3;
+	recover(&b);
+	assert_int_equal(hba_controller_state(b.c), HBA_DEAD);
+	assert_true(test_event(b.c, HBA_EVENT_VIOLATION, &e));
+	assert_non_null(strstr(e.text, "reset: returned 3; an op returns 0 or a negative errno"));
+	test_down(b.d, b.c);
+}
+
 static void every_rung(void **state)
 {
 	(void)state;
@@ -845,6 +864,7 @@ int main(void)
 		cmocka_unit_test(begins_when_sent),
 		cmocka_unit_test(abort_works),
 		cmocka_unit_test(every_rung),
+		cmocka_unit_test(a_reset_that_returns_a_count),
 		cmocka_unit_test(the_bus_has_the_last_word),
 		cmocka_unit_test(memory_that_nobody_gives_back_is_lost),
 		cmocka_unit_test(claims_are_told),
