@@ -1146,12 +1146,39 @@ void runner_stop(struct hba_controller *c);
  */
 #define HALTED (UINT64_C(1) << 62)
 
+/** enum notice_kind - Events of a driver's bus. */
+enum notice_kind {
+	NOTICE_TARGET_CREATE,
+	NOTICE_TARGET_DESTROY,
+	NOTICE_TARGET_BLOCK,
+	NOTICE_TARGET_UNBLOCK,
+	NOTICE_DISCOVERY_DONE,
+	NOTICE_LUNS_CHANGED,
+	NOTICE_MEDIUM_CHANGED,
+	NOTICE_BUS_RESET,
+	NOTICE_PORT_STATUS
+};
+
+struct notice {
+	struct list link;
+	enum notice_kind kind;
+	uint64_t target;
+	enum hba_port_status status;
+	struct hba_lun_id lun; /* NOTICE_MEDIUM_CHANGED: of this unit */
+	struct properties properties;
+};
+
 struct notices {
 	pthread_mutex_t lock; /* the list: ops of any thread put, the loop takes */
 	struct list list;
 	bool any; /* atomic */
 };
 
+/** notice_new() - NULL: no memory. */
+struct notice *notice_new(enum notice_kind kind, uint64_t target);
+/** notice_post() - Write it down for the loop, which owns it from now on. Any thread. Returns 0. */
+int notice_post(struct hba_controller *c, struct notice *n);
+void notice_free(struct notice *n);
 void notice_turn(struct hba_controller *c);
 void notices_free(struct hba_controller *c);
 
@@ -1172,6 +1199,10 @@ void manage_turn(struct hba_controller *c);
 /** manage_begin_anew() - What was asked for since the clock was read has its time from `now` on. */
 void manage_begin_anew(struct hba_controller *c, uint64_t now);
 uint64_t manage_next(const struct hba_controller *c);
+/** manage_left() - How many tasks that the current function was to end are still out. */
+unsigned manage_left(const struct hba_controller *c);
+/** manage_answered() - The tmf task has left the driver with this response. */
+void manage_answered(struct hba_controller *c, struct task *t, enum hba_service_response response);
 /** manage_lost() - After a stop or a reset: a tmf task that the driver had is the core's again. */
 void manage_lost(struct hba_controller *c);
 /** manage_cancel_all() - The controller ends: every request gets its answer. */

@@ -84,11 +84,12 @@ static void mark_victims(struct hba_controller *c, const struct hba_management *
  * How many of those that were out when it began are out still. One that was sent later is none,
  * whatever has become of it.
  */
-static unsigned count_left(const struct hba_controller *c, const struct hba_management *m)
+unsigned manage_left(const struct hba_controller *c)
 {
+	const struct hba_management *m = c->tmf.current;
 	unsigned n = 0;
 
-	for (unsigned slot = 0; slot < c->pool.n; slot++)
+	for (unsigned slot = 0; m && slot < c->pool.n; slot++)
 		n += concerns(m, &c->pool.tasks[slot]) && is_victim(&c->pool.tasks[slot]);
 	return n;
 }
@@ -162,60 +163,22 @@ static void start(struct hba_controller *c, struct hba_management *m)
 	driver_manage(t, m->function);
 }
 
-static void finish(struct hba_controller *c, struct task *t, enum hba_service_response response)
+void manage_answered(struct hba_controller *c, struct task *t, enum hba_service_response response)
 {
 	t->queue->with_driver--;
 	t->lun->out--;
 	t->state = TASK_FREE;
 	task_list_push(&c->tmf_free, t);
-	c->tmf.answered = true;
+	/* Without a current request its deadline has passed, and there is none to tell. */
+	c->tmf.answered = c->tmf.current;
 	c->tmf.response = response;
-}
-
-void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
-{
-	struct task *t = task_named(head, "hba_tmf_complete");
-	struct hba_controller *c;
-	unsigned left;
-
-	if (!t)
-		return;
-	c = t->queue->controller;
-	if (t->head.kind != HBA_TASK_TMF || t->state != TASK_WITH_DRIVER) {
-		violation(c,
-			  "hba_tmf_complete of the task with unique id %u, which is no task "
-			  "management task with the driver",
-			  t->head.unique_id);
-		return;
-	}
-	if (response != HBA_FUNCTION_COMPLETE && response != HBA_FUNCTION_REJECTED &&
-	    response != HBA_DELIVERY_FAILURE) {
-		violation(c, "hba_tmf_complete with service response %d, which ends no function",
-			  response);
-		response = HBA_DELIVERY_FAILURE;
-	}
-	left = c->tmf.current && response == HBA_FUNCTION_COMPLETE ? count_left(c, c->tmf.current)
-								   : 0;
-	if (left) {
-		violation(c,
-			  "hba_tmf_complete says that the function is complete, but %u of its "
-			  "tasks have not been completed",
-			  left);
-		response = HBA_DELIVERY_FAILURE;
-	}
-	/* Nobody waits for it any more: its deadline has passed. */
-	finish(c, t, response);
-	if (!c->tmf.current)
-		c->tmf.answered = false;
 }
 
 void manage_lost(struct hba_controller *c)
 {
 	for (unsigned slot = 0; slot < TMF_TASKS && slot < c->pool.n; slot++)
 		if (task_state(&c->pool.tasks[slot]) == TASK_WITH_DRIVER)
-			finish(c, &c->pool.tasks[slot], HBA_DELIVERY_FAILURE);
-	if (!c->tmf.current)
-		c->tmf.answered = false;
+			manage_answered(c, &c->pool.tasks[slot], HBA_DELIVERY_FAILURE);
 }
 
 static void turn_current(struct hba_controller *c)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notice.c: what a driver has to say of its bus: targets come, leave and are cut off, units and
- * media change.
+ * notice.c: events of a driver's bus: targets come, leave and are cut off, units and media change.
  *
- * A driver says it from any op and goes on; here it is only written down. The loop acts on it
- * between ops, so nothing can deadlock, and a create that is answered by initialize_target never
- * runs inside the op that asked.
+ * A driver reports them from any op, and they are only written down. The loop acts on them between
+ * ops, so nothing can deadlock, and a create that is answered by initialize_target never runs
+ * inside the op that asked.
  */
 #include "core/core.h"
 #include "scsi/scsi.h"
@@ -14,30 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum notice_kind {
-	TARGET_CREATE,
-	TARGET_DESTROY,
-	TARGET_BLOCK,
-	TARGET_UNBLOCK,
-	DISCOVERY_DONE,
-	LUNS_CHANGED,
-	MEDIUM_CHANGED,
-	BUS_RESET,
-	PORT_STATUS
-};
-
-struct notice {
-	struct list link;
-	enum notice_kind kind;
-	uint64_t target;
-	enum hba_port_status status;
-	struct hba_lun_id lun; /* MEDIUM_CHANGED: of this unit */
-	struct properties properties;
-};
-
-/* ---- from the driver */
-
-static int post(struct hba_controller *c, struct notice *n)
+int notice_post(struct hba_controller *c, struct notice *n)
 {
 	pthread_mutex_lock(&c->notices.lock);
 	list_append(&c->notices.list, &n->link);
@@ -47,7 +23,7 @@ static int post(struct hba_controller *c, struct notice *n)
 	return 0;
 }
 
-static struct notice *notice_new(enum notice_kind kind, uint64_t target)
+struct notice *notice_new(enum notice_kind kind, uint64_t target)
 {
 	struct notice *n = calloc(1, sizeof(*n));
 
@@ -56,112 +32,10 @@ static struct notice *notice_new(enum notice_kind kind, uint64_t target)
 	return n;
 }
 
-static int note(struct hba_controller *c, enum notice_kind kind, uint64_t target)
-{
-	struct notice *n = notice_new(kind, target);
-
-	return n ? post(c, n) : -ENOMEM;
-}
-
-static void notice_free(struct notice *n)
+void notice_free(struct notice *n)
 {
 	properties_clear(&n->properties);
 	free(n);
-}
-
-int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_property *properties)
-{
-	struct hba_target *tgt;
-	struct notice *n;
-	int r = 0;
-
-	if (id == c->report.initiator_id)
-		return violation(c, "hba_target_create of %llu, which is the initiator's own id",
-				 (unsigned long long)id),
-		       -EINVAL;
-	if (id > c->report.highest_target_id)
-		return violation(c, "hba_target_create of %llu, above the highest target id %llu",
-				 (unsigned long long)id,
-				 (unsigned long long)c->report.highest_target_id),
-		       -EINVAL;
-	n = notice_new(TARGET_CREATE, id);
-	if (!n)
-		return -ENOMEM;
-	for (const struct hba_property *p = properties; p && p->key && r == 0; p++)
-		r = properties_set(&n->properties, p);
-	if (r < 0) {
-		notice_free(n);
-		return r == -EINVAL ? (violation(c,
-						 "hba_target_create of %llu with a property of the "
-						 "wrong type or length",
-						 (unsigned long long)id),
-				       r)
-				    : r;
-	}
-	post(c, n);
-	tgt = target_in_use(c, id);
-	return tgt && !target_is_going(tgt);
-}
-
-static int about_existing(struct hba_controller *c, enum notice_kind kind, uint64_t id)
-{
-	return target_in_use(c, id) ? note(c, kind, id) : -ENOENT;
-}
-
-int hba_target_destroy(struct hba_controller *c, uint64_t id)
-{
-	/* One that is only asked for yet is found when its turn comes. */
-	int r = about_existing(c, TARGET_DESTROY, id);
-
-	return r == -ENOENT && !list_is_empty(&c->notices.list) ? note(c, TARGET_DESTROY, id) : r;
-}
-
-int hba_target_block(struct hba_controller *c, uint64_t id, bool blocked)
-{
-	return about_existing(c, blocked ? TARGET_BLOCK : TARGET_UNBLOCK, id);
-}
-
-void hba_discovery_done(struct hba_controller *c)
-{
-	note(c, DISCOVERY_DONE, HBA_ANY_TARGET);
-}
-
-void hba_luns_changed(struct hba_controller *c, uint64_t target)
-{
-	/*
-	 * Which targets there are may have changed, too, and those that nobody knows yet only a
-	 * whole scan finds.
-	 */
-	if (target == HBA_ANY_TARGET)
-		(void)hba_controller_rescan(c);
-	else
-		note(c, LUNS_CHANGED, target);
-}
-
-void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)
-{
-	struct notice *n = notice_new(lun ? MEDIUM_CHANGED : LUNS_CHANGED, target);
-
-	if (!n)
-		return;
-	if (lun)
-		n->lun = *lun;
-	post(c, n);
-}
-
-void hba_bus_reset_seen(struct hba_controller *c)
-{
-	note(c, BUS_RESET, HBA_ANY_TARGET);
-}
-
-void hba_port_status(struct hba_controller *c, enum hba_port_status status)
-{
-	struct notice *n = notice_new(PORT_STATUS, HBA_ANY_TARGET);
-
-	if (!n)
-		return;
-	n->status = status;
-	post(c, n);
 }
 
 /* ---- in the loop */
@@ -256,32 +130,32 @@ static void act(struct hba_controller *c, struct notice *n)
 	struct hba_target *tgt = target_find(c, n->target);
 
 	switch (n->kind) {
-	case TARGET_CREATE:
+	case NOTICE_TARGET_CREATE:
 		create(c, n);
 		break;
-	case TARGET_DESTROY:
+	case NOTICE_TARGET_DESTROY:
 		if (!tgt)
 			break;
 		block(c, tgt, false); /* what it still has must not stand still for ever */
 		target_leave(tgt);
 		break;
-	case TARGET_BLOCK:
-	case TARGET_UNBLOCK:
-		block(c, tgt, n->kind == TARGET_BLOCK);
+	case NOTICE_TARGET_BLOCK:
+	case NOTICE_TARGET_UNBLOCK:
+		block(c, tgt, n->kind == NOTICE_TARGET_BLOCK);
 		break;
-	case DISCOVERY_DONE:
+	case NOTICE_DISCOVERY_DONE:
 		scan_discovered(c);
 		break;
-	case LUNS_CHANGED:
+	case NOTICE_LUNS_CHANGED:
 		want_scan(c, n->target, NULL);
 		break;
-	case MEDIUM_CHANGED:
+	case NOTICE_MEDIUM_CHANGED:
 		want_scan(c, n->target, &n->lun);
 		break;
-	case BUS_RESET:
+	case NOTICE_BUS_RESET:
 		bus_reset(c);
 		break;
-	case PORT_STATUS:
+	case NOTICE_PORT_STATUS:
 		port_status(c, n->status);
 		break;
 	}
@@ -320,22 +194,4 @@ void notices_free(struct hba_controller *c)
 
 	while ((n = take(c)))
 		notice_free(n);
-}
-
-void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun,
-		     const char *format, ...)
-{
-	char text[SENTENCE_BYTES];
-	struct hba_property p = { .key = "Write Failure",
-				  .type = HBA_STRING,
-				  .value.string = text };
-	va_list args;
-
-	va_start(args, format);
-	sentence_write(text, format, args);
-	va_end(args);
-	event_put(c, HBA_EVENT_WRITES_LOST, tgt->id, lun, 0, "%s", text);
-	/* Without memory for it the event alone remains. */
-	properties_set(&tgt->properties, &p);
-	hba_log(c, HBA_LOG_ERROR, "%s", text);
 }
