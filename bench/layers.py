@@ -4,7 +4,9 @@ import callgrind
 from page import common
 
 # Helpers that all rooms call are counted where they are called from; so is what public headers have inline.
-SHARED = ("src/scsi/", "src/base/", "src/core/core.h", "include/")
+SHARED = ("src/scsi/", "src/base/", *(f"src/core/{room}" for room in (
+  "diag/diag.h", "sched/sched.h", "task/task.h", "topology/topology.h", "io/io.h", "scan/scan.h", "eh/eh.h",
+  "controller/controller.h")), "include/")
 
 # A file, or one function of it ("file function"), and its layer; the longest that fits decides.
 LAYERS = {
@@ -12,22 +14,22 @@ LAYERS = {
   "src/drivers/": "driver",
   "src/target/": "driver",
   "src/core/": "dispatch",
-  "src/core/submit.c": "submit",
-  "src/core/admit.c": "submit",
-  "src/core/data.c": "submit",
-  "src/core/guest.c": "submit",
-  "src/core/lun.c": "submit",
-  "src/core/memory.c": "submit",
-  "src/core/spans.": "submit",
-  "src/core/split.": "submit",
-  **{f"src/core/queue.c {name}": "submit" for name in ("list_to_join", "queue_add", "queue_add_again")},
-  "src/core/data.c data_restore": "completion",
-  "src/core/data.c data_settle": "completion",
-  "src/core/pool.c": "completion",
-  "src/core/settle.c": "completion",
-  **{f"src/core/queue.c {name}": "completion" for name in (
-    "complete_with_care", "file_result", "hba_complete", "hba_task_by_cookie", "hba_task_by_id", "is_believable", "is_out", "is_plain",
-    "queue_deliver", "retrieve", "task_end", "task_with_driver")},
+  "src/core/io/submit.c": "submit",
+  "src/core/io/admit.c": "submit",
+  "src/core/io/intake.c": "submit",
+  "src/core/io/data.c": "submit",
+  "src/core/sched/inbox.c": "submit",
+  "src/core/topology/lun.c": "submit",
+  "src/core/dma/": "submit",
+  "src/core/dma/device.c": "dispatch",
+  **{f"src/core/io/queue.c {name}": "submit" for name in ("list_to_join", "queue_add", "queue_add_again")},
+  "src/core/io/data.c data_restore": "completion",
+  "src/core/io/data.c data_settle": "completion",
+  "src/core/task/pool.c": "completion",
+  "src/core/io/disposition.c": "completion",
+  "src/core/io/completion.c": "completion",
+  "src/core/io/deliver.c queue_deliver": "completion",
+  "src/core/driver-upcall.c": "completion",
 }
 FRAMEWORK = ("submit", "dispatch", "completion")
 ORDER = (*FRAMEWORK, "driver", "client")

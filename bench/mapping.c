@@ -15,7 +15,7 @@
  */
 #include "load.h"
 
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include <inttypes.h>
 #include <stdio.h>

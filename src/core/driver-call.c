@@ -3,9 +3,9 @@
  * driver-call.c: the one place where the core calls a driver. One function for each op of its
  * table; process_task is inline, in the header.
  *
- * A waiting op runs inside a job, which has entered it (service.c); a hot op is entered here.
+ * A waiting op runs inside a job, which has entered it (worker.c); a hot op is entered here.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include <errno.h>
 #include <string.h>

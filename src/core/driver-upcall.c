@@ -5,7 +5,7 @@
  * Nothing that it passes is believed before it is checked. An op never nests: an end is only filed
  * here, and a notice only written down; the loop acts on both when no op is under way.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include <errno.h>
 #include <string.h>
@@ -148,7 +148,7 @@ static void heed_end(struct task *t)
 	if (t->expired && !t->cancelled)
 		t->result.outcome = HBA_TASK_TIMEOUT;
 	if (t->result.outcome == HBA_CHECK_CONDITION)
-		settle_check_condition(t);
+		disposition_check_condition(t);
 	medium_judge(t);
 }
 
@@ -304,7 +304,7 @@ void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 			  response);
 		response = HBA_DELIVERY_FAILURE;
 	}
-	left = response == HBA_FUNCTION_COMPLETE ? manage_left(c) : 0;
+	left = response == HBA_FUNCTION_COMPLETE ? tmf_left(c) : 0;
 	if (left) {
 		violation(c,
 			  "hba_tmf_complete says that the function is complete, but %u of its "
@@ -312,22 +312,22 @@ void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 			  left);
 		response = HBA_DELIVERY_FAILURE;
 	}
-	manage_answered(c, t, response);
+	tmf_answered(c, t, response);
 }
 
 /* ---- its bus */
 
-static int note(struct hba_controller *c, enum notice_kind kind, uint64_t target)
+static int note(struct hba_controller *c, enum driver_event_kind kind, uint64_t target)
 {
-	struct notice *n = notice_new(kind, target);
+	struct driver_event *n = driver_event_new(kind, target);
 
-	return n ? notice_post(c, n) : -ENOMEM;
+	return n ? driver_event_post(c, n) : -ENOMEM;
 }
 
 int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_property *properties)
 {
 	struct hba_target *tgt;
-	struct notice *n;
+	struct driver_event *n;
 	int r = 0;
 
 	if (id == c->report.initiator_id)
@@ -339,13 +339,13 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 				 (unsigned long long)id,
 				 (unsigned long long)c->report.highest_target_id),
 		       -EINVAL;
-	n = notice_new(NOTICE_TARGET_CREATE, id);
+	n = driver_event_new(DRIVER_EVENT_TARGET_CREATE, id);
 	if (!n)
 		return -ENOMEM;
 	for (const struct hba_property *p = properties; p && p->key && r == 0; p++)
 		r = properties_set(&n->properties, p);
 	if (r < 0) {
-		notice_free(n);
+		driver_event_free(n);
 		return r == -EINVAL ? (violation(c,
 						 "hba_target_create of %llu with a property of the "
 						 "wrong type or length",
@@ -353,12 +353,12 @@ int hba_target_create(struct hba_controller *c, uint64_t id, const struct hba_pr
 				       r)
 				    : r;
 	}
-	notice_post(c, n);
+	driver_event_post(c, n);
 	tgt = target_in_use(c, id);
 	return tgt && !target_is_going(tgt);
 }
 
-static int about_existing(struct hba_controller *c, enum notice_kind kind, uint64_t id)
+static int about_existing(struct hba_controller *c, enum driver_event_kind kind, uint64_t id)
 {
 	return target_in_use(c, id) ? note(c, kind, id) : -ENOENT;
 }
@@ -366,20 +366,22 @@ static int about_existing(struct hba_controller *c, enum notice_kind kind, uint6
 int hba_target_destroy(struct hba_controller *c, uint64_t id)
 {
 	/* One that is only asked for yet is found when its turn comes. */
-	int r = about_existing(c, NOTICE_TARGET_DESTROY, id);
+	int r = about_existing(c, DRIVER_EVENT_TARGET_DESTROY, id);
 
-	return r == -ENOENT && !list_is_empty(&c->notices.list) ? note(c, NOTICE_TARGET_DESTROY, id)
-								: r;
+	return r == -ENOENT && !list_is_empty(&c->driver_events.list)
+		       ? note(c, DRIVER_EVENT_TARGET_DESTROY, id)
+		       : r;
 }
 
 int hba_target_block(struct hba_controller *c, uint64_t id, bool blocked)
 {
-	return about_existing(c, blocked ? NOTICE_TARGET_BLOCK : NOTICE_TARGET_UNBLOCK, id);
+	return about_existing(c, blocked ? DRIVER_EVENT_TARGET_BLOCK : DRIVER_EVENT_TARGET_UNBLOCK,
+			      id);
 }
 
 void hba_discovery_done(struct hba_controller *c)
 {
-	note(c, NOTICE_DISCOVERY_DONE, HBA_ANY_TARGET);
+	note(c, DRIVER_EVENT_DISCOVERY_DONE, HBA_ANY_TARGET);
 }
 
 void hba_luns_changed(struct hba_controller *c, uint64_t target)
@@ -391,33 +393,34 @@ void hba_luns_changed(struct hba_controller *c, uint64_t target)
 	if (target == HBA_ANY_TARGET)
 		(void)hba_controller_rescan(c);
 	else
-		note(c, NOTICE_LUNS_CHANGED, target);
+		note(c, DRIVER_EVENT_LUNS_CHANGED, target);
 }
 
 void hba_media_changed(struct hba_controller *c, uint64_t target, const struct hba_lun_id *lun)
 {
-	struct notice *n = notice_new(lun ? NOTICE_MEDIUM_CHANGED : NOTICE_LUNS_CHANGED, target);
+	struct driver_event *n = driver_event_new(
+		lun ? DRIVER_EVENT_MEDIUM_CHANGED : DRIVER_EVENT_LUNS_CHANGED, target);
 
 	if (!n)
 		return;
 	if (lun)
 		n->lun = *lun;
-	notice_post(c, n);
+	driver_event_post(c, n);
 }
 
 void hba_bus_reset_seen(struct hba_controller *c)
 {
-	note(c, NOTICE_BUS_RESET, HBA_ANY_TARGET);
+	note(c, DRIVER_EVENT_BUS_RESET, HBA_ANY_TARGET);
 }
 
 void hba_port_status(struct hba_controller *c, enum hba_port_status status)
 {
-	struct notice *n = notice_new(NOTICE_PORT_STATUS, HBA_ANY_TARGET);
+	struct driver_event *n = driver_event_new(DRIVER_EVENT_PORT_STATUS, HBA_ANY_TARGET);
 
 	if (!n)
 		return;
 	n->status = status;
-	notice_post(c, n);
+	driver_event_post(c, n);
 }
 
 void hba_writes_lost(struct hba_controller *c, struct hba_target *tgt, const struct hba_lun_id *lun,

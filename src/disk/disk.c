@@ -15,8 +15,8 @@
  * One thread has a request at any time: who submits, then the loop. No locks.
  */
 #include "disk/disk.h"
-#include "core/error.h"
-#include "core/medium.h"
+#include "core/diag/error.h"
+#include "core/io/medium.h"
 
 #include "base/base.h"
 

@@ -3,7 +3,7 @@
  * request.c: what must be true of a request before anything is sent for it. Whatever is not, a
  * sentence names.
  */
-#include "core/error.h"
+#include "core/diag/error.h"
 #include "disk/disk.h"
 
 #include "base/base.h"

@@ -5,7 +5,7 @@
  * there is ended by SIGBUS. Its words for other mistakes are about formats and headers.
  */
 #include "base/base.h"
-#include "core/core.h"
+#include "core/controller/controller.h"
 #include "host/host.h"
 
 #include <dlfcn.h>

@@ -3,7 +3,7 @@
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
 
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include <hbakit/pci.h>
 

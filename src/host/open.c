@@ -4,7 +4,7 @@
  * registry knows.
  */
 #include "base/base.h"
-#include "core/core.h"
+#include "core/controller/controller.h"
 #include "registry/registry.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
  * are mistakes, not malice.
  */
 #include "base/base.h"
-#include "core/core.h"
+#include "core/controller/controller.h"
 #include "host/host.h"
 #include "registry/registry.h"
 

@@ -32,9 +32,9 @@ struct virtio_pci {
 	uint64_t features; /* agreed */
 };
 
-/** virtio_pci_find() - Walk the capabilities and map what they name. In initialize. -ENOENT: not a
- * modern virtio device;
- * -EIO, -ENODEV: told by hba_fail().
+/**
+ * virtio_pci_find() - Walk the capabilities and map what they name. In initialize. -ENOENT: not a
+ * modern virtio device; -EIO, -ENODEV: told by hba_fail().
  */
 int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v);
 /**

@@ -8,7 +8,7 @@
  * before it is carried out, or its result before it is told.
  */
 #include "check/check.h"
-#include "core/core.h"
+#include "core/controller/controller.h"
 #include "target/target.h"
 
 #include <errno.h>

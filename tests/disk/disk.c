@@ -8,8 +8,8 @@
 #include "disk/disk.h"
 #include "base/base.h"
 #include "base/endian.h"
-#include "core/error.h"
-#include "core/medium.h"
+#include "core/diag/error.h"
+#include "core/io/medium.h"
 
 #include <errno.h>
 #include <hbakit/controller.h>

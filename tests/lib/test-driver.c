@@ -4,7 +4,7 @@
  * waiting ops; nothing locks, so that a fence that leaks shows in a build with -fsanitize=thread.
  */
 /* Before cmocka, whose fail() is a macro. */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "test-driver.h"
 

@@ -852,7 +852,7 @@ static struct firmware *with_one_held(struct hba_lun **ret_lun, struct test_io *
 }
 
 /* Until the driver has taken all that was posted, and no op of the service thread has it. */
-static void settle(struct firmware *f)
+static void dispose(struct firmware *f)
 {
 	rig_quiet(f->rig);
 	for (unsigned i = 0; i < PATIENCE && f->n_posted; i++)
@@ -1255,7 +1255,7 @@ static void wrong_contexts_end_nothing(void **state)
 	r.head.context = hba_le32_of(context);
 	r.head.function = MPT_SCSI_TASK_MGMT;
 	post_frame(f, &r, sizeof(r));
-	settle(f);
+	dispose(f);
 	assert_int_equal(f->n_posted, 0);
 	assert_int_equal(f->n_lent, DEPTH); /* each frame was given back */
 	assert_int_equal(io.done, 0);
@@ -1263,7 +1263,7 @@ static void wrong_contexts_end_nothing(void **state)
 	execute_held(f);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
 	post(f, context); /* twice */
-	settle(f);
+	dispose(f);
 	assert_int_equal(io.done, 1);
 	end(f);
 }
@@ -1287,7 +1287,7 @@ static void reply_frames_that_cannot_be_are_not_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		post(f, MPT_REPLY_IS_FRAME | wrong[i] >> 1);
-	settle(f);
+	dispose(f);
 	assert_int_equal(io.done, 0);
 	assert_int_equal(f->n_lent, DEPTH);
 	assert_true(test_event(f->rig->c, HBA_EVENT_DEVICE_ERROR, &e));
@@ -1359,7 +1359,7 @@ static void a_late_reply_does_not_end_the_next_command(void **state)
 		rig_ready(lun, &io);
 	send_held(f, CLIENTS);
 	post(f, first);
-	settle(f);
+	dispose(f);
 	assert_int_equal(io.done, 1);
 	while (f->n_held)
 		execute_held(f);
@@ -1637,12 +1637,12 @@ static void events_are_acknowledged_in_their_order(void **state)
 	unsigned n = 0;
 
 	(void)state;
-	settle(f);
+	dispose(f);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		assert_int_equal(f->n_lent, EACH);
 		for (unsigned i = 0; i < EACH; i++)
 			event(f, 0x21, n++, true, NULL, 0);
-		settle(f);
+		dispose(f);
 		assert_int_equal(f->n_acks, n);
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -1661,18 +1661,18 @@ static void acknowledgements_that_are_not_answered_are_survived(void **state)
 	uint32_t kept;
 
 	(void)state;
-	settle(f);
+	dispose(f);
 	f->no_acks = true;
 	kept = f->lent[0]; /* the last that is used, and so kept */
 	for (unsigned i = 0; i < PATIENCE && f->n_lent; i++) {
 		event(f, 0x21, i, true, NULL, 0);
-		settle(f);
+		dispose(f);
 	}
 	assert_int_equal(f->n_acks, 1);
 	assert_int_equal(f->n_lent, 0);
 	/* It is the driver's until its event is acknowledged. */
 	post(f, MPT_REPLY_IS_FRAME | kept >> 1);
-	settle(f);
+	dispose(f);
 	rig_told(f->rig, "which is none that it has");
 	rig_works(f->rig, lun, &io);
 	end(f);
@@ -1689,7 +1689,7 @@ static void a_link_that_is_lost_stops_the_clock(void **state)
 	while (hba_event_next(f->rig->c, &e))
 		;
 	link_is(f, 0, 2);
-	settle(f);
+	dispose(f);
 	assert_true(test_event(f->rig->c, HBA_EVENT_PORT, &e));
 	assert_int_equal(e.value, HBA_PORT_OFFLINE);
 	rig_ready(lun, &late);
@@ -1700,7 +1700,7 @@ static void a_link_that_is_lost_stops_the_clock(void **state)
 	assert_int_equal(f->n_tms, 0);
 	rig_tick(f->rig, 0);
 	link_is(f, 0, MPT_RATE_3_0);
-	settle(f);
+	dispose(f);
 	assert_true(test_event(f->rig->c, HBA_EVENT_PORT, &e));
 	assert_int_equal(e.value, HBA_PORT_ONLINE);
 	send_held(f, 2);
@@ -1720,12 +1720,12 @@ static void a_wide_port_is_lost_with_its_last_link(void **state)
 
 	(void)state;
 	link_is(f, 1, MPT_RATE_1_5); /* a second one to the same device */
-	settle(f);
+	dispose(f);
 	link_is(f, 0, 1);
-	settle(f);
+	dispose(f);
 	rig_works(f->rig, lun, &io);
 	link_is(f, 1, 0);
-	settle(f);
+	dispose(f);
 	rig_ready(lun, &io);
 	test_turns(f->rig->c, 100);
 	assert_int_equal(io.done, 1);
@@ -1747,10 +1747,10 @@ static void a_device_that_is_given_up_leaves_and_may_come_back(void **state)
 
 	(void)state;
 	link_is(f, 0, 0);
-	settle(f);
+	dispose(f);
 	rig_ready(lun, &late);
 	device(f, 0, 0, MPT_DEVICE_NOT_RESPONDING);
-	settle(f);
+	dispose(f);
 	rig_ends(f->rig, &late, 1, HBA_NOT_PRESENT);
 	assert_int_equal(io.done, 0); /* the firmware owes it */
 	end_io(f, &f->held[0], MPT_SCSI_IOC_TERMINATED);
@@ -1801,7 +1801,7 @@ static void a_page_that_is_late_is_no_other_targets(void **state)
 	assert_int_equal(f->n_configs, before + 1);
 	rig_tick(f->rig, 0);
 	configure(f, &f->config);
-	settle(f);
+	dispose(f);
 	scan(f);
 	assert_true(f->n_configs > before + 2);
 	rig_works(f->rig, lun, &io);
@@ -1823,15 +1823,15 @@ static void events_of_any_kind_are_survived(void **state)
 		;
 	for (unsigned code = 0; code < 0x30; code++) {
 		event(f, code, 0, code & 1, NULL, 0);
-		settle(f);
+		dispose(f);
 		event(f, code, 0, code & 1, ones, sizeof(ones));
-		settle(f);
+		dispose(f);
 	}
 	for (unsigned reason = 0; reason < 0x20; reason++) {
 		device(f, TARGETS, 0, (uint8_t)reason);
 		device(f, 1, 1, (uint8_t)reason);
 		device(f, 5, 0, (uint8_t)reason);
-		settle(f);
+		dispose(f);
 	}
 	rig_tick(f->rig, 1);
 	wait_unit(f);
@@ -1870,7 +1870,7 @@ static void a_link_that_is_back_after_a_reset_is_used(void **state)
 
 	(void)state;
 	link_is(f, 0, 0);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	turn_off_and_on(f);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
@@ -1890,7 +1890,7 @@ static void a_link_that_is_lost_after_a_reset_is_waited_for(void **state)
 
 		if (before)
 			link_is(f, 0, 0);
-		settle(f);
+		dispose(f);
 		f->phy[0].handle = f->phy[0].rate = 0;
 		while (hba_event_next(f->rig->c, &e))
 			;
@@ -1914,7 +1914,7 @@ static void a_device_that_the_firmware_does_not_know_is_not_waited_for(void **st
 
 	(void)state;
 	link_is(f, 0, 0);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	f->phy[0].handle = f->phy[0].rate = 0;
 	f->handle = 0;
@@ -1933,7 +1933,7 @@ static void handles_are_read_anew_after_a_reset(void **state)
 	f->handle = f->phy[0].handle = HANDLE + 1;
 	turn_off_and_on(f);
 	link_leads(f, 0, 0, HANDLE + 1);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	link_leads(f, 0, MPT_RATE_3_0, HANDLE + 1);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
@@ -1963,7 +1963,7 @@ static void a_link_without_a_handle_leads_where_it_led(void **state)
 
 	(void)state;
 	link_leads(f, 0, 0, 0);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	link_leads(f, 0, MPT_RATE_3_0, 0);
 	rig_ends(f->rig, &io, 1, HBA_GOOD);
@@ -1971,7 +1971,7 @@ static void a_link_without_a_handle_leads_where_it_led(void **state)
 	 * To another device now: no phy is known that leads to this one, so the firmware is asked.
 	 */
 	link_leads(f, 0, 0, 0);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	link_leads(f, 0, MPT_RATE_3_0, HANDLE + 1);
 	rig_ends(f->rig, &io, 2, HBA_GOOD);
@@ -1997,10 +1997,10 @@ static void a_link_to_an_expander_is_that_of_all_behind_it(void **state)
 		f->phy[0].handle = first;
 		lun = up(f);
 		link_is(f, 1, 0); /* not its own */
-		settle(f);
+		dispose(f);
 		rig_works(f->rig, lun, &io);
 		link_leads(f, 0, 0, i ? first : 0);
-		settle(f);
+		dispose(f);
 		stands_still(f, lun, &io);
 		link_leads(f, 0, MPT_RATE_3_0, first);
 		rig_ends(f->rig, &io, 2, HBA_GOOD);
@@ -2022,12 +2022,12 @@ static void a_known_device_that_is_added_again_may_hang_elsewhere(void **state)
 	memcpy(e.address, disk_address, sizeof(e.address));
 	link_leads(f, 1, MPT_RATE_3_0, EXPANDER);
 	event(f, MPT_EVENT_SAS_DEVICE, 0, false, &e, sizeof(e));
-	settle(f);
+	dispose(f);
 	link_is(f, 0, 0);
-	settle(f);
+	dispose(f);
 	rig_works(f->rig, lun, &io);
 	link_leads(f, 1, 0, 0);
-	settle(f);
+	dispose(f);
 	stands_still(f, lun, &io);
 	link_leads(f, 1, MPT_RATE_3_0, 0);
 	rig_ends(f->rig, &io, 2, HBA_GOOD);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rig.c: see rig.h. */
 /* Before cmocka, whose fail() is a macro. */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "script/rig.h"
 
@@ -401,7 +401,7 @@ void rig_quiet(struct rig *rig)
 		int n = hba_controller_run(rig->c, HBA_MAX_BATCH);
 
 		assert_true(n >= 0);
-		idle = n == 0 && !rig->c->chores_owed && service_idle(rig->c) ? idle + 1 : 0;
+		idle = n == 0 && !rig->c->chores_owed && worker_idle(rig->c) ? idle + 1 : 0;
 		if (!idle)
 			usleep(10);
 	}

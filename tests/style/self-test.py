@@ -12,14 +12,14 @@ CHECKS = "tests/style"
 
 # What is planted: name, check, file, text put at the file's end, words that the complaint must hold.
 PLANTS = (
-  ("a base file includes core", "include-map", "src/base/planted.c", '#include "core/core.h"\n', "src/base/planted.c"),
+  ("a base file includes core", "include-map", "src/base/planted.c", '#include "core/controller/controller.h"\n', "src/base/planted.c"),
   ("a base file includes a public header", "include-map", "src/base/planted.c", "#include <hbakit/lun.h>\n", "hbakit/lun.h"),
   ("siblings know each other", "include-map", "src/disk/planted.c", '#include "cli/cli.h"\n', "src/disk/planted.c"),
   ("a driver other than soft includes target", "include-map", "src/drivers/planted.c", '#include "target/target.h"\n',
    "src/drivers/planted.c"),
   ("a unit test looks into two rooms", "include-map", "tests/unit/planted.c",
-   '#include "core/core.h"\n#include "target/target.h"\n', "tests/unit/planted.c"),
-  ("a test looks into another room", "include-map", "tests/disk/planted.c", '#include "core/core.h"\n', "tests/disk/planted.c"),
+   '#include "core/controller/controller.h"\n#include "target/target.h"\n', "tests/unit/planted.c"),
+  ("a test looks into another room", "include-map", "tests/disk/planted.c", '#include "core/controller/controller.h"\n', "tests/disk/planted.c"),
   ("a test that is no unit test looks inside", "include-map", "tests/planted/planted.c", '#include "base/base.h"\n',
    "tests/planted/planted.c"),
   ("a room that the map does not know", "include-map", "src/planted/planted.c", '#include "base/base.h"\n', "src/planted/planted.c"),

@@ -17,7 +17,7 @@ import layers  # pylint: disable=wrong-import-position
 TURNS = 1000
 TREE = {
   "include/hbakit/task.h": "static inline void work(volatile int *n) { for (int i = 0; i < TURNS; i++) *n += i; }\n",
-  "src/core/submit.c": '#include "../../include/hbakit/task.h"\nvoid hba_submit(volatile int *n);\n'
+  "src/core/io/submit.c": '#include "../../../include/hbakit/task.h"\nvoid hba_submit(volatile int *n);\n'
                        "void hba_submit(volatile int *n)\n{\n  work(n);\n}\n",
   "bench/load.c": "void hba_submit(volatile int *n);\nint main(void)\n{\n  volatile int n = 0;\n  hba_submit(&n);\n  return 0;\n}\n",
 }
@@ -45,15 +45,15 @@ class Guard(unittest.TestCase):
   def test_inline_of_a_public_header_is_its_callers(self):
     with tempfile.TemporaryDirectory() as folder:
       costs = profile(folder).costs
-    submit = callgrind.Cost("src/core/submit.c", "hba_submit")
+    submit = callgrind.Cost("src/core/io/submit.c", "hba_submit")
     self.assertGreater(costs[submit], TURNS)
     self.assertEqual(layers.layer_of(submit), "submit")
     self.assertEqual([cost for cost in costs if layers.layer_of(cost) == "other"], [])
 
   def test_more_than_the_bound_fails(self):
-    baseline = {"load": {"hba_submit in src/core/submit.c": 60.0, "send in src/core/queue.c": 40.0}}
+    baseline = {"load": {"hba_submit in src/core/io/submit.c": 60.0, "send in src/core/io/queue.c": 40.0}}
     for more, up in ((2.9, []), (3.1, ["load"]), (-50.0, [])):
-      now = {"load": {**baseline["load"], "send in src/core/queue.c": 40.0 + more}}
+      now = {"load": {**baseline["load"], "send in src/core/io/queue.c": 40.0 + more}}
       self.assertEqual(guard.compare(now, baseline, guard.MOST_UP), up)
 
   def test_what_went_up_is_named(self):

@@ -4,7 +4,7 @@
 #define UNIT_CORE_AS_DRIVER_H
 
 /* Before cmocka, whose fail() is a macro. */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 /** AS_DRIVER() - `call` as in the driver's poll: outside any op a driver says nothing. */
 #define AS_DRIVER(whose, call)                                                         \

@@ -408,9 +408,9 @@ static bool finds_each_byte(struct test_driver *d, struct hba_queue *q, struct h
 		return false;
 	for (uint32_t i = 0; i < t->n_data; i++)
 		for (uint64_t k = 0; k < t->data.segments[i].length; k++, at++)
-			pieces.wrong += spans_address(&c->memory.spans,
-						      hba_iova_at(t->data.segments[i].iova, k)) !=
-					place_of(at);
+			pieces.wrong += iova_map_address(&c->memory.spans,
+							 hba_iova_at(t->data.segments[i].iova,
+								     k)) != place_of(at);
 	v = hba_task_data(t, &n);
 	at = 0;
 	for (unsigned i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* life.c: from open to close, in every order that somebody might try. */
-#include "core/core.h"
+/* lifecycle.c: from open to close, in every order that somebody might try. */
+#include "core/controller/controller.h"
 
 #include "lib/deaf-bus.h"
 #include "lib/test-driver.h"
@@ -845,7 +845,7 @@ static void fence_holds(void **state)
 	for (unsigned i = 0; i < JOBS; i++) {
 		f.jobs[i] =
 			(struct job) { .name = "job", .run = waiting_op, .done = waiting_op_ended };
-		service_post(c, &f.jobs[i]);
+		worker_post(c, &f.jobs[i]);
 		test_turns(c, i % 7);
 	}
 	while (f.ended < JOBS)

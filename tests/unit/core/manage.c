@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* manage.c: task management functions of clients, and cancelling. */
+/* tmf.c: task management functions of clients, and cancelling. */
 #include "rig.h"
 
 #include <errno.h>
@@ -186,7 +186,7 @@ static void up_busy(struct bench *b, struct busy *busy)
 		assert_int_equal(hba_submit(t, again, busy), 0);
 	}
 	assert_int_equal(hba_controller_run(b->r.c, BUSY_BUDGET), BUSY_BUDGET);
-	assert_true(loop_owes(b->r.c));
+	assert_true(queues_owe(b->r.c));
 }
 
 static void answered_under_load(struct bench *b, const struct request *q)
@@ -194,7 +194,7 @@ static void answered_under_load(struct bench *b, const struct request *q)
 	for (unsigned i = 0; i < 20 && !q->done; i++) {
 		test_advance(b->r.d, 1); /* what is no I/O has its turn once a millisecond */
 		assert_int_equal(hba_controller_run(b->r.c, BUSY_BUDGET), BUSY_BUDGET);
-		assert_true(loop_owes(b->r.c));
+		assert_true(queues_owe(b->r.c));
 	}
 	assert_int_equal(q->done, 1);
 }

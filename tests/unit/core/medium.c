@@ -3,7 +3,7 @@
  * medium.c: another disk, or perhaps another one: the unit is held and looked at, and what meant
  * the one before does not reach it.
  */
-#include "core/medium.h"
+#include "core/io/medium.h"
 #include "rig.h"
 
 #include <errno.h>

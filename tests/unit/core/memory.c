@@ -3,7 +3,7 @@
  * memory.c: buffers and mappings of an application, in two steps or one, imported, and let go in
  * any order.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 

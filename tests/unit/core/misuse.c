@@ -3,7 +3,7 @@
  * misuse.c: wrong use of the public API is named, or ends the program where assertions are on.
  * Never silence.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 

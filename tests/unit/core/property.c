@@ -3,7 +3,7 @@
  * property.c: what a driver says of its controller and its targets: which key has which type, and
  * what a client reads back.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 

@@ -127,8 +127,8 @@ static void check_segments(struct rig *r, struct hba_task *t)
 		struct hba_iova iova;
 
 		r->wrong += !is_within(k, read, s);
-		r->wrong += spans_iova(&r->c->memory.spans, (void *)(uintptr_t)s->iova.bus, &iova) <
-			    s->length;
+		r->wrong += iova_map_iova(&r->c->memory.spans, (void *)(uintptr_t)s->iova.bus,
+					  &iova) < s->length;
 		sum += s->length;
 	}
 	r->wrong += sum != t->length;
@@ -272,7 +272,7 @@ void rig_until_scanned(struct rig *r)
 {
 	for (unsigned i = 0; i < MANY_TURNS; i++) {
 		test_turns(r->c, 2);
-		if (scan_over(r->c) && service_idle(r->c))
+		if (scan_over(r->c) && worker_idle(r->c))
 			return;
 		usleep(10);
 	}

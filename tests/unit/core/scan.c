@@ -3,7 +3,7 @@
  * scan.c: which targets and units are found, what is known of them, and what a rescan makes of
  * changes; also of answers that lie.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 

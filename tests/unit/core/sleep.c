@@ -3,7 +3,7 @@
  * sleep.c: a loop that sleeps on its descriptor misses nothing, and is not woken for nothing. In
  * real time.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 

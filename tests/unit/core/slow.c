@@ -317,18 +317,18 @@ static void a_sleeping_loop_wakes_to_tell(void **state)
 
 	(void)state;
 	bench_up(&b);
-	assert_int_equal(slow_next(b.c), NEVER);
+	assert_int_equal(slow_next(b.c), NO_DEADLINE);
 	send(&b, 0, 1, TIMEOUT);
 	assert_int_equal(slow_next(b.c), b.c->now + SLOW * (uint64_t)NS_PER_MS);
 	pass(&b, SLOW);
 	assert_int_equal(slow_next(b.c), b.c->now + (HANG - SLOW) * (uint64_t)NS_PER_MS);
 	pass(&b, HANG - SLOW);
-	assert_int_equal(slow_next(b.c), NEVER); /* all is told */
+	assert_int_equal(slow_next(b.c), NO_DEADLINE); /* all is told */
 	come_back(&b, 1);
 	send(&b, 0, 1, TIMEOUT);
 	assert_int_equal(slow_next(b.c), b.c->now + SLOW * (uint64_t)NS_PER_MS);
 	come_back(&b, 1);
-	assert_int_equal(slow_next(b.c), NEVER);
+	assert_int_equal(slow_next(b.c), NO_DEADLINE);
 	down(&b);
 }
 

@@ -3,7 +3,7 @@
  * stuck.c: a waiting op that the loop has asked for, and that does not come back. The op really
  * stands still; only the controller's clock is the test's.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 
 #include "lib/test-driver.h"
 
@@ -238,13 +238,13 @@ static void one_that_comes_back_after_all(void **state)
 	up(TEST_RESET);
 	expire();
 	next = (struct job) { .name = "next", .run = run_next };
-	service_post(bench.c, &next);
+	worker_post(bench.c, &next);
 	given_up_at_its_limit();
 	close_and_let_go();
 	while (threads_here() > threads)
 		sched_yield();
 	assert_int_equal(next.began, 0);
-	assert_true(bench.c->service.fence);
+	assert_true(bench.c->worker.fence);
 	is_over();
 }
 

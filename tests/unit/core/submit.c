@@ -3,7 +3,7 @@
  * submit.c: a task's way down and up again: admission, batches, order, turns, what is handed back,
  * and what is refused.
  */
-#include "core/core.h"
+#include "core/controller/controller.h"
 #include "scsi/scsi.h"
 
 #include "lib/test-driver.h"

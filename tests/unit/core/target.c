@@ -862,7 +862,7 @@ static void discovery_that_never_ends(void **state)
 	before = __atomic_load_n(&bus.discovers, __ATOMIC_ACQUIRE);
 	hba_controller_rescan(r.c);
 	until_discovered(&r, before + 1);
-	while (!service_idle(r.c)) /* its time runs from here */
+	while (!worker_idle(r.c)) /* its time runs from here */
 		test_turns(r.c, 1);
 	test_turns(r.c, 2);
 	test_advance(r.d, DISCOVER_S * 1000 - 1);
@@ -929,7 +929,7 @@ static void controller_reset_during_discovery(void **state)
 	send(hba_lun_find(r.c, 1, 0), &io);
 	until_discovered(&r, 2);
 	/* While the op runs the loop does nothing. */
-	for (unsigned i = 0; i < MANY_TURNS && (!r.d->n_held || !service_idle(r.c)); i++) {
+	for (unsigned i = 0; i < MANY_TURNS && (!r.d->n_held || !worker_idle(r.c)); i++) {
 		test_turns(r.c, 1);
 		usleep(10);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.c: other threads than the loop's: they get, submit, put, wait, and let go of mappings,
- * over the caller's own loop and over the library's. Nothing is lost, nothing races: the second is
- * for a build with -fsanitize=thread.
+ * loop-thread.c: other threads than the loop's: they get, submit, put, wait, and let go of
+ * mappings, over the caller's own loop and over the library's. Nothing is lost, nothing races: the
+ * second is for a build with -fsanitize=thread.
  */
 #include "rig.h"
 

@@ -682,7 +682,7 @@ static void sent_after_the_reset(void **state)
 		usleep(10);
 	}
 	for (unsigned i = 0;
-	     i < MANY_TURNS && !__atomic_load_n(&b.c->service.has_over, __ATOMIC_SEQ_CST); i++)
+	     i < MANY_TURNS && !__atomic_load_n(&b.c->worker.has_over, __ATOMIC_SEQ_CST); i++)
 		usleep(10);
 	b.d->hold = true;
 	send(b.other, &b.others, 0);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op.c: which op of which driver a thread is in.
+ *
+ * What a driver may do depends on the op it is in, and a helper such as hba_complete() is given no
+ * controller to ask. So each call into a driver leaves a note, on the caller's stack, where the
+ * same thread finds it.
+ */
+#include "core/controller/controller.h"
+
+_Thread_local struct op *op_current __attribute__((tls_model("initial-exec")));
+
+bool op_may_wait(struct hba_controller *c, const char *call)
+{
+	const struct op *op = op_now();
+
+	if (op && !op->hot)
+		return true;
+	violation(c,
+		  "%s; it is for ops that may wait: those that get the controller, such as start",
+		  call);
+	return false;
+}
+
+bool op_is_fenced(struct hba_controller *c, const char *call)
+{
+	const struct op *op = op_now();
+
+	return (op && op->fenced) || op_may_wait(c, call);
+}
+
+bool op_is_any(struct hba_controller *c, const char *call)
+{
+	if (op_now())
+		return true;
+	violation(c, "%s; it is for the driver's ops", call);
+	return false;
+}
