@@ -32,12 +32,19 @@ int runner_start(struct hba_controller *c)
 	sigset_t all, old;
 	int r;
 
+	/*
+	 * From here on the caller is a guest: a second loop until the thread has its first moment
+	 * would lose tasks.
+	 */
+	__atomic_store_n(&c->loop_thread, NO_THREAD, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->runner.quit, false, __ATOMIC_RELEASE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&c->runner.thread, NULL, thread_main, c);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	c->runner.up = r == 0;
+	if (r < 0)
+		__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	return r < 0 ? fail(r, "%s: no thread for the loop can be started", c->uri) : 0;
 }
 

@@ -196,6 +196,23 @@ static void no_wake_up_is_lost_in_threads(void **state)
 	rig_down(&r);
 }
 
+/* Even before the library's thread has had its first moment. */
+static void the_starter_is_not_the_loop(void **state)
+{
+	struct hba_task *t = NULL;
+	struct rig r;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		up_threads(&r);
+		assert_int_equal(hba_task_get(hba_lun_find(r.c, 0, 0), 0, NULL, &t), 1);
+		assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_PAUSE), 0);
+		assert_int_equal(hba_task_get(hba_lun_find(r.c, 0, 0), 0, NULL, &t), 1);
+		assert_int_equal(hba_controller_stop(r.c), 0);
+		rig_down(&r);
+	}
+}
+
 static void two_tasks(struct hba_report *report)
 {
 	report->max_tasks = 2;
@@ -649,6 +666,7 @@ int main(void)
 		cmocka_unit_test(units_are_found_from_any_thread),
 		cmocka_unit_test(no_wake_up_is_lost_in_own_loop),
 		cmocka_unit_test(no_wake_up_is_lost_in_threads),
+		cmocka_unit_test(the_starter_is_not_the_loop),
 		cmocka_unit_test(other_threads_wait_for_tasks),
 		cmocka_unit_test(release_waits_for_tasks),
 		cmocka_unit_test(release_waits_for_a_stop),
