@@ -27,8 +27,8 @@ static const char *const state_names[] = {
 void task_tell_stranger(const struct task *t, const char *call)
 {
 	/*
-	 * One of no op may be anybody's; who says so is a thread of the driver's own, beside the
-	 * loop, or a client.
+	 * A task of another controller's pool can only be named with the op's own controller.
+	 * Outside any op the call comes from a thread of the driver or from a client.
 	 */
 	if (op_now())
 		violation(op_now()->controller,
@@ -48,7 +48,8 @@ __attribute__((cold)) static void tell_not_with_driver(const struct task *t, con
 }
 
 /*
- * The task, if it is this controller's and with the driver; else NULL, and the violation is told.
+ * The task, if it is this controller's and with the driver; else NULL, and the violation is
+ * reported.
  */
 static inline struct task *task_with_driver(struct hba_task *head, const char *call)
 {
@@ -61,8 +62,8 @@ static inline struct task *task_with_driver(struct hba_task *head, const char *c
 }
 
 /*
- * What no device can have done. The task is over, as the driver says; but nothing it says of the
- * data is believed.
+ * Results that no device can produce. The task is over all the same, but its data count as
+ * undefined.
  */
 static bool is_believable(struct hba_controller *c, const struct task *t,
 			  const struct hba_result *r)
@@ -128,14 +129,14 @@ static void tell_slow(struct task *t)
 
 	t->slow = SLOW_NOT;
 	if (t->expired)
-		return; /* recovery tells */
+		return; /* recovery reports it */
 	task_words(t, command);
 	time_words(c->now - t->sent_at, age);
 	event_put(c, HBA_EVENT_SLOW, t->lun->target->id, &t->lun->id,
 		  (int64_t)((c->now - t->sent_at) / NS_PER_MS), "%s took %s", command, age);
 }
 
-/* What an end means besides. Seldom anything. */
+/* Consequences of an end besides its result. Seldom any. */
 static void heed_end(struct task *t)
 {
 	judge_negotiation(t);
@@ -169,7 +170,7 @@ __attribute__((cold, noinline)) static void complete_with_care(struct task *t,
 	heed_end(t);
 }
 
-/* Nearly every end: all is well, and there is nothing more to be said of it. */
+/* Nearly every end: success, with no other consequence. */
 static inline bool is_plain(const struct task *t, const struct hba_result *r)
 {
 	return r->outcome == HBA_GOOD && r->bytes <= t->head.length && !r->sense_len &&
@@ -365,7 +366,7 @@ static int about_existing(struct hba_controller *c, enum driver_event_kind kind,
 
 int hba_target_destroy(struct hba_controller *c, uint64_t id)
 {
-	/* One that is only asked for yet is found when its turn comes. */
+	/* A target whose create is still in the list is found when the list is worked off. */
 	int r = about_existing(c, DRIVER_EVENT_TARGET_DESTROY, id);
 
 	return r == -ENOENT && !list_is_empty(&c->driver_events.list)
@@ -386,10 +387,7 @@ void hba_discovery_done(struct hba_controller *c)
 
 void hba_luns_changed(struct hba_controller *c, uint64_t target)
 {
-	/*
-	 * Which targets there are may have changed, too, and those that nobody knows yet only a
-	 * whole scan finds.
-	 */
+	/* The set of targets may have changed as well; only a full scan finds new ones. */
 	if (target == HBA_ANY_TARGET)
 		(void)hba_controller_rescan(c);
 	else

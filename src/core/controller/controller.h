@@ -51,8 +51,8 @@ struct hba_controller {
 	bool lost;          /* atomic: not even the bus could confirm that DMA has ended */
 	uint64_t now;       /* once per turn, and before the loop sleeps */
 	bool deadlines_set; /* since it was read, and counted from it */
-	uint64_t slow_ns;   /* what takes longer is told */
-	/* no task is to be told of before; NO_DEADLINE: none is out that was not told of */
+	uint64_t slow_ns;   /* a command that takes longer raises an event */
+	/* no task is reported as slow before; NO_DEADLINE: none is out that was not reported */
 	uint64_t slow_at;
 	struct hba_report report;
 	void *priv;
@@ -63,11 +63,11 @@ struct hba_controller {
 	struct task_list internal_free, tmf_free;
 	/* clients' tasks, now and at most: the driver may lower it */
 	unsigned clients_out, most_clients;
-	/* CHECK CONDITIONs that wait for an internal task to ask with */
+	/* CHECK CONDITIONs that wait for an internal task */
 	struct task_list senseless;
 	struct tmf tmf;
 	bool paused;          /* by power: what is submitted waits */
-	enum hba_power power; /* asked for last */
+	enum hba_power power; /* the last request */
 
 	struct list targets; /* by id */
 	unsigned n_leaving;
@@ -111,7 +111,7 @@ struct hba_controller {
 	struct hba_step steps[MAX_STEPS];
 	unsigned n_steps;
 	uint64_t violations;
-	uint64_t device_errors; /* since start: what it said that cannot be */
+	uint64_t device_errors; /* since start: invalid data that it has reported */
 };
 
 /** driver_process_task() - In an op that the caller has entered for the whole batch. */
@@ -136,8 +136,8 @@ static inline bool in_callback(const struct hba_controller *c)
 void task_tell_stranger(const struct task *t, const char *call) __attribute__((cold));
 
 /**
- * task_named() - The task that a driver's `call` is about. NULL, and the violation is told: not of
- * this op's controller, or in no op.
+ * task_named() - The task of a driver's `call`. NULL, and the violation is reported: outside any
+ * op, or not of this op's controller.
  */
 static inline struct task *task_named(struct hba_task *head, const char *call)
 {
@@ -198,7 +198,7 @@ int controller_new(const struct controller_plan *plan, struct hba_controller **r
 int loop_run(struct hba_controller *c, unsigned budget);
 /** loop_arm() - hba_controller_arm(), likewise. */
 int loop_arm(struct hba_controller *c);
-/** loop_until() - Run the loop, sleeping, until `over` says so. -ETIMEDOUT after `ms`. */
+/** loop_until() - Run the loop, sleeping, until `over` returns true. -ETIMEDOUT after `ms`. */
 int loop_until(struct hba_controller *c, bool (*over)(struct hba_controller *c), unsigned ms);
 int runner_start(struct hba_controller *c);
 void runner_stop(struct hba_controller *c);

@@ -22,7 +22,7 @@ enum {
 	DRAIN_MS = 5 * MS_PER_S,
 };
 
-/* What version 1 had, for those who leave the size at 0. */
+/* The size of version 1, for options whose size is 0. */
 #define OPTIONS_1 offsetof(struct hba_options, timeout_ms)
 
 /* ---- made, not touched */
@@ -59,7 +59,7 @@ static void controller_free(struct hba_controller *c)
 	pthread_mutex_destroy(&c->events.lock);
 	pthread_mutex_destroy(&c->driver_events.lock);
 	inbox_fini(&c->inbox);
-	/* What a device may still write is never anybody else's: leaked on purpose. */
+	/* Memory that a device may still write is never reused: leaked on purpose. */
 	if (!c->lost)
 		memory_fini(c);
 	free(c->uri);
@@ -126,8 +126,7 @@ static int run_initialize(struct hba_controller *c, struct job *job)
 	(void)job;
 	report_prepare(c->driver, &c->report);
 	/*
-	 * Straight into its place: what it says of addresses counts for the driver's first buffer
-	 * already.
+	 * Straight into its place: the address fields count for the driver's first buffer already.
 	 */
 	r = driver_initialize(c, &c->report);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * power.c: off, low, pause, and on again. First nothing new is sent, then what is out is awaited,
- * then the driver is told.
+ * power.c: off, low, pause, and on again. First nothing new is sent, then the tasks that are out
+ * are awaited, then the driver's op is called.
  */
 #include "core/controller/controller.h"
 
@@ -32,8 +32,8 @@ static int run_off(struct hba_controller *c, struct job *job)
 }
 
 /*
- * The chip may have lost everything meanwhile. One without a reset is told that it is on, and
- * started.
+ * The chip may have lost its state meanwhile. A driver without reset gets set_power_state and
+ * start.
  */
 static int run_up(struct hba_controller *c, struct job *job)
 {

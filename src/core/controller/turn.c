@@ -44,7 +44,7 @@ static void look_at_device(struct hba_controller *c, bool woken)
 		quiesce_gone(c);
 }
 
-/* What is no I/O; nearly always nothing. */
+/* All that is no I/O; nearly always nothing. */
 static void chores(struct hba_controller *c)
 {
 	c->chores_at = c->now + CHORES_MS * (uint64_t)NS_PER_MS;
@@ -74,9 +74,9 @@ static void wait_no_longer(struct hba_controller *c)
 }
 
 /*
- * What was sent since the last look was sent later than that look said: by next to nothing, unless
- * the process was stopped meanwhile, or a client took its time. Then its own time begins now, so
- * that a stopped host expires nobody.
+ * Tasks sent since the last reading of the clock are stamped too early: by next to nothing, unless
+ * the process was stopped meanwhile, or a client's done was slow. Then their time begins now, so
+ * that a stopped host expires no command.
  */
 __attribute__((cold, noinline)) static void begin_anew(struct hba_controller *c, uint64_t now)
 {
@@ -136,10 +136,9 @@ static unsigned turn(struct hba_controller *c, unsigned budget)
 }
 
 /*
- * They asked while it still took tasks, and their words arrive when it does not: nobody else would
- * tell them.
+ * Requests posted while we accepted, drained after we stopped: fail them here; no later turn will.
  */
-static void answer_late_guests(struct hba_controller *c)
+static void fail_late_requests(struct hba_controller *c)
 {
 	if (controller_is_stuck(c)) {
 		quiesce_stuck(c);
@@ -164,7 +163,7 @@ int loop_run(struct hba_controller *c, unsigned budget)
 	unsigned n;
 
 	if (is_over(c)) {
-		answer_late_guests(c);
+		fail_late_requests(c);
 		if (!queues_owe(c))
 			return fail(-ENODEV, "%s: the controller is %s", c->uri,
 				    hba_state_name(c->state));
@@ -286,7 +285,7 @@ static uint64_t next_deadline(const struct hba_controller *c)
 	return at;
 }
 
-/* Can anything but our own polling tell that this queue has work? */
+/* Can anything but our own polling find work of this queue? */
 static bool wakes_by_itself(const struct hba_queue *q)
 {
 	return !q->with_driver || !list_is_empty(&q->watches);

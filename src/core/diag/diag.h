@@ -22,9 +22,7 @@ struct hba_controller;
 
 /* ---- op.c: the op of a driver that this thread is in */
 
-/**
- * struct op - One call into a driver; on the caller's stack. What its helpers are checked against.
- */
+/** struct op - One call into a driver; on the caller's stack. Helpers are checked against it. */
 struct op {
 	struct hba_controller *controller;
 	const char *name; /* the table's member */
@@ -38,8 +36,8 @@ struct op {
 };
 
 /*
- * The core's only thread-local besides the sentence of hba_error(). In this header since it is
- * asked for with every command.
+ * The core's only thread-local besides the sentence of hba_error(). It stands in this header
+ * because every command reads it.
  */
 extern _Thread_local struct op *op_current __attribute__((tls_model("initial-exec")));
 static inline void op_enter(struct op *op)
@@ -59,13 +57,11 @@ static inline const struct op *op_now(void)
 	return op_current;
 }
 
-/** op_may_wait() - Is this a waiting op? Otherwise the violation of `call` is told. */
+/** op_may_wait() - Is this a waiting op? If not, report the violation of `call`. */
 bool op_may_wait(struct hba_controller *c, const char *call) __attribute__((cold));
-/**
- * op_is_fenced() - Does no other op run beside this one? Otherwise the violation of `call` is told.
- */
+/** op_is_fenced() - Is this the only op that runs? If not, report the violation of `call`. */
 bool op_is_fenced(struct hba_controller *c, const char *call);
-/** op_is_any() - Is this an op at all? Otherwise the violation of `call` is told. */
+/** op_is_any() - Is this an op at all? If not, report the violation of `call`. */
 bool op_is_any(struct hba_controller *c, const char *call);
 enum { NO_THREAD = 0 };
 
@@ -77,9 +73,7 @@ static inline uintptr_t thread_here(void)
 
 /* ---- error.c: sentences; fail() is in error.h */
 
-/**
- * sentence_write() - Like vsnprintf(), but a sentence that had to be cut says so: it ends in "...".
- */
+/** sentence_write() - Like vsnprintf(), but a text that had to be cut ends in "...". */
 void sentence_write(char text[SENTENCE_BYTES], const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
@@ -105,8 +99,8 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 	       const struct hba_lun_id *lun, int64_t value, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 /**
- * violation() - The driver broke a rule: names driver and op itself; the rest says value and rule.
- * Returns -EPROTO.
+ * violation() - The driver broke a rule. The text begins with driver and op; the format adds value
+ * and rule. Returns -EPROTO.
  */
 int violation(struct hba_controller *c, const char *format, ...)
 	__attribute__((cold, format(printf, 2, 3)));
@@ -121,7 +115,8 @@ int no_errno(struct hba_controller *c, int returned);
 struct sleeper {
 	int epoll, wake, timer; /* wake: eventfd; timer: timerfd */
 	bool armed;             /* the loop's */
-	bool asleep;            /* atomic: somebody who has work must write to `wake` */
+	/* atomic: work that arrives must be followed by a write to `wake` */
+	bool asleep;
 };
 
 int sleeper_init(struct sleeper *s);
@@ -144,13 +139,13 @@ void loop_wake(struct hba_controller *c);
 enum { MAX_STEPS = 32 };
 
 /**
- * controller_move() - To another state, if the table of transitions has it; an event tells. -EBUSY:
- * it does not.
+ * controller_move() - To another state, if the table of transitions has it; raises an event.
+ * -EBUSY: it has not.
  */
 int controller_move(struct hba_controller *c, enum hba_state to);
 /**
- * driver_error() - What hba_error() says of an op that has failed: the driver's own sentence, if it
- * has left one. Returns `error`.
+ * driver_error() - Set hba_error() for an op that has failed: to the driver's own sentence, if
+ * there is one. Returns `error`.
  */
 int driver_error(const struct hba_controller *c, const char *op, int error);
 void step_record(struct hba_controller *c, const char *name, uint64_t ns, int error);

@@ -10,7 +10,7 @@
 /** fail() - Set this thread's hba_error() and return `error`. */
 int fail(int error, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
-/** wrong_use() - Wrong use of a function that can say so: -EINVAL, named. */
+/** wrong_use() - Wrong use of a function that returns an error: -EINVAL, with its name. */
 #define wrong_use(rule) fail(-EINVAL, "%s: %s", __func__, rule)
 
 /**

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* event.c: what happened that no task tells; a bounded ring that says how much it has lost. */
+/* event.c: events that belong to no task; a bounded ring that counts those it has lost. */
 #include "core/controller/controller.h"
 
 #include <errno.h>
@@ -62,8 +62,8 @@ int no_errno(struct hba_controller *c, int returned)
 }
 
 /*
- * A device that reports one thing that cannot be often reports the same with every command: then
- * ever fewer of them are told.
+ * A device that once reports invalid data often does so with every command. So only the 1st, 2nd,
+ * 4th, 8th … is an event.
  */
 void hba_device_error(struct hba_controller *c, const char *format, ...)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * op.c: which op of which driver a thread is in.
+ * op.c: the op of a driver that a thread is in.
  *
- * What a driver may do depends on the op it is in, and a helper such as hba_complete() is given no
- * controller to ask. So each call into a driver leaves a note, on the caller's stack, where the
- * same thread finds it.
+ * The op decides which calls are legal, and helpers such as hba_complete() have no controller among
+ * their arguments. So each call into a driver leaves a note on the caller's stack, where the same
+ * thread finds it.
  */
 #include "core/controller/controller.h"
 

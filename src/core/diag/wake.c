@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake.c: what a sleeping loop is woken by.
+ * wake.c: how a sleeping loop is woken.
  *
- * To sleep, the loop first sets `asleep`, then looks once more for work, and only then waits. Who
- * brings work puts it down, then looks at `asleep`. So one of the two sees the other.
+ * To sleep, the loop sets `asleep`, looks once more for work, and only then waits. Other threads
+ * put their work down, then look at `asleep`. So one of the two sees the other.
  */
 #include "core/controller/controller.h"
 

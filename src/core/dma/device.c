@@ -2,9 +2,9 @@
 /*
  * device.c: between a driver's registers and the back end that reaches them.
  *
- * Whatever the back end says first of a lost device is final: from then on registers read as all
- * ones, writes are dropped, and the loop has it closed, then ends what is out. Bus master is the
- * one switch that a driver cannot leave on: after stop it goes off, and with that memory is
+ * The first -ENODEV of the back end is final: from then on registers read as all ones, writes are
+ * dropped, and the loop closes the device and ends the tasks that are out. Bus master is the one
+ * switch that a driver cannot leave on: it goes off after stop, and from then on memory is
  * certainly ours again.
  */
 #include "core/controller/controller.h"
@@ -15,8 +15,8 @@
 #include <string.h>
 
 /*
- * Awake, the loop asks about the device's own events this often: a system call. Asleep, they wake
- * it.
+ * Awake, the loop polls the device's own events this often, because a poll is a system call.
+ * Asleep, they wake it.
  */
 enum { BUS_MS = 1000, BARS = 6, WORD_BYTES = 4, CONFIG_ID = 0, CONFIG_BYTES = 4096, LOOK_MS = 100 };
 
@@ -48,7 +48,7 @@ bool device_answers(struct hba_controller *c)
 	if (!is_reachable(c) || !c->bus.table->config_read)
 		return !device_is_gone(c);
 	r = heed(c, c->bus.table->config_read(c->bus.device, CONFIG_ID, WORD_BYTES, &id));
-	/* No vendor has all ones: that is what nobody says. */
+	/* No vendor has the id of all ones: it is the answer of an empty slot. */
 	if (r == 0 && id == UINT32_MAX)
 		heed(c, -ENODEV);
 	return !device_is_gone(c);
@@ -119,7 +119,7 @@ void device_close(struct hba_controller *c)
 	c->bus.gone = false;
 }
 
-/* ---- what the device itself has to say */
+/* ---- events of the device itself */
 
 static bool is_readable(int fd)
 {
@@ -170,7 +170,7 @@ static int explain(struct hba_controller *c, int r)
 	return why ? device_refuse(c, r, "%s", why) : r;
 }
 
-/* A chip past the IOMMU has said so before its first buffer, which is now. */
+/* A chip that bypasses the IOMMU must be reported so before its first buffer, which is this one. */
 static int settle_addresses(struct hba_controller *c)
 {
 	struct bus_link *b = &c->bus;
@@ -259,10 +259,7 @@ int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_ba
 	return 0;
 }
 
-/*
- * An access that cannot be right is told. One of a device that is gone is nothing that a driver can
- * help.
- */
+/* Report an access that cannot be right. An access to a lost device is not the driver's fault. */
 static bool is_right(const struct hba_bar *bar, const char *call, uint64_t offset, uint64_t bytes,
 		     unsigned alignment)
 {
@@ -381,7 +378,9 @@ void hba_bar_copy_to(const struct hba_bar *bar, uint64_t offset, const void *fro
 
 /* ---- config space */
 
-/* A back end hands on what it is told; the chip, or the kernel, would make something else of it. */
+/*
+ * A back end passes on any access; the chip or the kernel would turn an invalid one into another.
+ */
 static bool is_in_config(struct hba_controller *c, const char *call, unsigned offset,
 			 unsigned width)
 {
@@ -438,7 +437,7 @@ int hba_vector_bind(struct hba_queue *q, unsigned vector)
 	return fd < 0 ? -ENOENT : queue_watch_vector(q, fd, vector);
 }
 
-/* ---- a register that becomes what is wanted */
+/* ---- waiting for a register */
 
 struct wanted {
 	const struct hba_bar *bar;

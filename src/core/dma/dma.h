@@ -141,13 +141,13 @@ int device_quiet(struct hba_controller *c);
 void device_cut(struct hba_controller *c);
 void device_close(struct hba_controller *c);
 /**
- * device_answers() - Is anybody there? A device that was pulled out unnoticed is gone from now on.
- * Service thread.
+ * device_answers() - Does the device answer? If not, it was pulled out unnoticed, and is gone from
+ * now on. Service thread.
  */
 bool device_answers(struct hba_controller *c);
 /**
- * device_refuse() - Say why there is no memory, for who asked for it; under the lock, or while only
- * the service thread takes any.
+ * device_refuse() - Keep the reason why there is no memory for the caller's sentence. Under the
+ * lock, or while only the service thread takes memory.
  */
 int device_refuse(struct hba_controller *c, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -159,13 +159,13 @@ int device_map(struct hba_controller *c, int fd, uint64_t offset, size_t length,
 void device_unmap(struct hba_controller *c, struct hba_iova iova, size_t length);
 bool device_takes_foreign(const struct hba_controller *c);
 /**
- * device_piece() - The longest range that the device sees in one; 0: no limit. What was said before
- * the first buffer counts.
+ * device_piece() - The longest range that the device sees in one; 0: no limit. Values reported
+ * before the first buffer count.
  */
 size_t device_piece(struct hba_controller *c);
 /**
- * device_turn() - Loop: true: the device is wanted back. Also finds that it is lost. Looks now and
- * then; `woken`: now.
+ * device_turn() - Loop: true: the kernel requests the device back. Also finds out that the device
+ * is lost. Polls now and then; `woken`: now.
  */
 bool device_turn(struct hba_controller *c, bool woken);
 /** device_served() - Loop, before it sleeps: the vector that fired has been served. */
@@ -185,7 +185,10 @@ struct memory {
 };
 
 void memory_init(struct memory *m);
-/** struct hba_mapping - What is asked for on the I/O path lies here, not in the buffer. */
+/**
+ * struct hba_mapping - Fields that the I/O path reads stand here, so that it never touches struct
+ * hba_buffer.
+ */
 struct hba_mapping {
 	struct list link;
 	struct hba_buffer *buffer;

@@ -137,7 +137,7 @@ void iova_map_free(struct iova_map *s)
 
 /* ---- readers */
 
-/* Any edition's answer is right for somebody; one put together from two is not. */
+/* The answer of either edition is right; one put together from two is not. */
 static bool overtaken(const struct iova_map *s, uint64_t edition)
 {
 	return edition_of(s) != edition;

@@ -4,13 +4,13 @@
  *
  *	slab     a sealed memfd, mapped here once: one for many buffers of the driver, or for one of
  *	         a client; the device sees it in one range, or a client's in several
- *	buffer   a piece of a slab, as large as was asked for
+ *	buffer   a piece of a slab, as large as requested
  *	mapping  the buffer as the device and another process see it; its number is never used again
  *
  * A driver takes memory task by task, tens of thousands of pieces; a descriptor for each would
- * exhaust the process. So its pieces are carved one after another from slabs, which go all at once
- * after stop. Without a bus there is no device: an IOVA is then the address itself, which is why
- * memory for few address bits is looked for low down.
+ * exhaust the process. So its pieces are carved one after another from slabs, which are freed all
+ * at once after stop. Without a bus there is no device: an IOVA is then the address itself, so
+ * memory for few address bits is placed low.
  */
 #include "core/controller/controller.h"
 
@@ -303,7 +303,7 @@ static void buffer_free(struct hba_buffer *b)
 
 	list_remove(&b->link);
 	free(b);
-	/* What a device may still write is never anybody else's, and stays mapped for it. */
+	/* Memory that a device may still write is never reused, and stays mapped for it. */
 	if (--s->buffers == 0 && !s->driver && !__atomic_load_n(&c->lost, __ATOMIC_ACQUIRE))
 		slab_free(c, s);
 }
@@ -489,7 +489,7 @@ static int map_buffer(struct hba_buffer *b, struct hba_mapping **ret_mapping)
 	map->buffer = b;
 	map->address = b->slab->address + b->offset;
 	map->length = b->length;
-	/* Who has a slab of several ranges has it alone. */
+	/* A slab of several ranges has only one buffer. */
 	map->iova = hba_iova_at(b->slab->ranges[0], b->offset);
 	map->in_one = b->slab->n_ranges > 1 ? b->slab->range_bytes : b->length;
 	r = region_number(m, map);

@@ -8,7 +8,7 @@
 /* ---- tmf.c: task management functions */
 
 struct tmf {
-	/* with the driver; NULL: none, or nobody waits for it any more */
+	/* with the driver; NULL: none, or its deadline has passed */
 	struct hba_management *current;
 	struct list waiting, decided;
 	bool answered;
@@ -19,7 +19,7 @@ bool tmf_possible(const struct hba_controller *c, enum hba_tmf function);
 /** tmf_post() - A checked request; `first`: before all others. Ends by its done, in time. */
 void tmf_post(struct hba_controller *c, struct hba_management *m, bool first);
 void tmf_turn(struct hba_controller *c);
-/** tmf_begin_anew() - What was asked for since the clock was read has its time from `now` on. */
+/** tmf_begin_anew() - Requests since the clock was read have their time from `now` on. */
 void tmf_begin_anew(struct hba_controller *c, uint64_t now);
 uint64_t tmf_next(const struct hba_controller *c);
 /** tmf_left() - How many tasks that the current function was to end are still out. */
@@ -50,14 +50,14 @@ struct recovery {
 void recovery_turn(struct hba_controller *c);
 /** recovery_first() - The rung that a timeout begins with: "abort task". */
 const char *recovery_first(const struct hba_controller *c);
-/** recovery_next() - When it wants to be called at the latest; NO_DEADLINE. */
+/** recovery_next() - The latest time of the next call; NO_DEADLINE. */
 uint64_t recovery_next(const struct hba_controller *c);
 
 /* ---- slow.c: commands that take long */
 
 /** slow_turn() - Tell what has been with the driver for long. Loop. */
 void slow_turn(struct hba_controller *c);
-/** slow_next() - When it wants to be called at the latest; NO_DEADLINE. */
+/** slow_next() - The latest time of the next call; NO_DEADLINE. */
 uint64_t slow_next(const struct hba_controller *c);
 
 /* ---- quiesce.c */
@@ -71,18 +71,18 @@ struct letting_go {
 };
 
 /**
- * quiesce_device() - The driver is stopped, then the bus: 0 says that the device reaches no memory.
- * Service thread.
+ * quiesce_device() - Stop the driver, then the bus. 0: the device reaches no memory. Service
+ * thread.
  */
 int quiesce_device(struct hba_controller *c);
 /**
- * quiesce_dead() - Every task ends, and no other comes. `lost`: nobody says that the device reaches
- * no memory. Loop; it owes the dones.
+ * quiesce_dead() - Every task ends, and no other comes. `lost`: the device may still reach memory.
+ * Loop; it owes the dones.
  */
 void quiesce_dead(struct hba_controller *c, bool lost);
 /**
- * quiesce_lost() - quiesce_device() has failed: quiesce_dead(), with a sentence that says so, as an
- * event and as hba_error(). -EIO.
+ * quiesce_lost() - quiesce_device() has failed: quiesce_dead(), with a sentence as an event and as
+ * hba_error(). -EIO.
  */
 int quiesce_lost(struct hba_controller *c);
 /**
@@ -96,8 +96,8 @@ void quiesce_stuck(struct hba_controller *c);
  */
 void quiesce_gone(struct hba_controller *c);
 /**
- * quiesce_let_go() - The device is wanted back, and works: what is out ends, the driver stops, the
- * bus is closed; then it is gone. Loop.
+ * quiesce_let_go() - The kernel requests the device back while it works: tasks that are out end,
+ * the driver stops, the bus is closed; then the controller is gone. Loop.
  */
 void quiesce_let_go(struct hba_controller *c);
 /** quiesce_turn() - Whatever letting go can do now. Loop. */

@@ -9,7 +9,7 @@
 
 enum { LET_GO_MS = 2 * MS_PER_S };
 
-/* Whatever the driver does: the bus has the last word on who may still write our memory. */
+/* Whatever the driver does, only the bus can confirm that the device reaches no memory. */
 int quiesce_device(struct hba_controller *c)
 {
 	driver_stop(c);
@@ -34,7 +34,7 @@ static void deliver_all(struct hba_controller *c)
 			queue_deliver(c->queues[i], HBA_MAX_BATCH);
 }
 
-/* No task is the driver's any more: all that is owed is told. */
+/* No task is the driver's any more: run every done that is owed. */
 void quiesce_answer(struct hba_controller *c)
 {
 	for (unsigned i = 0; i < c->n_queues; i++)
@@ -105,7 +105,7 @@ void quiesce_gone(struct hba_controller *c)
 		return;
 	l->gone = l->wanted = true;
 	l->until = c->now;
-	/* What it says from now on is not believed. */
+	/* Calls of the driver from now on are ignored. */
 	c->silent = true;
 	take_no_more(c);
 }
@@ -171,7 +171,7 @@ void quiesce_turn(struct hba_controller *c)
 		let_go(c);
 }
 
-/* Whatever the service does then, its end wakes the loop. */
+/* The end of any job of the service wakes the loop. */
 uint64_t quiesce_next(const struct hba_controller *c)
 {
 	const struct letting_go *l = &c->letting_go;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slow.c: commands that take long: events tell of those that are still out, and how long they took
- * once they are back.
+ * slow.c: commands that take long: an event while one is still out, and another with its time when
+ * it is back.
  *
  * The way of a command reads no clock for it: the loop's time is written down when a task is sent,
- * and all tasks are looked at when the oldest one that is out may have become slow. A task that was
- * seen then ends by the careful way of hba_complete(), which tells of it.
+ * and all tasks are looked at when the oldest one that is out may have become slow. A task marked
+ * then takes the careful way of hba_complete(), which raises the event.
  */
 #include "core/controller/controller.h"
 
@@ -16,7 +16,7 @@ enum {
 	LOOK_MS = 10, /* between two looks: each goes through the whole pool */
 };
 
-/* What hangs is no more than slow, where slow is longer. */
+/* A command hangs no earlier than it is slow. */
 static uint64_t hang_ns(const struct hba_controller *c)
 {
 	uint64_t ns = HANG_MS * (uint64_t)NS_PER_MS;
@@ -25,8 +25,8 @@ static uint64_t hang_ns(const struct hba_controller *c)
 }
 
 /*
- * While the link of its target is lost a task's time stands still; and recovery tells of its
- * victims itself.
+ * A task's time stands still while the link of its target is lost; recovery reports its victims
+ * itself.
  */
 static bool is_watched(const struct task *t)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tmf.c: task management functions, one at a time, on the tmf task. Clients ask for them, and so
+ * tmf.c: task management functions, one at a time, on the tmf task. Clients request them, and so
  * does recovery, which goes first.
  *
- * A function that the target has carried out ends tasks. The driver completes them before it says
- * so; those it has forgotten are a violation, and for recovery the function has then failed. A
+ * A function that the target has carried out ends tasks. The driver completes them before the
+ * function; forgotten ones are a violation, and for recovery the function has then failed. A
  * client's `done` runs after its victims' own.
  */
 #include "core/controller/controller.h"
@@ -13,10 +13,10 @@
 
 enum { DEFAULT_MS = 10 * MS_PER_S };
 
-/* What hba_management::core holds. */
+/* The contents of hba_management::core. */
 struct managing {
 	struct list link;
-	uint64_t deadline; /* from when it was asked for: waiting its turn counts */
+	uint64_t deadline; /* from the request on: waiting for its turn counts */
 	uint64_t response; /* of those that are decided without the driver */
 };
 static_assert(sizeof(struct managing) <= sizeof(((struct hba_management *)0)->core),
@@ -54,10 +54,7 @@ static bool concerns(const struct hba_management *m, const struct task *t)
 	return task_state(t) == TASK_WITH_DRIVER && is_about(m, t);
 }
 
-/*
- * Whatever it ends as, or has ended as just now, rules do not send it again: somebody wants it
- * gone.
- */
+/* However it ends, or has just ended, the rules do not send it again. */
 static void mark(struct task *t)
 {
 	t->final = true;
@@ -169,7 +166,7 @@ void tmf_answered(struct hba_controller *c, struct task *t, enum hba_service_res
 	t->lun->out--;
 	t->state = TASK_FREE;
 	task_list_push(&c->tmf_free, t);
-	/* Without a current request its deadline has passed, and there is none to tell. */
+	/* Without a current request its deadline has passed, and no done is owed. */
 	c->tmf.answered = c->tmf.current;
 	c->tmf.response = response;
 }
@@ -191,7 +188,7 @@ static void turn_current(struct hba_controller *c)
 		tell(c, HBA_DELIVERY_FAILURE);
 }
 
-/* Those that have waited too long for their turn. */
+/* Requests that have waited too long for their turn. */
 static void expire_waiting(struct hba_controller *c)
 {
 	struct list *l, *next;
@@ -207,7 +204,7 @@ static void expire_waiting(struct hba_controller *c)
 	}
 }
 
-/* Those that needed no driver, or have none that could. */
+/* Requests decided without the driver. */
 static void tell_decided(struct hba_controller *c)
 {
 	while (!list_is_empty(&c->tmf.decided)) {
@@ -255,8 +252,8 @@ uint64_t tmf_next(const struct hba_controller *c)
 		if (managing_of(management_of(l))->deadline < at)
 			at = managing_of(management_of(l))->deadline;
 	/*
-	 * Recovery asks after we had our turn: what can begin now must not sleep until something
-	 * else wakes the loop.
+	 * Recovery posts its request after this turn: one that can begin now must not sleep until
+	 * something else wakes the loop.
 	 */
 	if (c->tmf.answered || !list_is_empty(&c->tmf.decided))
 		return c->now;
@@ -356,7 +353,7 @@ int hba_manage(struct hba_management *m)
 		return r;
 	set_deadline(c, m);
 	if (m->victim && task_of(m->victim)->state == TASK_QUEUED) {
-		/* The target has never heard of it. */
+		/* The target has never received it. */
 		mark(task_of(m->victim));
 		hba_cancel(m->victim);
 		decide(c, m, HBA_FUNCTION_COMPLETE);

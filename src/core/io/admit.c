@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * admit.c: who gets a task, and who waits.
+ * admit.c: which client gets a free task, and which waits.
  *
- * A task that was given has every right it needs on its way down, so nothing below can be full. Who
- * waits does so at the unit; units that wait are served in turn, so that a busy one cannot starve
- * the others.
+ * A task in a client's hands has every right that it needs on its way down, so nothing below can be
+ * full. Clients wait at their unit; units with waiters are served in turn, so that a busy one
+ * cannot starve the others.
  */
 #include "core/controller/controller.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* What hba_waiter::core holds. */
+/* The contents of hba_waiter::core. */
 struct waiting {
 	struct list link;
 	struct hba_lun *lun;
@@ -115,7 +115,7 @@ int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w,
 	if (!__atomic_load_n(&c->accepting, __ATOMIC_RELAXED))
 		return fail(-ENODEV, "%s: the controller takes no tasks, it is %s", c->uri,
 			    hba_state_name(hba_controller_state(c)));
-	/* Those who wait already come first; and free tasks are the loop's. */
+	/* Earlier waiters come first, and free tasks belong to the loop. */
 	if (here && list_is_empty(&lun->waiters))
 		t = take(lun, bounce);
 	if (t) {
@@ -224,7 +224,7 @@ static void refuse(struct hba_lun *lun)
 		serve(lun, NULL);
 }
 
-/* Always the first: who hears that there is none may well let go of those behind it. */
+/* Always the first: its callback may withdraw those behind it. */
 void admit_none(struct hba_controller *c, struct hba_lun *lun)
 {
 	if (lun)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cancel.c: a client no longer wants its task. */
+/* cancel.c: a client gives up on its task. */
 #include "core/controller/controller.h"
 
 static void unqueue(struct task *t)

@@ -2,13 +2,13 @@
 /*
  * data.c: a client's data in the driver's terms, within the controller's limits, stage by stage.
  *
- *	client's list ── where it lies ──> segments that fit          sent as they are
+ *	client's list ── in place ──> segments that fit               sent as they are
  *	              └─ copied into the task's bounce slice ─> …     where that gets further
  *
- * One item within the limits, nearly every command, goes as it is, told in the driver's mode. A
- * block READ or WRITE larger than the limits goes in stages, one after another, each with a CDB of
- * its own; all else must fit at once. What the client wrote is put back before its done. CPU-mode
- * drivers without limits skip all this: their lists go as they are.
+ * Nearly every command has one item within the limits, which goes as it is, in the driver's mode. A
+ * block READ or WRITE above the limits goes in stages, one after another, each with a CDB of its
+ * own; any other command must fit at once. The client's own fields are put back before its done.
+ * Drivers of CPU mode without limits skip all this: their lists go as they are.
  */
 #include "core/controller/controller.h"
 #include "scsi/scsi.h"
@@ -114,7 +114,7 @@ static uint64_t add_piece(const struct hba_controller *c, struct sgl *s, uint8_t
 	return added;
 }
 
-/* What cannot be split must fit at once, from wherever the task's memory begins. */
+/* Data that cannot be split must fit at once, wherever the task's memory begins. */
 static uint32_t internal_most(const struct hba_controller *c)
 {
 	uint8_t *memory = hba_mapping_address(c->pool.internal_memory);
@@ -147,8 +147,8 @@ int data_setup(struct hba_controller *c)
 /* ---- the client's list */
 
 /*
- * Of the client's list; 0: the short form. What has one item is not counted once more, that would
- * be another line to write.
+ * Items of the client's list; 0: the short form. A single item is not counted a second time, which
+ * would write another cache line.
  */
 static uint32_t given_items(const struct task *t)
 {
@@ -312,8 +312,8 @@ static void copy_bounced(const struct hba_controller *c, const struct task *t, u
 }
 
 /*
- * How much of a list a device has filled it may not know itself; what somebody else had there
- * before must not come home then.
+ * A device may not know how much of a list it has filled; old contents of the slice must not reach
+ * the client then.
  */
 static void fill_slice(const struct hba_controller *c, const struct task *t, uint64_t bytes)
 {
@@ -470,7 +470,7 @@ void data_restore_staged(struct task *t)
 	memcpy(t->head.cdb, t->given_cdb, sizeof(t->given_cdb));
 }
 
-/* How much the CDB lets move; UINT64_MAX: it does not say. */
+/* Bytes that the CDB lets move; UINT64_MAX: it has no such field. */
 static inline __attribute__((always_inline)) uint64_t most_moved(const struct task *t,
 								 uint32_t block, bool *ret_is_rw)
 {
@@ -491,9 +491,9 @@ static uint32_t block_bytes(const struct task *t)
 }
 
 /*
- * How much of it is moved, and may that go in stages? A block READ or WRITE may: a stage is a
- * number of blocks then. A device gets no more room than the CDB asks for: some move as much as the
- * list holds (QEMU's do), on to the medium, too.
+ * How much of it is moved, and may that go in stages? A block READ or WRITE may: a stage is then a
+ * number of blocks. A device gets no more room than the CDB requests: some (QEMU's) move as much as
+ * the list holds, even on to the medium.
  */
 static void judge_transfer(struct task *t)
 {
@@ -524,7 +524,7 @@ static void write_none(struct task *t)
 
 /*
  * The common case: all of the data in one place, for us at `ret_address`, for the driver at
- * `ret_device`. Whatever is wrong: false.
+ * `ret_device`. On any fault: false.
  */
 static inline bool lie_in_one(const struct hba_controller *c, const struct hba_task *t,
 			      uint8_t **ret_address, uint64_t *ret_device)
@@ -650,7 +650,8 @@ bool data_settle(struct task *t)
 		return false;
 	if (t->final) {
 		/*
-		 * Somebody wants it gone: this stage has come back, and there is not to be another.
+		 * Cancelled, or a victim of task management: this stage is back, and no other is
+		 * sent.
 		 */
 		t->result.outcome = HBA_NOT_DELIVERED;
 		return false;

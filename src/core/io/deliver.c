@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* deliver.c: a turn of a queue: send, poll, and tell clients how their tasks have ended. */
+/* deliver.c: a turn of a queue: send, poll, and run the dones of tasks that have ended. */
 #include "core/controller/controller.h"
 
 unsigned queue_deliver(struct hba_queue *q, unsigned budget)
@@ -32,13 +32,13 @@ unsigned queue_turn(struct hba_queue *q, unsigned budget)
 		return queue_deliver(q, budget);
 	queue_release_held(q);
 	queue_send_all(q);
-	/* With nothing out, too: a controller has more to say than completions. */
+	/* With nothing out, too: a controller reports more than completions. */
 	if (q->with_driver || q->controller->accepting)
 		queue_poll(q, budget);
 	n = queue_deliver(q, budget);
 	/*
-	 * What clients send from their done goes with this turn: the device works on it while we
-	 * are elsewhere.
+	 * Tasks that dones have submitted go with this turn: the device works on them while we are
+	 * elsewhere.
 	 */
 	queue_send_all(q);
 	return n;

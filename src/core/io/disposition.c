@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * disposition.c: a task has come back from the driver. Is it over, or is there more to do before
- * its client hears of it?
+ * its done runs?
  *
  *	CHECK CONDITION without sense     the unit freezes; REQUEST SENSE completes the answer
  *	a stage of a larger transfer      the next one is sent
  *	not now (the rules below)         it is sent again, at the head of its unit
  *
- * Rules send again what the target has refused to begin, and what it has never got. Commands of a
- * pass-through client are told as they ended; block commands, which every client of a disk sends,
- * are repeated (docs/decisions/0044-retries-are-for-blocks.md). Invariant: a command that may have
- * taken effect is never sent twice.
+ * The rules repeat commands that the target has refused to begin, or never got. A pass-through
+ * client gets the result as it is; block commands, which every client of a disk sends, are repeated
+ * (docs/decisions/0044-retries-are-for-blocks.md). Invariant: a command that may have taken effect
+ * is never sent twice.
  */
 #include "core/controller/controller.h"
 #include "scsi/scsi.h"
@@ -137,9 +137,9 @@ static bool may_try(struct task *t, const struct rule *rule)
 }
 
 /*
- * A unit that is busy for a moment is asked again soon, and one that stays busy is not flooded
- * (SAM-5, status BUSY). With a "Retry Count" of the target each delay is the longest: a few short
- * ones would be over within milliseconds.
+ * A unit that is BUSY for a moment gets the command again soon, and one that stays BUSY is not
+ * flooded (SAM-5, status BUSY). With a "Retry Count" of the target each delay is the longest: a few
+ * short ones would be over within milliseconds.
  */
 static unsigned delay_of(const struct task *t, const struct rule *rule)
 {
@@ -190,8 +190,8 @@ static void tell_again(const struct task *t, const struct rule *rule,
 }
 
 /*
- * The target's task set is smaller than we thought: no more than it has now. What is out makes room
- * when it ends.
+ * The target's task set is smaller than its depth: send no more than it holds now. Tasks that are
+ * out make room when they end.
  */
 static unsigned shrink(struct hba_lun *lun, unsigned delay_ms)
 {
@@ -226,7 +226,7 @@ void disposition_good(struct hba_lun *lun)
 	lun->limit++;
 }
 
-/* ---- what a unit attention says to us */
+/* ---- consequences of a unit attention */
 
 static void heed(struct task *t, const struct scsi_sense *sense)
 {
@@ -308,7 +308,7 @@ void disposition_check_condition(struct task *t)
 	t->lun->frozen++;
 }
 
-/* false: nobody can be asked any more. */
+/* false: REQUEST SENSE can no longer be sent. */
 static bool fetch_sense(struct task *t)
 {
 	t->sense_wanted = false;
@@ -321,7 +321,7 @@ static bool fetch_sense(struct task *t)
 	return true;
 }
 
-/* Those that waited for an internal task; it ends with what there is. */
+/* Tasks that waited for an internal task end without sense. */
 static void give_up_sense(struct hba_controller *c)
 {
 	struct task *t;

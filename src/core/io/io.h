@@ -25,7 +25,7 @@ struct hba_queue {
 	struct task_list free; /* clients' */
 	uint64_t next_expiry;  /* no task expires before */
 	uint64_t poll_at;      /* hba_poll_within; NO_DEADLINE */
-	uint64_t held_until;   /* handed back for want of room; 0 = not */
+	uint64_t held_until;   /* handed back because the queue is full; 0 = not */
 	struct list watches;
 	bool polled_only; /* nothing wakes us: the loop must not sleep while tasks are out */
 };
@@ -91,8 +91,8 @@ bool queues_owe(const struct hba_controller *c);
 enum { BOUNCE_SLICES = 64, BOUNCE_BYTES = 256 * 1024 };
 
 /**
- * struct bounce - Slices for data that the device cannot reach where they lie. One per task that
- * asked for it; the loop's.
+ * struct bounce - Slices for data that the device cannot reach in place. One per task, reserved at
+ * admission; the loop's.
  */
 struct bounce {
 	uint8_t *slices[BOUNCE_SLICES]; /* a stack of the free ones */
@@ -108,8 +108,8 @@ int data_setup(struct hba_controller *c);
 /** data_prepare() - At submit: check the list and write the first stage. */
 int data_prepare(struct hba_controller *c, struct task *t);
 /**
- * data_settle() - A stage came back: take its data home. true: the next stage is written and wants
- * to be sent.
+ * data_settle() - A stage came back: copy its data to the client. true: the next stage is written
+ * and must be sent.
  */
 bool data_settle(struct task *t);
 /** data_lies_in() - Has this task, which is not its client's now, data in the mapping? */
@@ -146,7 +146,7 @@ void admit(struct hba_controller *c);
 bool admit_possible(const struct hba_controller *c);
 /** admit_none() - Tell everyone who waits (for `lun`, or at all if NULL) that nothing will come. */
 void admit_none(struct hba_controller *c, struct hba_lun *lun);
-/** admit_waiting() - One who asked from another thread now waits at its unit, like all others. */
+/** admit_waiting() - A waiter from another thread now waits at its unit, like all others. */
 void admit_waiting(struct list *link);
 /** task_return() - hba_task_put(), in the loop. */
 void task_return(struct task *t);
@@ -164,11 +164,13 @@ struct task *internal_get(struct hba_lun *lun);
  */
 void medium_heed(struct task *t);
 /**
- * medium_is_news() - Is that sense the change of a medium, and the task one that names none? Then
- * its client hears it.
+ * medium_is_news() - Is that sense a change of the medium, and does the task name no disk? Then its
+ * client gets the sense.
  */
 bool medium_is_news(const struct task *t, const struct scsi_sense *sense);
-/** medium_moved() - The generation has: tell it, and end what meant the disk before. */
+/**
+ * medium_moved() - The generation has moved: raise the event, and end commands of the disk before.
+ */
 void medium_moved(struct hba_lun *lun, const struct hba_lun_info *before);
 /** medium_unread() - The look has failed: again, but not for ever. */
 void medium_unread(struct hba_lun *lun);
@@ -177,16 +179,16 @@ void medium_unread(struct hba_lun *lun);
  */
 bool medium_ends(struct task *t);
 /**
- * medium_tells() - A client's, about to be queued: true, and it has ended, if a change was still to
- * be told.
+ * medium_tells() - A client's task, about to be queued: true, and it has ended with 28/00, if a
+ * change was still to be reported.
  */
 bool medium_tells(struct task *t);
-/** medium_judge() - It has come back well, perhaps from another disk: not told as good then. */
+/** medium_judge() - Success may have come from another disk: then it becomes 28/00. */
 void medium_judge(struct task *t);
 
 /* ---- disposition.c: a task has come back */
 
-/** dispose() - true: it is not over, its client hears nothing yet. */
+/** dispose() - true: it is not over, its done does not run yet. */
 bool dispose(struct task *t);
 /**
  * disposition_check_condition() - It has just come back so: without sense its unit freezes at once,
@@ -195,7 +197,7 @@ bool dispose(struct task *t);
 void disposition_check_condition(struct task *t);
 /** disposition_good() - One more good end in a unit whose limit was lowered. */
 void disposition_good(struct hba_lun *lun);
-/** disposition_turn() - Ask for sense that could not be asked for at once. */
+/** disposition_turn() - Send REQUEST SENSE for tasks that waited for an internal task. */
 void disposition_turn(struct hba_controller *c);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * medium.c: is the disk that a command means still the one that is there?
+ * medium.c: is the disk that a command means still in place?
  *
  *	a unit attention ──> the unit is held ──> a look (scan.c) ──> the same: the unit goes on
  *	28/xx, 29/xx, 2A/09, 3F/xx                                └─> another: the generation moves,
@@ -8,12 +8,11 @@
  *
  * A unit is held from the moment its attention is completed, before anything else is sent to it.
  * The look passes the hold, and reads INQUIRY, VPD 80 and 83 and the capacity. 28/xx moves the
- * generation whatever is read; all else only if that differs.
+ * generation in any case; the other codes only if these data differ.
  *
- * A command that names the old generation never reaches the new disk from here: unsent, it ends;
- * one that is with the driver may have, so it is not told as good. A command that names none, which
- * is any but the disk layer's, is told once by sense 28/00: its own attention, or ours in place of
- * it.
+ * A command that names the old generation never reaches the new disk: unsent, it ends; one that is
+ * with the driver may have reached it, so it does not end well. A command that names none, which is
+ * any but the disk layer's, gets sense 28/00 once: its own attention, or ours in place of it.
  */
 #include "core/io/medium.h"
 #include "core/controller/controller.h"
@@ -143,8 +142,8 @@ static bool has_more(const struct task *t)
 }
 
 /*
- * With the driver, handed back by it, or back with its done still owed. Which disk has had it is
- * not known; none is sent again. One that names no disk tells what it was told.
+ * Tasks with the driver, handed back by it, or back with the done still owed. It is unknown which
+ * disk has had them, so none is sent again. One that names no disk keeps its own result.
  */
 static void mark_sent(struct task *t)
 {
@@ -170,7 +169,7 @@ static void end_what_meant_another(struct hba_lun *lun)
 		if (c->pool.tasks[slot].lun == lun &&
 		    c->pool.tasks[slot].head.kind == HBA_TASK_CLIENT)
 			mark_sent(&c->pool.tasks[slot]);
-	/* None that is told by sense has been: the next one is. */
+	/* No task has ended with 28/00: the next one does. */
 	lun_owe(lun, !lun->told);
 	lun->told = false;
 }

@@ -19,7 +19,7 @@
 
 /* ---- units in turn */
 
-/* Nearly always nothing is held: then no clock is asked. */
+/* Nearly always nothing is held: then no clock is read. */
 static inline bool is_held(const struct hba_lun *lun)
 {
 	return (lun->held_until | lun->target->held_until) &&
@@ -104,14 +104,14 @@ bool queue_can_send(const struct hba_queue *q)
 }
 
 /*
- * Which of its lists it joins, and that it is a list whose turn comes; NULL: its target is no more,
- * and it has ended.
+ * The list of its unit that it joins; that list has its turn now. NULL: its target has left, and
+ * the task has ended.
  */
 static inline struct task_list *list_to_join(struct task *t)
 {
 	struct unit_queue *u = &t->lun->queues[t->head.queue];
 
-	/* Sent again, or handed back, when the driver has said so. */
+	/* Tasks that are sent again or handed back may be late: the target has left meanwhile. */
 	if (target_is_going(t->lun->target) || !t->lun->target->initialised) {
 		task_end(t, HBA_NOT_PRESENT, HBA_SENT_NO);
 		return NULL;
@@ -156,7 +156,7 @@ __attribute__((cold)) static struct task *take_urgent(struct hba_queue *q)
 }
 
 /*
- * What is urgent; else the first unsent task of the unit whose turn it is. The unit goes to the
+ * An urgent task; else the first unsent task of the unit whose turn it is. The unit goes to the
  * end.
  */
 static struct task *take_next(struct hba_queue *q)
@@ -386,7 +386,7 @@ void queues_destroy(struct hba_controller *c)
 	c->n_queues = 0;
 }
 
-/* ---- what a driver asks of its queue */
+/* ---- a driver's view of its queue */
 
 void *hba_queue_priv(const struct hba_queue *q)
 {

@@ -2,7 +2,7 @@
 /*
  * submit.c: a filled task is judged, its data put into the driver's mode, and queued.
  *
- * Whatever could be wrong with it is found here, where the client hears of it; below, nothing is.
+ * Every fault of a task is found here, where the client gets the error; nothing below refuses it.
  */
 #include "core/controller/controller.h"
 #include "scsi/scsi.h"

@@ -78,7 +78,7 @@ static void block(struct hba_controller *c, struct hba_target *tgt, bool blocked
 	}
 }
 
-/* A unit that nobody knows yet is found by a walk through its target. */
+/* A unit that is not known yet is found by a walk through its target. */
 static void want_look(struct hba_target *tgt, const struct hba_lun_id *id)
 {
 	struct hba_lun *lun = lun_find(tgt, id);

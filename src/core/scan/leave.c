@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* leave.c: a unit or a target is no longer there: clients hear of it, unsent commands end. */
+/* leave.c: a unit or a target is no longer there: an event is raised, unsent commands end. */
 #include "core/controller/controller.h"
 
 void lun_leave(struct hba_lun *lun)
@@ -23,7 +23,7 @@ void target_leave(struct hba_target *tgt)
 {
 	struct hba_controller *c = tgt->controller;
 
-	/* One that was asked for again is not, any more. */
+	/* A wish for a scan of it is dropped. */
 	tgt->scan_wanted = false;
 	if (target_is_going(tgt) || (!tgt->initialised && !tgt->walks))
 		return;

@@ -10,12 +10,12 @@
 #include <string.h>
 
 enum {
-	VERSION_SPC_3 = 5, /* from here on READ CAPACITY(16) is asked first */
+	VERSION_SPC_3 = 5, /* from here on READ CAPACITY(16) is sent first */
 	MODE_HEADER_BYTES = 4,
 	ALL_PAGES = 0x3f,
 	WRITE_PROTECT_BIT = 0x80,
 	CAPACITY_16_BYTES = 32,
-	MOST_ABSENT = 256, /* numbers in a row that are nobody's: then no more are tried */
+	MOST_ABSENT = 256, /* numbers in a row without a unit: then no more are tried */
 	LUN_BYTES = 8,
 };
 
@@ -56,8 +56,8 @@ static struct scsi_cdb build_luns(const struct probe *p)
 }
 
 /*
- * A unit beyond what the controller can address is not offered; nor is one of several levels,
- * unless it says it can.
+ * A unit that the controller cannot address is not offered; nor is one of several levels, unless
+ * the report has hierarchical_luns.
  */
 static bool can_address(const struct hba_target *tgt, const struct hba_lun_id *id)
 {
@@ -277,7 +277,7 @@ static struct scsi_cdb build_capacity_16(const struct probe *p)
 	return scsi_cdb_read_capacity_16(CAPACITY_16_BYTES);
 }
 
-/* Whoever multiplies the two later, or takes an offset for signed, may do so. */
+/* The product of both fits into a signed offset. */
 static bool fits_an_offset(const struct scsi_capacity *capacity)
 {
 	return capacity->blocks <= INT64_MAX / capacity->block_bytes;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe.h: what a target and its units are asked, and what is learnt of them. For scan.c, which
- * sends it.
+ * probe.h: the questions to a target and its units, and their answers. scan.c sends them.
  *
  *	target      INQUIRY at LUN 0 ─> REPORT LUNS ─┐
  *	each unit   INQUIRY ─> TEST UNIT READY ─> VPD 00, 80, 83 ─> READ CAPACITY ─> MODE SENSE
@@ -32,15 +31,15 @@ enum step_id {
 };
 
 /**
- * struct probe - One target, and the unit of it that is asked. `target` and `lun` are set by the
+ * struct probe - One target, and the unit of it that is read now. `target` and `lun` are set by the
  * walk.
  */
 struct probe {
 	struct hba_target *target;
 	struct hba_lun *lun;
-	bool answered;             /* somebody is there */
+	bool answered;             /* the target has answered */
 	uint8_t version, features; /* the last INQUIRY's */
-	struct hba_lun_id *units;  /* what REPORT LUNS said; */
+	struct hba_lun_id *units;  /* the answer of REPORT LUNS; */
 	unsigned n_units, unit;    /* the next of them */
 	/*
 	 * units that are there and not in the list; PROBE_NO_LIST: there is none. They are looked
@@ -48,7 +47,7 @@ struct probe {
 	 */
 	uint32_t left_out;
 	uint64_t number;                 /* the next that is tried */
-	unsigned absent;                 /* so many in a row were nobody's */
+	unsigned absent;                 /* so many numbers in a row had no unit */
 	unsigned passed;                 /* of the list, in order then: those below `number` */
 	uint8_t pages[PROBE_PAGE_BYTES]; /* VPD page 00 of this unit */
 	int n_pages;
@@ -56,7 +55,9 @@ struct probe {
 	bool unread;              /* its capacity; and not because there is no medium */
 };
 
-/** struct probe_step - One command of the walk. `take` gets the answer and says what is next. */
+/**
+ * struct probe_step - One command of the walk. `take` gets the answer and returns the next step.
+ */
 struct probe_step {
 	struct scsi_cdb (*build)(const struct probe *p);
 	uint32_t allocation;
@@ -67,8 +68,8 @@ struct probe_step {
 const struct probe_step *probe_step(enum step_id id);
 
 /**
- * probe_next() - The next unit of the target to be asked: those that it has listed, then, if that
- * cannot be all, by number. false: none; those that are left out all the same have been told.
+ * probe_next() - The next unit of the target: those that it has listed, then, if the list cannot be
+ * complete, by number. false: none; an event has reported those left out.
  */
 bool probe_next(struct probe *p, struct hba_lun_id *ret_id);
 /** probe_end() - Of the walk through the units. */

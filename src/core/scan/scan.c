@@ -3,13 +3,12 @@
  * scan.c: which targets and units are there (docs/contract.md 9.5, 9.10). Runs in the loop, on
  * internal tasks, never waiting.
  *
- * The whole walk goes through targets by number, or as the driver names them, or those that are
- * wanted; of each, initialize_target and then the commands of probe.h, one after another, with what
- * it takes to get an answer: attentions are seen off, a busy target gets time. A look reads one
- * unit alone. It begins between two commands of the whole walk, which goes on afterwards: one
- * command is out at a time.
+ * The whole walk goes through targets by number, or as the driver names them, or through those that
+ * need a new scan. Each gets initialize_target and then the commands of probe.h, one after another;
+ * unit attentions are cleared, and a busy target gets time. A look reads one unit alone. It begins
+ * between two commands of the whole walk, which goes on afterwards: one command is out at a time.
  *
- * What was there and no longer is, is swept at the end. A target answers or it does not: any
+ * Units that are no longer there are swept at the end. A target answers or it does not: any
  * delivery failure means that it is absent.
  */
 #include "core/controller/controller.h"
@@ -40,7 +39,7 @@ struct walk {
 };
 
 struct scan {
-	bool full;            /* all targets are looked for, not only those that are wanted */
+	bool full;            /* all targets are looked for, not only those with scan_wanted */
 	bool again;           /* and then once more */
 	bool discovering;     /* the driver names its targets */
 	bool discover_out;    /* the op has not returned */
@@ -235,9 +234,7 @@ static bool is_to_be_repeated(struct walk *w, const struct hba_result *r,
 	return true;
 }
 
-/*
- * It says nothing of the disk that is there: neither that it is the same, nor that it is another.
- */
+/* Such an answer shows neither that the disk is the same, nor that it is another. */
 static bool is_no_answer(const struct walk *w, const struct hba_result *r,
 			 const struct scsi_sense *sense)
 {
@@ -284,8 +281,8 @@ static void whole_answered(struct walk *w, const struct hba_result *r,
 }
 
 /*
- * What was read before it may be of another disk. But a unit that has one after every few commands
- * is to come through as well.
+ * The data read before it may be another disk's. But a unit that has an attention after every few
+ * commands must come through as well.
  */
 static void see_off(struct walk *w)
 {
@@ -341,7 +338,7 @@ static void answered(struct hba_task *head, const struct hba_result *r, void *ar
 		whole_answered(w, r, &sense);
 }
 
-/* A command that this controller cannot carry is as good as one that the unit does not know. */
+/* A command that this controller cannot carry counts as one that the unit does not support. */
 static void not_sent(struct walk *w)
 {
 	static const struct hba_result refused = { .outcome = HBA_CHECK_CONDITION };
@@ -368,7 +365,7 @@ static void send_step(struct walk *w)
 	w->task->head.cdb_len = cdb.length;
 	w->task->head.timeout_ms = given ? (uint32_t)given : COMMAND_MS;
 	if (length) {
-		/* Not every chip says how much has come: what has not is zero. */
+		/* Not every chip reports how much has arrived: the rest is zero. */
 		memset(w->task->memory, 0, length);
 		w->task->head.direction = HBA_FROM_TARGET;
 		w->task->head.length = length;
@@ -423,7 +420,7 @@ static struct hba_target *next_wanted(struct hba_controller *c)
 	for (struct list *l = c->targets.next; c->scan_wanted && l != &c->targets; l = l->next) {
 		struct hba_target *tgt = container_of(l, struct hba_target, link);
 
-		/* One that is going says so again when it has gone. */
+		/* One that is leaving sets this again when it has left. */
 		if (tgt->scan_wanted && !target_is_going(tgt))
 			return tgt;
 	}
@@ -448,7 +445,7 @@ static struct hba_target *next_by_number(struct scan *s, struct hba_controller *
 	return NULL;
 }
 
-/* ---- a driver that knows its targets */
+/* ---- a driver that manages its targets */
 
 static int run_discover(struct hba_controller *c, struct job *job)
 {
@@ -459,7 +456,7 @@ static int run_discover(struct hba_controller *c, struct job *job)
 static void discover_returned(struct hba_controller *c, struct job *job)
 {
 	c->scan->discover_out = false;
-	/* It could not look: that says nothing of those it has not named. */
+	/* The driver could not look: targets that it has not named may be there all the same. */
 	if (job->error < 0)
 		c->scan->discovering = false;
 }
@@ -519,7 +516,7 @@ bool scan_after_reset(struct hba_controller *c)
 {
 	if (!c->scan || !c->scan->discovering)
 		return false;
-	/* Else it was asked for after the reset was. */
+	/* Else the discovery began after the reset. */
 	if (!c->scan->discover_out)
 		discover(c);
 	return true;

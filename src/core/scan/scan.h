@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* scan.h: which targets and units there are, and what a driver says of its bus. */
+/* scan.h: which targets and units there are; events of a driver's bus. */
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H
 
@@ -22,8 +22,8 @@ void target_leave(struct hba_target *tgt);
 /** scan_begin() - Look for targets and units; one scan at a time, a second one follows. Loop. */
 int scan_begin(struct hba_controller *c);
 /**
- * scan_after_reset() - The chip has forgotten what it was asked: a discovery that was under way
- * begins anew. false: none was.
+ * scan_after_reset() - The chip has lost its state: a discovery that was under way begins anew.
+ * false: none was.
  */
 bool scan_after_reset(struct hba_controller *c);
 bool scan_over(struct hba_controller *c);
@@ -31,7 +31,7 @@ bool scan_over(struct hba_controller *c);
 void scan_discovered(struct hba_controller *c);
 /** scan_turn() - Whatever the scan can do now. */
 void scan_turn(struct hba_controller *c);
-/** scan_next() - When it wants to be called at the latest; NO_DEADLINE. */
+/** scan_next() - The latest time of the next call; NO_DEADLINE. */
 uint64_t scan_next(const struct hba_controller *c);
 void scan_free(struct hba_controller *c);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inbox.c: submissions from other threads than the loop's.
+ * inbox.c: tasks and requests of other threads than the loop's.
  *
- * Tasks cross over on a stack that many push and the loop takes whole, so nobody waits and nothing
- * can be mistaken for what it was. The right to a task is asked for in a locked list, since that is
- * no I/O path: the answer always comes later, in the loop.
+ * Tasks cross over on a stack: many threads push, the loop takes all. So no thread waits, and there
+ * is no ABA problem. A request for a task goes through a locked list, because it is no I/O path;
+ * the answer always comes later, in the loop.
  */
 #include "core/controller/controller.h"
 

@@ -25,7 +25,7 @@ struct watch {
 int queue_watch_vector(struct hba_queue *q, int fd, unsigned vector);
 /** queue_drain_vectors() - Awake: the eventfds of interrupts are read. */
 void queue_drain_vectors(const struct hba_queue *q);
-/** queue_take_fired() - The next vector that has fired since it was asked; false: none. */
+/** queue_take_fired() - The next vector that has fired and was not returned yet; false: none. */
 bool queue_take_fired(const struct hba_queue *q, unsigned *ret_vector);
 /** queue_unwatch() - No descriptor of this queue is watched any more. */
 void queue_unwatch(struct hba_queue *q);
@@ -84,11 +84,11 @@ int worker_start(struct hba_controller *c, void (*stuck)(struct hba_controller *
 int worker_stop(struct hba_controller *c);
 void worker_post(struct hba_controller *c, struct job *job);
 /**
- * worker_call() - Post a copy of `wanted` and wait for it, its deadline and a grace; -ETIMEDOUT:
- * the op has not come back, or the one before it: the controller is given up, see quiesce_stuck().
- * One at a time: the loop's thread, not from a callback.
+ * worker_call() - Post a copy of `job` and wait for it, its deadline and a grace. -ETIMEDOUT: this
+ * op, or the one before it, has not come back: the controller is given up, see quiesce_stuck(). One
+ * call at a time, on the loop's thread, not from a callback.
  */
-int worker_call(struct hba_controller *c, const struct job *wanted);
+int worker_call(struct hba_controller *c, const struct job *job);
 /** worker_reap() - Run the `done`s of the jobs that are over. Loop. */
 void worker_reap(struct hba_controller *c);
 bool worker_idle(struct hba_controller *c);
@@ -97,7 +97,7 @@ bool worker_idle(struct hba_controller *c);
  * is given up, see quiesce_stuck().
  */
 int worker_fenced(struct hba_controller *c);
-/** worker_next() - Loop, refused its turn: when it wants to be called at the latest. */
+/** worker_next() - Loop, refused its turn: the latest time of the next call. */
 uint64_t worker_next(struct hba_controller *c);
 /** turn_begin() - false: fenced, do nothing but worker_fenced(). */
 bool turn_begin(struct hba_controller *c);

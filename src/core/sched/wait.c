@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wait.c: how a waiting op waits: until it is told to end, the device is gone, or its time is over.
+ * wait.c: the waits of a waiting op. They end when the driver's condition holds, the op is
+ * cancelled, the device is gone, or the time is over.
  */
 #include "core/controller/controller.h"
 
@@ -44,7 +45,7 @@ int hba_wait(struct hba_controller *c, unsigned ms)
 	uint64_t until = c->clock->now(c->clock) + ms * (uint64_t)NS_PER_MS;
 	int r = hba_wait_for(c, never, NULL, ms);
 
-	/* Its own time running out is what was asked for; the op's deadline is not. */
+	/* Success means that the caller's own time is over; the op's deadline is an error. */
 	return r == -ETIMEDOUT && (!op || op->deadline > until) ? 0 : r;
 }
 

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker.c: the thread that may wait, so that the loop never does.
+ * worker.c: the service thread. It may wait, so that the loop never does.
  *
  * A job is one waiting op. While it runs, the fence is up: no turn of the loop is under way and
- * none begins, so a driver has its state to itself without a lock. The fence is Dekker's handshake:
- * each side says what it does, then looks at the other, and both sequentially consistent, so that
- * at least one of the two sees the other.
+ * none begins, so the driver needs no lock. The fence is Dekker's handshake: each side publishes
+ * its intent, then looks at the other's, both sequentially consistent, so that at least one of the
+ * two sees the other.
  *
  *	job:   fence = up;     wait until not turning
  *	turn:  turning = yes;  is the fence up? then no turn
  *
- * An op that does not come back has the driver for ever: no turn begins any more. Whoever waits for
- * it, the loop that is refused its turn or worker_call(), gives the controller up once its
- * deadline and a grace are over.
+ * An op that never returns keeps the driver: no turn begins any more. The loop that is refused its
+ * turn, or worker_call(), gives the controller up when the op's deadline and a grace are over.
  */
 #include "core/controller/controller.h"
 
@@ -107,7 +106,7 @@ static void run_job(struct hba_controller *c, struct job *job)
 	op.deadline = job->began + job_ms(job) * (uint64_t)NS_PER_MS;
 	c->op_sentence[0] = '\0';
 	op_enter(&op);
-	/* Of a driver that is silent only the steps down are left, and these know it. */
+	/* Of a silent driver only the steps down are left; they check `silent` themselves. */
 	job->error = c->silent && !job->step ? -ENODEV : job->run(c, job);
 	op_leave(&op);
 	job->ns = c->clock->now(c->clock) - job->began;
@@ -132,7 +131,7 @@ static void *worker_main(void *arg)
 		run_job(c, s->running);
 		pthread_mutex_lock(&s->lock);
 		/*
-		 * Given up in between: nobody waits for its end, and the fence stays up for ever.
+		 * Given up meanwhile: no thread waits for its end, and the fence stays up for ever.
 		 */
 		if (!controller_is_stuck(c))
 			job_end(c, s->running);
@@ -158,7 +157,7 @@ int worker_start(struct hba_controller *c, void (*stuck)(struct hba_controller *
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	/* Signals are the application's: none is to land on a thread it does not know. */
+	/* Signals are the application's: none may be delivered to a thread of the library. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&s->thread, NULL, worker_main, c);
@@ -222,7 +221,7 @@ static int give_up(struct hba_controller *c)
 		    c->driver->name, s->running->name, job_ms(s->running) + GRACE_MS);
 }
 
-/* Without the lock: clients hear of it. */
+/* Without the lock, because clients' dones run. */
 static int given_up(struct hba_controller *c)
 {
 	char sentence[SENTENCE_BYTES];

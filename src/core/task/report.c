@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report.c: what initialize says of a controller, judged as a whole.
+ * report.c: the report of initialize, judged as a whole.
  *
- * A driver author gets all faults of a report in one sentence: first whatever is missing, then
- * whatever contradicts.
+ * A driver author gets all faults of a report in one sentence: first the missing fields, then the
+ * contradictions.
  */
 #include "core/controller/controller.h"
 
@@ -167,7 +167,7 @@ static void find_out_of_range(struct hba_report *r, struct faults *wrong)
 	}
 }
 
-/* What memory cannot be made to have is refused here: later it would look like a lack of memory. */
+/* Refuse here an alignment that no memory has: later it would look like a lack of memory. */
 static void find_impossible_mask(uint64_t mask, struct faults *wrong)
 {
 	unsigned width = mask ? 64 - (unsigned)__builtin_clzll(mask) : 0;
@@ -264,7 +264,7 @@ static void find_contradictions(struct hba_controller *c, const struct hba_repor
 	find_memory_out_of_reach(c, r->control_address_bits, wrong);
 }
 
-/* Those that a CDB may have, up to `most` bytes: a bit for each. */
+/* The lengths that a CDB may have, up to `most` bytes: a bit for each. */
 static uint64_t cdb_lengths(uint64_t most)
 {
 	static const uint8_t lengths[] = { 6, 10, 12, 16, 32 };

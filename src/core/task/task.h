@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * task.h: the pool of tasks, and what a driver says of itself: its table, its report, its options.
- */
+/* task.h: the pool of tasks; the driver's table, report and options. */
 #ifndef CORE_TASK_H
 #define CORE_TASK_H
 
@@ -12,7 +10,7 @@ enum {
 	MAX_QUEUES = 256, /* a task's queue is 8 bits */
 	TMF_TASKS = 1,
 	MIN_INTERNAL_TASKS = 2,
-	INTERNAL_ALIGNMENT = 4096, /* and as much as any report may ask for */
+	INTERNAL_ALIGNMENT = 4096, /* also the most that a report may request */
 	/* data of an internal task: REPORT LUNS of 16,384 units and more */
 	INTERNAL_BYTES = 160 * 1024,
 	/*
@@ -36,10 +34,10 @@ enum task_state {
 	TASK_RETURNED,    /* put back by another thread, on its way to the loop */
 };
 
-/** enum slowness - What has been told of a task that is with the driver. */
+/** enum slowness - How far a slow task has been reported while it is with the driver. */
 enum slowness {
 	SLOW_NOT,
-	SLOW_SEEN, /* it has been there for hba_options::slow_ms: its end is told */
+	SLOW_SEEN, /* there for hba_options::slow_ms: its end raises an event */
 	SLOW_TOLD, /* as hanging, too */
 };
 
@@ -89,7 +87,7 @@ struct task {
 
 	/* how it ended; its sense is in `sense` */
 	struct hba_result result __attribute__((aligned(CACHE_LINE)));
-	union hba_data given; /* while the head tells something else: what the client wrote */
+	union hba_data given; /* the client's list, while the head holds another one */
 	uint64_t deadline;    /* ns; NO_DEADLINE = none */
 	union {
 		uint64_t anew; /* all of what follows: each command begins with zeros */
@@ -97,13 +95,11 @@ struct task {
 			uint16_t repeats;     /* how often it was sent again */
 			uint8_t tries;        /* of these, the ones that a rule counts */
 			bool sense_asked : 1; /* once per try */
-			/* its unit is frozen for it, and it is not asked for yet */
+			/* its unit is frozen until REQUEST SENSE has been sent */
 			bool sense_wanted : 1;
 			bool final : 1;     /* whatever it ends as, it is not sent again */
 			bool cancelled : 1; /* by hba_cancel, not by its timeout */
-			/*
-			 * another disk was there before it ended: if it ends well, that is not told
-			 */
+			/* another disk was there before it ended: it must not end well */
 			bool stale : 1;
 			bool expired; /* its time is over: recovery has it */
 			uint8_t slow; /* enum slowness */
@@ -118,11 +114,11 @@ struct task {
 	void *memory; /* internal: INTERNAL_BYTES that the device can reach */
 	/* max_items of them: the data in the driver's mode, where one item will not do */
 	union item *items;
-	/* the same for the driver's CPU, if it asked for that in DMA mode; NULL */
+	/* the same for the driver's CPU, in DMA mode with wants_task_data; NULL */
 	struct iovec *cpu;
 	uint8_t *sense; /* HBA_MAX_SENSE bytes */
 
-	/* What else the client wrote, and, HEAD_STAGED only, how far it has come. */
+	/* The client's other fields, and, HEAD_STAGED only, how far it has come. */
 	uint64_t given_length;
 	uint32_t given_n;
 	uint8_t given_cdb_len, given_direction;
@@ -178,7 +174,7 @@ static inline struct task *task_list_pop(struct task_list *l)
 #define ID_EMPTY UINT32_MAX
 struct id_entry {
 	uint32_t id;
-	uint32_t slot; /* ID_EMPTY: nobody */
+	uint32_t slot; /* ID_EMPTY: free */
 };
 
 struct pool {
@@ -188,7 +184,7 @@ struct pool {
 	uint8_t *senses;
 	union item *items;
 	unsigned max_items;
-	struct iovec *cpu; /* max_items for each task, if the driver wants its data in DMA mode */
+	struct iovec *cpu; /* max_items for each task, in DMA mode with wants_task_data */
 	struct hba_mapping *internal_memory;
 	struct hba_mapping
 		*arena; /* HBA data of all tasks, `stride` apart; NULL: the driver's own */

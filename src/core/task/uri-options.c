@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* uri-options.c: what a URI says after its `?`, read against the driver's own list of options. */
+/* uri-options.c: the query of a URI, read against the driver's list of options. */
 #include "core/controller/controller.h"
 
 #include <errno.h>

@@ -65,7 +65,7 @@ static struct hba_lun *seen_at(struct hba_controller *c, uint64_t target, uint64
 	for (struct list *l = tgt ? tgt->luns.next : NULL; l && l != &tgt->luns; l = l->next) {
 		struct hba_lun *lun = container_of(l, struct hba_lun, link);
 
-		/* One that the scan has only asked after has no generation. */
+		/* A unit that the scan has probed and not found has no generation. */
 		if (lun->info.number == number && lun->info.generation)
 			return lun;
 	}

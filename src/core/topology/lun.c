@@ -62,8 +62,8 @@ void lun_heed(struct hba_lun *lun)
 }
 
 /*
- * Untagged, a unit has one task out; with few tags, some are kept for the core's own. What a target
- * takes is for all together.
+ * An untagged unit has one task out. With few tags, some are kept for the core's own tasks. The
+ * target's depth is shared by clients and core.
  */
 static void set_limits(struct hba_lun *lun)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * property.c: what a controller and its targets say of themselves, under the contract's keys with
- * the contract's types.
+ * property.c: properties of a controller and its targets, with the keys and types of the contract.
  */
 #include "core/controller/controller.h"
 

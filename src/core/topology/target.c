@@ -13,7 +13,7 @@ struct target_job {
 	bool forget;
 };
 
-/* What the op may narrow. */
+/* The values that the op may narrow. */
 static void preset_report(const struct hba_controller *c, struct hba_target_report *r)
 {
 	*r = (struct hba_target_report) {
@@ -27,7 +27,7 @@ static void preset_report(const struct hba_controller *c, struct hba_target_repo
 	};
 }
 
-/* ---- what its properties say of its commands */
+/* ---- properties that concern its commands */
 
 void target_heed(struct hba_target *tgt)
 {
@@ -179,7 +179,7 @@ static void target_free(struct hba_target *tgt)
 	free(tgt);
 }
 
-/* Who was wanted again meanwhile comes back, as a new one. */
+/* A target that the scan wanted meanwhile comes back as a new one. */
 static void gone(struct hba_target *tgt, bool forget)
 {
 	tgt->initialised = tgt->releasing = tgt->blocked = false;
@@ -251,14 +251,14 @@ void targets_turn(struct hba_controller *c)
 	}
 }
 
-/* After stop: nothing is out any more, and ops that would be told of it are over. */
+/* After stop: nothing is out, and release_target is no longer called. */
 void targets_free(struct hba_controller *c)
 {
 	while (!list_is_empty(&c->targets))
 		target_free(container_of(c->targets.next, struct hba_target, link));
 }
 
-/* ---- what a driver asks of a target */
+/* ---- a driver's view of a target */
 
 void *hba_target_priv(const struct hba_target *tgt)
 {

@@ -63,10 +63,12 @@ struct hba_lun {
 	struct list look;     /* hba_controller::looks, while it waits for one */
 	/* held until a look has shown which disk is there; counted in `frozen` */
 	bool suspect;
-	bool medium_changed; /* it has said so: the generation moves whatever is read */
+	bool medium_changed; /* by its own sense: the generation moves in any case */
 	bool told;           /* of what is looked at now, a task that names no disk has been */
-	bool owes;           /* of a change, no such task has been told: the next one is */
-	/* What the scan has read so far, in its whole walk or in a look, may be of another disk. */
+	bool owes;           /* the next task that names no disk ends with 28/00: none has yet */
+	/*
+	 * The data that the scan has read, in its whole walk or in a look, may be another disk's.
+	 */
 	bool disturbed, look_disturbed;
 	const struct task *look_task; /* the look's command that is out; NULL */
 	uint32_t sized_at;     /* the generation since which its blocks are as large as now */
@@ -80,8 +82,8 @@ struct hba_lun {
 	unsigned most;          /* what limit may grow to again */
 	unsigned good_in_a_row; /* while limit is below most */
 	uint32_t timeout_ms;    /* a task's default */
-	bool full_told;         /* that the target has said TASK SET FULL */
-	unsigned hanging;       /* slow_turn()'s: how many of its tasks are to be told of, */
+	bool full_told;         /* an event has reported TASK SET FULL */
+	unsigned hanging;       /* slow_turn()'s: how many of its tasks it is about to report, */
 	struct task *eldest;    /* and the one that has been out for longest */
 	struct list waiters;    /* struct hba_waiter's core[0..1] */
 	struct list starving;   /* hba_controller::starving while there are waiters */
@@ -112,7 +114,7 @@ struct hba_target {
 	uint64_t held_until;
 	bool blocked;   /* its link is lost for a while */
 	bool leaving;   /* destroyed; its last tasks are still with the driver */
-	bool releasing; /* they are back, and the driver is being told */
+	bool releasing; /* they are back, release_target is under way */
 	bool scan_wanted;
 	uint8_t walks;    /* of the scan that are at it: the whole one, a look */
 	uint64_t retries; /* "Retry Count"; HBA_UNSET: the rules' own */
@@ -140,7 +142,7 @@ static inline bool target_is_going(const struct hba_target *tgt)
 void target_forget(struct hba_target *tgt);
 /** target_claim() - These features both sides have, now. */
 void target_claim(struct hba_target *tgt, uint8_t features);
-/** target_negotiated() - What a response says was agreed, and what was cleared. */
+/** target_negotiated() - Features that a response reports as agreed, and as cleared. */
 void target_negotiated(struct hba_target *tgt, uint8_t agreed, uint8_t reverted);
 /**
  * target_heed() - Its properties, or its controller's, may have changed: what follows from them for
@@ -184,7 +186,7 @@ bool lun_set_absent(struct hba_lun *lun);
  * be with the driver.
  */
 void lun_heed(struct hba_lun *lun);
-/** lun_owe() - Is a change still to be told, by the next task that names no disk? */
+/** lun_owe() - Must the next task that names no disk end with a change of medium? */
 void lun_owe(struct hba_lun *lun, bool owes);
 /**
  * lun_take_tag() - A SAM tag for a task of this unit; the depth has made sure that there is one.
