@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hbakit.h: all that an application needs; who wants to read a driver's report, or a port's status,
- * includes hbakit/driver.h, too. (A driver includes hbakit/driver.h, a back end hbakit/bus.h.)
+ * hbakit.h: all headers of an application. To read a driver's report or a port's status, include
+ * hbakit/driver.h as well. (A driver includes hbakit/driver.h, a back end hbakit/bus.h.)
  */
 #ifndef HBAKIT_HBAKIT_H
 #define HBAKIT_HBAKIT_H
