@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scsi.h: the words of SCSI that the contract uses, with the contract's numbers.
+ * scsi.h: the SCSI terms of the contract, with the contract's numbers.
  *
- * Nothing here sends anything. Opcodes, VPD pages and sense codes are not listed: they are the
- * standard's, not the contract's, and `src/scsi` reads and builds them.
+ * Nothing here sends a command. Opcodes, VPD pages and sense codes are not listed: the standards
+ * define them, not the contract, and `src/scsi` reads and builds them.
  */
 #ifndef HBAKIT_SCSI_H
 #define HBAKIT_SCSI_H
@@ -15,32 +15,30 @@ extern "C" {
 #endif
 
 enum {
-	HBA_MAX_CDB = 32, /* bytes; the contract has 16, 32-byte CDBs are ours */
-	/* bytes; SPC's limit (the contract's buffer has 256, its length field 255) */
-	HBA_MAX_SENSE = 252,
-	HBA_MAX_BATCH = 32, /* tasks between two calls of kick (contract: tasks per bundle) */
-	HBA_UNTAGGED = 0,   /* the tag of an untagged task */
+	HBA_MAX_CDB = 32,    /* bytes; the contract has 16, 32-byte CDBs are ours */
+	HBA_MAX_SENSE = 252, /* bytes; SPC's limit (contract: buffer 256, length field up to 255) */
+	HBA_MAX_BATCH = 32,  /* tasks between two calls of kick (contract: tasks per bundle) */
+	HBA_UNTAGGED = 0,    /* the tag of an untagged task */
 };
 
 /**
- * struct hba_lun_id - The eight bytes of a LUN as SAM writes them: four big-endian levels. All zero
- * is LUN 0.
+ * struct hba_lun_id - The eight bytes of a LUN in SAM's format: four big-endian levels. All zero is
+ * LUN 0.
  */
 struct hba_lun_id {
 	uint8_t bytes[8];
 };
 
 /**
- * hba_lun_number() - The LUN as a plain number, for a chip whose commands have room for one up to
- * `highest`.
+ * hba_lun_number() - The LUN as a plain number, for a chip with a LUN field up to `highest`.
  *
- * 0; -ERANGE: it is above `highest`; -EINVAL: it is no plain number, but a path through several
+ * 0; -ERANGE: it is above `highest`; -EINVAL: it is not a plain number, but a path through several
  * levels, or a well known unit. Any thread.
  */
 int hba_lun_number(const struct hba_lun_id *lun, uint64_t highest, uint64_t *ret_number);
 
 /**
- * enum hba_service_response - How delivery, or a task management function, ended
+ * enum hba_service_response - SAM service response of a delivery or a task management function
  * (SCSIServiceResponse).
  */
 enum hba_service_response {
@@ -56,15 +54,15 @@ enum hba_service_response {
 	((enum hba_outcome)((unsigned)(response) << 8 | ((unsigned)(status)&0xff)))
 
 /**
- * enum hba_outcome - Service response and task status in one number, so that neither can be read
+ * enum hba_outcome - Service response and task status in one number, so that neither is read
  * without the other.
  *
- * The contract's two status families share numbers (0x02 is CHECK CONDITION or a protocol timeout,
- * 0x04 is CONDITION MET or an absent device). Here they cannot be confused. Any other pair a device
- * invents: HBA_OUTCOME(response, status).
+ * The contract's two families of status share numbers: 0x02 is CHECK CONDITION or a protocol
+ * timeout, 0x04 is CONDITION MET or an absent device. Here they are distinct. For any other pair
+ * that a device returns: HBA_OUTCOME(response, status).
  */
 enum hba_outcome {
-	/* the target answered: SCSITaskStatus */
+	/* the target responded: SCSITaskStatus */
 	HBA_GOOD = 0x200,
 	HBA_CHECK_CONDITION = 0x202,
 	HBA_CONDITION_MET = 0x204,
@@ -90,13 +88,13 @@ static inline enum hba_service_response hba_response(enum hba_outcome o)
 	return (enum hba_service_response)((unsigned)o >> 8);
 }
 
-/** hba_status() - The task status alone, 0..255. Ask hba_response() first. */
+/** hba_status() - The task status alone, 0..255. Check hba_response() first. */
 static inline uint8_t hba_status(enum hba_outcome o)
 {
 	return (uint8_t)((unsigned)o & 0xff);
 }
 
-/** enum hba_direction - Which way a task's data go (fTransferDirection). */
+/** enum hba_direction - Direction of a task's data (fTransferDirection). */
 enum hba_direction {
 	HBA_NO_DATA = 0,
 	HBA_TO_TARGET = 1,   /* a write */
@@ -104,7 +102,7 @@ enum hba_direction {
 };
 
 /**
- * enum hba_attribute - SAM task attribute: given by the client, changed by nobody (fTaskAttribute).
+ * enum hba_attribute - SAM task attribute: set by the client and never changed (fTaskAttribute).
  */
 enum hba_attribute {
 	HBA_SIMPLE = 0,
@@ -118,11 +116,10 @@ enum hba_attribute {
  * hba_report.
  */
 enum hba_tmf {
-	HBA_ABORT_TASK = 0, /* UserAbortTaskRequest */
-	/* UserAbortTaskSetRequest: this initiator's tasks in the unit */
-	HBA_ABORT_TASK_SET = 1,
-	HBA_CLEAR_TASK_SET = 2,     /* UserClearTaskSetRequest: all tasks in the unit */
-	HBA_CLEAR_ACA = 3,          /* UserClearACARequest */
+	HBA_ABORT_TASK = 0,     /* UserAbortTaskRequest */
+	HBA_ABORT_TASK_SET = 1, /* UserAbortTaskSetRequest: this initiator's tasks in the unit */
+	HBA_CLEAR_TASK_SET = 2, /* UserClearTaskSetRequest: all tasks in the unit */
+	HBA_CLEAR_ACA = 3,      /* UserClearACARequest */
 	HBA_LOGICAL_UNIT_RESET = 4, /* UserLogicalUnitResetRequest */
 	HBA_TARGET_RESET = 5,       /* UserTargetResetRequest */
 };
@@ -141,8 +138,8 @@ enum hba_feature {
 #define HBA_FEATURE_BIT(feature) (1U << (feature))
 
 /**
- * hba_sense() - Fill eighteen bytes of fixed-format sense: current error, key, additional code and
- * qualifier.
+ * hba_sense() - Fill eighteen bytes of fixed-format sense: current error, sense key, additional
+ * sense code and qualifier.
  */
 static inline void hba_sense(uint8_t sense[18], uint8_t key, uint8_t asc, uint8_t ascq)
 {
