@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci.h: the SCSI, SAS and RAID adapters of this machine, and what is in the way of using one as
+ * pci.h: the SCSI, SAS and RAID adapters of this machine, and the obstacles to using one as
  * pci:ADDRESS.
  *
- * Only looks: nothing is opened, bound or changed.
+ * Read-only: nothing is opened, bound or changed.
  */
 #ifndef HBAKIT_PCI_H
 #define HBAKIT_PCI_H
@@ -26,20 +26,20 @@ enum {
 };
 
 /**
- * enum hba_pci_obstacle - Why VFIO would refuse an adapter, in the order in which these have to be
- * removed.
+ * enum hba_pci_obstacle - Reasons for VFIO to refuse an adapter, in the order in which to remove
+ * them.
  */
 enum hba_pci_obstacle {
 	HBA_PCI_NO_IOMMU,
-	HBA_PCI_NO_MODULE,     /* VFIO is not loaded, or only in a shape that is not supported */
-	HBA_PCI_BUSY,          /* another driver has it, or none */
-	HBA_PCI_SHARED,        /* the kernel drives somebody else in its IOMMU group */
-	HBA_PCI_NO_PERMISSION, /* to open the group */
+	HBA_PCI_NO_MODULE,     /* VFIO is not loaded, or only in an unsupported form */
+	HBA_PCI_BUSY,          /* bound to another driver, or to none */
+	HBA_PCI_SHARED,        /* the kernel drives another device in its IOMMU group */
+	HBA_PCI_NO_PERMISSION, /* no permission to open the group */
 	HBA_PCI_LOW_MEMLOCK,   /* it opens, but little memory can be locked */
 	HBA_PCI_OBSTACLES,
 };
 
-/** struct hba_pci_mate - Somebody else in the IOMMU group; bridges are left out. */
+/** struct hba_pci_mate - Another device in the IOMMU group; bridges are left out. */
 struct hba_pci_mate {
 	char address[HBA_PCI_ADDRESS];
 	char kernel_driver[HBA_PCI_NAME]; /* empty: none */
@@ -53,30 +53,29 @@ struct hba_pci_adapter {
 	char address[HBA_PCI_ADDRESS]; /* "0000:03:00.0" */
 	uint16_t vendor, device, subvendor, subdevice;
 	uint32_t class_code;              /* 24 bits: class, subclass, interface */
-	char kernel_driver[HBA_PCI_NAME]; /* today's; empty: none */
-	const char *driver;               /* hbakit's for this chip; NULL: there is none */
+	char kernel_driver[HBA_PCI_NAME]; /* the current one; empty: none */
+	const char *driver;               /* hbakit's driver for this chip; NULL: none */
 	int group;                        /* IOMMU group; -1: none */
 	unsigned n_mates;                 /* may be more than fit */
 	struct hba_pci_mate mates[HBA_PCI_MATES];
-	uint32_t obstacles; /* bit (1 << enum hba_pci_obstacle) */
-	/* a sentence for each bit: what it is, what to do */
-	char why[HBA_PCI_OBSTACLES][HBA_PCI_SENTENCE];
-	char bind_driverctl[HBA_PCI_COMMAND]; /* one command that gives it to vfio-pci */
-	char bind_sysfs[HBA_PCI_COMMAND];     /* the same without driverctl */
+	uint32_t obstacles;                            /* bit (1 << enum hba_pci_obstacle) */
+	char why[HBA_PCI_OBSTACLES][HBA_PCI_SENTENCE]; /* for each bit: cause, remedy */
+	char bind_driverctl[HBA_PCI_COMMAND];          /* one command that binds it to vfio-pci */
+	char bind_sysfs[HBA_PCI_COMMAND];              /* the same without driverctl */
 };
 
 /**
- * hba_pci_next() - The adapter whose address comes after `address` (NULL or "": the first), in the
- * order of addresses.
+ * hba_pci_next() - The adapter with the next higher address after `address` (NULL or "": the
+ * first).
  *
- * 1: *ret_adapter is it; 0: no more; negative errno: PCI devices cannot be listed. Any thread; may
- * wait.
+ * 1: *ret_adapter is filled; 0: no more; negative errno: PCI devices cannot be listed. Any thread;
+ * may wait.
  */
 int hba_pci_next(const char *address, struct hba_pci_adapter *ret_adapter);
 
 /**
- * hba_pci_next_for() - The same for somebody with a plug-in, from hba_driver_load(): a chip is
- * offered to that driver first.
+ * hba_pci_next_for() - The same with a plug-in of hba_driver_load(): each chip is offered to that
+ * driver first.
  */
 int hba_pci_next_for(const struct hba_driver *plugin, const char *address,
 		     struct hba_pci_adapter *ret_adapter);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * power.h: the contract's power states (2.6). A controller is on from start to stop, but for what
- * hba_controller_set_power() says.
+ * power.h: the contract's power states (docs/from-driverkit.md 2.6). A controller is on from start
+ * to stop, except as set by hba_controller_set_power().
  */
 #ifndef HBAKIT_POWER_H
 #define HBAKIT_POWER_H

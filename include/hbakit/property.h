@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * property.h: what a controller or a target says of itself in words and numbers: the contract's
+ * property.h: strings and numbers that describe a controller or a target: the contract's
  * "Controller Characteristics" and "Protocol Characteristics" (docs/from-driverkit.md 6.2, 6.3).
  * The keys are the contract's; docs/from-driverkit.md lists them.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * version.h: which hbakit this is. The library's soname follows the ABI: a driver's table and the
+ * version.h: the version of hbakit. The library's soname follows the ABI: a driver's table and the
  * head of a task only ever grow.
  */
 #ifndef HBAKIT_VERSION_H
@@ -15,8 +15,8 @@ extern "C" {
 #define HBA_VERSION_PATCH 0
 
 /**
- * hba_version() - The running library's version, as "0.1.0": may be newer than the headers a
- * program was built with.
+ * hba_version() - The version of the running library, as "0.1.0"; it may be newer than the headers
+ * of the build.
  */
 const char *hba_version(void);
 
