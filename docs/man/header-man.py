@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""header-man: hbakit-driver(7) and hbakit-application(7), made of the public headers, so that pages and headers agree.
-`header-man.py driver|application EXAMPLE DOCS HEADER MORE...`; DOCS is where guides and examples are installed.
+"""header-man: generate hbakit-driver(7) and hbakit-application(7) from the public headers.
+`header-man.py driver|application EXAMPLE DOCS HEADER MORE...`; DOCS is the directory of the installed guides and examples.
 
-The comment before a declaration is its text; the table's ops become a list; sections are the header's own, and each further header is one
-more. A section of a header that is for other readers has a head that begins with "for", and is left out. Mdoc to standard output."""
+The comment before a declaration is its text. The ops of the table become a list. The sections of the first header are the page's; each
+further header is one section. A section for other readers begins with "for" and is left out. Mdoc to standard output."""
 import os
 import re
 import sys
@@ -18,12 +18,12 @@ TABLE = 'struct hba_driver {'
 
 @dataclass(frozen=True)
 class Reader:
-    """For whom a page is: its name, and the words that differ."""
+    """The reader of a page: its name, and the texts that differ."""
     name: str
     summary: str
     header: str
     first: str     # the first section
-    sections: str  # the "for" of the sections that are this reader's
+    sections: str  # the word after "for" in this reader's sections
     example: tuple
 
     def without_others(self, text):
@@ -31,11 +31,11 @@ class Reader:
 
 
 READERS = {
-    'driver': Reader('hbakit-driver', 'the world of a driver for hbakit', 'driver.h', 'THE REPORT AND THE TABLE', 'drivers', (
-        'A whole driver; the disk that stands in for its chip is', '.Pa ram-disk.h', 'in', '.Pa {docs}/examples ,',
-        'where there is a template to begin with, too.', 'A guide from there to a chip is', '.Pa {docs}/driver-guide.md .')),
+    'driver': Reader('hbakit-driver', 'the interface of a driver for hbakit', 'driver.h', 'THE REPORT AND THE TABLE', 'drivers', (
+        'A complete driver.', 'The disk in place of its chip is', '.Pa ram-disk.h', 'in', '.Pa {docs}/examples ,',
+        'which also has a template.', '.Pa {docs}/driver-guide.md', 'leads from there to a real chip.')),
     'application': Reader('hbakit-application', 'controllers, units and disks for a program', 'hbakit.h', 'A CONTROLLER', 'clients', (
-        'A whole program, which is', '.Pa application.c', 'in', '.Pa {docs}/examples .', 'A guide is', '.Pa {docs}/application-guide.md .')),
+        'A complete program:', '.Pa application.c', 'in', '.Pa {docs}/examples .', 'The guide is', '.Pa {docs}/application-guide.md .')),
 }
 
 
@@ -56,7 +56,7 @@ def words_of(comment):
 
 
 def prose(lines):
-    """Paragraphs; what stands in by a tab is a drawing; @name: is a parameter's."""
+    """Paragraphs; lines indented by a tab are a drawing; @name: describes a parameter."""
     out, drawing = [], []
     for line in lines + ['']:
         if line.startswith('\t'):
@@ -74,7 +74,7 @@ def prose(lines):
 
 
 def trimmed(out):
-    """No empty paragraphs: none before or after a display, nor at either end."""
+    """No empty paragraphs: not before or after a display, and not at either end."""
     kept = []
     for line in out:
         if line == '.Pp' and (not kept or kept[-1] == '.Pp'):
@@ -86,7 +86,7 @@ def trimmed(out):
 
 
 def without_bodies(code):
-    """An inline function is its prototype."""
+    """Inline functions as prototypes."""
     return re.sub(r'^static inline (.*?\))\n\{\n.*?^\}\n', r'\1;\n', code, flags=re.M | re.S)
 
 
@@ -113,7 +113,7 @@ def block(comment, code):
 
 
 def declarations(text):
-    """Comment and code of each declaration; a struct is one, whatever empty lines and comments are in it."""
+    """Comment and code of each declaration; a struct is one declaration, with its empty lines and comments."""
     for part in re.split(r'\n\n(?![\t\n])', text):
         found = re.match(r'\s*(/\*(?:(?!\*/).)*\*/\n?)?(.*)', part, re.S)
         if part.strip():
@@ -129,7 +129,7 @@ def body(reader, text):
 
 
 def head_and_rest(reader, header):
-    """The comment that says what the header is, without the licence's; all that follows it."""
+    """The head comment, without the licence, and the rest of the header."""
     head, rest = re.match(r'/\*.*?\*/\s*(/\*.*?\*/)(.*)', header, re.S).groups()
     return words_of(head), without_bodies(body(reader, rest))
 
@@ -147,7 +147,7 @@ def described(text):
 
 
 def further(reader, header):
-    """One more header: a section by its name."""
+    """One section for a further header."""
     head, text = head_and_rest(reader, header)
     name, head[0] = head[0].split(': ', 1)
     return ['.Sh ' + name.upper(), *prose([head[0][0].upper() + head[0][1:], *head[1:]]), *described(text)]
@@ -166,7 +166,7 @@ def page(reader, example, docs, header, *more):
 
 
 def after_heads(out):
-    """A paragraph is begun by a section and ended by a display."""
+    """Drop the paragraph breaks after a section's head and before a display."""
     kept = []
     for line in out:
         if line == '.Pp' and kept and (kept[-1].startswith(('.Sh', '.Ss')) or kept[-1] == '.Pp'):
@@ -178,7 +178,7 @@ def after_heads(out):
 
 
 def date():
-    """For the same text the same page: SOURCE_DATE_EPOCH, if somebody sets it."""
+    """SOURCE_DATE_EPOCH if set, for reproducible pages; else the current date."""
     return time.strftime('%B %d, %Y', time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH', time.time())))).replace(' 0', ' ')
 
 
