@@ -43,13 +43,10 @@ static inline struct hba_iova hba_iova_at(struct hba_iova base, uint64_t offset)
 	return base;
 }
 
-/**
- * struct hba_segment - One piece of data for the device. In bytes, never 0, within the controller's
- * constraints.
- */
+/** struct hba_segment - One piece of data for the device, within the controller's constraints. */
 struct hba_segment {
 	struct hba_iova iova;
-	uint64_t length;
+	uint64_t length; /* bytes, never 0 */
 };
 
 /**

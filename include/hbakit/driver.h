@@ -221,10 +221,7 @@ struct hba_driver {
 	 */
 	void (*manage)(struct hba_queue *q, struct hba_task *t, enum hba_tmf function);
 
-	/*
-	 * The last rungs of recovery. 0: done and confirmed. Default: -EOPNOTSUPP, and the rung is
-	 * skipped.
-	 */
+	/* The last rungs of recovery. 0: done and confirmed. Default: -EOPNOTSUPP, rung skipped. */
 	int (*reset)(struct hba_controller *c, enum hba_reset_level level);
 	/*
 	 * Off, low, pause: the chip is quiet by the deadline. SetPowerState. Default: for off, stop
@@ -267,10 +264,7 @@ void hba_driver_unload(const struct hba_driver *driver);
 #else
 #define HBA_PLUGIN_LINKAGE extern
 #endif
-/**
- * HBA_PLUGIN() - At the end of a plug-in's file, in C or C++: exports its table for `--plugin
- * FILE.so`.
- */
+/** HBA_PLUGIN() - Exports a plug-in's table for `--plugin FILE.so`; last in the file, C or C++. */
 #define HBA_PLUGIN(table)                                            \
 	HBA_PLUGIN_LINKAGE const struct hba_driver *hba_plugin(void) \
 		__attribute__((visibility("default")));              \
@@ -427,10 +421,7 @@ int hba_set_property(struct hba_controller *c, struct hba_target *tgt,
 		     const struct hba_property *p);
 void hba_remove_property(struct hba_controller *c, struct hba_target *tgt, const char *key);
 
-/**
- * hba_lower() - In a start after the first: reduce the number of tasks that the chip takes. Never
- * raises it.
- */
+/** hba_lower() - In a start after the first: lower the number of tasks taken. Never raises it. */
 int hba_lower(struct hba_controller *c, uint64_t max_tasks);
 
 /* ---- time, interrupts, words */

@@ -25,10 +25,7 @@ enum {
 	HBA_PCI_MATES = 16
 };
 
-/**
- * enum hba_pci_obstacle - Reasons for VFIO to refuse an adapter, in the order in which to remove
- * them.
- */
+/** enum hba_pci_obstacle - Reasons for VFIO to refuse an adapter, in the order of their removal. */
 enum hba_pci_obstacle {
 	HBA_PCI_NO_IOMMU,
 	HBA_PCI_NO_MODULE,     /* VFIO is not loaded, or only in an unsupported form */
@@ -45,10 +42,7 @@ struct hba_pci_mate {
 	char kernel_driver[HBA_PCI_NAME]; /* empty: none */
 };
 
-/**
- * struct hba_pci_adapter - One function of class 01 (mass storage). A copy; nothing in it has to be
- * released.
- */
+/** struct hba_pci_adapter - One function of class 01 (mass storage). A copy; nothing to release. */
 struct hba_pci_adapter {
 	char address[HBA_PCI_ADDRESS]; /* "0000:03:00.0" */
 	uint16_t vendor, device, subvendor, subdevice;
@@ -73,10 +67,7 @@ struct hba_pci_adapter {
  */
 int hba_pci_next(const char *address, struct hba_pci_adapter *ret_adapter);
 
-/**
- * hba_pci_next_for() - The same with a plug-in of hba_driver_load(): each chip is offered to that
- * driver first.
- */
+/** hba_pci_next_for() - The same; each chip is offered first to `plugin` (hba_driver_load()). */
 int hba_pci_next_for(const struct hba_driver *plugin, const char *address,
 		     struct hba_pci_adapter *ret_adapter);
 

@@ -16,10 +16,7 @@ extern "C" {
 
 enum hba_property_type { HBA_STRING, HBA_NUMBER, HBA_BYTES };
 
-/**
- * struct hba_property - A typed value under the contract's key. A list of them ends with a NULL
- * key. Copied.
- */
+/** struct hba_property - A typed value under the contract's key. A NULL key ends a list. Copied. */
 struct hba_property {
 	const char *key; /* "SAS Address"; the keys: docs/from-driverkit.md */
 	enum hba_property_type type;

@@ -21,10 +21,7 @@ enum {
 	HBA_UNTAGGED = 0,    /* the tag of an untagged task */
 };
 
-/**
- * struct hba_lun_id - The eight bytes of a LUN in SAM's format: four big-endian levels. All zero is
- * LUN 0.
- */
+/** struct hba_lun_id - A LUN in SAM's eight bytes: four big-endian levels. All zero is LUN 0. */
 struct hba_lun_id {
 	uint8_t bytes[8];
 };
@@ -111,10 +108,7 @@ enum hba_attribute {
 	HBA_ACA = 3,
 };
 
-/**
- * enum hba_tmf - The six task management functions. HBA_TMF_BIT() makes the mask in struct
- * hba_report.
- */
+/** enum hba_tmf - The six task management functions. HBA_TMF_BIT() makes hba_report.tmfs. */
 enum hba_tmf {
 	HBA_ABORT_TASK = 0,     /* UserAbortTaskRequest */
 	HBA_ABORT_TASK_SET = 1, /* UserAbortTaskSetRequest: this initiator's tasks in the unit */

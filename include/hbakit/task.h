@@ -87,10 +87,7 @@ enum hba_sent {
 	HBA_SENT_YES = 2,   /* received */
 };
 
-/**
- * struct hba_result - How a task ended (SCSIUserParallelResponse). Fields left out are zero, and
- * safe.
- */
+/** struct hba_result - How a task ended (SCSIUserParallelResponse). Zero is a safe default. */
 struct hba_result {
 	enum hba_outcome outcome; /* required */
 	enum hba_sent sent;       /* YES is implied if the target responded */
