@@ -41,6 +41,7 @@ static const char functions[] =
 	"{\n"
 	"	local argument=$1 before=$2 command=$3 option=${1%%=*} scheme=${1%%:*}\n"
 	"	local named_file='^(.*[?&](drive|qemu|qmp)=)([^,&]*)$'\n"
+	"	if _hbakit_one_of \"$before\" \"$_hbakit_optional\"; then before=-; fi\n"
 	"	if [[ $argument == -*=* ]]; then\n"
 	"		if _hbakit_one_of \"$option\" \"$_hbakit_files\"; then\n"
 	"			_hbakit_names \"$option=\" \"${argument#*=}\"\n"
@@ -95,22 +96,34 @@ static void print_option(const struct argp_option *o, void *arg)
 	printf(" --%s", o->name);
 }
 
-/* Those with a value: a file's name, or one that nobody can guess. */
-static void print_if_valued(const struct argp_option *o, void *arg)
+/* Those with a value: a file's name, or one that cannot be guessed. */
+static void print_if_file(const struct argp_option *o, void *arg)
 {
-	const bool *files = arg;
-
-	if (o->arg && !strncmp(o->arg, "FILE", 4) == *files)
-		print_option(o, NULL);
+	if (o->arg && !strncmp(o->arg, "FILE", 4))
+		print_option(o, arg);
 }
 
-static void print_valued(const char *variable, bool files)
+static void print_if_value(const struct argp_option *o, void *arg)
+{
+	if (o->arg && strncmp(o->arg, "FILE", 4))
+		print_option(o, arg);
+}
+
+/* The value stands behind a `=` or not at all: the next word is another argument. */
+static void print_if_optional(const struct argp_option *o, void *arg)
+{
+	if (o->arg && (o->flags & OPTION_ARG_OPTIONAL))
+		print_option(o, arg);
+}
+
+static void print_valued(const char *variable,
+			 void (*print)(const struct argp_option *o, void *arg))
 {
 	const struct cli_command *const *commands = cli_commands();
 
 	printf("%s='", variable);
 	for (size_t i = 0; commands[i]; i++)
-		cli_each_option(commands[i], print_if_valued, &files);
+		cli_each_option(commands[i], print, NULL);
 	puts("'");
 }
 
@@ -179,8 +192,9 @@ static int run_completion(int argc, char **argv)
 		return cli_usage("--json: a shell reads this, and no JSON");
 	puts("# bash completion for hbakit, by `hbakit completion'");
 	print_words();
-	print_valued("_hbakit_files", true);
-	print_valued("_hbakit_values", false);
+	print_valued("_hbakit_files", print_if_file);
+	print_valued("_hbakit_values", print_if_value);
+	print_valued("_hbakit_optional", print_if_optional);
 	print_options();
 	print_uri_options();
 	fputs(functions, stdout);

@@ -112,6 +112,12 @@ class Completion(unittest.TestCase):
         self.assertEqual(complete(['check', '--w']), ['--write'])
         self.assertNotIn('--write', complete(['scan', '--']))
 
+    def test_a_value_that_may_be_left_out(self):
+        """It stands behind a `=` only: the next word is not it."""
+        for words in ['read', '--skip-bad'], ['serve', '--reopen']:
+            self.assertIn('soft:', complete([*words, '']), words)
+            self.assertIn('--timeout', complete([*words, '--t']), words)
+
     def test_schemes_and_drivers(self):
         known = re.search(r'there are (.*)$', run('scan', 'floppy:')).group(1).split(', ')
         self.assertEqual(sorted(complete(['scan', ''])), sorted(known))
@@ -147,6 +153,8 @@ class Interactive(unittest.TestCase):
         self.becomes('scan --plugin=./x', 'scan --plugin=./x.so ')
         self.becomes('read --output=di', 'read --output=disk.img ')
         self.becomes('read -o di', 'read -o disk.img ')
+        self.becomes('read --skip-bad=di', 'read --skip-bad=disk.img ')
+        self.becomes('read --skip-bad so', 'read --skip-bad soft:')
         self.becomes('read -o ima', 'read -o images/')
 
     def test_files_behind_a_scheme(self):
