@@ -51,7 +51,16 @@ struct job {
 	uint8_t *back; /* what was read back, one chunk; NULL: not wanted */
 	uint64_t begin, next, end, done, verified;
 	bool at_end; /* of the input */
+	bool told;   /* of the disk: one line, however many commands fail */
 };
+
+static int disk_error(struct job *j, const struct hba_disk_io *io, const char *what, int error)
+{
+	if (j->told)
+		return CLI_FAILED;
+	j->told = true;
+	return cli_disk_error(j->session, io, what, error);
+}
 
 static int interrupted(const struct job *j)
 {
@@ -95,20 +104,20 @@ static int send_next(struct job *j, struct cli_slot *slot)
 		return bad;
 	r = cli_stream_send(&j->stream, slot, HBA_DISK_WRITE, j->next, n);
 	if (r < 0)
-		return bad ? bad : cli_disk_error(j->session, &slot->io, "WRITE", r);
+		return disk_error(j, &slot->io, "WRITE", r);
 	j->next += n;
 	return bad;
 }
 
-/* What was accepted is flushed even if the rest failed, of which one line has been said already. */
-static int flush(struct job *j, bool told)
+/* The data that the unit accepted are flushed even if the rest failed. */
+static int flush(struct job *j)
 {
 	struct hba_disk_io io = { .lun = j->stream.lun,
 				  .op = HBA_DISK_FLUSH,
 				  .generation = j->stream.generation };
 	int r = hba_disk_do(&io);
 
-	return r < 0 && !told ? cli_disk_error(j->session, &io, "SYNCHRONIZE CACHE", r) : 0;
+	return r < 0 ? disk_error(j, &io, "SYNCHRONIZE CACHE", r) : 0;
 }
 
 static size_t first_difference(const uint8_t *a, const uint8_t *b, size_t n)
@@ -133,13 +142,15 @@ static int verify(struct job *j, const struct cli_slot *slot)
 	int r = hba_disk_do(&io);
 
 	if (r < 0)
-		return cli_disk_error(j->session, &io, "READ for --verify", r);
-	if (memcmp(j->back, slot->data, length))
+		return disk_error(j, &io, "READ for --verify", r);
+	if (memcmp(j->back, slot->data, length)) {
+		j->told = true;
 		return cli_fail(
 			"%s: byte %ju does not read back as it was written; the unit or its path "
 			"is broken",
 			j->session->uri,
 			(uintmax_t)(offset + first_difference(j->back, slot->data, length)));
+	}
 	j->verified += length;
 	return 0;
 }
@@ -149,7 +160,7 @@ static int take_back(struct job *j, const struct cli_slot *slot)
 	int r = 0;
 
 	if (slot->io.error < 0)
-		return cli_disk_error(j->session, &slot->io, "WRITE", slot->io.error);
+		return disk_error(j, &slot->io, "WRITE", slot->io.error);
 	if (j->back)
 		r = verify(j, slot);
 	j->done += slot->io.length;
@@ -177,20 +188,35 @@ static int step(struct job *j)
 	return 0;
 }
 
+/*
+ * Commands that are out when the input or another command has failed. A line about the input alone
+ * would mean that all before its end is written.
+ */
+static void drain(struct job *j)
+{
+	struct cli_slot *slot;
+
+	while (!cli_stream_is_empty(&j->stream) && !j->session->over && !j->session->signal) {
+		slot = cli_stream_oldest(&j->stream);
+		if (!slot) {
+			cli_wait(j->session, -1, 0);
+			continue;
+		}
+		if (slot->io.error < 0)
+			(void)disk_error(j, &slot->io, "WRITE", slot->io.error);
+		cli_stream_give_back(&j->stream);
+	}
+}
+
 static int copy(struct job *j)
 {
 	int r = 0;
 
 	while (r == 0 && (!j->at_end || !cli_stream_is_empty(&j->stream)))
 		r = step(j);
-	/* What was accepted is waited for: then what we say is written, is. */
-	while (!cli_stream_is_empty(&j->stream) && r && !j->session->over && !j->session->signal) {
-		if (cli_stream_oldest(&j->stream))
-			cli_stream_give_back(&j->stream);
-		else
-			cli_wait(j->session, -1, 0);
-	}
-	if (!j->session->over && !j->session->signal && flush(j, r))
+	if (r)
+		drain(j);
+	if (!j->session->over && !j->session->signal && flush(j))
 		return CLI_FAILED;
 	return r;
 }

@@ -7,6 +7,7 @@
  *	sick:bad     they end in MEDIUM ERROR           sick:start    INQUIRY never ends, either
  *	sick:swap    before the third READ or WRITE (10) the medium is changed
  *	sick:lie     with each the device reports what cannot be
+ *	sick:worn    WRITEs end in MEDIUM ERROR instead
  */
 #include "../../examples/ram-disk.h"
 
@@ -26,6 +27,7 @@ enum {
 	SWAP_AT = 3,
 	INQUIRY_OP = 0x12,
 	MEDIUM_ERROR_KEY = 3,
+	WRITE_ERROR_ASC = 0x0c,
 	READ_ERROR_ASC = 0x11,
 	UNIT_ATTENTION_KEY = 6,
 	CHANGED_ASC = 0x28
@@ -113,6 +115,8 @@ static void sick_process_task(struct hba_queue *q, struct hba_task *t)
 	else if (!strcmp(hba_uri_path(c), "swap") &&
 		 (t->cdb[0] == READ_10_OP || t->cdb[0] == WRITE_10_OP) && ++s->reads == SWAP_AT)
 		refuse(t, UNIT_ATTENTION_KEY, CHANGED_ASC);
+	else if (t->cdb[0] == WRITE_10_OP && !strcmp(hba_uri_path(c), "worn"))
+		refuse(t, MEDIUM_ERROR_KEY, WRITE_ERROR_ASC);
 	else if (t->cdb[0] == READ_10_OP)
 		read_badly(q, s, t, hba_uri_path(c));
 	else

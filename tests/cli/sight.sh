@@ -56,6 +56,19 @@ says '^hbakit: sick:break: driver sick, process_task: .* \(the first of [0-9]+ s
 # Also when the command fails.
 expect_failure 1 "$hbakit" bench --plugin "$plugin" sick:bad --time 1
 says '^hbakit: sick:bad: ([0-9]+) of \1 commands failed; the first: READ\(10\) at block [0-9]+: Check Condition: Medium Error: Unrecovered read error$'
+
+# Also when the input had failed before: then what is said of it is not all.
+head -c 700 /dev/zero >"$tmp/odd"
+worn='^hbakit: sick:worn: WRITE of [0-9]+ bytes at offset 0: Input/output error \(Medium Error: Write error\)$'
+expect_failure 1 sh -c "cat '$tmp/odd' | '$hbakit' write --plugin '$plugin' sick:worn"
+says '^hbakit: standard input: its length is no multiple of 512 bytes, the unit.s block; the last 188 bytes are not written$'
+says "$worn"
+lines_are 2
+# One line of the disk, however many commands failed.
+expect_failure 1 sh -c "head -c 1048576 /dev/zero | '$hbakit' write --plugin '$plugin' sick:worn"
+says "$worn"
+lines_are 1
+
 expect_failure 1 "$hbakit" cdb --plugin "$plugin" sick:hang --timeout 500ms --in 512 28 00 00 00 00 07 00 00 01 00
 says '^hbakit: sick:hang: READ\(10\): timed out$'
 says '^hbakit: sick:hang: READ\(10\) of 0:0, block 7 \(unique id [0-9]+\) did not come back within 500 ms; abort task is next, and has 10 s \(the first of 2 such\)$'
