@@ -391,8 +391,8 @@ static bool explain_line(const struct qemu_command *c, const char *line,
 			continue;
 		if (strstr(message, no_model))
 			snprintf(why, HBA_BUS_WHY_BYTES,
-				 "%.100s: there is none in this QEMU; `%.60s -device help' lists "
-				 "what there is",
+				 "%.100s: this QEMU does not have it; `%.60s -device help' lists "
+				 "its devices",
 				 c->meant[i] ? c->meant[i] : "a device", c->words[0]);
 		else
 			snprintf(why, HBA_BUS_WHY_BYTES, "%.120s: QEMU refuses it: %.100s",

@@ -178,8 +178,8 @@ int vfio_take_event(struct hba_bus_device *d)
 {
 	if (take(d->error_fd))
 		return vfio_refuse(d, -ENODEV,
-				   "%s has reported an error that cannot be corrected (dmesg has "
-				   "it, as AER): it is not used any more",
+				   "%s has reported an error that cannot be corrected (AER, see "
+				   "dmesg); it is no longer used",
 				   d->function.address);
 	return take(d->request_fd);
 }

@@ -148,10 +148,10 @@ static int open_group(struct hba_bus_device *d)
 	if (ioctl(d->group, VFIO_GROUP_GET_STATUS, &status) < 0)
 		return -errno;
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		return vfio_refuse(d, -EBUSY,
-				   "IOMMU group %d is not viable: something in it is still driven "
-				   "by the kernel",
-				   d->function.group);
+		return vfio_refuse(
+			d, -EBUSY,
+			"IOMMU group %d is not viable: the kernel still drives a device in it",
+			d->function.group);
 	return 0;
 }
 
@@ -187,7 +187,7 @@ static int get_device(struct hba_bus_device *d)
 		if (d->device >= 0)
 			return 0;
 		if (errno != EAGAIN || ms >= RESET_MS)
-			return vfio_refuse(d, -errno, "VFIO does not hand %s out: %s",
+			return vfio_refuse(d, -errno, "VFIO does not open %s: %s",
 					   d->function.address, strerror(errno));
 		usleep(RESET_STEP_MS * USEC_PER_MS);
 	}

@@ -363,15 +363,15 @@ static const struct check_test tests[] = {
 	  .reference = "SBC-3 5.10 to 5.13",
 	  .needs = DATA,
 	  .run = random_reads_read_the_same },
-	{ .name = "an underrun is told",
+	{ .name = "an underrun is reported",
 	  .rule = "where less comes than there is room for, hba_result::bytes says how much, and "
 		  "the rest is untouched",
 	  .reference = "hbakit/task.h: struct hba_result",
 	  .needs = DATA,
 	  .run = tells_of_an_underrun },
 	{ .name = "an overrun stays within the buffer",
-	  .rule = "where more would come than there is room for, no more is written, and no more "
-		  "is counted",
+	  .rule = "where more would come than there is room for, the rest is neither written nor "
+		  "counted",
 	  .reference = "hbakit/task.h: struct hba_result",
 	  .needs = DATA,
 	  .run = stays_within_an_overrun },

@@ -255,7 +255,7 @@ static void tells_units_apart(struct check *k)
 			continue;
 		check_unit_name(&infos[i - 1], a);
 		check_unit_name(&infos[i], b);
-		check_failed(k, "a name of its own for every unit", "units %s and %s both say %s",
+		check_failed(k, "a name of its own for every unit", "units %s and %s both have %s",
 			     a, b, infos[i].id);
 	}
 }
@@ -452,7 +452,7 @@ static void has_nothing_to_tell(struct check *k)
 }
 
 static const struct check_test tests[] = {
-	{ .name = "INQUIRY tells who it is",
+	{ .name = "INQUIRY identifies the unit",
 	  .rule = "36 bytes at least, response data format 2, names in printable ASCII, the same "
 		  "as at the scan",
 	  .reference = "SPC-4 6.6",
@@ -493,7 +493,7 @@ static const struct check_test tests[] = {
 	  .reference = "SPC-4 7.8",
 	  .needs = UNIT,
 	  .run = tells_units_apart },
-	{ .name = "TEST UNIT READY says that the disk is ready",
+	{ .name = "TEST UNIT READY reports a ready disk",
 	  .rule = "a disk whose capacity was read is ready",
 	  .reference = "SPC-4, TEST UNIT READY",
 	  .needs = DISK,
@@ -518,7 +518,7 @@ static const struct check_test tests[] = {
 	  .reference = "SPC-4 6.11, 6.12",
 	  .needs = DISK,
 	  .run = has_the_same_modes_in_6_and_10 },
-	{ .name = "REQUEST SENSE has nothing to tell",
+	{ .name = "REQUEST SENSE has nothing to report",
 	  .rule = "GOOD, and NO SENSE in the format that was asked for, when nothing is pending",
 	  .reference = "SPC-4 4.5, 6.39",
 	  .needs = UNIT,

@@ -340,7 +340,7 @@ static const struct check_test tests[] = {
 	  .needs = UNIT,
 	  .run = answers_every_function },
 	{ .name = "LOGICAL UNIT RESET",
-	  .rule = "it is answered, the next command hears UNIT ATTENTION (06/29/xx), and the one "
+	  .rule = "it is answered, the next command gets UNIT ATTENTION (06/29/xx), and the one "
 		  "after is well",
 	  .reference = "SAM-5, LOGICAL UNIT RESET",
 	  .needs = UNIT,

@@ -141,12 +141,12 @@ static void goes_on_afterwards(struct check *k)
 }
 
 static const struct check_test tests[] = {
-	{ .name = "an opcode that nobody has",
+	{ .name = "an opcode that does not exist",
 	  .rule = "ILLEGAL REQUEST, INVALID COMMAND OPERATION CODE (05/20/00)",
 	  .reference = "SPC-4 4.5, SAM-5 5.14",
 	  .needs = UNIT,
 	  .run = unknown_opcode },
-	{ .name = "a service action that nobody has",
+	{ .name = "a service action that does not exist",
 	  .rule = "ILLEGAL REQUEST, INVALID FIELD IN CDB (05/24/00)",
 	  .reference = "SPC-4 4.3",
 	  .needs = UNIT | NEED_CDB_16,

@@ -198,7 +198,8 @@ static void judge_alone(struct check *k, const struct check_test *test)
 	    test->run == check_whole.tests[0].run)
 		return;
 	k->result->verdict = CHECK_PASSED;
-	check_skip(k, "cannot be judged, for the driver broke the contract meanwhile: see \"%s\"",
+	check_skip(k,
+		   "cannot be judged, because the driver broke the contract meanwhile: see \"%s\"",
 		   check_whole.tests[0].name);
 }
 

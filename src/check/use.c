@@ -205,7 +205,7 @@ static void goes_on(struct check *k)
 		return;
 	}
 	if (hba_submit(t, NULL, NULL) != -EINVAL)
-		check_failed(k, "a command whose end nobody hears of: refused", "taken");
+		check_failed(k, "a command without a done: refused", "taken");
 	else
 		hba_task_put(t);
 	command_run(k, &x);

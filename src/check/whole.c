@@ -74,7 +74,7 @@ static void device_reports_what_can_be(struct check *k)
 		     k->device_errors.n > 1 ? ", and others after it" : "");
 	k->result->verdict = CHECK_DEVICE;
 	snprintf(k->result->reason, sizeof(k->result->reason),
-		 "it reported what cannot be, unless the driver misread it");
+		 "it reported invalid data, unless the driver misread it");
 }
 
 static const struct check_test tests[] = {

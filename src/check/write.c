@@ -427,7 +427,7 @@ static void puts_back(struct check *k)
 
 	if (!k->saved || !k->controller || k->over) {
 		if (k->saved)
-			check_failed(k, "what was there, put back",
+			check_failed(k, "the old data, put back",
 				     "%ju blocks from block %ju on are overwritten, the controller "
 				     "is gone",
 				     (uintmax_t)k->window_blocks, (uintmax_t)k->window);

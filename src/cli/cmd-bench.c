@@ -251,7 +251,7 @@ static int check_plot(const struct arguments *a)
 
 static const struct argp_option options[] = {
 	{ "rw", KEY_RW, "LOAD", 0,
-	  "randread (default), randwrite, randrw, read or write; those that write DESTROY what is "
+	  "randread (default), randwrite, randrw, read or write; those that write DESTROY the data "
 	  "on the unit",
 	  0 },
 	{ "bs", KEY_BS, "N", 0, "Bytes per command (default: 4k)", 0 },

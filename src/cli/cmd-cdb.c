@@ -195,8 +195,8 @@ static void hint_at_data(const struct cli_exchange *x, const char *name)
 	if (x->direction != HBA_NO_DATA || !scsi_cdb_transfer(x->cdb, x->cdb_len, 0, &bytes) ||
 	    !bytes)
 		return;
-	(void)cli_fail("%s moves up to %ju bytes of data, and none were asked for; --in %ju shows "
-		       "those that it reads",
+	(void)cli_fail("%s moves up to %ju bytes of data, and there is no --in; --in %ju shows the "
+		       "data that it reads",
 		       name, (uintmax_t)bytes, (uintmax_t)bytes);
 }
 

@@ -178,8 +178,7 @@ static int show_one(const struct arguments *a, const struct hba_driver *plugin)
 		print_bus(b);
 		return cli_finish_output();
 	}
-	return cli_fail("%s: no such driver or bus; `hbakit drivers' lists those there are",
-			a->name);
+	return cli_fail("%s: no such driver or bus; `hbakit drivers' lists them", a->name);
 }
 
 static int show_all_json(const struct hba_driver *plugin)

@@ -182,7 +182,7 @@ static int run_pci(int argc, char **argv)
 
 const struct cli_command cmd_pci = {
 	.name = "pci",
-	.summary = "list this machine's adapters, and what is in the way",
+	.summary = "list this machine's adapters, and obstacles to using them",
 	.doc = "List the SCSI, SAS and RAID adapters of this machine, what is in the way of using "
 	       "each as pci:ADDRESS, and the one "
 	       "command that gives it to VFIO. Changes nothing.\v" NOTES,

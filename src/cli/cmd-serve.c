@@ -104,9 +104,9 @@ static int tell(const struct cli_session *s, const struct arguments *a, const st
 
 	if (!exports || json_object_array_length(exports) == 0) {
 		json_object_put(o);
-		return cli_fail("%s: it has no unit that NBD could carry; `hbakit scan %s' lists "
-				"those there are",
-				s->uri, s->uri);
+		return cli_fail(
+			"%s: it has no unit that NBD supports; `hbakit scan %s' lists its units",
+			s->uri, s->uri);
 	}
 	add_uris(exports, p);
 	if (a->common.json) {
@@ -164,7 +164,7 @@ static int run_serve(int argc, char **argv)
 	if (r)
 		return r;
 	if (!a.where)
-		return cli_usage("serve how? Say --nbd unix:PATH or --nbd tcp:HOST:PORT");
+		return cli_usage("no place to serve: add --nbd unix:PATH or --nbd tcp:HOST:PORT");
 	notify_begin(&a.notify);
 	r = cli_with_signals(&a.common, serve, &a);
 	notify_end(&a.notify);

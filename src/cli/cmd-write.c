@@ -78,9 +78,9 @@ static int check_input(struct job *j, ssize_t got)
 	if (got < 0)
 		return cli_fail("%s: %s", j->input.name, strerror((int)-got));
 	if ((uint64_t)got > beyond)
-		return cli_fail(
-			"%s: unit %s ends at %ju bytes, and %s goes on; what fitted is written",
-			j->session->uri, unit, (uintmax_t)j->end, j->input.name);
+		return cli_fail("%s: unit %s ends at %ju bytes, and %s is longer; the data that "
+				"fit was written",
+				j->session->uri, unit, (uintmax_t)j->end, j->input.name);
 	if ((size_t)got % j->info.block_bytes)
 		return cli_fail("%s: its length is no multiple of %u bytes, the unit's block; the "
 				"last %zu bytes are not written",
@@ -146,8 +146,8 @@ static int verify(struct job *j, const struct cli_slot *slot)
 	if (memcmp(j->back, slot->data, length)) {
 		j->told = true;
 		return cli_fail(
-			"%s: byte %ju does not read back as it was written; the unit or its path "
-			"is broken",
+			"%s: byte %ju reads back other data than were written; the unit or its "
+			"path is broken",
 			j->session->uri,
 			(uintmax_t)(offset + first_difference(j->back, slot->data, length)));
 	}

@@ -55,7 +55,7 @@ static int bind_unix(int fd, const struct sockaddr_un *address)
 static int say_unix_error(const char *path, int error)
 {
 	if (error == -EADDRINUSE && is_socket(path))
-		return cli_fail("%s: somebody listens there already; choose another path", path);
+		return cli_fail("%s: a server listens there already; choose another path", path);
 	if (error == -EADDRINUSE)
 		return cli_fail("%s: there is a file of that name, and it is no socket; choose "
 				"another path",

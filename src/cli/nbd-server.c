@@ -282,7 +282,7 @@ static int say_end(int status)
 {
 	if (WIFSIGNALED(status))
 		return cli_fail("nbdkit was ended by %s", strsignal(WTERMSIG(status)));
-	return cli_fail("nbdkit ended with %d; what it said is above", WEXITSTATUS(status));
+	return cli_fail("nbdkit ended with %d; its messages are above", WEXITSTATUS(status));
 }
 
 static int reap(struct nbd_server *server)

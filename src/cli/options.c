@@ -252,13 +252,12 @@ static const struct argp_option plugin_options[] = {
 
 static const struct argp_option uri_options[] = {
 	{ "verbose", 'v', NULL, 0,
-	  "Tell on standard error, as it happens, what goes wrong, and what library and driver log",
-	  10 },
+	  "Print to standard error, as they happen, events and the log of library and driver", 10 },
 	{ "timeout", KEY_TIMEOUT, "TIME", 0,
 	  "How long a command may be with the driver before it is aborted (default: 30s; 10s for "
 	  "the commands of scan and check)",
 	  10 },
-	{ "slow", KEY_SLOW, "TIME", 0, "A command that takes longer is told (default: 1s)", 10 },
+	{ "slow", KEY_SLOW, "TIME", 0, "Report a command that takes longer (default: 1s)", 10 },
 	{ 0 },
 };
 

@@ -247,7 +247,7 @@ int cli_no_such_unit(const struct cli_session *s, const struct cli_where *where)
 		snprintf(lun, sizeof(lun),
 			 where->lun_is_bytes ? " with LUN %016jx" : " with LUN %ju",
 			 (uintmax_t)where->lun);
-	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists those there are", s->uri,
+	return cli_fail("%s: there is no unit%s%s; `hbakit scan %s' lists its units", s->uri,
 			target, lun, s->uri);
 }
 

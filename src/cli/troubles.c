@@ -110,7 +110,7 @@ static void tell_counts(const struct cli_session *s)
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s: %" PRIu64,
 					       at ? ", " : "", kinds[i].thing, s->troubles[i].n);
 	if (at)
-		cli_fail("%s: %s; --verbose tells of each", s->uri, text);
+		cli_fail("%s: %s; --verbose shows each", s->uri, text);
 }
 
 void cli_tell_troubles(const struct cli_session *s, const char *said)

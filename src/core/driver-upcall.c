@@ -35,8 +35,8 @@ void task_tell_stranger(const struct task *t, const char *call)
 			  "%s of a task that is not of this controller's pool", call);
 	else
 		violation(t->queue->controller,
-			  "%s of the task with unique id %u; a task's end is told in an op, such "
-			  "as poll",
+			  "%s of the task with unique id %u; a task is completed in an op, such as "
+			  "poll",
 			  call, t->head.unique_id);
 }
 
@@ -70,8 +70,8 @@ static bool is_believable(struct hba_controller *c, const struct task *t,
 {
 	if (r->bytes > t->head.length)
 		return violation(c,
-				 "hba_complete of the task with unique id %u with %llu bytes, it "
-				 "asked for %llu",
+				 "hba_complete of the task with unique id %u with %llu bytes; the "
+				 "task has %llu",
 				 t->head.unique_id, (unsigned long long)r->bytes,
 				 (unsigned long long)t->head.length),
 		       false;
@@ -308,8 +308,8 @@ void hba_tmf_complete(struct hba_task *head, enum hba_service_response response)
 	left = response == HBA_FUNCTION_COMPLETE ? tmf_left(c) : 0;
 	if (left) {
 		violation(c,
-			  "hba_tmf_complete says that the function is complete, but %u of its "
-			  "tasks have not been completed",
+			  "hba_tmf_complete with a complete function, of whose tasks %u have not "
+			  "been completed",
 			  left);
 		response = HBA_DELIVERY_FAILURE;
 	}

@@ -129,7 +129,7 @@ int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info, un
 	if (!is_op(io->op))
 		return fail(-EINVAL, "hba_disk_submit: there is no operation %u", (unsigned)io->op);
 	if (!io->done)
-		return disk_fail(io, -EINVAL, "nobody is told of its end: `done` is NULL");
+		return disk_fail(io, -EINVAL, "it has no done");
 	r = check_flags(io);
 	if (r == 0)
 		r = check_unit(io, info);

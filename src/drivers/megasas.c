@@ -279,7 +279,7 @@ static int to_ready(struct hba_controller *c, struct megasas *m, unsigned resets
 			return 0;
 		if (!s)
 			return hba_fail(c, -EIO,
-					"the firmware is in state %Xh, which there is none of",
+					"the firmware is in state %Xh, which does not exist",
 					state_of(status));
 		r = leave_state(c, m, s, &resets);
 	}
@@ -690,7 +690,7 @@ static void take_event(struct hba_queue *q, struct megasas *m)
 	m->event_out = false;
 	if (status != MEGASAS_OK) {
 		hba_log(c, HBA_LOG_WARNING,
-			"the firmware tells no events (status %02Xh): changes are found by a "
+			"the firmware reports no events (status %02Xh): changes are found by a "
 			"rescan",
 			status);
 		return;
@@ -1236,7 +1236,7 @@ static void megasas_stop(struct hba_controller *c)
 		if (ask(c, m, MEGASAS_CACHE_FLUSH, MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS,
 			0, FLUSH_MS) < 0)
 			hba_log(c, HBA_LOG_WARNING,
-				"the firmware has not said that its cache is flushed");
+				"the firmware has not confirmed that its cache is flushed");
 		(void)ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
 	}
 	if (started)

@@ -810,7 +810,8 @@ static void link_changed(struct hba_controller *c, struct mptsas *p, const struc
 	uint16_t handle = hba_get16(e->handle), before;
 
 	if (e->phy >= PHYS) {
-		hba_device_error(c, "the firmware tells of phy %u, above %u", e->phy, PHYS - 1);
+		hba_device_error(c, "the firmware reported an event of phy %u, above %u", e->phy,
+				 PHYS - 1);
 		return;
 	}
 	before = p->phy[e->phy].handle;
@@ -876,7 +877,9 @@ static void device_changed(struct hba_controller *c, struct mptsas *p,
 			   const struct mpt_device_event *e)
 {
 	if (e->bus != 0 || e->target > p->highest_target || e->target == p->initiator) {
-		hba_device_error(c, "the firmware tells of target %u on bus %u, which there is not",
+		hba_device_error(c,
+				 "the firmware reported an event of target %u on bus %u, which "
+				 "does not exist",
 				 e->target, e->bus);
 		return;
 	}
@@ -1342,7 +1345,7 @@ static int look_at_target(struct hba_controller *c, struct mptsas *p, struct hba
 		return r == -ENOENT
 			       ? 0
 			       : hba_fail(c, r,
-					  "the firmware does not answer what it knows of target %u",
+					  "the firmware does not answer a request about target %u",
 					  (unsigned)id);
 	p->link[id] = link;
 	if (memcmp(page.address, no_address, sizeof(no_address)) == 0)

@@ -171,7 +171,7 @@ bool soft_is_file(const struct soft_wishes *w)
 static int check_disks(struct hba_controller *c, const struct soft_wishes *w)
 {
 	if (!*w->path)
-		return hba_fail(c, -EINVAL, "soft: of what? Say soft:FILE, soft:ram or soft:null");
+		return hba_fail(c, -EINVAL, "soft: needs a path: soft:FILE, soft:ram or soft:null");
 	if (soft_is_file(w) && w->size != HBA_UNSET)
 		return hba_fail(c, -EINVAL, "size= is for ram and null; %s has the size it has",
 				w->path);

@@ -756,7 +756,7 @@ static void soft_stop(struct hba_controller *c)
 		 * it.
 		 */
 		hba_log(c, HBA_LOG_ERROR,
-			"the kernel does not let go of some requests: their rings and files are "
+			"the kernel has not finished some requests: their rings and files are "
 			"left open");
 		*soft = (struct soft) { 0 };
 		return;

@@ -454,7 +454,7 @@ static int sym_initialize(struct hba_controller *c, struct hba_report *r)
 		return err;
 	set_up_registers(p);
 	if (get8(p, SYM_SCID) != (INITIATOR | SYM_SCID_RRE))
-		return hba_fail(c, -EIO, "the chip does not keep what is written to its registers");
+		return hba_fail(c, -EIO, "the chip does not keep values written to its registers");
 	err = hba_mapping_create(c, HBA_DEVICE_BOTH, sizeof(struct sym_memory), sizeof(hba_le32),
 				 &p->mapping);
 	if (err < 0)

@@ -440,8 +440,8 @@ static struct outcome outcome_of(struct hba_queue *q, uint8_t response, const st
 			t->unique_id);
 	else
 		hba_device_error(c,
-				 "the device answered the task with unique id %u by response %u, "
-				 "which there is none of",
+				 "the device answered the task with unique id %u with response %u, "
+				 "which does not exist",
 				 t->unique_id, response);
 	return (struct outcome) { HBA_NO_STATUS, HBA_SENT_MAYBE };
 }

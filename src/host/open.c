@@ -20,8 +20,7 @@ static int refuse_scheme(const struct hba_driver *plugin, const char *uri, const
 	registry_schemes(plugin, list, sizeof(list));
 	if (!colon)
 		return fail(-EINVAL, "'%s' names no controller: begin with one of %s", uri, list);
-	return fail(-EINVAL, "no driver knows '%.*s:'; there are %s", (int)(colon - uri), uri,
-		    list);
+	return fail(-EINVAL, "no driver has '%.*s:'; there are %s", (int)(colon - uri), uri, list);
 }
 
 /* On a bus it is the chip that decides. */

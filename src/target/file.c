@@ -435,7 +435,7 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 		return r;
 	bytes = lseek(fd, 0, SEEK_END);
 	if (bytes < 0)
-		return target_fail(message, -errno, "cannot tell the size of %s: %s", path,
+		return target_fail(message, -errno, "cannot read the size of %s: %s", path,
 				   strerror(errno));
 	f = malloc(sizeof(*f));
 	if (!f)

@@ -284,7 +284,7 @@ static const struct fault faults[] = {
 	  .test = "data: every length reads the same",
 	  .before = reads_later,
 	  .completed = keeps_for_later },
-	{ .name = "residual", .test = "data: an underrun is told", .after = hides_underruns },
+	{ .name = "residual", .test = "data: an underrun is reported", .after = hides_underruns },
 	{ .name = "drop", .test = "load: reads and writes on all units", .before = drops_writes },
 	{ .name = "quiet", .test = "management: LOGICAL UNIT RESET", .hides_resets = true },
 	{ .name = "abort", .test = "whole: the driver keeps the contract", .keeps_victims = true },

@@ -76,7 +76,7 @@ def serve():
     with open('said', 'rb') as f:
         text = f.read()
     look('serve: standard error', text)
-    assert b'no unit is called' in text, text
+    assert b'there is no unit' in text, text
 
 
 def main():

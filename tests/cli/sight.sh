@@ -22,7 +22,7 @@ read_one() {
 read_one sick:late --slow 100ms --verbose
 says '^hbakit: sick:late: READ\(10\) of 0:0, block 0 took [0-9.]+ m?s$'
 read_one sick:late --slow 100ms
-says '^hbakit: sick:late: slow commands: 1; --verbose tells of each$'
+says '^hbakit: sick:late: slow commands: 1; --verbose shows each$'
 lines_are 1
 read_one sick:late --slow 1m
 lines_are 0
@@ -30,7 +30,7 @@ lines_are 0
 read_one sick:busy --verbose
 says '^hbakit: sick:busy: READ\(10\) of 0:0, block 0 is sent again in 1 ms, try 2: BUSY$'
 read_one sick:busy
-says '^hbakit: sick:busy: retries: 1; --verbose tells of each$'
+says '^hbakit: sick:busy: retries: 1; --verbose shows each$'
 lines_are 1
 
 # A device error is told, and is no violation of the driver's.

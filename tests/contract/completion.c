@@ -45,7 +45,7 @@ static void *ends_all_ways(void *held)
 
 #define NOT_IN_AN_OP(call)                   \
 	"driver test, outside any op: " call \
-	" of the task with unique id 4; a task's end is told in an op, such as poll"
+	" of the task with unique id 4; a task is completed in an op, such as poll"
 
 /*
  * By a thread that a driver has beside the loop, and by a client, which has the task's head, too.
@@ -309,7 +309,7 @@ static void too_many_bytes(void **state)
 	(void)state;
 	one_read(&p,
 		 "driver test, process_task: hba_complete of the task with unique id 4 with 513 "
-		 "bytes, it asked for 512",
+		 "bytes; the task has 512",
 		 &r);
 	assert_int_equal(r.outcome, HBA_NO_STATUS);
 	assert_int_equal(r.sent, HBA_SENT_MAYBE);

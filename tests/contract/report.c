@@ -229,7 +229,7 @@ static void hba_data_that_cannot_lie_so(void **state)
 
 	(void)state;
 	refused_report(align_to_8k, "driver test, initialize: the report cannot be: "
-				    "constraints.hba_data_mask asks for an alignment of "
+				    "constraints.hba_data_mask requires an alignment of "
 				    "8192, above 4096");
 	refused_report(leave_no_width, "driver test, initialize: the report cannot be: "
 				       "constraints.hba_data_mask leaves 16 address "

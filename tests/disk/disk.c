@@ -568,8 +568,7 @@ static void what_cannot_be_is_refused_unsent(void **state)
 
 	(void)state;
 	refused(hba_disk_submit(&io), -EINVAL,
-		"READ of 512 bytes at offset 0, target 3, LUN 0: nobody is told of its end: `done` "
-		"is NULL");
+		"READ of 512 bytes at offset 0, target 3, LUN 0: it has no done");
 	refused(run(&lun, HBA_DISK_READ, 1, BLOCK), -EINVAL,
 		"READ of 512 bytes at offset 1, target 3, LUN 0: that is not one or more whole "
 		"blocks of 512 bytes");

@@ -293,7 +293,8 @@ static int lose(const char *uri, const char *words, bool asked)
 	       hba_state_name(hba_controller_state(k->c)));
 	ok = k->sent == k->done && k->good && k->not_present && !k->other &&
 	     hba_controller_state(k->c) == HBA_GONE &&
-	     was_told(k->c, asked ? "wanted back" : "cannot be corrected") && nobody_writes(k);
+	     was_told(k->c, asked ? "requested the device back" : "cannot be corrected") &&
+	     nobody_writes(k);
 	hba_controller_close(k->c);
 	free(k);
 	printf("%u descriptors and %u mappings before, %u and %u after\n", descriptors, mappings,

@@ -214,7 +214,7 @@ static void names_are_the_disks_own(void **state)
 	assert_string_equal(((struct export *)by_place)->name, e.names[2]);
 	assert_null(open_export(p, "0:3"));
 	assert_int_equal(error_set, ENOENT);
-	assert_non_null(strstr(said, "no unit is called '0:3'"));
+	assert_non_null(strstr(said, "there is no unit '0:3'"));
 	p->close(first);
 	p->close(by_place);
 	p->cleanup();

@@ -40,7 +40,7 @@ class Trouble(unittest.TestCase):
         with open('file', 'w', encoding='ascii'):
             pass
         for status, words, said in (
-                (2, ['soft:disk.img'], 'serve how? Say --nbd unix:PATH or --nbd tcp:HOST:PORT'),
+                (2, ['soft:disk.img'], 'no place to serve: add --nbd unix:PATH or --nbd tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'nbd.sock'], '--nbd nbd.sock: write unix:PATH or tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'tcp:port'], '--nbd tcp:port: write tcp:HOST:PORT'),
                 (2, ['soft:disk.img', '--nbd', 'tcp:localhost:65536'], 'write tcp:HOST:PORT'),
@@ -50,9 +50,9 @@ class Trouble(unittest.TestCase):
                 (1, ['soft:disk.img', '--nbd', 'unix:file'], 'file: there is a file of that name, and it is no socket'),
                 (1, ['soft:disk.img', '--nbd', 'tcp:192.0.2.1:0'], 'cannot listen there'),
                 (1, ['soft:none.img', '--nbd', 'unix:a'], 'soft:none.img: cannot open none.img: No such file or directory'),
-                (1, ['floppy:a', '--nbd', 'unix:a'], "no driver knows 'floppy:'"),
+                (1, ['floppy:a', '--nbd', 'unix:a'], "no driver has 'floppy:'"),
                 (1, ['soft:null?fill=none', '--nbd', 'unix:a'], 'it is for measuring, not for serving'),
-                (1, ['soft:ram?max_cdb=6', '--nbd', 'unix:a'], 'it has no unit that NBD could carry')):
+                (1, ['soft:ram?max_cdb=6', '--nbd', 'unix:a'], 'it has no unit that NBD supports')):
             r = call(HBAKIT, 'serve', *words, status=status)
             self.assertIn(said, r.stderr)
             self.assertEqual(len(r.stderr.splitlines()), 1, r.stderr)
@@ -74,7 +74,7 @@ class Trouble(unittest.TestCase):
     def test_a_socket_in_use_and_one_left_behind(self):
         with server.Server(HBAKIT, 'soft:ram') as s:
             r = call(HBAKIT, 'serve', 'soft:ram', '--nbd', 'unix:nbd.sock', status=1)
-            self.assertIn('nbd.sock: somebody listens there already', r.stderr)
+            self.assertIn('nbd.sock: a server listens there already', r.stderr)
             self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
         left = socket.socket(socket.AF_UNIX)
         left.bind('nbd.sock')
@@ -105,7 +105,7 @@ class Trouble(unittest.TestCase):
         with server.Server(HBAKIT, 'soft:ram') as s:
             r = call('nbdinfo', 'nbd+unix:///nope?socket=nbd.sock', status=1)
             self.assertIn('No such file or directory for export: nope', r.stderr)
-            self.assertIn("no unit is called 'nope'", s.said())
+            self.assertIn("there is no unit 'nope'", s.said())
 
     def test_read_only(self):
         for uri, options in ('soft:disk.img', ['--read-only']), ('soft:disk.img?readonly=1', []):
@@ -239,7 +239,7 @@ class Trouble(unittest.TestCase):
 
     def test_nbdkit_alone_says_why_not(self):
         for uri, said in (('soft:none.img', 'cannot open none.img: No such file or directory'),
-                          ('floppy:a', "no driver knows 'floppy:'"),
+                          ('floppy:a', "no driver has 'floppy:'"),
                           ('soft:null?fill=none', 'it is for measuring, not for serving')):
             self.assertIn(said, self.in_the_background(uri, status=1).stderr)
             self.assertFalse(os.path.exists('nbdkit.pid'))

@@ -19,11 +19,11 @@ PAGE = 4096
 
 # The plug-in, and the sentence behind its path.
 TABLES = {
-    'newer-used': r"the driver's table uses more than the \d+ bytes that hbakit [\d.]+ knows: it needs a newer hbakit",
-    'too-small': r"the driver's table says it has \d+ bytes, and may have \d+ to 4096: begin it with HBA_DRIVER_HEADER",
-    'too-large': r"the driver's table says it has 1099511627776 bytes, and may have \d+ to 4096: begin it with HBA_DRIVER_HEADER",
-    'no-header': r"the driver's table has version 0, and hbakit [\d.]+ knows version 1: build it with these headers",
-    'version': r"the driver's table has version 2, and hbakit [\d.]+ knows version 1: build it with these headers",
+    'newer-used': r"the driver's table uses more than the \d+ bytes that hbakit [\d.]+ has: it needs a newer hbakit",
+    'too-small': r"the size in the driver's table is \d+ bytes, and may be \d+ to 4096: begin it with HBA_DRIVER_HEADER",
+    'too-large': r"the size in the driver's table is 1099511627776 bytes, and may be \d+ to 4096: begin it with HBA_DRIVER_HEADER",
+    'no-header': r"the driver's table has version 0, and hbakit [\d.]+ has version 1: build it with these headers",
+    'version': r"the driver's table has version 2, and hbakit [\d.]+ has version 1: build it with these headers",
     'no-name': r"the driver's table lacks name, initialize or process_task",
     'bad-name': r"a driver's name is made of a-z, 0-9 and -, not 'Table!'",
     'no-initialize': r"the driver's table lacks name, initialize or process_task",
@@ -112,7 +112,7 @@ class Refused(unittest.TestCase):
     def test_without_it_nobody_knows_the_scheme(self):
         r = run('scan', 'table:')
         self.assertEqual(r.returncode, FAILED)
-        self.assertIn("no driver knows 'table:'", r.stderr)
+        self.assertIn("no driver has 'table:'", r.stderr)
         r = run('scan', 'floppy:', '--plugin', table('right'))
         self.assertIn('there are table:, soft:, ', r.stderr)
 

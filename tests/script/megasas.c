@@ -701,7 +701,7 @@ static void states_and_limits_that_cannot_be(void **state)
 		uint32_t state, commands;
 		const char *part;
 	} rows[] = {
-		{ 0x3, COMMANDS, "state 3h, which there is none of" },
+		{ 0x3, COMMANDS, "state 3h, which does not exist" },
 		{ MEGASAS_READY, 0, "takes 0 commands" },
 		{ MEGASAS_READY, RESERVED, "takes 16 commands" },
 	};

@@ -225,7 +225,7 @@ static int climb(struct hba_controller *c, const char *name,
 
 	if (!left)
 		return fail(-ETIMEDOUT,
-			    "%s: the start has not ended after %u ms, and there is %s still to do",
+			    "%s: the start has not ended after %u ms, and %s is still to be done",
 			    c->uri, start_ms(c), name);
 	if (!start_is_cancelled(c))
 		r = take_step(c, name, run, ms < left ? ms : left);
@@ -245,9 +245,10 @@ static int scan_wait(struct hba_controller *c)
 		r = loop_until(c, scan_over_or_called_off, start_ms_left(c));
 	if (start_is_cancelled(c))
 		return call_off(c);
-	return r == -ETIMEDOUT ? fail(r, "%s: the start has not ended after %u ms, it scans still",
-				      c->uri, start_ms(c))
-			       : r;
+	return r == -ETIMEDOUT
+		       ? fail(r, "%s: the start has not ended after %u ms; it is still scanning",
+			      c->uri, start_ms(c))
+		       : r;
 }
 
 /* ---- all of them */

@@ -235,7 +235,7 @@ int hba_controller_leave_loop(struct hba_controller *c)
 		return wrong_use("the controller is NULL");
 	r = may_pass(c, __func__);
 	if (r == 0 && !loop_is_here(c))
-		return fail(-EPERM, "%s: %s: the loop is another thread, or nobody", c->uri,
+		return fail(-EPERM, "%s: %s: the loop is another thread's, or no thread's", c->uri,
 			    __func__);
 	if (r == 0)
 		__atomic_store_n(&c->loop_thread, NO_THREAD, __ATOMIC_RELAXED);

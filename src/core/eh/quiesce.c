@@ -49,10 +49,10 @@ void quiesce_answer(struct hba_controller *c)
 
 int quiesce_failed(const struct hba_controller *c)
 {
-	return fail(
-		-EIO,
-		"%s: driver %s does not stop; what its device may still write is never used again",
-		c->uri, c->driver->name);
+	return fail(-EIO,
+		    "%s: driver %s failed to stop; its DMA memory is quarantined, because the "
+		    "device may still write to it",
+		    c->uri, c->driver->name);
 }
 
 void quiesce_dead(struct hba_controller *c, bool lost)
@@ -119,7 +119,7 @@ void quiesce_let_go(struct hba_controller *c)
 	l->wanted = true;
 	l->until = c->now + LET_GO_MS * (uint64_t)NS_PER_MS;
 	event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state,
-		  "the device is wanted back: the controller is let go");
+		  "the kernel requested the device back; the controller is detached");
 	take_no_more(c);
 }
 

@@ -378,8 +378,8 @@ static int too_much(const struct hba_controller *c, const struct task *t, uint64
 		    (unsigned long long)bytes, c->driver->name,
 		    t->slice || c->report.data_mode != HBA_DATA_DMA
 			    ? ""
-			    : ": they lie where the device cannot reach them, and no bounce space "
-			      "was asked for");
+			    : ": they lie where the device cannot reach them, and the report has "
+			      "no bounce space");
 }
 
 /* Where it lies, if that is as good as any; else by the slice. 0, or -EMSGSIZE: nothing goes. */

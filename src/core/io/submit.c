@@ -114,8 +114,8 @@ int hba_submit(struct hba_task *head, hba_done_fn done, void *arg)
 		return wrong_use("the task is NULL");
 	c = t->queue->controller;
 	if (t->state != TASK_OWNED || !done)
-		return fail(-EINVAL, "hba_submit: the task is not its client's to send, or nobody "
-				     "is told of its end");
+		return fail(-EINVAL,
+			    "hba_submit: the task is not its client's to send, or has no done");
 	return __atomic_load_n(&c->accepting, __ATOMIC_RELAXED) ? submit(c, t, done, arg)
 								: not_taken(c);
 }
@@ -133,8 +133,7 @@ const struct iovec *hba_task_data(const struct hba_task *head, unsigned *ret_n)
 	if (!head->length)
 		return NULL;
 	if (!list) {
-		violation(t->queue->controller,
-			  "hba_task_data: the report did not say wants_task_data");
+		violation(t->queue->controller, "hba_task_data: the report has no wants_task_data");
 		return NULL;
 	}
 	*ret_n = head->n_data;

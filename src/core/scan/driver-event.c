@@ -109,7 +109,7 @@ static void bus_reset(struct hba_controller *c)
 	targets_renegotiate(c);
 	want_scan(c, HBA_ANY_TARGET, NULL);
 	event_put(c, HBA_EVENT_BUS_RESET, HBA_NO_TARGET, NULL, 0,
-		  "the bus was reset by somebody else");
+		  "the bus was reset by another initiator");
 }
 
 static void port_status(struct hba_controller *c, enum hba_port_status status)

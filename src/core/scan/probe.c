@@ -133,9 +133,8 @@ static void tell_left_out(const struct probe *p)
 			  id, p->left_out, p->n_units);
 	else if (p->number <= p->target->report.highest_lun)
 		event_put(c, HBA_EVENT_LUNS_LEFT_OUT, p->target->id, NULL, 0,
-			  "target %llu: units from number %llu on were not looked for: it has no "
-			  "list of them, and %d numbers in a row "
-			  "were nobody's",
+			  "target %llu: units from number %llu on were not probed: it has no list "
+			  "of units, and %d numbers in a row had none",
 			  id, (unsigned long long)p->number, MOST_ABSENT);
 }
 

@@ -37,18 +37,18 @@ static int check_layout(const struct hba_driver *d, const char *who)
 {
 	if (d->version != HBA_DRIVER_VERSION)
 		return fail(-EPROTO,
-			    "%s: the driver's table has version %u, and hbakit %s knows version "
-			    "%d: build it with these headers",
+			    "%s: the driver's table has version %u, and hbakit %s has version %d: "
+			    "build it with these headers",
 			    who, d->version, hba_version(), HBA_DRIVER_VERSION);
 	if (d->size < LEAST_BYTES || d->size > MOST_BYTES)
 		return fail(-EPROTO,
-			    "%s: the driver's table says it has %zu bytes, and may have %d to %d: "
+			    "%s: the size in the driver's table is %zu bytes, and may be %d to %d: "
 			    "begin it with HBA_DRIVER_HEADER",
 			    who, d->size, LEAST_BYTES, MOST_BYTES);
 	if (d->size > sizeof(*d) && !is_zero((const uint8_t *)d + sizeof(*d), d->size - sizeof(*d)))
 		return fail(-EPROTO,
 			    "%s: the driver's table uses more than the %zu bytes that hbakit %s "
-			    "knows: it needs a newer hbakit",
+			    "has: it needs a newer hbakit",
 			    who, sizeof(*d), hba_version());
 	return 0;
 }

@@ -175,7 +175,7 @@ static void find_impossible_mask(uint64_t mask, struct faults *wrong)
 
 	if (alignment > MAX_ALIGNMENT)
 		fault(wrong, "; ",
-		      "constraints.hba_data_mask asks for an alignment of %llu, above %d",
+		      "constraints.hba_data_mask requires an alignment of %llu, above %d",
 		      (unsigned long long)alignment, MAX_ALIGNMENT);
 	if (width && width < MIN_ADDRESS_BITS)
 		fault(wrong, "; ", "constraints.hba_data_mask leaves %u address bits, below %d",

@@ -34,7 +34,7 @@ static const struct hba_option *known_option(const struct hba_controller *c, con
 static int refuse_unknown(struct hba_controller *c, const char *name)
 {
 	return fail(-EINVAL,
-		    "%s: driver %s knows no option '%s'; `hbakit drivers %s' lists those it knows",
+		    "%s: driver %s has no option '%s'; `hbakit drivers %s' lists its options",
 		    c->uri, c->driver->name, name, c->driver->name);
 }
 

@@ -21,7 +21,7 @@ static const struct {
 	  "since the controller was opened again, this disk is not there: by serial number or VPD "
 	  "83, and by size" },
 	{ EROFS, EPERM, EPERM, "the unit is write-protected" },
-	{ EBADE, EPERM, EPERM, "somebody else has reserved the unit" },
+	{ EBADE, EPERM, EPERM, "another initiator has reserved the unit" },
 
 	{ ENOSPC, ENOSPC, ENOSPC, "the thin unit's pool is full" },
 	{ ERANGE, EINVAL, ENOSPC, "that is beyond the unit's end" },
@@ -29,7 +29,7 @@ static const struct {
 	  "those are not whole blocks, or the unit refuses a field of the command" },
 	{ ENOMEM, ENOMEM, ENOMEM, "there is no memory" },
 	{ EMSGSIZE, EINVAL, EINVAL, "that is longer than the controller can carry" },
-	{ EOPNOTSUPP, EOPNOTSUPP, EOPNOTSUPP, "the unit does not know the command" },
+	{ EOPNOTSUPP, EOPNOTSUPP, EOPNOTSUPP, "the unit does not support the command" },
 	{ ETIMEDOUT, EIO, EIO, "the unit did not answer in time" },
 	{ ECANCELED, EIO, EIO, "the command was aborted" },
 	{ EAGAIN, EIO, EIO,

@@ -268,8 +268,8 @@ static const char *nbd_default_export(int readonly, int is_tls)
 static void *refuse_export(const char *name, int error)
 {
 	if (error == -ENOENT)
-		nbd_say("%s: no unit is called '%s': `nbdinfo --list' tells those there are",
-			nbd.uri, name);
+		nbd_say("%s: there is no unit '%s': `nbdinfo --list' lists the units", nbd.uri,
+			name);
 	else
 		nbd_say("%s: '%s' is refused: %s", nbd.uri, name, nbd_error_words(error));
 	nbdkit_set_error(error == -ENOENT ? ENOENT : nbd_error(error, true));

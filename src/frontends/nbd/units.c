@@ -250,10 +250,10 @@ const char *units_why_not(const struct hba_lun_info *info)
 		return "it has no medium";
 	if (info->block_bytes < MIN_BLOCK || info->block_bytes > MAX_BLOCK ||
 	    info->block_bytes & (info->block_bytes - 1))
-		return "its blocks are of a length that NBD cannot say: powers of two from 512 to "
-		       "65536 it can";
+		return "NBD does not support its block length, only powers of two from 512 to "
+		       "65536";
 	if (info->blocks > INT64_MAX / info->block_bytes)
-		return "it is larger than NBD can say";
+		return "it is larger than NBD supports";
 	return NULL;
 }
 

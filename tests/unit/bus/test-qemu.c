@@ -133,8 +133,8 @@ static void what_qemu_refuses_is_told_in_the_words_of_the_uri(void **state)
 		{ "e1000", "drive=null-co://",
 		  "drive 'null-co://' as target 0, lun 0: QEMU refuses it: Bus 'h0.0' not found" },
 		{ "nonsense", NULL,
-		  "model 'nonsense': there is none in this QEMU; `qemu-system-x86_64 -device help' "
-		  "lists what there is" },
+		  "model 'nonsense': this QEMU does not have it; `qemu-system-x86_64 -device help' "
+		  "lists its devices" },
 		{ "pvscsi,nonsense=1", NULL,
 		  "model 'pvscsi,nonsense=1': QEMU refuses it: Property 'pvscsi.nonsense' not "
 		  "found" },

@@ -144,7 +144,7 @@ static void wrong_tables(void **state)
 
 	(void)state;
 	d->table.version = 2;
-	refuse_table(d, "test:: the driver's table has version 2, and hbakit 0.1.0 knows version "
+	refuse_table(d, "test:: the driver's table has version 2, and hbakit 0.1.0 has version "
 			"1: build it with these headers");
 	d = test_driver_new();
 	d->table.process_task = NULL;
@@ -160,10 +160,11 @@ static void refuse_size(size_t size)
 	char sentence[200];
 
 	d->table.size = size;
-	snprintf(sentence, sizeof(sentence),
-		 "test:: the driver's table says it has %zu bytes, and may have %zu to 4096: begin "
-		 "it with HBA_DRIVER_HEADER",
-		 size, offsetof(struct hba_driver, kick));
+	snprintf(
+		sentence, sizeof(sentence),
+		"test:: the size in the driver's table is %zu bytes, and may be %zu to 4096: begin "
+		"it with HBA_DRIVER_HEADER",
+		size, offsetof(struct hba_driver, kick));
 	refuse_table(d, sentence);
 }
 
@@ -419,8 +420,8 @@ static void memory_that_is_lost_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(stop_deaf(&s, -EIO, -EIO), -EIO);
-	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may "
-					 "still write is never used again");
+	assert_string_equal(hba_error(), "test:: driver test failed to stop; its DMA memory is "
+					 "quarantined, because the device may still write to it");
 	assert_ended(&s.out, HBA_NO_STATUS, HBA_SENT_MAYBE, 1);
 	assert_ended(&s.queued, HBA_NOT_DELIVERED, HBA_SENT_NO, 0);
 	assert_int_equal(hba_controller_state(s.c), HBA_DEAD);
@@ -588,7 +589,7 @@ static void start_after_half_a_recovery(void **state)
 	d->tmf[HBA_ABORT_TASK] = TEST_SILENT;
 	assert_int_equal(hba_controller_start(c), -ETIMEDOUT);
 	assert_string_equal(hba_error(),
-			    "test:: the start has not ended after 12000 ms, it scans still");
+			    "test:: the start has not ended after 12000 ms; it is still scanning");
 	assert_int_equal(d->n_functions, 1);
 	assert_int_equal(hba_controller_state(c), HBA_CREATED);
 	d->hold = false;

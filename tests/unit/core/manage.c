@@ -412,9 +412,11 @@ static void victims_left_over_are_a_violation(void **state)
 	ask(&b, &q, HBA_CLEAR_TASK_SET, NULL);
 	test_turns(b.r.c, 3);
 	assert_int_equal(q.response, HBA_DELIVERY_FAILURE);
-	test_violation(b.r.c, "driver test, manage: hba_tmf_complete says that the function is "
-			      "complete, but 2 of its tasks have not been "
-			      "completed");
+	test_violation(
+		b.r.c,
+		"driver test, manage: hba_tmf_complete with a complete function, of whose tasks "
+		"2 have not been "
+		"completed");
 	b.r.d->release = 2;
 	test_wait(b.r.c, &client.io, 2);
 	rig_down(&b.r);

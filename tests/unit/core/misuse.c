@@ -202,12 +202,12 @@ static void twice(void **state)
 	t->cdb_len = 6;
 	assert_int_equal(hba_submit(t, test_done, &io), 0);
 	named(hba_submit(t, test_done, &io), -EINVAL,
-	      "hba_submit: the task is not its client's to send, or nobody is told of its end");
+	      "hba_submit: the task is not its client's to send, or has no done");
 	test_turns(c, 3);
 	assert_int_equal(io.done, 1);
 	hba_task_put(t);
 	named(hba_submit(t, test_done, &io), -EINVAL,
-	      "hba_submit: the task is not its client's to send, or nobody is told of its end");
+	      "hba_submit: the task is not its client's to send, or has no done");
 	assert_int_equal(hba_controller_start(c), -EBUSY);
 	assert_int_equal(hba_controller_stop(c), 0);
 	assert_int_equal(hba_controller_stop(c), 0);

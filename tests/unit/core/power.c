@@ -247,8 +247,8 @@ static void a_bus_that_does_not_confirm_off(void **state)
 	r.c->paused = true; /* what is sent now is not sent before the power goes */
 	send(&r, &unsent, 0);
 	assert_int_equal(hba_controller_set_power(r.c, HBA_POWER_OFF), -EIO);
-	assert_string_equal(hba_error(), "test:: driver test does not stop; what its device may "
-					 "still write is never used again");
+	assert_string_equal(hba_error(), "test:: driver test failed to stop; its DMA memory is "
+					 "quarantined, because the device may still write to it");
 	assert_int_equal(bus->resets, 1);
 	assert_int_equal(hba_controller_state(r.c), HBA_DEAD);
 	test_wait(r.c, &unsent, 1);

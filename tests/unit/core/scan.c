@@ -363,9 +363,9 @@ static void units_one_by_one_until_nobody_is_there(void **state)
 	struct hba_controller *c = without_list(d, 5);
 
 	(void)state;
-	assert_string_equal(left_out(c).text, "target 0: units from number 261 on were not looked "
-					      "for: it has no list of them, and 256 "
-					      "numbers in a row were nobody's");
+	assert_string_equal(left_out(c).text,
+			    "target 0: units from number 261 on were not probed: it has no list of "
+			    "units, and 256 numbers in a row had none");
 	none_left_out(c);
 	d->targets[0].luns = TEST_HIGHEST_LUN + 1 - 256;
 	rescan(c);

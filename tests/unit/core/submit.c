@@ -447,9 +447,8 @@ static void bad_commands(void **state)
 	refused(t, -EINVAL, "direction 2 contradicts 0 bytes in 0 pieces");
 	test_fill_rw(t, false, 0, 1, data);
 	assert_int_equal(hba_submit(t, NULL, NULL), -EINVAL);
-	assert_string_equal(
-		hba_error(),
-		"hba_submit: the task is not its client's to send, or nobody is told of its end");
+	assert_string_equal(hba_error(),
+			    "hba_submit: the task is not its client's to send, or has no done");
 	/* Whatever was refused is still the client's, and good once it is right. */
 	assert_int_equal(hba_submit(t, test_done, &io), 0);
 	assert_int_equal(hba_submit(t, test_done, &io), -EINVAL);

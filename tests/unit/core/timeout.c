@@ -434,8 +434,8 @@ static void memory_that_nobody_gives_back_is_lost(void **state)
 	do
 		assert_true(test_event(b.c, HBA_EVENT_STATE, &e));
 	while (e.value != HBA_DEAD);
-	assert_string_equal(e.text, "test:: driver test does not stop; what its device may still "
-				    "write is never used again");
+	assert_string_equal(e.text, "test:: driver test failed to stop; its DMA memory is "
+				    "quarantined, because the device may still write to it");
 	assert_true(test_event(b.c, HBA_EVENT_RECOVERY, &e));
 	assert_string_equal(e.text, "stop: TEST UNIT READY of 0:0 was given up with its memory "
 				    "after 0 ms; recovery took 0 ms");
@@ -454,9 +454,11 @@ static void claims_are_told(void **state)
 	bench_up(&b);
 	b.d->tmf[HBA_ABORT_TASK] = TEST_CLAIMS;
 	recover(&b);
-	test_violation(b.c, "driver test, manage: hba_tmf_complete says that the function is "
-			    "complete, but 1 of its tasks have not been "
-			    "completed");
+	test_violation(
+		b.c,
+		"driver test, manage: hba_tmf_complete with a complete function, of whose tasks "
+		"1 have not been "
+		"completed");
 	test_no_violation(b.c);
 	test_down(b.d, b.c);
 }
