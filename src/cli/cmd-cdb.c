@@ -184,23 +184,44 @@ static int print_text(const struct cli_exchange *x, const char *name, const char
 	return cli_finish_output();
 }
 
-/*
- * A command that was sent without data, though its CDB has room for some, looks as if the target
- * had none.
- */
-static void hint_at_data(const struct cli_exchange *x, const char *name)
+/* The most bytes that its CDB lets it move; 0: none, or not known here. */
+static uint64_t bytes_of(const struct cli_exchange *x, uint32_t block_bytes)
 {
+	struct scsi_rw rw;
 	uint64_t bytes = 0;
 
-	if (x->direction != HBA_NO_DATA || !scsi_cdb_transfer(x->cdb, x->cdb_len, 0, &bytes) ||
-	    !bytes)
-		return;
-	(void)cli_fail("%s moves up to %ju bytes of data, and there is no --in; --in %ju shows the "
-		       "data that it reads",
-		       name, (uintmax_t)bytes, (uintmax_t)bytes);
+	if (scsi_cdb_read_rw(x->cdb, x->cdb_len, &rw))
+		return (uint64_t)rw.count * block_bytes;
+	(void)scsi_cdb_transfer(x->cdb, x->cdb_len, block_bytes, &bytes);
+	return bytes;
 }
 
-static int show(const struct arguments *a, const struct cli_exchange *x,
+/* 42h has no direction of its own, because it is another command of a CD-ROM. */
+static bool is_writing(const struct cli_exchange *x)
+{
+	return x->cdb[0] == SCSI_UNMAP || scsi_cdb_direction(x->cdb[0]) == HBA_TO_TARGET;
+}
+
+/*
+ * A command that was sent without data, though its CDB has room for some, looks as if the target
+ * had none, or had taken them.
+ */
+static void hint_at_data(const struct cli_exchange *x, const char *name, uint32_t block_bytes)
+{
+	uint64_t bytes = x->direction == HBA_NO_DATA ? bytes_of(x, block_bytes) : 0;
+
+	if (bytes && is_writing(x))
+		(void)cli_fail(
+			"%s takes up to %ju bytes of data, and there is no --out; --out FILE "
+			"sends the data of FILE",
+			name, (uintmax_t)bytes);
+	else if (bytes)
+		(void)cli_fail("%s moves up to %ju bytes of data, and there is no --in; --in %ju "
+			       "shows the data that it reads",
+			       name, (uintmax_t)bytes, (uintmax_t)bytes);
+}
+
+static int show(const struct arguments *a, const struct cli_exchange *x, uint32_t block_bytes,
 		struct json_object **ret_json)
 {
 	char name[CLI_WORDS], status[CLI_WORDS], sense[CLI_WORDS] = "";
@@ -216,7 +237,7 @@ static int show(const struct arguments *a, const struct cli_exchange *x,
 	if (r)
 		return r;
 	if (is_good(x)) {
-		hint_at_data(x, name);
+		hint_at_data(x, name, block_bytes);
 		return 0;
 	}
 	return cli_fail("%s: %s: %s%s%s", a->common.uri, name, status, sense[0] ? ": " : "", sense);
@@ -226,10 +247,12 @@ static int send_one(const struct arguments *a, struct cli_session *s, struct hba
 		    struct one *one, struct json_object **ret_json)
 {
 	int r = prepare_data(s, one, &one->exchange);
+	struct hba_lun_info info;
 
+	hba_lun_get_info(lun, &info);
 	if (r == 0)
 		r = cli_exchange(s, lun, &one->exchange);
-	return r ? r : show(a, &one->exchange, ret_json);
+	return r ? r : show(a, &one->exchange, info.block_bytes, ret_json);
 }
 
 /* One command is one object; several are a list, of those that were sent. */

@@ -159,8 +159,10 @@ class Commands(unittest.TestCase):
         self.assertEqual((o['status'], o['sense']['key'], o['sense']['asc'], o['sense']['ascq']), (2, 5, 0x24, 0))
         self.assertEqual((o['sense']['field']['in'], o['sense']['field']['byte']), ('cdb', 2))
         text = run('cdb', RAM, '--in', '36', '120001002400', status=1).stdout
-        for cdb, hint in (('120000002400', b'hbakit: INQUIRY moves up to 36 bytes of data, and there is no --in; --in 36 shows the data '
-                           b'that it reads\n'), ('120000000000', b''), ('000000000000', b'')):
+        for cdb, hint in (('120000002400', b'hbakit: INQUIRY moves up to 36 bytes of data, and there is no --in; --in 36 shows the '
+                           b'data that it reads\n'), ('120000000000', b''), ('000000000000', b''),
+                          ('28000000000000000200', b'hbakit: READ(10) moves up to 1024 bytes of data, and there is no --in; --in 1024 '
+                           b'shows the data that it reads\n'), ('28000000000000000000', b''), ('2f000000000000000200', b'')):
             self.assertEqual(run('cdb', RAM, cdb).stderr, hint)
         self.assertIn(b'byte 2', text)
 

@@ -8,6 +8,7 @@
  *	sick:swap    before the third READ or WRITE (10) the medium is changed
  *	sick:lie     with each the device reports what cannot be
  *	sick:worn    WRITEs end in MEDIUM ERROR instead
+ *	sick:numb    MODE SELECT (6), UNMAP and WRITEs are GOOD, whatever comes with them
  */
 #include "../../examples/ram-disk.h"
 
@@ -24,6 +25,8 @@ enum {
 enum {
 	READ_10_OP = 0x28,
 	WRITE_10_OP = 0x2a,
+	MODE_SELECT_6_OP = 0x15,
+	UNMAP_OP = 0x42,
 	SWAP_AT = 3,
 	INQUIRY_OP = 0x12,
 	MEDIUM_ERROR_KEY = 3,
@@ -105,6 +108,12 @@ static void read_badly(struct hba_queue *q, struct sick *s, struct hba_task *t, 
 	}
 }
 
+static bool is_numb(const struct hba_task *t, const char *how)
+{
+	return !strcmp(how, "numb") &&
+	       (t->cdb[0] == MODE_SELECT_6_OP || t->cdb[0] == UNMAP_OP || t->cdb[0] == WRITE_10_OP);
+}
+
 static void sick_process_task(struct hba_queue *q, struct hba_task *t)
 {
 	struct hba_controller *c = hba_queue_controller(q);
@@ -117,6 +126,8 @@ static void sick_process_task(struct hba_queue *q, struct hba_task *t)
 		refuse(t, UNIT_ATTENTION_KEY, CHANGED_ASC);
 	else if (t->cdb[0] == WRITE_10_OP && !strcmp(hba_uri_path(c), "worn"))
 		refuse(t, MEDIUM_ERROR_KEY, WRITE_ERROR_ASC);
+	else if (is_numb(t, hba_uri_path(c)))
+		hba_complete_good(t, t->length);
 	else if (t->cdb[0] == READ_10_OP)
 		read_badly(q, s, t, hba_uri_path(c));
 	else

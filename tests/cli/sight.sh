@@ -69,6 +69,18 @@ expect_failure 1 sh -c "head -c 1048576 /dev/zero | '$hbakit' write --plugin '$p
 says "$worn"
 lines_are 1
 
+# A command that writes is sent data by --out, which the hint at what is missing says.
+numb() {
+  "$hbakit" cdb --plugin "$plugin" sick:numb "$1" >"$tmp/stdout" 2>"$tmp/stderr" || fail "cdb: $(cat "$tmp/stderr")"
+  says "^hbakit: $2 takes up to $3 bytes of data, and there is no --out; --out FILE sends the data of FILE\$"
+  lines_are 1
+}
+numb 151000001800 'MODE SELECT\(6\)' 24
+numb 42000000000000001800 UNMAP 24
+numb 2a000000000000000300 'WRITE\(10\)' 1536
+"$hbakit" cdb --plugin "$plugin" sick:numb --out "$tmp/odd" 2a000000000000000100 >"$tmp/stdout" 2>"$tmp/stderr" || fail "cdb --out"
+lines_are 0
+
 expect_failure 1 "$hbakit" cdb --plugin "$plugin" sick:hang --timeout 500ms --in 512 28 00 00 00 00 07 00 00 01 00
 says '^hbakit: sick:hang: READ\(10\): timed out$'
 says '^hbakit: sick:hang: READ\(10\) of 0:0, block 7 \(unique id [0-9]+\) did not come back within 500 ms; abort task is next, and has 10 s \(the first of 2 such\)$'
