@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * life.c: a controller comes up: each step in order, each task mapped and named once, what it
+ * bringup.c: a controller comes up: each step in order, each task mapped and named once, what it
  * reports holds for what is found.
  */
 #include "check/suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * refusal.c: what a unit does not have, it refuses: with the right sense, and without having moved
+ * errors.c: what a unit does not have, it refuses: with the right sense, and without having moved
  * a byte.
  */
 #include "check/suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * whole.c: what held, or did not, in every command of the whole run; and the end, and a new
+ * invariants.c: what held, or did not, in every command of the whole run; and the end, and a new
  * beginning.
  */
 #include "check/suite.h"

@@ -41,7 +41,7 @@ struct bench {
 	struct bench_result *result;
 	struct worker *workers;
 	struct hba_mapping *memory;
-	struct ledger ledger; /* entries NULL: no --verify */
+	struct verify_map verify_map; /* entries NULL: no --verify */
 	struct scsi_cdb read_cdb, write_cdb;
 	uint64_t chunks;
 	uint32_t chunk_blocks;
@@ -67,7 +67,7 @@ static uint64_t pick(struct bench *b)
 		if (b->next_chunk == b->chunks)
 			b->next_chunk = 0;
 	}
-	return b->ledger.entries ? ledger_take(&b->ledger, chunk) : chunk;
+	return b->verify_map.entries ? verify_map_take(&b->verify_map, chunk) : chunk;
 }
 
 static bool pick_write(struct bench *b)
@@ -114,16 +114,16 @@ static void send(struct worker *w)
 {
 	struct bench *b = w->bench;
 
-	if (w->write && b->ledger.entries)
-		ledger_fill(&b->ledger, w->chunk, w->data);
+	if (w->write && b->verify_map.entries)
+		verify_map_fill(&b->verify_map, w->chunk, w->data);
 	fill(w);
 	w->sent_ns = b->now;
 	if (hba_submit(w->task, command_done, w) == 0) {
 		b->out++;
 		return;
 	}
-	if (b->ledger.entries)
-		ledger_give_back(&b->ledger, w->chunk);
+	if (b->verify_map.entries)
+		verify_map_give_back(&b->verify_map, w->chunk);
 	error_seen(b, "a command cannot be sent", hba_error(), "");
 	b->phase = PHASE_DRAIN; /* the next one could not either */
 }
@@ -137,7 +137,7 @@ static void send_next(struct worker *w)
 		w->write = pick_write(b);
 		send(w);
 	} else if (b->phase == PHASE_CHECK) {
-		w->chunk = ledger_next_known(&b->ledger, b->next_chunk);
+		w->chunk = verify_map_next_known(&b->verify_map, b->next_chunk);
 		b->next_chunk = w->chunk < b->chunks ? w->chunk + 1 : b->chunks;
 		w->write = false;
 		if (w->chunk < b->chunks)
@@ -186,21 +186,21 @@ static void failed(const struct worker *w, const struct hba_result *r)
 static void verify(const struct worker *w, bool good)
 {
 	struct bench *b = w->bench;
-	enum ledger_verdict v;
+	enum verify_map_verdict v;
 
 	if (w->write && good)
-		ledger_wrote(&b->ledger, w->chunk, w->data);
+		verify_map_wrote(&b->verify_map, w->chunk, w->data);
 	else if (w->write)
-		ledger_forget(&b->ledger, w->chunk);
+		verify_map_forget(&b->verify_map, w->chunk);
 	else if (good) {
-		v = ledger_check(&b->ledger, w->chunk, w->data);
+		v = verify_map_check(&b->verify_map, w->chunk, w->data);
 		b->result->verified += v == LEDGER_SAME;
 		b->result->different += v == LEDGER_DIFFERENT;
 		if (v == LEDGER_DIFFERENT)
 			error_seen(b, "READ", "other data than were there before", "");
 	}
 	if (b->phase != PHASE_CHECK)
-		ledger_give_back(&b->ledger, w->chunk);
+		verify_map_give_back(&b->verify_map, w->chunk);
 }
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg)
@@ -224,7 +224,7 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 		b->result->commands++;
 		histogram_add(&b->result->latency, b->now - w->sent_ns);
 	}
-	if (b->ledger.entries)
+	if (b->verify_map.entries)
 		verify(w, good);
 	send_next(w);
 }
@@ -239,7 +239,7 @@ static void look_around(struct bench *b)
 	if (b->now - b->looked < (uint64_t)LOOK_MS * NS_PER_MS)
 		return;
 	b->looked = b->now;
-	cli_note_troubles(b->session);
+	cli_note_events(b->session);
 	if (!cli_interrupted(b->session))
 		return;
 	b->phase = PHASE_DRAIN;
@@ -265,7 +265,7 @@ static void run_phase(struct bench *b, enum phase phase)
 	b->now = clock_monotonic.now(&clock_monotonic);
 	b->now_is_fresh = true;
 	b->looked = b->now;
-	cli_note_troubles(b->session);
+	cli_note_events(b->session);
 	for (uint32_t i = 0; i < b->n_workers && b->phase == phase; i++)
 		send_next(&b->workers[i]);
 	run_until_all_back(b);
@@ -295,7 +295,7 @@ static int measure(struct bench *b)
 	run_phase(b, PHASE_MEASURE);
 	b->result->ns = b->now - begun;
 	r = outcome(b);
-	if (r || !b->ledger.entries || !b->plan->writes || b->phase == PHASE_DRAIN)
+	if (r || !b->verify_map.entries || !b->plan->writes || b->phase == PHASE_DRAIN)
 		return r;
 	run_phase(b, PHASE_CHECK);
 	return outcome(b);
@@ -349,7 +349,7 @@ static int begin_ledger(struct bench *b)
 		return cli_fail("%s: --verify needs a chunk for each command; this unit has %ju "
 				"for --depth %u",
 				b->session->uri, (uintmax_t)b->chunks, b->plan->depth);
-	return ledger_begin(&b->ledger, b->chunks, b->plan->bytes) < 0
+	return verify_map_begin(&b->verify_map, b->chunks, b->plan->bytes) < 0
 		       ? cli_fail("no memory to verify %ju chunks", (uintmax_t)b->chunks)
 		       : 0;
 }
@@ -384,7 +384,7 @@ static void finish(struct bench *b)
 		hba_task_put(b->workers[i].task);
 	hba_mapping_release(b->memory);
 	free(b->workers);
-	ledger_end(&b->ledger);
+	verify_map_end(&b->verify_map);
 }
 
 int bench_run(struct cli_session *s, struct hba_lun *lun, const struct bench_plan *plan,

@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/histogram.h"
-#include "cli/ledger.h"
+#include "cli/verify-map.h"
 
 /** struct bench_plan - What to do. */
 struct bench_plan {

@@ -68,7 +68,7 @@ extern const struct cli_command cmd_bench, cmd_cdb, cmd_check, cmd_completion, c
 /** cli_commands() - All of them; NULL behind the last. */
 const struct cli_command *const *cli_commands(void);
 
-/* ---- say.c: words for the person at the terminal */
+/* ---- message.c: words for the person at the terminal */
 
 /**
  * cli_fail() - "hbakit: ..." as one line on stderr, whatever the text holds. Returns CLI_FAILED.
@@ -152,7 +152,7 @@ struct cli_session {
 	bool own_fd;   /* signal_fd is open */
 	bool over;     /* run() says that nothing will come any more */
 	bool verbose;  /* troubles are told live */
-	struct cli_trouble troubles[CLI_TROUBLES];
+	struct cli_trouble events_seen[CLI_TROUBLES];
 	const char *interrupted;             /* what was, by that signal */
 	char stop_failure[CLI_STOP_FAILURE]; /* a sentence; empty: there is none */
 };
@@ -224,20 +224,20 @@ void cli_unit_name(const struct hba_lun_info *info, char text[CLI_UNIT_NAME]);
 uint64_t cli_unit_max_transfer(const struct cli_session *s, const struct hba_lun_info *info,
 			       uint64_t wish);
 
-/* ---- troubles.c: what no command's outcome tells */
+/* ---- event-summary.c: what no command's outcome tells */
 
 /**
- * cli_note_troubles() - The library keeps a bounded number of events: to be called now and then.
+ * cli_note_events() - The library keeps a bounded number of events: to be called now and then.
  * Tells them live, if that is wanted.
  */
-void cli_note_troubles(struct cli_session *s);
+void cli_note_events(struct cli_session *s);
 /** cli_note_event() - One of them, for whoever takes the controller's events itself. */
 void cli_note_event(struct cli_session *s, const struct hba_event *e);
 /**
- * cli_tell_troubles() - At the end: what was not told live. `said`: the sentence with which the
- * command failed; "": it did not.
+ * cli_print_event_summary() - At the end: what was not told live. `said`: the sentence with which
+ * the command failed; "": it did not.
  */
-void cli_tell_troubles(const struct cli_session *s, const char *said);
+void cli_print_event_summary(const struct cli_session *s, const char *said);
 /** cli_json_conduct() - "io_path_mappings" and "violations": so far, of this very controller. */
 void cli_json_conduct(struct json_object *o, struct cli_session *s);
 
@@ -261,7 +261,7 @@ struct cli_exchange {
 /** cli_exchange() - 0: there is an outcome, whichever; or CLI_FAILED, told. */
 int cli_exchange(struct cli_session *s, struct hba_lun *lun, struct cli_exchange *x);
 
-/* ---- words.c: numbers of the standards as words */
+/* ---- names.c: numbers of the standards as words */
 
 enum { CLI_WORDS = 256 };
 
@@ -410,13 +410,13 @@ int cli_write_all(struct cli_session *s, struct cli_file *f, const uint8_t *data
 ssize_t cli_read_full(struct cli_session *s, const struct cli_file *f, uint8_t *data,
 		      size_t length);
 
-/* ---- behind.c */
+/* ---- output-guard.c */
 
 /**
- * cli_refuse_behind() - An "output", or another `use`, that is a file of the controller's own. 0:
+ * cli_guard_output() - An "output", or another `use`, that is a file of the controller's own. 0:
  * it is not; or CLI_FAILED, told.
  */
-int cli_refuse_behind(const char *path, const char *uri, const char *use);
+int cli_guard_output(const char *path, const char *uri, const char *use);
 
 /* ---- plot.c */
 

@@ -244,7 +244,7 @@ static int bench_unit(void *arguments, struct cli_session *s)
 
 static int check_plot(const struct arguments *a)
 {
-	int r = cli_refuse_behind(a->plot, a->common.uri, "output");
+	int r = cli_guard_output(a->plot, a->common.uri, "output");
 
 	return r ? r : cli_plot_check();
 }

@@ -245,7 +245,7 @@ static int check_map(const struct arguments *a)
 {
 	if (!*a->map || is_same(a->map, a->output))
 		return cli_usage("--skip-bad=%s: the map needs a file of its own", a->map);
-	return cli_refuse_behind(a->map, a->common.uri, "map");
+	return cli_guard_output(a->map, a->common.uri, "map");
 }
 
 static int check(const struct arguments *a)
@@ -263,7 +263,7 @@ static int check(const struct arguments *a)
 	if (standard && isatty(STDOUT_FILENO))
 		return cli_usage("this would write a disk's bytes to a terminal; add -o FILE, or "
 				 "send them into a pipe");
-	return standard ? 0 : cli_refuse_behind(a->output, a->common.uri, "output");
+	return standard ? 0 : cli_guard_output(a->output, a->common.uri, "output");
 }
 
 static int run_read(int argc, char **argv)

@@ -335,7 +335,7 @@ static int run_write(int argc, char **argv)
 	int r = cli_parse(&cmd_write, argc, argv, &a.common);
 
 	if (r == 0 && a.input && strcmp(a.input, "-"))
-		r = cli_refuse_behind(a.input, a.common.uri, "input");
+		r = cli_guard_output(a.input, a.common.uri, "input");
 	return r ? r : cli_with_controller(&a.common, write_unit, &a);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * troubles.c: what no command's outcome tells: live and in words with --verbose, else in a line or
- * two at the end; and how the driver behaved, for --json.
+ * event-summary.c: what no command's outcome tells: live and in words with --verbose, else in a
+ * line or two at the end; and how the driver behaved, for --json.
  *
  * Live, each kind has a limit, so that a driver that breaks its contract ten thousand times does
  * not fill a terminal. All that was counted is told at the end.
@@ -63,13 +63,13 @@ void cli_note_event(struct cli_session *s, const struct hba_event *e)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (kinds[i].event != e->kind)
 			continue;
-		count(&s->troubles[i], &kinds[i], e);
+		count(&s->events_seen[i], &kinds[i], e);
 		if (s->verbose || kinds[i].live)
-			tell_live(s, &s->troubles[i], e);
+			tell_live(s, &s->events_seen[i], e);
 	}
 }
 
-void cli_note_troubles(struct cli_session *s)
+void cli_note_events(struct cli_session *s)
 {
 	struct hba_event e;
 
@@ -105,21 +105,21 @@ static void tell_counts(const struct cli_session *s)
 	size_t at = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].thing && s->troubles[i].n && at < sizeof(text) &&
+		if (kinds[i].thing && s->events_seen[i].n && at < sizeof(text) &&
 		    (at || i != CLI_LOST))
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s: %" PRIu64,
-					       at ? ", " : "", kinds[i].thing, s->troubles[i].n);
+					       at ? ", " : "", kinds[i].thing, s->events_seen[i].n);
 	if (at)
 		cli_fail("%s: %s; --verbose shows each", s->uri, text);
 }
 
-void cli_tell_troubles(const struct cli_session *s, const char *said)
+void cli_print_event_summary(const struct cli_session *s, const char *said)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (s->verbose || kinds[i].live)
-			tell_withheld(s, &s->troubles[i]);
+			tell_withheld(s, &s->events_seen[i]);
 		else if (!kinds[i].thing)
-			tell_first(s, &s->troubles[i], said);
+			tell_first(s, &s->events_seen[i], said);
 	}
 	if (!s->verbose)
 		tell_counts(s);
@@ -129,9 +129,9 @@ void cli_json_conduct(struct json_object *o, struct cli_session *s)
 {
 	struct hba_counts n;
 
-	cli_note_troubles(s);
+	cli_note_events(s);
 	hba_controller_counts(s->controller, &n);
 	cli_json_number(o, "io_path_mappings", n.io_path_mappings);
-	cli_json_number(o, "violations", s->troubles[CLI_VIOLATIONS].n);
-	cli_json_number(o, "device_errors", s->troubles[CLI_DEVICE_ERRORS].n);
+	cli_json_number(o, "violations", s->events_seen[CLI_VIOLATIONS].n);
+	cli_json_number(o, "device_errors", s->events_seen[CLI_DEVICE_ERRORS].n);
 }

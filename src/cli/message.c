@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * say.c: words for the person at the terminal. Errors are one line each, whatever was in the text
- * that a device or driver gave.
+ * message.c: words for the person at the terminal. Errors are one line each, whatever was in the
+ * text that a device or driver gave.
  */
 #include "cli/cli.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * words.c: numbers of the standards as words. libsgutils2 has the long lists; outcomes are ours, as
+ * names.c: numbers of the standards as words. libsgutils2 has the long lists; outcomes are ours, as
  * no target gave half of them.
  */
 #include "cli/cli.h"

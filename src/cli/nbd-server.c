@@ -27,7 +27,7 @@
 enum {
 	LISTEN_AT = 3, /* where sd_listen_fds(3) has them */
 	REPORT_AT,
-	LEASH_AT,
+	LIFELINE_AT,
 	ABOVE,
 	MAX_ARGUMENTS = 16,
 	MAX_REPORT = 256 << 20, /* of a million units */
@@ -115,7 +115,7 @@ static void fill(struct arguments *a, const char *plugin, const struct nbd_wishe
 	add(a, "reopen=%u", w->reopen_s);
 	add(a, "alive-ms=%u", w->alive_ms);
 	add(a, "report=%d", REPORT_AT);
-	add(a, "leash=%d", LEASH_AT);
+	add(a, "lifeline=%d", LIFELINE_AT);
 }
 
 static void free_arguments(struct arguments *a)
@@ -177,21 +177,23 @@ static void become_nbdkit(const struct arguments *a, const int from[ABOVE - LIST
 
 static int spawn(const struct arguments *a, int listener, struct nbd_server *server)
 {
-	int report[2], leash[2] = { -1, -1 };
+	int report[2], lifeline[2] = { -1, -1 };
 	pid_t pid;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return cli_fail("no pipe can be made: %s", strerror(errno));
-	/* The child's copy of our end of the leash goes with exec; until then nobody needs it. */
-	pid = pipe2(leash, O_CLOEXEC) < 0 ? -1 : fork();
+	/*
+	 * The child's copy of our end of the lifeline goes with exec; until then nobody needs it.
+	 */
+	pid = pipe2(lifeline, O_CLOEXEC) < 0 ? -1 : fork();
 	if (pid == 0)
-		become_nbdkit(a, (int[]) { listener, report[1], leash[0] });
+		become_nbdkit(a, (int[]) { listener, report[1], lifeline[0] });
 	close(report[1]);
-	cleanup_close(&leash[0]);
+	cleanup_close(&lifeline[0]);
 	*server = (struct nbd_server) { .pid = pid > 0 ? pid : 0,
 					.pidfd = pid > 0 ? pidfd_open(pid, 0) : -1,
 					.report = report[0],
-					.leash = leash[1] };
+					.lifeline = lifeline[1] };
 	return server->pidfd < 0 ? cli_fail("nbdkit cannot be started: %s", strerror(errno)) : 0;
 }
 
@@ -201,7 +203,7 @@ int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_
 	autofree char *plugin = find_plugin();
 	int r;
 
-	*ret_server = (struct nbd_server) { .pidfd = -1, .report = -1, .leash = -1 };
+	*ret_server = (struct nbd_server) { .pidfd = -1, .report = -1, .lifeline = -1 };
 	if (!plugin)
 		return cli_fail("there is no " PLUGIN " beside this program nor in " NBD_PLUGIN_DIR
 				"; `make build' builds it, if nbdkit-plugin-dev is installed");
@@ -368,7 +370,7 @@ static void tell_to_end(const struct cli_session *s, struct nbd_server *server)
 		return;
 	if (server->offered)
 		kill(server->pid, SIGKILL);
-	cleanup_close(&server->leash);
+	cleanup_close(&server->lifeline);
 	server->told = true;
 }
 
@@ -409,7 +411,7 @@ void nbd_end(struct nbd_server *server)
 {
 	struct pollfd fd = { .fd = server->pidfd, .events = POLLIN };
 
-	cleanup_close(&server->leash);
+	cleanup_close(&server->lifeline);
 	/* It may be at bringing up a controller that does not come. */
 	if (server->pid > 0 && poll(&fd, 1, PATIENCE_MS) <= 0)
 		kill(server->pid, SIGKILL);

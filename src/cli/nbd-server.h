@@ -25,9 +25,9 @@ struct nbd_place {
 struct nbd_server {
 	pid_t pid; /* 0: none */
 	int pidfd;
-	int leash;  /* let go of, and it ends */
-	int report; /* the plugin's words come here, a JSON object in each line */
-	char *text; /* what has come of them and is not read yet */
+	int lifeline; /* let go of, and it ends */
+	int report;   /* the plugin's words come here, a JSON object in each line */
+	char *text;   /* what has come of them and is not read yet */
 	size_t length, room;
 	bool lost;    /* its controller, for good: told */
 	bool told;    /* to end */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* behind.c: which files a URI names, so that no output destroys one of them. */
+/* output-guard.c: which files a URI names, so that no output destroys one of them. */
 #include "cli/cli.h"
 
 #include "base/base.h"
@@ -73,7 +73,7 @@ static bool is_behind(const char *uri, const struct stat *st)
 	return false;
 }
 
-int cli_refuse_behind(const char *path, const char *uri, const char *use)
+int cli_guard_output(const char *path, const char *uri, const char *use)
 {
 	struct stat st;
 

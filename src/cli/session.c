@@ -108,7 +108,7 @@ static void close_session(struct cli_session *s)
 {
 	cli_stop(s);
 	if (s->controller)
-		cli_note_troubles(s);
+		cli_note_events(s);
 	hba_controller_close(s->controller);
 	s->controller = NULL;
 	if (s->own_fd)
@@ -146,7 +146,7 @@ static int with_session(const struct cli_common *common, bool start,
 	else
 		snprintf(said, sizeof(said), "%s", hba_error());
 	close_session(&s);
-	cli_tell_troubles(&s, said);
+	cli_print_event_summary(&s, said);
 	/* What did not start need not stop either, and has said why. */
 	ended = begun || s.interrupted ? tell_end(&s) : 0;
 	return r ? r : ended;
@@ -215,7 +215,7 @@ void cli_wait(struct cli_session *s, int fd, short events)
 		cli_interrupted(s);
 	if (hba_controller_run(s->controller, RUN_BUDGET) < 0)
 		s->over = true;
-	cli_note_troubles(s);
+	cli_note_events(s);
 }
 
 int cli_say_interrupted(struct cli_session *s, const char *what)

@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* What happens meanwhile is told at that pace; see cli_note_troubles(). */
+/* What happens meanwhile is told at that pace; see cli_note_events(). */
 enum { LOOK_MS = 200 };
 
 struct watch {
@@ -33,7 +33,7 @@ static void *watch_signals(void *arg)
 	};
 
 	while (poll(fds, ARRAY_SIZE(fds), LOOK_MS) == 0)
-		cli_note_troubles(w->session);
+		cli_note_events(w->session);
 	if (fds[0].revents)
 		hba_controller_cancel(w->session->controller);
 	return NULL;

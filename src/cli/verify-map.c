@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ledger.c: patterns, and hashes of them. */
-#include "cli/ledger.h"
+/* verify-map.c: patterns, and hashes of them. */
+#include "cli/verify-map.h"
 
 #include "base/random.h"
 
@@ -11,23 +11,23 @@
 enum { WORD = sizeof(uint64_t), GENERATION_SHIFT = 40, FOLD_SHIFT = 32 };
 #define ODD_MULTIPLIER UINT64_C(0x9fb21c651e98df25)
 
-int ledger_begin(struct ledger *l, uint64_t n, size_t chunk_bytes)
+int verify_map_begin(struct verify_map *l, uint64_t n, size_t chunk_bytes)
 {
-	struct ledger_entry *entries = calloc(n, sizeof(*entries));
+	struct verify_map_entry *entries = calloc(n, sizeof(*entries));
 
 	if (!entries)
 		return -ENOMEM;
-	*l = (struct ledger) { .entries = entries, .n = n, .chunk_bytes = chunk_bytes };
+	*l = (struct verify_map) { .entries = entries, .n = n, .chunk_bytes = chunk_bytes };
 	return 0;
 }
 
-void ledger_end(struct ledger *l)
+void verify_map_end(struct verify_map *l)
 {
 	free(l->entries);
 	l->entries = NULL;
 }
 
-uint64_t ledger_take(struct ledger *l, uint64_t chunk)
+uint64_t verify_map_take(struct verify_map *l, uint64_t chunk)
 {
 	while (l->entries[chunk].taken)
 		chunk = chunk + 1 < l->n ? chunk + 1 : 0;
@@ -35,12 +35,12 @@ uint64_t ledger_take(struct ledger *l, uint64_t chunk)
 	return chunk;
 }
 
-void ledger_give_back(struct ledger *l, uint64_t chunk)
+void verify_map_give_back(struct verify_map *l, uint64_t chunk)
 {
 	l->entries[chunk].taken = false;
 }
 
-void ledger_fill(struct ledger *l, uint64_t chunk, uint8_t *data)
+void verify_map_fill(struct verify_map *l, uint64_t chunk, uint8_t *data)
 {
 	uint64_t state = chunk ^ (uint64_t)++l->entries[chunk].generation << GENERATION_SHIFT, word;
 
@@ -67,17 +67,17 @@ static uint64_t hash(const uint8_t *data, size_t length)
 	return h ? h : 1;
 }
 
-void ledger_wrote(struct ledger *l, uint64_t chunk, const uint8_t *data)
+void verify_map_wrote(struct verify_map *l, uint64_t chunk, const uint8_t *data)
 {
 	l->entries[chunk].hash = hash(data, l->chunk_bytes);
 }
 
-void ledger_forget(struct ledger *l, uint64_t chunk)
+void verify_map_forget(struct verify_map *l, uint64_t chunk)
 {
 	l->entries[chunk].hash = 0;
 }
 
-enum ledger_verdict ledger_check(struct ledger *l, uint64_t chunk, const uint8_t *data)
+enum verify_map_verdict verify_map_check(struct verify_map *l, uint64_t chunk, const uint8_t *data)
 {
 	uint64_t found = hash(data, l->chunk_bytes), *known = &l->entries[chunk].hash;
 
@@ -88,7 +88,7 @@ enum ledger_verdict ledger_check(struct ledger *l, uint64_t chunk, const uint8_t
 	return *known == found ? LEDGER_SAME : LEDGER_DIFFERENT;
 }
 
-uint64_t ledger_next_known(const struct ledger *l, uint64_t chunk)
+uint64_t verify_map_next_known(const struct verify_map *l, uint64_t chunk)
 {
 	while (chunk < l->n && l->entries[chunk].hash == 0)
 		chunk++;

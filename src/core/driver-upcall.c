@@ -24,7 +24,7 @@ static const char *const state_names[] = {
 	[TASK_RETURNED] = "free",
 };
 
-void task_tell_stranger(const struct task *t, const char *call)
+__attribute__((cold)) static void task_tell_stranger(const struct task *t, const char *call)
 {
 	/*
 	 * A task of another controller's pool can only be named with the op's own controller.
@@ -38,6 +38,20 @@ void task_tell_stranger(const struct task *t, const char *call)
 			  "%s of the task with unique id %u; a task is completed in an op, such as "
 			  "poll",
 			  call, t->head.unique_id);
+}
+
+/*
+ * The task of a driver's `call`. NULL, and the violation is reported: outside any
+ * op, or not of this op's controller.
+ */
+static inline struct task *task_named(struct hba_task *head, const char *call)
+{
+	const struct op *op = op_now();
+
+	if (op && pool_holds(&op->controller->pool, head))
+		return task_of(head);
+	task_tell_stranger(task_of(head), call);
+	return NULL;
 }
 
 __attribute__((cold)) static void tell_not_with_driver(const struct task *t, const char *call)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-mood.c: see soft-mood.h. All by counting, nothing by chance: the same commands meet the same
- * moods.
+ * soft-faults.c: see soft-faults.h. All by counting, nothing by chance: the same commands meet the
+ * same moods.
  *
  * The core's own commands meet none and are not counted: when it sends some, and how many, is no
  * matter of the clients'. They do wait for `latency_us`, like all others.
  *
- * Each mood counts the tasks that came as far as itself, so that two of the same number do not hide
- * one another.
+ * Each fault counts the tasks that came as far as itself, so that two of the same number do not
+ * hide one another.
  */
-#include "drivers/soft-mood.h"
+#include "drivers/soft-faults.h"
 
 #include "scsi/scsi.h"
 
@@ -27,13 +27,13 @@ static bool is_always_answered(const struct hba_task *t)
 	       t->cdb[0] == SCSI_REQUEST_SENSE;
 }
 
-void mood_queue_begin(struct mood_queue *mq)
+void fault_queue_begin(struct fault_queue *mq)
 {
 	list_init(&mq->late);
 	mq->room_at = 0;
 }
 
-void mood_task_begin(struct mood_task *mt, struct hba_task *t)
+void fault_task_begin(struct fault_task *mt, struct hba_task *t)
 {
 	list_init(&mt->link);
 	mt->task = t;
@@ -44,7 +44,7 @@ void mood_task_begin(struct mood_task *mt, struct hba_task *t)
 /* One at a time, each time for another reason. */
 static void hand_back(struct hba_queue *q, struct hba_task *t)
 {
-	struct mood_queue *mq = hba_queue_priv(q);
+	struct fault_queue *mq = hba_queue_priv(q);
 
 	mq->scope = (enum hba_scope)(mq->hand_backs++ % SCOPES);
 	mq->target = hba_task_target(t);
@@ -56,7 +56,7 @@ static void hand_back(struct hba_queue *q, struct hba_task *t)
 
 static void make_room(struct hba_queue *q)
 {
-	struct mood_queue *mq = hba_queue_priv(q);
+	struct fault_queue *mq = hba_queue_priv(q);
 
 	mq->room_at = 0;
 	switch (mq->scope) {
@@ -74,9 +74,9 @@ static void make_room(struct hba_queue *q)
 
 /* ---- full */
 
-static bool finds_unit_full(const struct mood *m, struct mood_task *mt)
+static bool finds_unit_full(const struct fault *m, struct fault_task *mt)
 {
-	struct mood_unit *unit;
+	struct fault_unit *unit;
 
 	if (!m->full)
 		return false;
@@ -87,9 +87,9 @@ static bool finds_unit_full(const struct mood *m, struct mood_task *mt)
 	return !mt->counted;
 }
 
-void mood_leave(struct mood_task *mt)
+void fault_leave(struct fault_task *mt)
 {
-	struct mood_unit *unit;
+	struct fault_unit *unit;
 
 	if (!mt->counted)
 		return;
@@ -108,22 +108,22 @@ static void come_back(struct hba_queue *q, uint64_t at)
 	hba_poll_within(q, at > now ? (unsigned)((at - now) / NS_PER_MS) : 0);
 }
 
-static void put_off(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
+static void put_off(const struct fault *m, struct hba_queue *q, struct fault_task *mt)
 {
-	struct mood_queue *mq = hba_queue_priv(q);
+	struct fault_queue *mq = hba_queue_priv(q);
 
 	mt->due = hba_now(hba_queue_controller(q)) + m->latency_us * NS_PER_US;
 	list_append(&mq->late, &mt->link);
 	come_back(q, mt->due);
 }
 
-static struct mood_task *first_late(const struct mood_queue *mq)
+static struct fault_task *first_late(const struct fault_queue *mq)
 {
 	return list_is_empty(&mq->late) ? NULL
-					: container_of(mq->late.next, struct mood_task, link);
+					: container_of(mq->late.next, struct fault_task, link);
 }
 
-bool mood_call_back(struct mood_task *mt)
+bool fault_call_back(struct fault_task *mt)
 {
 	if (list_is_empty(&mt->link))
 		return false;
@@ -133,58 +133,58 @@ bool mood_call_back(struct mood_task *mt)
 
 /* ---- on arrival, and afterwards */
 
-static enum mood_verdict end(struct hba_task *t, enum hba_outcome outcome)
+static enum fault_verdict end(struct hba_task *t, enum hba_outcome outcome)
 {
 	hba_complete_failed(t, outcome, HBA_SENT_YES);
-	return MOOD_KEPT;
+	return FAULT_KEPT;
 }
 
-static enum mood_verdict meet(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
+static enum fault_verdict meet(const struct fault *m, struct hba_queue *q, struct fault_task *mt)
 {
-	struct mood_queue *mq = hba_queue_priv(q);
+	struct fault_queue *mq = hba_queue_priv(q);
 	struct hba_task *t = mt->task;
 
 	if (is_turn(m->requeue, &mq->arrivals) && !mq->room_at) {
 		hand_back(q, t);
-		return MOOD_KEPT;
+		return FAULT_KEPT;
 	}
 	if (!is_always_answered(t) && is_turn(m->busy, &mq->commands))
 		return end(t, HBA_BUSY);
 	if (finds_unit_full(m, mt))
 		return end(t, HBA_TASK_SET_FULL);
 	if (!is_always_answered(t) && is_turn(m->attention, &mq->polite))
-		return MOOD_ATTENTION;
-	return MOOD_RUN;
+		return FAULT_ATTENTION;
+	return FAULT_RUN;
 }
 
-enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct mood_task *mt)
+enum fault_verdict fault_arrive(const struct fault *m, struct hba_queue *q, struct fault_task *mt)
 {
 	const struct hba_task *t = mt->task;
-	enum mood_verdict verdict;
+	enum fault_verdict verdict;
 
 	mt->counted = false;
 	list_init(&mt->link); /* a reset may have forgotten it in a list that is gone */
-	verdict = t->kind == HBA_TASK_CLIENT ? meet(m, q, mt) : MOOD_RUN;
-	if (verdict != MOOD_RUN)
+	verdict = t->kind == HBA_TASK_CLIENT ? meet(m, q, mt) : FAULT_RUN;
+	if (verdict != FAULT_RUN)
 		return verdict;
 	/* Others may wait until the sense has been fetched: it is not to wait behind them. */
 	if (!m->latency_us || t->cdb[0] == SCSI_REQUEST_SENSE)
-		return MOOD_RUN;
+		return FAULT_RUN;
 	put_off(m, q, mt);
-	return MOOD_KEPT;
+	return FAULT_KEPT;
 }
 
-struct hba_task *mood_due(struct hba_queue *q)
+struct hba_task *fault_due(struct hba_queue *q)
 {
-	const struct mood_task *mt = first_late(hba_queue_priv(q));
+	const struct fault_task *mt = first_late(hba_queue_priv(q));
 
 	return mt && mt->due <= hba_now(hba_queue_controller(q)) ? mt->task : NULL;
 }
 
-void mood_rest(struct hba_queue *q)
+void fault_rest(struct hba_queue *q)
 {
-	struct mood_queue *mq = hba_queue_priv(q);
-	const struct mood_task *mt = first_late(mq);
+	struct fault_queue *mq = hba_queue_priv(q);
+	const struct fault_task *mt = first_late(mq);
 
 	if (mq->room_at && mq->room_at <= hba_now(hba_queue_controller(q)))
 		make_room(q);
@@ -194,10 +194,10 @@ void mood_rest(struct hba_queue *q)
 		come_back(q, mt->due);
 }
 
-bool mood_ready(const struct hba_queue *q)
+bool fault_ready(const struct hba_queue *q)
 {
-	const struct mood_queue *mq = hba_queue_priv(q);
-	const struct mood_task *mt = first_late(mq);
+	const struct fault_queue *mq = hba_queue_priv(q);
+	const struct fault_task *mt = first_late(mq);
 	uint64_t now = hba_now(hba_queue_controller(q));
 
 	return (mt && mt->due <= now) || (mq->room_at && mq->room_at <= now);

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-mood.h: a software HBA on a bad day: busy, full, slow, forgetful. Between a task's arrival
+ * soft-faults.h: a software HBA on a bad day: busy, full, slow, forgetful. Between a task's arrival
  * and its disk, and of no concern to either: the driver asks on arrival what is to become of a
  * task, and tells when it has left.
  *
- *	process_task ── mood_arrive ──> MOOD_RUN        to the disk
- *	                            ├─> MOOD_ATTENTION  the same, but first the unit's attention
- *	                            └─> MOOD_KEPT       completed, or handed back, or later:
- *	                                                poll ── mood_due ──> to the disk
+ *	process_task ── fault_arrive ──> FAULT_RUN        to the disk
+ *	                            ├─> FAULT_ATTENTION  the same, but first the unit's attention
+ *	                            └─> FAULT_KEPT       completed, or handed back, or later:
+ *	                                                poll ── fault_due ──> to the disk
  *
  * One thread per queue; what several queues share (how full a unit is) is atomic.
  */
-#ifndef DRIVERS_SOFT_MOOD_H
-#define DRIVERS_SOFT_MOOD_H
+#ifndef DRIVERS_SOFT_FAULTS_H
+#define DRIVERS_SOFT_FAULTS_H
 
 #include "base/base.h"
 
 #include <hbakit/driver.h>
 
 /**
- * struct mood - What the URI asks for; 0: not that. Commands are those of clients, but for
+ * struct fault - What the URI asks for; 0: not that. Commands are those of clients, but for
  * latency_us.
  */
-struct mood {
+struct fault {
 	uint64_t busy; /* every so many commands one finds the unit BUSY */
 	/* so many commands of a unit may be out, one more meets TASK SET FULL */
 	uint64_t full;
@@ -31,11 +31,11 @@ struct mood {
 	uint64_t latency_us; /* a command waits so long before it begins */
 };
 
-/** struct mood_queue - In a queue's memory. */
-struct mood_queue {
+/** struct fault_queue - In a queue's memory. */
+struct fault_queue {
 	/* how many came so far: at all, past `requeue`, past `busy` */
 	uint64_t arrivals, commands, polite;
-	/* struct mood_task, by due; all wait equally long, so the order is that of arrival */
+	/* struct fault_task, by due; all wait equally long, so the order is that of arrival */
 	struct list late;
 
 	/* A task was handed back for want of room: how, and until when there is none. */
@@ -46,43 +46,45 @@ struct mood_queue {
 	struct hba_lun_id lun;
 };
 
-/** struct mood_unit - At the beginning of a unit's memory. */
-struct mood_unit {
+/** struct fault_unit - At the beginning of a unit's memory. */
+struct fault_unit {
 	unsigned out; /* atomic: commands of any queue */
 };
 
-/** struct mood_task - In a task's HBA data. */
-struct mood_task {
-	struct list link; /* mood_queue::late, or alone */
+/** struct fault_task - In a task's HBA data. */
+struct fault_task {
+	struct list link; /* fault_queue::late, or alone */
 	struct hba_task *task;
 	uint64_t due; /* ns */
-	bool counted; /* in mood_unit::out */
+	bool counted; /* in fault_unit::out */
 };
 
-enum mood_verdict { MOOD_RUN, MOOD_ATTENTION, MOOD_KEPT };
+enum fault_verdict { FAULT_RUN, FAULT_ATTENTION, FAULT_KEPT };
 
-/** mood_queue_begin() - In every start: nobody is late. */
-void mood_queue_begin(struct mood_queue *mq);
-/** mood_task_begin() - In map_hba_data. */
-void mood_task_begin(struct mood_task *mt, struct hba_task *t);
+/** fault_queue_begin() - In every start: nobody is late. */
+void fault_queue_begin(struct fault_queue *mq);
+/** fault_task_begin() - In map_hba_data. */
+void fault_task_begin(struct fault_task *mt, struct hba_task *t);
 
 /**
- * mood_arrive() - In process_task: what becomes of this task? Kept: it is none of the driver's
+ * fault_arrive() - In process_task: what becomes of this task? Kept: it is none of the driver's
  * business now.
  */
-enum mood_verdict mood_arrive(const struct mood *m, struct hba_queue *q, struct mood_task *mt);
-/** mood_leave() - Before a task that was run, or was to be run later, is completed. */
-void mood_leave(struct mood_task *mt);
+enum fault_verdict fault_arrive(const struct fault *m, struct hba_queue *q, struct fault_task *mt);
+/** fault_leave() - Before a task that was run, or was to be run later, is completed. */
+void fault_leave(struct fault_task *mt);
 
-/** mood_due() - In poll: the next task whose time has come; NULL: none. To run it, call it back. */
-struct hba_task *mood_due(struct hba_queue *q);
-/** mood_rest() - At the end of poll: say when there is room again, and when to come back. */
-void mood_rest(struct hba_queue *q);
-/** mood_ready() - Before sleep: is there a reason not to? */
-bool mood_ready(const struct hba_queue *q);
 /**
- * mood_call_back() - To run a task, or to abort it: true, if it was late. It is to be completed.
+ * fault_due() - In poll: the next task whose time has come; NULL: none. To run it, call it back.
  */
-bool mood_call_back(struct mood_task *mt);
+struct hba_task *fault_due(struct hba_queue *q);
+/** fault_rest() - At the end of poll: say when there is room again, and when to come back. */
+void fault_rest(struct hba_queue *q);
+/** fault_ready() - Before sleep: is there a reason not to? */
+bool fault_ready(const struct hba_queue *q);
+/**
+ * fault_call_back() - To run a task, or to abort it: true, if it was late. It is to be completed.
+ */
+bool fault_call_back(struct fault_task *mt);
 
 #endif

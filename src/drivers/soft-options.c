@@ -69,11 +69,11 @@ static const struct number {
 	{ WISH("hba_data_mask", constraints.hba_data_mask), 2, UINT64_MAX, false },
 	{ WISH("boundary", constraints.boundary), LEAST_SEGMENT_BYTES, UINT64_C(1) << 63, true },
 	{ WISH("max_transfer", constraints.max_transfer), LEAST_SEGMENT_BYTES, INT64_MAX, false },
-	{ WISH("busy", mood.busy), LEAST_EVERY, MOST_EVERY, false },
-	{ WISH("full", mood.full), 1, MOST_TASKS, false },
-	{ WISH("attention", mood.attention), 1, MOST_EVERY, false },
-	{ WISH("requeue", mood.requeue), LEAST_EVERY, MOST_EVERY, false },
-	{ WISH("latency_us", mood.latency_us), 1, MOST_LATENCY_US, false },
+	{ WISH("busy", fault.busy), LEAST_EVERY, MOST_EVERY, false },
+	{ WISH("full", fault.full), 1, MOST_TASKS, false },
+	{ WISH("attention", fault.attention), 1, MOST_EVERY, false },
+	{ WISH("requeue", fault.requeue), LEAST_EVERY, MOST_EVERY, false },
+	{ WISH("latency_us", fault.latency_us), 1, MOST_LATENCY_US, false },
 };
 
 static int read_number(struct hba_controller *c, const struct number *number, struct soft_wishes *w)
@@ -228,7 +228,7 @@ int soft_read_wishes(struct hba_controller *c, struct soft_wishes *ret_wishes)
 	int r = 0;
 
 	memset(&w, 0xa5, sizeof(w)); /* every number HBA_UNSET */
-	w.mood = (struct mood) { 0 };
+	w.fault = (struct fault) { 0 };
 	w.path = hba_uri_path(c);
 	w.serial = hba_uri_option(c, "serial");
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++)

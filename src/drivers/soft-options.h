@@ -3,7 +3,7 @@
 #ifndef DRIVERS_SOFT_OPTIONS_H
 #define DRIVERS_SOFT_OPTIONS_H
 
-#include "drivers/soft-mood.h"
+#include "drivers/soft-faults.h"
 
 #include <hbakit/driver.h>
 
@@ -36,7 +36,7 @@ struct soft_wishes {
 	enum hba_data_mode data;
 	struct hba_constraints constraints;
 
-	struct mood mood;
+	struct fault fault;
 };
 
 /** soft_read_wishes() - -EINVAL, with one sentence for whoever wrote the URI. */

@@ -12,14 +12,15 @@
  * turns in poll; a file's tasks end in poll, by the io_uring of the task's queue.
  *
  * A URI may give the controller nearly any shape (soft-options.c) with many disks (soft-units.c),
- * make it as picky about data as a chip (soft-segments.c), and put it in a bad mood (soft-mood.c).
+ * make it as picky about data as a chip (soft-segments.c), and put it in a bad fault
+ * (soft-faults.c).
  *
  * Not done: hot changes of size.
  */
 #include "drivers/drivers.h"
 
 #include "base/base.h"
-#include "drivers/soft-mood.h"
+#include "drivers/soft-faults.h"
 #include "drivers/soft-options.h"
 #include "drivers/soft-segments.h"
 #include "drivers/soft-units.h"
@@ -53,7 +54,7 @@ struct soft {
 
 /* In a unit's memory. Moods find theirs at its beginning. */
 struct soft_unit {
-	struct mood_unit mood;
+	struct fault_unit fault;
 	uint64_t
 		/*
 		 * atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none.
@@ -65,7 +66,7 @@ struct soft_unit {
 /* A task's HBA data. */
 struct soft_task {
 	struct target_command command;
-	struct mood_task mood;
+	struct fault_task fault;
 	const struct soft *soft;
 	struct hba_task *task;
 	struct hba_queue *queue;
@@ -256,7 +257,7 @@ static int soft_map_hba_data(struct hba_controller *c, struct hba_task *t, uint3
 	st->soft = soft;
 	st->task = t;
 	st->queue = hba_controller_queue(c, t->queue);
-	mood_task_begin(&st->mood, t);
+	fault_task_begin(&st->fault, t);
 	st->command.cdb = t->cdb;
 	st->command.engine = soft->engines ? soft->engines[t->queue] : NULL;
 	st->command.done = soft_ended;
@@ -274,7 +275,7 @@ static int soft_start(struct hba_controller *c)
 	int r = 0;
 
 	for (unsigned i = 0; i < soft->wishes.queues; i++)
-		mood_queue_begin(hba_queue_priv(hba_controller_queue(c, i)));
+		fault_queue_begin(hba_queue_priv(hba_controller_queue(c, i)));
 	for (unsigned i = 0; soft->engines && i < soft->n_queues && r == 0; i++)
 		r = hba_queue_watch(hba_controller_queue(c, i), engine_fd(soft->engines[i]),
 				    POLLIN);
@@ -329,7 +330,7 @@ static void complete(struct soft_task *st, const struct hba_result *result)
 	struct hba_task *manager = st->manager;
 
 	st->manager = NULL;
-	mood_leave(&st->mood);
+	fault_leave(&st->fault);
 	hba_complete(st->task, result);
 	if (manager)
 		victim_ended(manager);
@@ -521,13 +522,13 @@ static void soft_process_task(struct hba_queue *q, struct hba_task *t)
 		hba_requeue(t, HBA_SCOPE_LUN);
 		return;
 	}
-	switch (mood_arrive(&soft->wishes.mood, q, &st->mood)) {
-	case MOOD_KEPT:
+	switch (fault_arrive(&soft->wishes.fault, q, &st->fault)) {
+	case FAULT_KEPT:
 		return;
-	case MOOD_ATTENTION:
+	case FAULT_ATTENTION:
 		rouse_unit_of(soft, t);
 		break;
-	case MOOD_RUN:
+	case FAULT_RUN:
 		break;
 	}
 	run_task(q, st);
@@ -553,12 +554,12 @@ static unsigned run_due(struct hba_queue *q, unsigned budget)
 	struct hba_task *t;
 	unsigned n = 0;
 
-	while (n < budget && (t = mood_due(q)) && !waits_for_sense(t->hba_data)) {
-		mood_call_back(&((struct soft_task *)t->hba_data)->mood);
+	while (n < budget && (t = fault_due(q)) && !waits_for_sense(t->hba_data)) {
+		fault_call_back(&((struct soft_task *)t->hba_data)->fault);
 		run_task(q, t->hba_data);
 		n++;
 	}
-	mood_rest(q);
+	fault_rest(q);
 	return n;
 }
 
@@ -583,7 +584,7 @@ static int soft_interrupts(struct hba_queue *q, bool on)
 {
 	struct engine *e = engine_of(q);
 
-	return on && ((e && engine_ready(e)) || mood_ready(q));
+	return on && ((e && engine_ready(e)) || fault_ready(q));
 }
 
 /* ---- task management */
@@ -622,7 +623,7 @@ static void take_victim(struct hba_task *t, void *arg)
 		return;
 	st->manager = tmf->manager;
 	__atomic_add_fetch(&waiting->victims, 1, __ATOMIC_RELAXED);
-	if (mood_call_back(&st->mood))
+	if (fault_call_back(&st->fault))
 		complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED,
 						    .sent = HBA_SENT_YES });
 	else
@@ -710,8 +711,8 @@ static void forget_task(struct hba_task *t, void *arg)
 	struct soft_task *st = t->hba_data;
 
 	(void)arg;
-	mood_call_back(&st->mood);
-	mood_leave(&st->mood);
+	fault_call_back(&st->fault);
+	fault_leave(&st->fault);
 }
 
 static void reset_units(struct target_device *device)
@@ -775,7 +776,7 @@ const struct hba_driver soft_driver = {
 	.scheme = "soft",
 	.options = soft_options,
 	.priv_size = sizeof(struct soft),
-	.queue_priv_size = sizeof(struct mood_queue),
+	.queue_priv_size = sizeof(struct fault_queue),
 	.lun_priv_size = sizeof(struct soft_unit),
 	.hba_data_size = sizeof(struct soft_task),
 	.initialize = soft_initialize,

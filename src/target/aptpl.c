@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lasting.c: persistent reservations in a file beside the image, for those that shall outlive a
+ * aptpl.c: persistent reservations in a file beside the image, for those that shall outlive a
  * power loss (APTPL). It is text:
  *
  *	hbakit reservations 1

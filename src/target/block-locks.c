@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claims.c: who may touch which blocks now. COMPARE AND WRITE and ORWRITE read, think, and write:
- * nobody may write what they have read until they have done (SBC-3 5.2, 5.14), nor read half of
- * what they write.
+ * block-locks.c: who may touch which blocks now. COMPARE AND WRITE and ORWRITE read, think, and
+ * write: nobody may write what they have read until they have done (SBC-3 5.2, 5.14), nor read half
+ * of what they write.
  *
  * A command that has to wait holds no thread: it is told by its own engine. A claim is granted when
  * none that came earlier is in its way, so a stream of small commands cannot keep an exclusive one
@@ -23,7 +23,7 @@ static bool in_the_way(const struct claim *a, const struct claim *b)
 }
 
 /* By one that came earlier. */
-static bool is_blocked(struct claims *c, struct claim *mine)
+static bool is_blocked(struct block_locks *c, struct claim *mine)
 {
 	for (struct list *l = c->all.next; l != &mine->link && l != &c->all; l = l->next)
 		if (in_the_way(claim_of(l), mine))
@@ -31,19 +31,19 @@ static bool is_blocked(struct claims *c, struct claim *mine)
 	return false;
 }
 
-void claims_init(struct claims *c)
+void block_locks_init(struct block_locks *c)
 {
 	pthread_mutex_init(&c->mutex, NULL);
 	list_init(&c->all);
 	c->exclusive = c->waiting = 0;
 }
 
-void claims_clear(struct claims *c)
+void block_locks_clear(struct block_locks *c)
 {
 	pthread_mutex_destroy(&c->mutex);
 }
 
-bool claims_take(struct claims *c, struct claim *mine)
+bool block_locks_take(struct block_locks *c, struct claim *mine)
 {
 	bool granted;
 
@@ -57,7 +57,7 @@ bool claims_take(struct claims *c, struct claim *mine)
 	return granted;
 }
 
-static void grant_waiting(struct claims *c)
+static void grant_waiting(struct block_locks *c)
 {
 	for (struct list *l = c->all.next; l != &c->all && c->waiting > 0; l = l->next) {
 		struct claim *claim = claim_of(l);
@@ -70,7 +70,7 @@ static void grant_waiting(struct claims *c)
 	}
 }
 
-void claims_drop(struct claims *c, struct claim *mine)
+void block_locks_drop(struct block_locks *c, struct claim *mine)
 {
 	pthread_mutex_lock(&c->mutex);
 	list_remove(&mine->link);
@@ -79,7 +79,7 @@ void claims_drop(struct claims *c, struct claim *mine)
 	pthread_mutex_unlock(&c->mutex);
 }
 
-void claims_forget(struct claims *c)
+void block_locks_forget(struct block_locks *c)
 {
 	pthread_mutex_lock(&c->mutex);
 	list_init(&c->all);

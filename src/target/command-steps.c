@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * steps.c: a command over blocks as a row of steps, each of which a store may end at once or later:
+ * command-steps.c: a command over blocks as a row of steps, each of which a store may end at once
+ * or later:
  *
  *	READ                CLAIM ─> FLUSH_FIRST (FUA) ─> MOVE
  *	WRITE               CLAIM ─> MOVE ─> FLUSH_LAST (FUA)
@@ -13,9 +14,9 @@
  * set; or a negative errno.
  *
  * Who waits for whom: a store with an engine may leave a command in the middle, so commands claim
- * their blocks (claims.c). With other stores a turnstile per unit is enough, and a single thread
- * needs none: a command is over when target_work() returns, or it is a walk that has left the
- * turnstile between two of its turns.
+ * their blocks (block-locks.c). With other stores a turnstile per unit is enough, and a single
+ * thread needs none: a command is over when target_work() returns, or it is a walk that has left
+ * the turnstile between two of its turns.
  *
  * Turns: a store that ends each request at once would keep its thread for as long as a walk is,
  * which may be hours. After a megabyte, or 32 that are only deallocated, a walk makes room for
@@ -83,7 +84,7 @@ static void let_go(struct target_command *c)
 	if (c->walk.scratch)
 		scratch_return(&c->unit->scratch, c->walk.scratch);
 	if (c->claimed)
-		claims_drop(&c->unit->claims, &c->claim);
+		block_locks_drop(&c->unit->locks, &c->claim);
 	if (c->inside)
 		turnstile_leave(&c->unit->turnstile, c->exclusive);
 }
@@ -152,7 +153,7 @@ static int claim_begin(struct target_command *c)
 	c->claim.engine = c->engine;
 	c->claim.granted.done = claim_granted;
 	c->claimed = true;
-	return claims_take(&c->unit->claims, &c->claim) ? STEP_ENDED : STEP_OUT;
+	return block_locks_take(&c->unit->locks, &c->claim) ? STEP_ENDED : STEP_OUT;
 }
 
 static int flush_begin(struct target_command *c)
@@ -191,8 +192,8 @@ static int move_begin(struct target_command *c)
 {
 	int r;
 
-	c->io.data = (struct cursor) { .iov = c->iov, .n = c->n_iov };
-	cursor_step(&c->io.data, c->skip);
+	c->io.data = (struct iov_iter) { .iov = c->iov, .n = c->n_iov };
+	iov_iter_step(&c->io.data, c->skip);
 	r = start_io(c, c->at, c->span, c->writing);
 	if (r == STEP_ENDED)
 		c->bytes += c->io.moved;
@@ -246,7 +247,7 @@ static int start_chunk(struct target_command *c, bool writing)
 
 	w->storing = writing;
 	w->piece = (struct iovec) { w->scratch->bytes, chunk_of(w) };
-	c->io.data = (struct cursor) { .iov = &w->piece, .n = 1 };
+	c->io.data = (struct iov_iter) { .iov = &w->piece, .n = 1 };
 	r = start_io(c, w->at, w->piece.iov_len, writing);
 	return r == STEP_ENDED ? take_turns(c, w->piece.iov_len, TURN_BYTES) : r;
 }
@@ -268,7 +269,7 @@ static int begin_walk(struct target_command *c)
 	w->at = c->at;
 	w->left = c->span;
 	w->in_turn = 0;
-	w->data = (struct cursor) { .iov = c->iov, .n = c->n_iov };
+	w->data = (struct iov_iter) { .iov = c->iov, .n = c->n_iov };
 	if (!w->scratch)
 		w->scratch = scratch_borrow(&c->unit->scratch);
 	return w->scratch ? 0 : -ENOMEM;
@@ -296,10 +297,10 @@ static uint64_t equal_in_chunk(struct target_command *c)
 	if (w->compare == COMPARE_NOTHING)
 		return chunk;
 	if (w->compare == COMPARE_DATA)
-		return cursor_compare(&w->data, w->scratch->bytes, chunk);
+		return iov_iter_compare(&w->data, w->scratch->bytes, chunk);
 	for (uint64_t at = 0; at < chunk; at += block) {
-		struct cursor one = { .iov = c->iov, .n = c->n_iov };
-		uint64_t equal = cursor_compare(&one, w->scratch->bytes + at, block);
+		struct iov_iter one = { .iov = c->iov, .n = c->n_iov };
+		uint64_t equal = iov_iter_compare(&one, w->scratch->bytes + at, block);
 
 		if (equal < block)
 			return at + equal;
@@ -348,7 +349,7 @@ static int merge_resume(struct target_command *c)
 		if (w->storing && !next_chunk(w))
 			return STEP_ENDED;
 		if (!w->storing)
-			cursor_or_into(&w->data, w->scratch->bytes, chunk_of(w));
+			iov_iter_or_into(&w->data, w->scratch->bytes, chunk_of(w));
 		r = start_chunk(c, !w->storing);
 	} while (r == STEP_ENDED);
 	return r;
@@ -373,7 +374,7 @@ static void fill_scratch(struct target_command *c)
 	static_assert(SCRATCH_BYTES % 4096 == 0, "whole blocks of any size");
 	memset(w->scratch->bytes, 0, block);
 	if (!w->zeros)
-		cursor_copy_from(&w->data, w->scratch->bytes, block);
+		iov_iter_copy_from(&w->data, w->scratch->bytes, block);
 	for (uint64_t at = block; at < chunk; at += block)
 		memcpy(w->scratch->bytes + at, w->scratch->bytes, block);
 }

@@ -162,7 +162,7 @@ void target_state_free(struct target_state *s);
 struct target_state *target_lock(struct target_unit *unit);
 void target_unlock(struct target_unit *unit);
 
-/* attention.c. With the lock: */
+/* unit-attention.c. With the lock: */
 void target_attention_locked(struct target_unit *unit, enum target_condition condition, int except);
 void target_attention_one(struct target_state *s, enum target_condition condition, unsigned nexus);
 /*
@@ -182,6 +182,8 @@ void target_note_check(struct target_command *c);
  */
 int taskset_enter(struct target_command *c);
 void taskset_leave(struct target_command *c);
+/** taskset_holds_others() - Before it ends: may other commands wait for this one? */
+bool taskset_holds_others(const struct target_command *c);
 /*
  * An ACA is over: what it held back in any queue of the device goes on, each by its own thread,
  * soon.
@@ -216,7 +218,7 @@ int target_pr_clear(struct target_command *c);
 int target_pr_preempt(struct target_command *c);
 int target_pr_preempt_and_abort(struct target_command *c);
 
-/* lasting.c: 0, or a negative errno; no file at all is no registrations. */
+/* aptpl.c: 0, or a negative errno; no file at all is no registrations. */
 int target_registrations_save(const struct registrations *r);
 int target_registrations_load(const char *path, struct registrations *ret_registrations,
 			      char *message);
@@ -250,7 +252,7 @@ int target_mode_select_10(struct target_command *c);
 int target_mode_sense_6(struct target_command *c);
 int target_mode_sense_10(struct target_command *c);
 
-/* ---- steps.c: a command over blocks, one step after the other */
+/* ---- command-steps.c: a command over blocks, one step after the other */
 
 /* Run in this order; each may end at once or later. */
 enum target_step {

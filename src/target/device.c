@@ -35,7 +35,7 @@ void target_device_clear(struct target_device *d)
 	for (unsigned i = 0; i < d->n_units; i++) {
 		store_free(d->units[i].store);
 		target_state_free(d->units[i].state);
-		claims_clear(&d->units[i].claims);
+		block_locks_clear(&d->units[i].locks);
 		scratch_clear(&d->units[i].scratch);
 	}
 	free(d->test_block);
@@ -117,7 +117,7 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 		.nexuses = d->nexuses,
 		.state = state,
 	};
-	claims_init(&unit->claims);
+	block_locks_init(&unit->locks);
 	scratch_init(&unit->scratch);
 	name_unit(unit, options->identity, d->n_units);
 	target_unit_was_reset(unit);
@@ -125,19 +125,35 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 	return 0;
 }
 
-struct target_unit *target_device_unit(const struct target_device *d, const struct hba_lun_id *lun)
-{
-	uint64_t number = scsi_lun_number(lun);
-
-	return number < d->n_units ? &d->units[number] : NULL;
-}
-
 void target_device_forget(struct target_device *d)
 {
 	for (unsigned i = 0; i < d->n_units; i++) {
-		claims_forget(&d->units[i].claims);
+		block_locks_forget(&d->units[i].locks);
 		scratch_forget(&d->units[i].scratch);
 		store_forget(d->units[i].store);
 	}
 	__atomic_store_n(&d->testing, false, __ATOMIC_RELEASE); /* a self-test was one of them */
+}
+
+/*
+ * Persistent reservations and the place of the medium outlive a reset; all else does not (SPC-4
+ * 5.12.5, SBC-3 4.18).
+ */
+void target_unit_was_reset(struct target_unit *unit)
+{
+	struct target_state *s = target_lock(unit);
+
+	/*
+	 * Whoever hears of a reset looks at everything anew: what waited to be told before is part
+	 * of it.
+	 */
+	for (unsigned i = 0; i < unit->nexuses; i++)
+		s->attention[i] = TARGET_RESETS;
+	s->aca = TARGET_NO_NEXUS;
+	s->reserver = TARGET_NO_NEXUS;
+	s->kept = 0;
+	s->prevented = 0;
+	s->stopped = false;
+	target_mode_reset(unit);
+	target_unlock(unit);
 }

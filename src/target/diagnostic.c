@@ -62,7 +62,7 @@ static int read_sample(struct target_command *c)
 
 	c->piece = (struct iovec) { c->device->test_block, c->unit->block_bytes };
 	c->io.engine = c->engine;
-	c->io.data = (struct cursor) { .iov = &c->piece, .n = 1 };
+	c->io.data = (struct iov_iter) { .iov = &c->piece, .n = 1 };
 	c->io.offset = sample_block(c->unit, c->sample) * c->unit->block_bytes;
 	c->io.length = c->unit->block_bytes;
 	c->io.moved = 0;

@@ -48,7 +48,7 @@ static int file_send(struct store_io *io)
 {
 	uint64_t at = io->offset + io->moved;
 	const struct iovec *items;
-	unsigned n = cursor_items(&io->data, io->length - io->moved, &io->piece, &items);
+	unsigned n = iov_iter_items(&io->data, io->length - io->moved, &io->piece, &items);
 	int fd = file_fd(io->store), r;
 
 	if (n == 0)
@@ -69,7 +69,7 @@ static int file_go_on(struct store_io *io, int result)
 		return result;
 	if (result == 0 || (uint64_t)result > io->length - io->moved)
 		return -EIO;
-	io->moved += cursor_step(&io->data, (uint64_t)result);
+	io->moved += iov_iter_step(&io->data, (uint64_t)result);
 	if (io->moved == io->length)
 		return 0;
 	return io->cancelled ? -ECANCELED : file_send(io);

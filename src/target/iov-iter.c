@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* cursor.c: walking a list of pieces that may be cut anywhere, empty ones included. */
+/* iov-iter.c: walking a list of pieces that may be cut anywhere, empty ones included. */
 #include "target/target.h"
 
 #include <limits.h>
 #include <string.h>
 
-static void leave_finished_items(struct cursor *c)
+static void leave_finished_items(struct iov_iter *c)
 {
 	while (c->n > 0 && c->skip == c->iov->iov_len) {
 		c->iov++;
@@ -14,7 +14,7 @@ static void leave_finished_items(struct cursor *c)
 	}
 }
 
-void *cursor_next(struct cursor *c, uint64_t max, size_t *ret_length)
+void *iov_iter_next(struct iov_iter *c, uint64_t max, size_t *ret_length)
 {
 	uint8_t *at;
 	size_t length;
@@ -31,45 +31,45 @@ void *cursor_next(struct cursor *c, uint64_t max, size_t *ret_length)
 	return at;
 }
 
-uint64_t cursor_copy_to(struct cursor *c, const void *from, uint64_t bytes)
+uint64_t iov_iter_copy_to(struct iov_iter *c, const void *from, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length;
 	void *piece;
 
-	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+	for (; (piece = iov_iter_next(c, bytes - done, &length)); done += length)
 		memcpy(piece, (const uint8_t *)from + done, length);
 	return done;
 }
 
-uint64_t cursor_copy_from(struct cursor *c, void *to, uint64_t bytes)
+uint64_t iov_iter_copy_from(struct iov_iter *c, void *to, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length;
 	void *piece;
 
-	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+	for (; (piece = iov_iter_next(c, bytes - done, &length)); done += length)
 		memcpy((uint8_t *)to + done, piece, length);
 	return done;
 }
 
-uint64_t cursor_zero(struct cursor *c, uint64_t bytes)
+uint64_t iov_iter_zero(struct iov_iter *c, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length;
 	void *piece;
 
-	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+	for (; (piece = iov_iter_next(c, bytes - done, &length)); done += length)
 		memset(piece, 0, length);
 	return done;
 }
 
-uint64_t cursor_step(struct cursor *c, uint64_t bytes)
+uint64_t iov_iter_step(struct iov_iter *c, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length;
 
-	for (; cursor_next(c, bytes - done, &length); done += length)
+	for (; iov_iter_next(c, bytes - done, &length); done += length)
 		;
 	return done;
 }
@@ -92,13 +92,13 @@ static size_t equal_bytes(const uint8_t *a, const uint8_t *b, size_t n)
 	return low;
 }
 
-uint64_t cursor_compare(struct cursor *c, const void *with, uint64_t bytes)
+uint64_t iov_iter_compare(struct iov_iter *c, const void *with, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length, equal;
 	const void *piece;
 
-	for (; (piece = cursor_next(c, bytes - done, &length)); done += length) {
+	for (; (piece = iov_iter_next(c, bytes - done, &length)); done += length) {
 		equal = equal_bytes(piece, (const uint8_t *)with + done, length);
 		if (equal < length)
 			return done + equal;
@@ -106,33 +106,33 @@ uint64_t cursor_compare(struct cursor *c, const void *with, uint64_t bytes)
 	return done;
 }
 
-uint64_t cursor_or_into(struct cursor *c, void *into, uint64_t bytes)
+uint64_t iov_iter_or_into(struct iov_iter *c, void *into, uint64_t bytes)
 {
 	uint64_t done = 0;
 	size_t length;
 	const uint8_t *piece;
 
-	for (; (piece = cursor_next(c, bytes - done, &length)); done += length)
+	for (; (piece = iov_iter_next(c, bytes - done, &length)); done += length)
 		for (size_t i = 0; i < length; i++)
 			((uint8_t *)into)[done + i] |= piece[i];
 	return done;
 }
 
-bool cursor_is_zero(struct cursor c, uint64_t bytes)
+bool iov_iter_is_zero(struct iov_iter c, uint64_t bytes)
 {
 	const uint8_t *piece;
 	size_t length;
 
-	for (; (piece = cursor_next(&c, bytes, &length)); bytes -= length)
+	for (; (piece = iov_iter_next(&c, bytes, &length)); bytes -= length)
 		if (piece[0] != 0 || memcmp(piece, piece + 1, length - 1) != 0)
 			return false;
 	return true;
 }
 
-unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece,
-		      const struct iovec **ret_items)
+unsigned iov_iter_items(struct iov_iter *c, uint64_t bytes, struct iovec *piece,
+			const struct iovec **ret_items)
 {
-	struct cursor probe;
+	struct iov_iter probe;
 	uint64_t total = 0;
 	unsigned n = 0;
 
@@ -147,7 +147,7 @@ unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece,
 	}
 
 	probe = *c;
-	piece->iov_base = cursor_next(&probe, bytes, &piece->iov_len);
+	piece->iov_base = iov_iter_next(&probe, bytes, &piece->iov_len);
 	*ret_items = piece;
 	return piece->iov_base ? 1 : 0;
 }

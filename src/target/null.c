@@ -13,7 +13,7 @@
 static int null_read_zeros(struct store *s, struct store_io *io)
 {
 	(void)s;
-	io->moved = cursor_zero(&io->data, io->length);
+	io->moved = iov_iter_zero(&io->data, io->length);
 	return 0;
 }
 

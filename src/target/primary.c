@@ -162,17 +162,17 @@ enum { SELECT_PLAIN = 0, SELECT_WELL_KNOWN = 1, SELECT_ALL = 2 };
 /* Entry by entry into the buffer: the list may be longer than any answer on the stack. */
 static int answer_luns(struct target_command *c, unsigned n, uint64_t most)
 {
-	struct cursor to = { .iov = c->iov, .n = c->n_iov };
+	struct iov_iter to = { .iov = c->iov, .n = c->n_iov };
 	uint8_t header[LIST_HEADER] = { 0 };
 	struct hba_lun_id lun;
 
 	put_be32(header, n * LIST_ENTRY);
-	c->bytes = cursor_copy_to(&to, header, most < LIST_HEADER ? most : LIST_HEADER);
+	c->bytes = iov_iter_copy_to(&to, header, most < LIST_HEADER ? most : LIST_HEADER);
 	for (unsigned i = 0; i < n && c->bytes < most; i++) {
 		uint64_t left = most - c->bytes;
 
 		scsi_lun_from_number(i, &lun); /* cannot fail below TARGET_MAX_UNITS */
-		c->bytes += cursor_copy_to(&to, lun.bytes, left < LIST_ENTRY ? left : LIST_ENTRY);
+		c->bytes += iov_iter_copy_to(&to, lun.bytes, left < LIST_ENTRY ? left : LIST_ENTRY);
 	}
 	return 0;
 }

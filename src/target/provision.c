@@ -43,17 +43,17 @@ static bool check_descriptors(struct target_command *c, const uint8_t *descripto
  */
 static unsigned take_descriptors(struct target_command *c, uint16_t length, struct scratch *to)
 {
-	struct cursor from = { .iov = c->iov, .n = c->n_iov };
+	struct iov_iter from = { .iov = c->iov, .n = c->n_iov };
 	uint8_t header[SCSI_UNMAP_HEADER_BYTES];
 	int n;
 
-	cursor_copy_from(&from, header, sizeof(header));
+	iov_iter_copy_from(&from, header, sizeof(header));
 	n = scsi_unmap_count(header, length);
 	if (n < 0 || n > TARGET_MOST_UNMAP_DESCRIPTORS) {
 		target_refuse_parameter(c, 2, HIGH_BIT); /* the length of the descriptors */
 		return 0;
 	}
-	cursor_copy_from(&from, to->bytes, (uint64_t)n * SCSI_UNMAP_DESCRIPTOR_BYTES);
+	iov_iter_copy_from(&from, to->bytes, (uint64_t)n * SCSI_UNMAP_DESCRIPTOR_BYTES);
 	return check_descriptors(c, to->bytes, (unsigned)n) ? (unsigned)n : 0;
 }
 
@@ -95,10 +95,10 @@ static bool has_no_data(const struct target_command *c)
 /* Unmapped blocks read as zeros, so only zeros may be written by unmapping. */
 static bool may_deallocate(const struct target_command *c)
 {
-	struct cursor data = { .iov = c->iov, .n = c->n_iov };
+	struct iov_iter data = { .iov = c->iov, .n = c->n_iov };
 
 	return c->cdb[FLAGS_AT] & SCSI_WRITE_SAME_UNMAP &&
-	       (has_no_data(c) || cursor_is_zero(data, c->unit->block_bytes));
+	       (has_no_data(c) || iov_iter_is_zero(data, c->unit->block_bytes));
 }
 
 /* Count 0 is "to the end" (WSNZ is 0). */

@@ -55,13 +55,13 @@ static void note_written(struct ram_store *ram, uint64_t offset, uint64_t length
 
 static int ram_read(struct store *s, struct store_io *io)
 {
-	io->moved = cursor_copy_to(&io->data, ram_of(s)->memory + io->offset, io->length);
+	io->moved = iov_iter_copy_to(&io->data, ram_of(s)->memory + io->offset, io->length);
 	return 0;
 }
 
 static int ram_write(struct store *s, struct store_io *io)
 {
-	io->moved = cursor_copy_from(&io->data, ram_of(s)->memory + io->offset, io->length);
+	io->moved = iov_iter_copy_from(&io->data, ram_of(s)->memory + io->offset, io->length);
 	note_written(ram_of(s), io->offset, io->moved);
 	return 0;
 }

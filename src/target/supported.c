@@ -25,7 +25,7 @@ enum { ALL_COMMANDS, ONE_OPCODE, ONE_ACTION, EITHER };
 /* The answer as it grows: what does not fit is counted, not written. */
 struct answer {
 	struct target_command *c;
-	struct cursor to;
+	struct iov_iter to;
 	uint64_t left, written;
 };
 
@@ -40,7 +40,7 @@ static struct answer begin(struct target_command *c, uint64_t allocation)
 
 static void append(struct answer *a, const uint8_t *bytes, size_t n)
 {
-	uint64_t moved = cursor_copy_to(&a->to, bytes, n < a->left ? n : a->left);
+	uint64_t moved = iov_iter_copy_to(&a->to, bytes, n < a->left ? n : a->left);
 
 	a->left -= moved;
 	a->c->bytes += moved;

@@ -36,39 +36,39 @@ enum { TARGET_MESSAGE_BYTES = 256 };
 int target_fail(char *message, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* ---- cursor.c: a place in a list of pieces */
+/* ---- iov-iter.c: a place in a list of pieces */
 
-/** struct cursor - Where the next byte goes. The list is not changed, and may be cut anywhere. */
-struct cursor {
+/** struct iov_iter - Where the next byte goes. The list is not changed, and may be cut anywhere. */
+struct iov_iter {
 	const struct iovec *iov;
 	unsigned n;  /* items from `iov` on */
 	size_t skip; /* bytes of the first one that are behind us */
 };
 
 /**
- * cursor_next() - The next piece in one stretch, 1..max bytes, and step over it. NULL: the list has
- * ended, or max is 0.
+ * iov_iter_next() - The next piece in one stretch, 1..max bytes, and step over it. NULL: the list
+ * has ended, or max is 0.
  */
-void *cursor_next(struct cursor *c, uint64_t max, size_t *ret_length);
+void *iov_iter_next(struct iov_iter *c, uint64_t max, size_t *ret_length);
 
 /* Each returns the bytes done, fewer than asked for only where the list ends. */
-uint64_t cursor_copy_to(struct cursor *c, const void *from, uint64_t bytes);
-uint64_t cursor_copy_from(struct cursor *c, void *to, uint64_t bytes);
-uint64_t cursor_zero(struct cursor *c, uint64_t bytes);
-uint64_t cursor_step(struct cursor *c, uint64_t bytes);
+uint64_t iov_iter_copy_to(struct iov_iter *c, const void *from, uint64_t bytes);
+uint64_t iov_iter_copy_from(struct iov_iter *c, void *to, uint64_t bytes);
+uint64_t iov_iter_zero(struct iov_iter *c, uint64_t bytes);
+uint64_t iov_iter_step(struct iov_iter *c, uint64_t bytes);
 /* … that equal those of `with`; steps over no more than it had to look at. */
-uint64_t cursor_compare(struct cursor *c, const void *with, uint64_t bytes);
+uint64_t iov_iter_compare(struct iov_iter *c, const void *with, uint64_t bytes);
 /* Every byte is ORed into `into`. */
-uint64_t cursor_or_into(struct cursor *c, void *into, uint64_t bytes);
-bool cursor_is_zero(struct cursor c, uint64_t bytes);
+uint64_t iov_iter_or_into(struct iov_iter *c, void *into, uint64_t bytes);
+bool iov_iter_is_zero(struct iov_iter c, uint64_t bytes);
 
 /**
- * cursor_items() - A list for one vectored call, of at most `bytes` bytes: the caller's own items
+ * iov_iter_items() - A list for one vectored call, of at most `bytes` bytes: the caller's own items
  * where they can be used as they are, else one piece in *piece. Returns how many, 0 at the end of
  * the list. Steps over nothing.
  */
-unsigned cursor_items(struct cursor *c, uint64_t bytes, struct iovec *piece,
-		      const struct iovec **ret_items);
+unsigned iov_iter_items(struct iov_iter *c, uint64_t bytes, struct iovec *piece,
+			const struct iovec **ret_items);
 
 /* ---- engine.c: the commands of one thread, and the io_uring that its file stores share */
 
@@ -166,7 +166,7 @@ struct store;
 /** struct store_io - One read, write or flush. The caller's memory, the store's until it ends. */
 struct store_io {
 	struct engine *engine; /* for stores that need one */
-	struct cursor data;    /* steps on as bytes move */
+	struct iov_iter data;  /* steps on as bytes move */
 	uint64_t offset;       /* bytes; offset + length never beyond the store */
 	uint64_t length;
 	uint64_t moved; /* bytes that really went */
@@ -259,20 +259,20 @@ int store_take_flush_error(struct store *s);
  */
 void store_cancel(struct store_io *io);
 
-/* ---- claims.c: who may touch which blocks now */
+/* ---- block-locks.c: who may touch which blocks now */
 
 /**
- * struct claims - The ranges of a unit that commands are at work on, oldest first. Two that
+ * struct block_locks - The ranges of a unit that commands are at work on, oldest first. Two that
  * overlap, of which one is exclusive, take turns in the order in which they came; others do not
  * wait for each other.
  */
-struct claims {
+struct block_locks {
 	pthread_mutex_t mutex; /* of all below; an engine's is taken inside it */
 	struct list all;
 	unsigned exclusive, waiting; /* how many of them are */
 };
 
-/** struct claim - One range. The caller's memory until claims_drop(). */
+/** struct claim - One range. The caller's memory until block_locks_drop(). */
 struct claim {
 	uint64_t first, end;
 	struct engine *engine; /* of the thread that waits */
@@ -284,13 +284,15 @@ struct claim {
 	struct list link;
 };
 
-void claims_init(struct claims *c);
-void claims_clear(struct claims *c);
-/** claims_take() - true: it is yours. false: it will be, and then mine->granted.done() runs. */
-bool claims_take(struct claims *c, struct claim *mine);
-void claims_drop(struct claims *c, struct claim *mine);
-/** claims_forget() - All whose commands are gone without an end. */
-void claims_forget(struct claims *c);
+void block_locks_init(struct block_locks *c);
+void block_locks_clear(struct block_locks *c);
+/**
+ * block_locks_take() - true: it is yours. false: it will be, and then mine->granted.done() runs.
+ */
+bool block_locks_take(struct block_locks *c, struct claim *mine);
+void block_locks_drop(struct block_locks *c, struct claim *mine);
+/** block_locks_forget() - All whose commands are gone without an end. */
+void block_locks_forget(struct block_locks *c);
 
 /*
  * For stores whose requests end at once: those who enter shared do so together, one who enters
@@ -358,7 +360,7 @@ struct target_unit {
 	struct target_state *state; /* all that commands leave behind: see commands.h */
 	uint64_t naa;
 	char serial[TARGET_SERIAL_BYTES];
-	struct claims claims;
+	struct block_locks locks;
 	struct turnstile turnstile;
 	struct scratch_pool scratch;
 };
@@ -459,7 +461,7 @@ enum { TARGET_CDB_BYTES = 16 }; /* the longest there is here */
 struct target_walk {
 	struct scratch *scratch; /* NULL: none borrowed */
 	struct iovec piece;      /* the part of it that is being moved */
-	struct cursor data;      /* of the client */
+	struct iov_iter data;    /* of the client */
 	uint64_t at, left;       /* bytes */
 	struct engine_op turn;   /* the next one, if the store ends all at once */
 	uint64_t in_turn;        /* bytes that it ended at once */
@@ -526,7 +528,7 @@ struct target_command {
  *
  * Task attributes hold among the commands of one engine, as order does everywhere: between two
  * threads there is none. Stores that need no engine end each command before the next one comes, but
- * for long walks over blocks (steps.c), which go on in engine_reap().
+ * for long walks over blocks (command-steps.c), which go on in engine_reap().
  */
 int target_execute(struct target_device *d, const struct hba_lun_id *lun, struct target_command *c);
 

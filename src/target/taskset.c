@@ -264,3 +264,84 @@ void target_forget_commands(struct engine *e)
 		step_out(container_of(engine_commands(e)->next, struct target_command, node));
 	engine_forget(e);
 }
+
+/* ---- after an error */
+
+static bool asks_for_aca(const struct target_command *c)
+{
+	return c->row && c->row->length && (c->cdb[c->row->length - 1] & NACA);
+}
+
+/*
+ * The error of a command of ACA's own ends that ACA, and may be the next one's beginning (SAM-5
+ * 5.9.4).
+ */
+static void note_aca(struct target_command *c, struct target_state *s)
+{
+	if (s->aca == TARGET_NO_NEXUS || (c->attribute == HBA_ACA && s->aca == c->nexus))
+		s->aca = asks_for_aca(c) ? (int8_t)c->nexus : TARGET_NO_NEXUS;
+}
+
+static bool has_ended_aca(struct target_command *c, struct target_state *s)
+{
+	bool before = s->aca != TARGET_NO_NEXUS;
+
+	note_aca(c, s);
+	return before && s->aca == TARGET_NO_NEXUS;
+}
+
+static void note_medium_error(struct target_command *c, struct target_state *s)
+{
+	__atomic_add_fetch(c->row->direction == HBA_FROM_TARGET ? &s->unrecovered_reads
+								: &s->unrecovered_writes,
+			   1, __ATOMIC_RELAXED);
+}
+
+void target_note_check(struct target_command *c)
+{
+	struct target_state *s = target_lock(c->unit);
+	struct scsi_sense sense = { 0 };
+	bool ended;
+
+	scsi_sense_read(c->sense, c->sense_len, &sense);
+	if (sense.key == SCSI_MEDIUM_ERROR)
+		note_medium_error(c, s);
+	ended = has_ended_aca(c, s);
+	if (!c->device->autosense) {
+		s->sense[c->nexus] = sense;
+		s->kept |= (uint8_t)(1U << c->nexus);
+		c->sense_len = 0;
+	}
+	target_unlock(c->unit);
+	if (ended)
+		taskset_aca_ended(c->device);
+}
+
+void target_clear_aca(struct target_unit *unit, uint8_t nexus)
+{
+	struct target_state *s = target_lock(unit);
+
+	if (s->aca == nexus)
+		s->aca = TARGET_NO_NEXUS;
+	target_unlock(unit);
+}
+
+/* ---- the end */
+
+/* To be called while the command is still there: others may wait for it alone. */
+bool taskset_holds_others(const struct target_command *c)
+{
+	return c->engine && __atomic_load_n(&c->unit->gate, __ATOMIC_RELAXED) != 0;
+}
+
+void target_end(struct target_command *c)
+{
+	bool others = taskset_holds_others(c);
+	struct engine *e = c->engine;
+
+	taskset_leave(c);
+	c->done(c);
+	/* From here the command is its owner's again. */
+	if (others)
+		target_go_on(e);
+}

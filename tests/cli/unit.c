@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/histogram.h"
-#include "cli/ledger.h"
+#include "cli/verify-map.h"
 
 #include "base/base.h"
 
@@ -102,62 +102,62 @@ static void an_empty_histogram_is_zero(void **state)
 static void a_ledger_sees_what_is_wrong(void **state)
 {
 	uint8_t first[CHUNK], second[CHUNK], other[CHUNK];
-	struct ledger l;
+	struct verify_map l;
 
 	(void)state;
-	assert_int_equal(ledger_begin(&l, CHUNKS, CHUNK), 0);
-	ledger_fill(&l, 3, first);
-	ledger_wrote(&l, 3, first);
-	assert_int_equal(ledger_check(&l, 3, first), LEDGER_SAME);
-	ledger_fill(&l, 3, second);
-	ledger_wrote(&l, 3, second);
-	assert_int_equal(ledger_check(&l, 3, second), LEDGER_SAME);
+	assert_int_equal(verify_map_begin(&l, CHUNKS, CHUNK), 0);
+	verify_map_fill(&l, 3, first);
+	verify_map_wrote(&l, 3, first);
+	assert_int_equal(verify_map_check(&l, 3, first), LEDGER_SAME);
+	verify_map_fill(&l, 3, second);
+	verify_map_wrote(&l, 3, second);
+	assert_int_equal(verify_map_check(&l, 3, second), LEDGER_SAME);
 	/* stale: the write was lost */
-	assert_int_equal(ledger_check(&l, 3, first), LEDGER_DIFFERENT);
-	ledger_fill(&l, 4, other);
-	ledger_wrote(&l, 4, other);
-	assert_int_equal(ledger_check(&l, 3, other), LEDGER_DIFFERENT); /* misplaced */
+	assert_int_equal(verify_map_check(&l, 3, first), LEDGER_DIFFERENT);
+	verify_map_fill(&l, 4, other);
+	verify_map_wrote(&l, 4, other);
+	assert_int_equal(verify_map_check(&l, 3, other), LEDGER_DIFFERENT); /* misplaced */
 	memcpy(other, second, CHUNK);
 	memcpy(other, first, CHUNK / 2);
-	assert_int_equal(ledger_check(&l, 3, other), LEDGER_DIFFERENT); /* torn */
+	assert_int_equal(verify_map_check(&l, 3, other), LEDGER_DIFFERENT); /* torn */
 	for (size_t i = 0; i < CHUNK; i++) {
 		second[i] ^= 1;
-		assert_int_equal(ledger_check(&l, 3, second), LEDGER_DIFFERENT);
+		assert_int_equal(verify_map_check(&l, 3, second), LEDGER_DIFFERENT);
 		second[i] ^= 1;
 	}
-	ledger_end(&l);
+	verify_map_end(&l);
 }
 
 static void a_ledger_learns_what_it_did_not_write(void **state)
 {
 	uint8_t data[CHUNK] = { 1 };
-	struct ledger l;
+	struct verify_map l;
 
 	(void)state;
-	assert_int_equal(ledger_begin(&l, CHUNKS, CHUNK), 0);
-	assert_int_equal(ledger_next_known(&l, 0), CHUNKS);
-	assert_int_equal(ledger_check(&l, 5, data), LEDGER_LEARNED);
-	assert_int_equal(ledger_check(&l, 5, data), LEDGER_SAME);
-	assert_int_equal(ledger_next_known(&l, 0), 5);
+	assert_int_equal(verify_map_begin(&l, CHUNKS, CHUNK), 0);
+	assert_int_equal(verify_map_next_known(&l, 0), CHUNKS);
+	assert_int_equal(verify_map_check(&l, 5, data), LEDGER_LEARNED);
+	assert_int_equal(verify_map_check(&l, 5, data), LEDGER_SAME);
+	assert_int_equal(verify_map_next_known(&l, 0), 5);
 	data[CHUNK - 1] = 1;
-	assert_int_equal(ledger_check(&l, 5, data), LEDGER_DIFFERENT);
-	ledger_forget(&l, 5);
-	assert_int_equal(ledger_check(&l, 5, data), LEDGER_LEARNED);
-	ledger_end(&l);
+	assert_int_equal(verify_map_check(&l, 5, data), LEDGER_DIFFERENT);
+	verify_map_forget(&l, 5);
+	assert_int_equal(verify_map_check(&l, 5, data), LEDGER_LEARNED);
+	verify_map_end(&l);
 }
 
 static void a_chunk_has_one_command_at_a_time(void **state)
 {
-	struct ledger l;
+	struct verify_map l;
 
 	(void)state;
-	assert_int_equal(ledger_begin(&l, CHUNKS, CHUNK), 0);
-	assert_int_equal(ledger_take(&l, 7), 7);
-	assert_int_equal(ledger_take(&l, 7), 0);
-	assert_int_equal(ledger_take(&l, 0), 1);
-	ledger_give_back(&l, 7);
-	assert_int_equal(ledger_take(&l, 7), 7);
-	ledger_end(&l);
+	assert_int_equal(verify_map_begin(&l, CHUNKS, CHUNK), 0);
+	assert_int_equal(verify_map_take(&l, 7), 7);
+	assert_int_equal(verify_map_take(&l, 7), 0);
+	assert_int_equal(verify_map_take(&l, 0), 1);
+	verify_map_give_back(&l, 7);
+	assert_int_equal(verify_map_take(&l, 7), 7);
+	verify_map_end(&l);
 }
 
 static void random_numbers_stay_below(void **state)

@@ -132,23 +132,6 @@ static inline bool in_callback(const struct hba_controller *c)
 	return loop_is_here(c) && c->in_turn;
 }
 
-/** task_tell_stranger() - task_named()'s, of one that it refuses. */
-void task_tell_stranger(const struct task *t, const char *call) __attribute__((cold));
-
-/**
- * task_named() - The task of a driver's `call`. NULL, and the violation is reported: outside any
- * op, or not of this op's controller.
- */
-static inline struct task *task_named(struct hba_task *head, const char *call)
-{
-	const struct op *op = op_now();
-
-	if (op && pool_holds(&op->controller->pool, head))
-		return task_of(head);
-	task_tell_stranger(task_of(head), call);
-	return NULL;
-}
-
 /** device_is_gone() - The device is lost. Any thread; final. */
 static inline bool device_is_gone(const struct hba_controller *c)
 {

@@ -2,11 +2,11 @@
 /*
  * keeper.c: the controller, kept for as long as there are clients.
  *
- * Requests run the loop themselves (turns.c). While none is out, units come and leave all the same,
- * a device may be lost, and the parent may let go: for that there is one thread. Idle, it sleeps on
- * the controller's descriptor and wakes for nothing but news and reports of life. The first request
- * wakes it, as that one then reads what the controller has to tell; after that it looks ten times a
- * second, until no request has come for as long.
+ * Requests run the loop themselves (leader.c). While none is out, units come and leave all the
+ * same, a device may be lost, and the parent may let go: for that there is one thread. Idle, it
+ * sleeps on the controller's descriptor and wakes for nothing but news and reports of life. The
+ * first request wakes it, as that one then reads what the controller has to tell; after that it
+ * looks ten times a second, until no request has come for as long.
  *
  * A controller that is gone or dead is closed, once every request is back, and opened again with
  * longer and longer waits. Until then all requests fail at once: NBD has no word for "wait", and
@@ -205,20 +205,20 @@ static void take_events(struct keeper *k)
 static void look(void *arg)
 {
 	struct keeper *k = arg;
-	unsigned long requests = __atomic_load_n(&k->turns.requests, __ATOMIC_RELAXED);
+	unsigned long requests = __atomic_load_n(&k->leader.requests, __ATOMIC_RELAXED);
 	bool idle = requests == k->seen;
 	int n = 1;
 
 	k->seen = requests;
 	for (unsigned i = 0; i < MOST_TURNS && n > 0; i++)
-		n = turns_run(&k->turns, RUN_BUDGET);
+		n = leader_run(&k->leader, RUN_BUDGET);
 	take_events(k);
 	if (n < 0 && !k->is_lost)
 		snprintf(k->sentence, sizeof(k->sentence), "the controller is %s",
 			 hba_state_name(hba_controller_state(k->controller)));
 	k->is_lost = k->is_lost || n < 0;
-	k->asleep =
-		idle && n == 0 && hba_controller_arm(k->controller) == 0 && turns_watch(&k->turns);
+	k->asleep = idle && n == 0 && hba_controller_arm(k->controller) == 0 &&
+		    leader_watch(&k->leader);
 }
 
 /*
@@ -227,7 +227,8 @@ static void look(void *arg)
  */
 static bool is_stuck(struct keeper *k)
 {
-	unsigned long step = k->controller ? __atomic_load_n(&k->turns.steps, __ATOMIC_RELAXED) : 0;
+	unsigned long step =
+		k->controller ? __atomic_load_n(&k->leader.steps, __ATOMIC_RELAXED) : 0;
 	bool stuck = step % 2 && step == k->step;
 
 	k->step = step;
@@ -256,7 +257,7 @@ static bool has_to_end(struct keeper *k)
 static void nap(struct keeper *k, int ms)
 {
 	struct pollfd fds[] = { { .fd = k->kick, .events = POLLIN },
-				{ .fd = k->hung_up ? -1 : k->leash.fd, .events = POLLIN },
+				{ .fd = k->hung_up ? -1 : k->lifeline.fd, .events = POLLIN },
 				{ .fd = k->asleep ? hba_controller_fd(k->controller) : -1,
 				  .events = POLLIN } };
 	uint64_t now = now_ms(), left = k->alive_at > now ? k->alive_at - now : 0;
@@ -271,11 +272,11 @@ static void nap(struct keeper *k, int ms)
 /* Again and again, as clients may have come in meanwhile. */
 static void hang_up_if_told(struct keeper *k)
 {
-	k->hung_up = k->hung_up || leash_is_cut(&k->leash);
+	k->hung_up = k->hung_up || lifeline_is_cut(&k->lifeline);
 	if (!k->hung_up)
 		return;
 	nbdkit_shutdown();
-	leash_hang_up(&k->leash);
+	lifeline_hang_up(&k->lifeline);
 }
 
 /* ---- lost, and opened again */
@@ -296,7 +297,7 @@ static void give_up_controller(struct keeper *k)
 	if (hba_controller_stop(c) < 0)
 		nbdkit_debug("%s", hba_error());
 	hba_controller_close(c);
-	turns_fini(&k->turns);
+	leader_fini(&k->leader);
 	k->asleep = false;
 }
 
@@ -332,7 +333,7 @@ static int open_again(struct keeper *k)
 
 	if (open_controller(k, &c) < 0)
 		return -1;
-	turns_init(&k->turns, c, k->kick);
+	leader_init(&k->leader, c, k->kick);
 	k->opened_at = now_ms();
 	k->seen = k->step = 0;
 	k->is_lost = false;
@@ -378,7 +379,7 @@ static void *keeper_main(void *arg)
 		hang_up_if_told(k);
 		k->asleep = false;
 		if (k->controller)
-			turns_lead(&k->turns, look, k, LOOK_MS);
+			leader_lead(&k->leader, look, k, LOOK_MS);
 		if (k->is_lost && k->most_retry_s && !k->hung_up)
 			reopen(k);
 		else if (k->is_lost && !k->hung_up)
@@ -407,7 +408,7 @@ int keeper_begin(struct keeper *k)
 		return say_failed(k, k->sentence);
 	k->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	init_lock(&k->using);
-	turns_init(&k->turns, k->controller, k->kick);
+	leader_init(&k->leader, k->controller, k->kick);
 	k->opened_at = now_ms();
 	k->up = k->kick >= 0 && pthread_create(&k->thread, NULL, keeper_main, k) == 0;
 	if (k->up) {
@@ -437,7 +438,7 @@ void keeper_end(struct keeper *k)
 		nbd_say("%s", hba_error());
 	hba_controller_close(k->controller);
 	k->controller = NULL;
-	turns_fini(&k->turns);
+	leader_fini(&k->leader);
 }
 
 /* ---- for requests */
@@ -457,7 +458,7 @@ bool keeper_is_lost(struct keeper *k)
 	return !k->controller;
 }
 
-int keeper_do(struct keeper *k, struct export *e, struct turns_request *r)
+int keeper_do(struct keeper *k, struct export *e, struct leader_request *r)
 {
 	int error;
 
@@ -466,7 +467,7 @@ int keeper_do(struct keeper *k, struct export *e, struct turns_request *r)
 	if (error == 0) {
 		r->io.lun = e->lun;
 		r->io.generation = e->info.generation;
-		error = turns_do(&k->turns, r);
+		error = leader_do(&k->leader, r);
 	}
 	keeper_release(k);
 	return error;

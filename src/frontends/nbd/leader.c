@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * turns.c: threads take turns at being the controller's loop.
+ * leader.c: threads take turns at being the controller's loop.
  *
  * nbdkit calls with a thread for each request, and each waits. A loop in a thread of its own would
  * cost every request two wake-ups on another core, which are many times what the request itself
@@ -21,23 +21,23 @@
 
 enum { RUN_BUDGET = 64 };
 
-void turns_init(struct turns *t, struct hba_controller *c, int kick)
+void leader_init(struct leader *t, struct hba_controller *c, int kick)
 {
-	*t = (struct turns) { .controller = c,
-			      .kick = kick,
-			      .line = { .next = &t->line, .previous = &t->line } };
+	*t = (struct leader) { .controller = c,
+			       .kick = kick,
+			       .line = { .next = &t->line, .previous = &t->line } };
 	pthread_mutex_init(&t->lock, NULL);
 	hba_controller_leave_loop(c); /* who started it */
 }
 
-void turns_fini(struct turns *t)
+void leader_fini(struct leader *t)
 {
 	pthread_mutex_destroy(&t->lock);
 }
 
 /* ---- the line; under the lock */
 
-static void stand(struct turns *t, struct turn *turn)
+static void stand(struct leader *t, struct turn *turn)
 {
 	turn->next = &t->line;
 	turn->previous = t->line.previous;
@@ -52,7 +52,7 @@ static void step_out(struct turn *turn)
 	turn->next = turn->previous = turn;
 }
 
-static void hand_over(struct turns *t)
+static void hand_over(struct leader *t)
 {
 	struct turn *next = t->line.next;
 
@@ -71,7 +71,7 @@ static void hand_over(struct turns *t)
  * The keeper must sleep no longer on the controller's descriptor: a request that is only polled for
  * disarms it.
  */
-static void end_watch(struct turns *t, bool is_request)
+static void end_watch(struct leader *t, bool is_request)
 {
 	if (t->watched && is_request)
 		eventfd_write(t->kick, 1);
@@ -79,7 +79,7 @@ static void end_watch(struct turns *t, bool is_request)
 }
 
 /* Is the loop free, and therefore this thread's? */
-static bool come(struct turns *t, struct turn *turn, bool is_request)
+static bool come(struct leader *t, struct turn *turn, bool is_request)
 {
 	bool lead;
 
@@ -100,7 +100,7 @@ static bool come(struct turns *t, struct turn *turn, bool is_request)
 	return lead;
 }
 
-static void go(struct turns *t, struct turn *turn)
+static void go(struct leader *t, struct turn *turn)
 {
 	pthread_mutex_lock(&t->lock);
 	step_out(turn);
@@ -117,7 +117,7 @@ static void go(struct turns *t, struct turn *turn)
 }
 
 /* Sleeps until it has the loop, or needs it no more. */
-static void await(struct turns *t, struct turn *turn)
+static void await(struct leader *t, struct turn *turn)
 {
 	pthread_mutex_lock(&t->lock);
 	while (!turn->lead && !turn->done)
@@ -127,7 +127,7 @@ static void await(struct turns *t, struct turn *turn)
 		hba_controller_take_loop(t->controller);
 }
 
-int turns_run(struct turns *t, unsigned budget)
+int leader_run(struct leader *t, unsigned budget)
 {
 	int n;
 
@@ -137,13 +137,13 @@ int turns_run(struct turns *t, unsigned budget)
 	return n;
 }
 
-static void run(struct turns *t, const struct turn *turn)
+static void run(struct leader *t, const struct turn *turn)
 {
 	struct pollfd fd = { .fd = hba_controller_fd(t->controller), .events = POLLIN };
 	int n = 0;
 
 	while (!turn->done && n >= 0) {
-		n = turns_run(t, RUN_BUDGET);
+		n = leader_run(t, RUN_BUDGET);
 		if (n == 0 && !turn->done && hba_controller_arm(t->controller) == 0)
 			poll(&fd, 1, -1);
 	}
@@ -152,16 +152,16 @@ static void run(struct turns *t, const struct turn *turn)
 /* On the loop, whoever that is. */
 static void request_done(struct hba_disk_io *io)
 {
-	struct turns_request *r = (struct turns_request *)(void *)io;
+	struct leader_request *r = (struct leader_request *)(void *)io;
 
-	pthread_mutex_lock(&r->turns->lock);
+	pthread_mutex_lock(&r->leader->lock);
 	r->turn.done = true;
 	step_out(&r->turn);
 	pthread_cond_signal(&r->turn.changed);
-	pthread_mutex_unlock(&r->turns->lock);
+	pthread_mutex_unlock(&r->leader->lock);
 }
 
-static int finish(struct turns *t, struct turns_request *r, bool lead)
+static int finish(struct leader *t, struct leader_request *r, bool lead)
 {
 	if (!lead)
 		await(t, &r->turn);
@@ -171,12 +171,12 @@ static int finish(struct turns *t, struct turns_request *r, bool lead)
 	return r->turn.done ? r->io.error : -ENODEV;
 }
 
-int turns_do(struct turns *t, struct turns_request *r)
+int leader_do(struct leader *t, struct leader_request *r)
 {
 	bool lead;
 	int error;
 
-	r->turns = t;
+	r->leader = t;
 	r->io.done = request_done;
 	lead = come(t, &r->turn, true);
 	error = hba_disk_submit(&r->io);
@@ -200,7 +200,7 @@ static struct timespec after_ms(unsigned ms)
 	return t;
 }
 
-static void await_within(struct turns *t, struct turn *turn, unsigned ms)
+static void await_within(struct leader *t, struct turn *turn, unsigned ms)
 {
 	struct timespec until = after_ms(ms);
 	int r = 0;
@@ -215,7 +215,7 @@ static void await_within(struct turns *t, struct turn *turn, unsigned ms)
 		hba_controller_take_loop(t->controller);
 }
 
-bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms)
+bool leader_lead(struct leader *t, void (*work)(void *arg), void *arg, unsigned ms)
 {
 	struct turn turn;
 	bool lead;
@@ -229,7 +229,7 @@ bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms
 	return lead;
 }
 
-bool turns_watch(struct turns *t)
+bool leader_watch(struct leader *t)
 {
 	pthread_mutex_lock(&t->lock);
 	t->watched = t->line.next == &t->line;

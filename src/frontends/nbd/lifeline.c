@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leash.c: how `hbakit serve` ends us: it closes its end of a pipe, by dying too.
+ * lifeline.c: how `hbakit serve` ends us: it closes its end of a pipe, by dying too.
  *
  * nbdkit ends when its clients have hung up, and some never do. So they are hung up on, in one
  * direction only: what they have asked for is still answered, and then nbdkit finds that there is
@@ -52,7 +52,7 @@ static bool are_alike(const union name *a, const union name *b)
 	return a->any.sa_family == AF_INET6 && a->in6.sin6_port == b->in6.sin6_port;
 }
 
-int leash_take(struct leash *l, int fd)
+int lifeline_take(struct lifeline *l, int fd)
 {
 	union name name;
 
@@ -66,20 +66,20 @@ int leash_take(struct leash *l, int fd)
 	return 0;
 }
 
-void leash_fini(struct leash *l)
+void lifeline_fini(struct lifeline *l)
 {
 	free(l->listener);
-	*l = (struct leash) { .fd = -1 };
+	*l = (struct lifeline) { .fd = -1 };
 }
 
-bool leash_is_cut(const struct leash *l)
+bool lifeline_is_cut(const struct lifeline *l)
 {
 	struct pollfd fd = { .fd = l->fd, .events = POLLIN };
 
 	return l->fd >= 0 && poll(&fd, 1, 0) > 0;
 }
 
-void leash_hang_up(const struct leash *l)
+void lifeline_hang_up(const struct lifeline *l)
 {
 	DIR *folder = l->listener ? opendir("/proc/self/fd") : NULL;
 	const struct dirent *entry;

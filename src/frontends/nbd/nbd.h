@@ -11,7 +11,7 @@
 #include <hbakit/hbakit.h>
 #include <pthread.h>
 
-/* ---- turns.c: threads take turns at being the controller's loop */
+/* ---- leader.c: threads take turns at being the controller's loop */
 
 /** struct turn - One thread that waits: for its request, or to be the loop. On its stack. */
 struct turn {
@@ -22,10 +22,10 @@ struct turn {
 };
 
 /**
- * struct turns - Of one controller, which has been started. The lock is held for a few lines at a
+ * struct leader - Of one controller, which has been started. The lock is held for a few lines at a
  * time, never while the loop runs.
  */
-struct turns {
+struct leader {
 	struct hba_controller *controller;
 	/* an eventfd of the keeper's: written to when the loop is taken while it is watched */
 	int kick;
@@ -38,34 +38,34 @@ struct turns {
 	unsigned long steps;    /* odd: in a turn of the loop, which one may be stuck in. Atomic */
 };
 
-/** struct turns_request - Fill `io`, all but done. */
-struct turns_request {
+/** struct leader_request - Fill `io`, all but done. */
+struct leader_request {
 	struct hba_disk_io io;
 	/* private: */
-	struct turns *turns;
+	struct leader *leader;
 	struct turn turn;
 };
 
 /**
- * turns_init() - The calling thread is the controller's loop, and leaves it. `kick`: an eventfd,
+ * leader_init() - The calling thread is the controller's loop, and leaves it. `kick`: an eventfd,
  * the caller's.
  */
-void turns_init(struct turns *t, struct hba_controller *c, int kick);
-void turns_fini(struct turns *t);
-/** turns_do() - Submit and wait. Any thread. The request's error. */
-int turns_do(struct turns *t, struct turns_request *r);
+void leader_init(struct leader *t, struct hba_controller *c, int kick);
+void leader_fini(struct leader *t);
+/** leader_do() - Submit and wait. Any thread. The request's error. */
+int leader_do(struct leader *t, struct leader_request *r);
 /**
- * turns_lead() - Be the loop for as long as `work` lasts. Any thread. False: its turn did not come
+ * leader_lead() - Be the loop for as long as `work` lasts. Any thread. False: its turn did not come
  * within `ms`.
  */
-bool turns_lead(struct turns *t, void (*work)(void *arg), void *arg, unsigned ms);
+bool leader_lead(struct leader *t, void (*work)(void *arg), void *arg, unsigned ms);
 /**
- * turns_watch() - In `work`: the controller is armed, and kick is written to when the loop is taken
- * next. False: others wait.
+ * leader_watch() - In `work`: the controller is armed, and kick is written to when the loop is
+ * taken next. False: others wait.
  */
-bool turns_watch(struct turns *t);
-/** turns_run() - hba_controller_run(), counted. The loop. */
-int turns_run(struct turns *t, unsigned budget);
+bool leader_watch(struct leader *t);
+/** leader_run() - hba_controller_run(), counted. The loop. */
+int leader_run(struct leader *t, unsigned budget);
 
 /* ---- units.c: what is exported, and under which name */
 
@@ -153,23 +153,23 @@ const char *nbd_error_words(int error);
 /** nbd_say() - nbdkit_error(), and nothing in it that a terminal obeys. */
 void nbd_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- leash.c: `hbakit serve` lets go of the other end, and we end */
+/* ---- lifeline.c: `hbakit serve` lets go of the other end, and we end */
 
-/** struct leash - fd -1: there is none. */
-struct leash {
+/** struct lifeline - fd -1: there is none. */
+struct lifeline {
 	int fd;
 	void *listener; /* what clients came to */
 };
 
-/** leash_take() - 0; -1: that is no descriptor, or nobody listens. */
-int leash_take(struct leash *l, int fd);
-void leash_fini(struct leash *l);
-bool leash_is_cut(const struct leash *l);
+/** lifeline_take() - 0; -1: that is no descriptor, or nobody listens. */
+int lifeline_take(struct lifeline *l, int fd);
+void lifeline_fini(struct lifeline *l);
+bool lifeline_is_cut(const struct lifeline *l);
 /**
- * leash_hang_up() - On all clients: what they have asked for is answered, more is not heard. Again,
- * if some came in meanwhile.
+ * lifeline_hang_up() - On all clients: what they have asked for is answered, more is not heard.
+ * Again, if some came in meanwhile.
  */
-void leash_hang_up(const struct leash *l);
+void lifeline_hang_up(const struct lifeline *l);
 
 /* ---- report.c: what `hbakit serve` hears */
 
@@ -199,7 +199,7 @@ struct keeper {
 	struct hba_options options;
 	const char *uri;
 	int report; /* a descriptor; -1: nobody listens */
-	struct leash leash;
+	struct lifeline lifeline;
 	unsigned alive_ms; /* how often it is reported that the loop goes round; 0: never */
 	/* a lost controller is opened again, with waits up to this; 0: it is the end */
 	unsigned most_retry_s;
@@ -207,12 +207,12 @@ struct keeper {
 	/* private: */
 	pthread_rwlock_t using;            /* what follows. Held for reading during each request */
 	struct hba_controller *controller; /* NULL: lost */
-	struct turns turns;
+	struct leader leader;
 	/* the thread's own */
 	pthread_t thread;
 	bool up, quit;
 	int kick;     /* an eventfd */
-	bool hung_up; /* on clients, as the leash was cut */
+	bool hung_up; /* on clients, as the lifeline was cut */
 	bool asleep;  /* the controller is armed, and watched */
 	bool is_lost;
 	char sentence[512]; /* why */
@@ -235,7 +235,7 @@ void keeper_end(struct keeper *k);
  * keeper_do() - Submit a request of that export and wait. Any thread. The request's error; -ENODEV
  * while the controller is lost.
  */
-int keeper_do(struct keeper *k, struct export *e, struct turns_request *r);
+int keeper_do(struct keeper *k, struct export *e, struct leader_request *r);
 /** keeper_hold() - Until keeper_release(), units may be looked at. Any thread, for a moment. */
 void keeper_hold(struct keeper *k);
 void keeper_release(struct keeper *k);

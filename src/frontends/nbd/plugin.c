@@ -37,7 +37,7 @@ static struct {
 	char *uri, *driver; /* which keeper.options.plugin points at */
 	bool up;
 	int folder; /* the one of whoever started us; -1: not known */
-} nbd = { .keeper = { .report = -1, .kick = -1, .leash.fd = -1 }, .folder = -1 };
+} nbd = { .keeper = { .report = -1, .kick = -1, .lifeline.fd = -1 }, .folder = -1 };
 
 /* ---- parameters */
 
@@ -71,15 +71,15 @@ static int take_report(const char *value)
 	return -1;
 }
 
-static int take_leash(const char *value)
+static int take_lifeline(const char *value)
 {
 	int fd;
 
-	if (nbdkit_parse_int("leash", value, &fd) < 0)
+	if (nbdkit_parse_int("lifeline", value, &fd) < 0)
 		return -1;
-	if (leash_take(&nbd.keeper.leash, fd) == 0)
+	if (lifeline_take(&nbd.keeper.lifeline, fd) == 0)
 		return 0;
-	nbd_say("leash=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
+	nbd_say("lifeline=%s: not a descriptor, or there is no socket in LISTEN_FDS", value);
 	return -1;
 }
 
@@ -130,8 +130,8 @@ static int nbd_config(const char *key, const char *value)
 		return take_ms(key, value, &nbd.keeper.options.slow_ms);
 	if (strcmp(key, "report") == 0)
 		return take_report(value);
-	if (strcmp(key, "leash") == 0)
-		return take_leash(value);
+	if (strcmp(key, "lifeline") == 0)
+		return take_lifeline(value);
 	if (strcmp(key, "alive-ms") == 0)
 		return nbdkit_parse_unsigned("alive-ms", value, &nbd.keeper.alive_ms);
 	if (strcmp(key, "reopen") == 0)
@@ -215,7 +215,7 @@ static void nbd_unload(void)
 {
 	free(nbd.uri);
 	free(nbd.driver);
-	leash_fini(&nbd.keeper.leash);
+	lifeline_fini(&nbd.keeper.lifeline);
 }
 
 /* ---- exports */
@@ -353,14 +353,15 @@ static int nbd_can_fua(void *handle)
 
 /* ---- requests */
 
-static struct turns_request request(enum hba_disk_op op, uint64_t offset, uint64_t length,
-				    uint32_t flags)
+static struct leader_request request(enum hba_disk_op op, uint64_t offset, uint64_t length,
+				     uint32_t flags)
 {
-	return (struct turns_request) { .io = { .op = op,
-						.flags = flags & NBDKIT_FLAG_FUA ? HBA_DISK_FUA : 0,
-						.offset = offset,
-						.length = length,
-						.mode = HBA_DATA_CPU } };
+	return (struct leader_request) { .io = { .op = op,
+						 .flags =
+							 flags & NBDKIT_FLAG_FUA ? HBA_DISK_FUA : 0,
+						 .offset = offset,
+						 .length = length,
+						 .mode = HBA_DATA_CPU } };
 }
 
 enum { SENSE_TEXT = 128 }; /* "; sense", and three characters for each of 32 bytes */
@@ -374,7 +375,7 @@ static void write_sense(const struct hba_disk_io *io, char text[SENSE_TEXT])
 		at += (size_t)snprintf(text + at, SENSE_TEXT - at, " %02x", io->sense_bytes[i]);
 }
 
-static int fail_request(const struct export *e, const struct turns_request *r, int error)
+static int fail_request(const struct export *e, const struct leader_request *r, int error)
 {
 	static const char *const names[] = { "read", "write",  "flush",       "trim",
 					     "zero", "verify", "block status" };
@@ -387,7 +388,7 @@ static int fail_request(const struct export *e, const struct turns_request *r, i
 	return -1;
 }
 
-static int finish(struct export *e, struct turns_request *r)
+static int finish(struct export *e, struct leader_request *r)
 {
 	int error = keeper_do(&nbd.keeper, e, r);
 
@@ -396,7 +397,7 @@ static int finish(struct export *e, struct turns_request *r)
 
 static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	struct turns_request r = request(HBA_DISK_READ, offset, count, flags);
+	struct leader_request r = request(HBA_DISK_READ, offset, count, flags);
 
 	r.io.data.buffer = buffer;
 	return finish(handle, &r);
@@ -405,7 +406,7 @@ static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset
 static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
-	struct turns_request r = request(HBA_DISK_WRITE, offset, count, flags);
+	struct leader_request r = request(HBA_DISK_WRITE, offset, count, flags);
 
 	r.io.data.buffer = (void *)(uintptr_t)buffer; /* only read from */
 	return finish(handle, &r);
@@ -413,7 +414,7 @@ static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t
 
 static int nbd_flush(void *handle, uint32_t flags)
 {
-	struct turns_request r = request(HBA_DISK_FLUSH, 0, 0, flags);
+	struct leader_request r = request(HBA_DISK_FLUSH, 0, 0, flags);
 
 	return finish(handle, &r);
 }
@@ -427,7 +428,7 @@ static int nbd_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 	struct export *e = handle;
 	uint64_t block = e->info.block_bytes, begin = (offset + block - 1) / block * block,
 		 end = (offset + count) / block * block;
-	struct turns_request r;
+	struct leader_request r;
 	int error;
 
 	if (begin >= end)
@@ -440,7 +441,7 @@ static int nbd_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 /* What the unit cannot do nbdkit writes as data, if the client did not ask for speed. */
 static int nbd_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	struct turns_request r = request(HBA_DISK_ZERO, offset, count, flags);
+	struct leader_request r = request(HBA_DISK_ZERO, offset, count, flags);
 	int error;
 
 	if (!(flags & NBDKIT_FLAG_MAY_TRIM))
@@ -476,7 +477,7 @@ static int nbd_extents(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	struct export *e = handle;
 	uint64_t block = e->info.block_bytes, begin = offset / block * block,
 		 end = (offset + count + block - 1) / block * block;
-	struct turns_request r = request(HBA_DISK_STATUS, begin, end - begin, 0);
+	struct leader_request r = request(HBA_DISK_STATUS, begin, end - begin, 0);
 	struct hba_disk_extent told[MOST_EXTENTS];
 	int error;
 

@@ -446,7 +446,7 @@ static void memory_that_nobody_gives_back_is_lost(void **state)
 	test_down(b.d, b.c);
 }
 
-static void claims_are_told(void **state)
+static void block_locks_are_told(void **state)
 {
 	struct bench b;
 
@@ -869,7 +869,7 @@ int main(void)
 		cmocka_unit_test(a_reset_that_returns_a_count),
 		cmocka_unit_test(the_bus_has_the_last_word),
 		cmocka_unit_test(memory_that_nobody_gives_back_is_lost),
-		cmocka_unit_test(claims_are_told),
+		cmocka_unit_test(block_locks_are_told),
 		cmocka_unit_test(abort_unanswered),
 		cmocka_unit_test(a_clients_function_after_a_pause),
 		cmocka_unit_test(a_clients_function_is_waited_for),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_claims.c: nobody tears a COMPARE AND WRITE or an ORWRITE: many at once on one engine, two
- * threads on one memory disk, two threads with an engine each on one file; and what becomes of
+ * test_block_locks.c: nobody tears a COMPARE AND WRITE or an ORWRITE: many at once on one engine,
+ * two threads on one memory disk, two threads with an engine each on one file; and what becomes of
  * those that wait when they are aborted or forgotten.
  */
 #include "rig.h"
@@ -11,13 +11,13 @@
 
 enum { BLOCK = 512, BLOCKS = 2048, WAIT_MS = 10000 };
 
-static void claim(struct claims *c, struct claim *mine, uint64_t first, uint64_t end,
+static void claim(struct block_locks *c, struct claim *mine, uint64_t first, uint64_t end,
 		  bool exclusive, bool at_once)
 {
 	mine->first = first;
 	mine->end = end;
 	mine->exclusive = exclusive;
-	assert_int_equal(claims_take(c, mine), at_once);
+	assert_int_equal(block_locks_take(c, mine), at_once);
 }
 
 static unsigned granted;
@@ -35,16 +35,16 @@ static void prepare(struct claim *c, unsigned n, struct engine *e)
 		c[i] = (struct claim) { .engine = e, .granted = { .done = note_granted } };
 }
 
-static void claims_go_in_order(void **state)
+static void block_locks_go_in_order(void **state)
 {
 	struct engine *e;
-	struct claims all;
+	struct block_locks all;
 	struct claim c[6];
 
 	(void)state;
 	granted = 0;
 	assert_int_equal(engine_create(4, &e), 0);
-	claims_init(&all);
+	block_locks_init(&all);
 	prepare(c, 6, e);
 	claim(&all, &c[0], 0, 10, false, true);
 	claim(&all, &c[1], 5, 15, false, true);  /* shared: together */
@@ -53,21 +53,21 @@ static void claims_go_in_order(void **state)
 	/* came later: waits for 2, though 2 waits itself */
 	claim(&all, &c[4], 19, 30, false, false);
 	claim(&all, &c[5], 30, 40, true, true);
-	claims_drop(&all, &c[0]);
+	block_locks_drop(&all, &c[0]);
 	assert_int_equal(engine_reap(e, 10), 0);
-	claims_drop(&all, &c[1]);
+	block_locks_drop(&all, &c[1]);
 	while (granted == 0)
 		engine_reap(e, 10);
 	assert_int_equal(granted, 1);
 	assert_false(c[2].waiting);
 	assert_true(c[4].waiting);
-	claims_drop(&all, &c[2]);
+	block_locks_drop(&all, &c[2]);
 	while (granted == 1)
 		engine_reap(e, 10);
 	for (unsigned i = 3; i < 6; i++)
-		claims_drop(&all, &c[i]);
+		block_locks_drop(&all, &c[i]);
 	assert_true(list_is_empty(&all.all) && all.waiting == 0 && all.exclusive == 0);
-	claims_clear(&all);
+	block_locks_clear(&all);
 	engine_free(e);
 }
 
@@ -292,7 +292,7 @@ static void forgotten_commands_hold_nothing(void **state)
 	target_device_forget(&t->rig.device);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_false(c[i].ended);
-	assert_true(list_is_empty(&unit->claims.all) && list_is_empty(&unit->scratch.lent));
+	assert_true(list_is_empty(&unit->locks.all) && list_is_empty(&unit->scratch.lent));
 	made = unit->scratch.made;
 	memset(data + BLOCK, 7, BLOCK);
 	assert_int_equal(rig_run_list(&t->rig, &swap, HBA_TO_TARGET, &iov, 1, 2 * BLOCK), HBA_GOOD);
@@ -329,10 +329,14 @@ static void buffers_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(claims_go_in_order), ON_RAM(two_threads_on_memory),
-		ON_FILE(two_threads_on_a_file),       ON_FILE(many_orwrites_at_once),
-		ON_FILE(one_that_waits_is_aborted),   ON_FILE(forgotten_commands_hold_nothing),
-		ON_RAM(buffers_are_bounded),          ON_FILE(buffers_are_bounded),
+		cmocka_unit_test(block_locks_go_in_order),
+		ON_RAM(two_threads_on_memory),
+		ON_FILE(two_threads_on_a_file),
+		ON_FILE(many_orwrites_at_once),
+		ON_FILE(one_that_waits_is_aborted),
+		ON_FILE(forgotten_commands_hold_nothing),
+		ON_RAM(buffers_are_bounded),
+		ON_FILE(buffers_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
