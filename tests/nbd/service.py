@@ -112,6 +112,13 @@ class Service(unittest.TestCase):
             m.socket.setblocking(False)
             self.assertRaises(BlockingIOError, m.socket.recv, 4096)
 
+    def test_it_is_ready_before_it_is_alive(self):
+        with Manager():
+            os.environ['WATCHDOG_USEC'] = '300000'
+            for _ in range(30):
+                with server.Server(HBAKIT, 'soft:ram') as s:
+                    self.assertEqual(len(s.about['exports']), 1)
+
     def test_the_watchdog_is_fed_while_the_loop_goes_round(self):
         with Manager() as m:
             os.environ['WATCHDOG_USEC'] = '300000'

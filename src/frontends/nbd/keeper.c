@@ -375,6 +375,8 @@ static void *keeper_main(void *arg)
 {
 	struct keeper *k = arg;
 
+	/* Before any report of life: the first line is the answer to the start. */
+	report_ready(k->report, k->controller, &k->units);
 	while (!has_to_end(k)) {
 		hang_up_if_told(k);
 		k->asleep = false;
@@ -411,10 +413,8 @@ int keeper_begin(struct keeper *k)
 	leader_init(&k->leader, k->controller, k->kick);
 	k->opened_at = now_ms();
 	k->up = k->kick >= 0 && pthread_create(&k->thread, NULL, keeper_main, k) == 0;
-	if (k->up) {
-		report_ready(k->report, k->controller, &k->units);
+	if (k->up)
 		return 0;
-	}
 	keeper_end(k);
 	return say_failed(k, "no thread can be started");
 }
