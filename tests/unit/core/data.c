@@ -611,9 +611,12 @@ static void look_through(const struct shape *s,
 	b.r.d->process = look;
 	assert_int_equal(test_ready(b.lun), HBA_GOOD);
 	for (unsigned i = 1; i < 40; i++) {
-		struct io io = { .bytes = i * TEST_BLOCK, .n = 2 };
+		struct io io = { .bytes = i * TEST_BLOCK, .n = 2, .write = i % 2 };
 		struct hba_task *t = get(&b, io.bytes);
 
+		/* A write moves this, a read the contents of before. */
+		memset(b.heap, (int)i, 100);
+		memset(b.mapped, (int)i, io.bytes - 100);
 		io.iov[0] = (struct iovec) { b.heap, 100 };
 		io.iov[1] = (struct iovec) { b.mapped, io.bytes - 100 };
 		write_command(t, &io, 10);
