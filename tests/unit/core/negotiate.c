@@ -245,11 +245,15 @@ static void each_try_attempts_what_is_open(void **state)
 	(void)state;
 	up(&r, claim_all);
 	r.n_log = 0;
-	rig_say(&r, (struct rig_answer) { .outcome = HBA_GOOD, .negotiated = BOTH }, 1);
+	rig_say(&r,
+		(struct rig_answer) { .outcome = HBA_GOOD,
+				      .negotiated = HBA_FEATURE_BIT(HBA_INFORMATION_UNITS) },
+		1);
 	submit_again(&r, &io, NULL);
 	submit_again(&r, &io, io.task);
 	assert_int_equal(r.log[0].negotiate, BOTH);
-	assert_int_equal(r.log[1].negotiate, 0);
+	/* The one agreed is not attempted again; the other, unchanged by that answer, is. */
+	assert_int_equal(r.log[1].negotiate, HBA_FEATURE_BIT(HBA_QUICK_ARBITRATION));
 	hba_task_put(io.task);
 	rig_down(&r);
 }
