@@ -619,6 +619,7 @@ static void power_goes_and_comes(void **state)
 	assert_false(a->master);
 	assert_int_equal(a->flushes, 1);
 	assert_int_equal(hba_controller_set_power(a->rig->c, HBA_POWER_ON), 0);
+	assert_true(a->master);
 	rig_copies(a->rig, lun);
 	end(a);
 }
