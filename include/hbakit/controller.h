@@ -98,7 +98,8 @@ int hba_controller_stop(struct hba_controller *c);
  * hba_controller_close() - Stop if necessary, and free. NULL is fine.
  *
  * Every pointer obtained from `c` becomes invalid, and `c` itself: units, tasks, mappings,
- * properties. Later use cannot be detected; see above.
+ * properties. Later use cannot be detected; see above. A child of fork() leaves its parent's
+ * controllers alone, once started: to stop or close one there is wrong use.
  */
 void hba_controller_close(struct hba_controller *c);
 

@@ -95,6 +95,7 @@ struct hba_controller {
 	struct inbox inbox;
 	struct runner runner;
 	uintptr_t loop_thread; /* atomic: its thread_here(), or NO_THREAD */
+	pid_t process;         /* that started it, and has its threads */
 	bool in_turn;          /* the loop's: a callback may be running */
 	bool chores_owed;      /* the last turn left them to a later one */
 	uint64_t chores_at;    /* when they wait no longer for a turn without completions */

@@ -354,6 +354,15 @@ void hba_controller_cancel(struct hba_controller *c)
 	loop_wake(c);
 }
 
+/*
+ * A child of fork() has a copy of the controller, but none of its threads, and the device is still
+ * its parent's: to wait for them would hang, to stop the device would end the parent's I/O.
+ */
+static bool is_copy_of_parents(const struct hba_controller *c)
+{
+	return c->worker.up && c->process != getpid();
+}
+
 int hba_controller_start(struct hba_controller *c)
 {
 	char sentence[SENTENCE_BYTES];
@@ -365,6 +374,7 @@ int hba_controller_start(struct hba_controller *c)
 		return fail(-EBUSY, "%s: the controller is %s; it starts once, open it anew",
 			    c->uri, hba_state_name(c->state));
 	c->n_steps = 0;
+	c->process = getpid();
 	__atomic_store_n(&c->loop_thread, thread_here(), __ATOMIC_RELAXED);
 	r = start_bounded(c);
 	if (r == 0 && c->given.threads)
@@ -388,6 +398,8 @@ int hba_controller_stop(struct hba_controller *c)
 		return wrong_use("the controller is NULL");
 	if (in_callback(c))
 		return fail(-EBUSY, "%s: not from a callback of the same controller", __func__);
+	if (is_copy_of_parents(c))
+		return wrong_use("the controller runs in the parent of this process");
 	if (c->state == HBA_CREATED || c->state == HBA_STOPPED)
 		return 0;
 	if (!c->worker.up || controller_is_stuck(c)) {
@@ -406,6 +418,10 @@ void hba_controller_close(struct hba_controller *c)
 		return;
 	if (in_callback(c)) {
 		misuse("not from a callback of the same controller");
+		return;
+	}
+	if (is_copy_of_parents(c)) {
+		misuse("the controller runs in the parent of this process");
 		return;
 	}
 	hba_controller_stop(c);

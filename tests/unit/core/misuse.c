@@ -66,6 +66,8 @@ static void nothing(void **state)
 
 /* ---- twice, and in the wrong state */
 
+enum { HANGS_S = 5 };
+
 /* What `body` ends as in a child: its return value, or minus the signal. */
 static int in_child(int (*body)(void))
 {
@@ -129,6 +131,26 @@ static int cancel_after_put(void)
 	return strstr(hba_error(), "hba_cancel") ? 77 : 0;
 }
 
+/* It would wait for threads that only the parent has. */
+static int close_after_fork(void)
+{
+	struct hba_controller *c = test_up(test_driver_new());
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(HANGS_S);
+		if (hba_controller_stop(c) != -EINVAL)
+			_exit(1);
+		hba_controller_close(c);
+		_exit(strstr(hba_error(), "hba_controller_close") ? 77 : 0);
+	}
+	if (waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+		raise(WTERMSIG(status));
+	/* It is the parent's as before. */
+	return hba_controller_run(c, 1) < 0 || hba_controller_stop(c) < 0 ? 1 : WEXITSTATUS(status);
+}
+
 static int state_of_nothing(void)
 {
 	return hba_controller_state(NULL) == HBA_STARTED;
@@ -189,6 +211,7 @@ static void caught(void **state)
 	is_caught(cancel_nothing);
 	is_caught(cancel_before_submit);
 	is_caught(cancel_after_put);
+	is_caught(close_after_fork);
 }
 
 static void twice(void **state)
