@@ -177,7 +177,9 @@ void hba_cancel(struct hba_task *t);
  * until `done`.
  *
  * It runs on the controller's task management task; several requests run in turn. A function that
- * the driver lacks ends HBA_FUNCTION_REJECTED.
+ * the driver lacks ends HBA_FUNCTION_REJECTED. Victims are the tasks that the driver has when it
+ * begins, and the victim of HBA_ABORT_TASK. Tasks that wait in the framework, as those of a unit
+ * that is held after a reset, are sent later.
  */
 struct hba_management {
 	enum hba_tmf function;
