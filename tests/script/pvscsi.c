@@ -8,6 +8,7 @@
 #include "drivers/drivers.h"
 #include "drivers/pvscsi-regs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -455,6 +456,18 @@ static void power_goes_and_comes(void **state)
 	assert_false(a->master);
 	assert_int_equal(hba_controller_set_power(a->rig->c, HBA_POWER_ON), 0);
 	rig_copies(a->rig, lun);
+	end(a);
+}
+
+static void stop_after_registers_that_are_not_there(void **state)
+{
+	struct adapter *a = usual();
+
+	(void)state;
+	a->rig->script.info.bar_length[0] = 0;
+	rig_open(a->rig, &pvscsi_driver);
+	assert_int_equal(hba_controller_start(a->rig->c), -ENOENT);
+	test_no_violation(a->rig->c);
 	end(a);
 }
 
@@ -950,6 +963,7 @@ int main(void)
 		cmocka_unit_test(it_works_when_the_adapter_does),
 		cmocka_unit_test(the_mask_is_written_when_it_changes),
 		cmocka_unit_test(power_goes_and_comes),
+		cmocka_unit_test(stop_after_registers_that_are_not_there),
 		cmocka_unit_test(an_adapter_without_messages_works),
 		cmocka_unit_test(data_across_physical_ranges),
 		cmocka_unit_test(a_producer_index_beyond_the_ring_is_not_followed),

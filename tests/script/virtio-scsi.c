@@ -74,6 +74,17 @@ static void a_chain_of_capabilities_that_is_a_circle_ends(void **state)
 	refuse(v, -ENOENT, "has no virtio 1.0 capabilities");
 }
 
+static void stop_after_registers_that_are_not_there(void **state)
+{
+	struct chip *v = chip_new();
+
+	(void)state;
+	v->config[0x34] = 0; /* the list of capabilities is empty */
+	rig_refused(v->rig, &virtio_scsi_driver, -ENOENT, "has no virtio 1.0 capabilities");
+	test_no_violation(v->rig->c);
+	chip_free(v);
+}
+
 static void structures_outside_their_bar_are_refused(void **state)
 {
 	static const struct {
@@ -700,6 +711,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_never_becomes_ready_has_a_deadline),
 		cmocka_unit_test(a_device_gone_at_its_reset_is_said_to_be),
 		cmocka_unit_test(a_chain_of_capabilities_that_is_a_circle_ends),
+		cmocka_unit_test(stop_after_registers_that_are_not_there),
 		cmocka_unit_test(structures_outside_their_bar_are_refused),
 		cmocka_unit_test(a_bar_that_is_not_there_is_refused),
 		cmocka_unit_test(a_reserved_bar_number_is_passed_over),
