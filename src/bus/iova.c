@@ -15,7 +15,7 @@
 #define LOWEST UINT64_C(0x100000)
 #define HIGH   (UINT64_C(1) << 32)
 
-static int insert(struct iova_span **spans, size_t *n, size_t at, struct iova_span s)
+static int iova_insert(struct iova_span **spans, size_t *n, size_t at, struct iova_span s)
 {
 	struct iova_span *grown = realloc(*spans, (*n + 1) * sizeof(**spans));
 
@@ -41,8 +41,8 @@ int iova_space_allow(struct iova_space *s, uint64_t first, uint64_t last)
 {
 	if (last < first)
 		return -EINVAL;
-	return insert(&s->valid, &s->n_valid, place_of(s->valid, s->n_valid, first),
-		      (struct iova_span) { first, last });
+	return iova_insert(&s->valid, &s->n_valid, place_of(s->valid, s->n_valid, first),
+			   (struct iova_span) { first, last });
 }
 
 /* The first place in [first, last] that touches nothing taken. false: there is none. */
@@ -114,7 +114,7 @@ int iova_claim(struct iova_space *s, uint64_t first, uint64_t length)
 	if ((at > 0 && s->taken[at - 1].last >= first) ||
 	    (at < s->n_taken && s->taken[at].first <= last))
 		return -EBUSY;
-	return insert(&s->taken, &s->n_taken, at, (struct iova_span) { first, last });
+	return iova_insert(&s->taken, &s->n_taken, at, (struct iova_span) { first, last });
 }
 
 void iova_give_back(struct iova_space *s, uint64_t first)

@@ -50,7 +50,7 @@ static int send_line(struct qtest *q, const char *line, size_t length)
 }
 
 /* More bytes from QEMU. 1: some came; 0: none within `ms`; -ENODEV. */
-static int fill(struct qtest *q, int ms)
+static int qtest_fill(struct qtest *q, int ms)
 {
 	struct pollfd p = { .fd = q->fd, .events = POLLIN };
 	ssize_t n;
@@ -126,7 +126,7 @@ static int answer(struct qtest *q, int ms, char line[LINE_BYTES])
 			heed_lines_behind(q);
 			return 1;
 		}
-		r = fill(q, ms);
+		r = qtest_fill(q, ms);
 		if (r <= 0)
 			return r;
 	}
@@ -216,7 +216,7 @@ int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t
 }
 
 /* One command that has an answer: its line, into `line`. */
-static int ask(struct qtest *q, char line[LINE_BYTES], size_t length, unsigned ms)
+static int qtest_ask(struct qtest *q, char line[LINE_BYTES], size_t length, unsigned ms)
 {
 	/* What is kept goes first. */
 	int r = qtest_is_behind(q) ? qtest_settle(q, ms) : 0;
@@ -245,7 +245,7 @@ int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms)
 
 	q->line = line;
 	q->line_fd = fd;
-	return ask(q, text, strlen(text), ms);
+	return qtest_ask(q, text, strlen(text), ms);
 }
 
 int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms,
@@ -254,7 +254,7 @@ int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned 
 	char line[LINE_BYTES];
 	size_t length =
 		(size_t)snprintf(line, sizeof(line), "%s 0x%" PRIx64 "\n", command, address);
-	int r = ask(q, line, length, ms);
+	int r = qtest_ask(q, line, length, ms);
 
 	if (r == 0)
 		*ret_value = line[2] ? strtoull(line + 3, NULL, 0) : 0;

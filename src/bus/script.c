@@ -47,7 +47,7 @@ static bool has_bar(enum script_kind kind)
 	return kind == SCRIPT_BAR_READ || kind == SCRIPT_BAR_WRITE;
 }
 
-static void describe(const struct access *a, bool any, char text[TEXT_BYTES])
+static void script_describe(const struct access *a, bool any, char text[TEXT_BYTES])
 {
 	int n = snprintf(text, TEXT_BYTES, "%s", kinds[a->kind]);
 
@@ -64,7 +64,7 @@ static void describe_step(const struct script_step *step, char text[TEXT_BYTES])
 {
 	const struct access a = { step->kind, step->bar, step->width, step->offset, step->value };
 
-	describe(&a, step->any, text);
+	script_describe(&a, step->any, text);
 }
 
 /* ---- matching */
@@ -111,7 +111,7 @@ static void surprise(struct script *s, const struct access *a)
 
 	if (s->sentence[0])
 		return;
-	describe(a, false, got);
+	script_describe(a, false, got);
 	if (s->at < s->n_steps)
 		describe_step(&s->steps[s->at], expected);
 	snprintf(s->sentence, sizeof(s->sentence), "step %zu of %zu: expected %s; there came %s",

@@ -167,7 +167,7 @@ int vfio_event_fd(struct hba_bus_device *d)
 	return d->events;
 }
 
-static bool take(int fd)
+static bool vfio_irq_take(int fd)
 {
 	uint64_t count;
 
@@ -176,12 +176,12 @@ static bool take(int fd)
 
 int vfio_take_event(struct hba_bus_device *d)
 {
-	if (take(d->error_fd))
+	if (vfio_irq_take(d->error_fd))
 		return vfio_refuse(d, -ENODEV,
 				   "%s has reported an error that cannot be corrected (AER, see "
 				   "dmesg); it is no longer used",
 				   d->function.address);
-	return take(d->request_fd);
+	return vfio_irq_take(d->request_fd);
 }
 
 void vfio_close_irqs(struct hba_bus_device *d)

@@ -24,7 +24,8 @@ enum { PATH_BYTES = 64, RESET_MS = 5000, RESET_STEP_MS = 50, USEC_PER_MS = 1000 
 
 /* ---- which chip */
 
-static int look(const char *path, struct pci_function *ret_function, char why[HBA_BUS_WHY_BYTES])
+static int vfio_look(const char *path, struct pci_function *ret_function,
+		     char why[HBA_BUS_WHY_BYTES])
 {
 	char address[PCI_ADDRESS_BYTES];
 	int r = pci_address_parse(path, address);
@@ -47,7 +48,7 @@ static int vfio_identify(const char *path, const char *query, struct hba_bus_inf
 			 char why[HBA_BUS_WHY_BYTES])
 {
 	struct pci_function f;
-	int r = look(path, &f, why);
+	int r = vfio_look(path, &f, why);
 
 	(void)query;
 	if (r == 0)
@@ -153,7 +154,7 @@ static int open_device(struct hba_bus_device *d, const char *query)
 	return r;
 }
 
-static void describe(const struct hba_bus_device *d, struct hba_bus_info *info)
+static void vfio_describe(const struct hba_bus_device *d, struct hba_bus_info *info)
 {
 	*info = (struct hba_bus_info) {
 		.vendor = d->function.vendor,
@@ -209,7 +210,7 @@ static int vfio_open(const char *path, const char *query, struct hba_bus_info *r
 
 	if (!d)
 		return -ENOMEM;
-	r = look(path, &d->function, d->why);
+	r = vfio_look(path, &d->function, d->why);
 	if (r == 0)
 		r = check_obstacles(d);
 	if (r == 0)
@@ -223,7 +224,7 @@ static int vfio_open(const char *path, const char *query, struct hba_bus_info *r
 		vfio_close(d);
 		return r;
 	}
-	describe(d, ret_info);
+	vfio_describe(d, ret_info);
 	*ret_device = d;
 	return 0;
 }

@@ -135,7 +135,7 @@ static void ended(struct hba_task *t, const struct hba_result *r, void *arg)
 	x->done = true;
 }
 
-static void fill(struct hba_task *t, const struct command *x)
+static void command_fill(struct hba_task *t, const struct command *x)
 {
 	memcpy(t->cdb, x->cdb.bytes, sizeof(t->cdb));
 	t->cdb_len = x->cdb.length;
@@ -158,7 +158,7 @@ int command_start(struct check *k, struct command *x)
 	x->has_sense = false;
 	x->check = k;
 	if (r == 0) {
-		fill(x->task, x);
+		command_fill(x->task, x);
 		r = hba_submit(x->task, ended, x);
 		if (r < 0)
 			hba_task_put(x->task);

@@ -31,7 +31,8 @@ enum {
 	CAPACITY_16 = 32
 };
 
-static bool ask(struct check *k, struct scsi_cdb cdb, struct buffer b, struct command *ret_x)
+static bool identity_ask(struct check *k, struct scsi_cdb cdb, struct buffer b,
+			 struct command *ret_x)
 {
 	*ret_x = command_in(k, cdb, b);
 	command_run(k, ret_x);
@@ -46,7 +47,7 @@ static void tells_who_it_is(struct check *k)
 	struct scsi_inquiry q;
 	struct command x;
 
-	if (!ask(k, scsi_cdb_inquiry(ANSWER), b, &x))
+	if (!identity_ask(k, scsi_cdb_inquiry(ANSWER), b, &x))
 		return;
 	if (scsi_inquiry_read(b.bytes, ANSWER, &q) < 0) {
 		check_failed(k, "at least 36 bytes of INQUIRY data", "less");
@@ -72,7 +73,7 @@ static bool cut_at(struct check *k, uint16_t allocation, const uint8_t *whole, s
 	uint8_t rest[ANSWER];
 	struct command x;
 
-	if (!ask(k, scsi_cdb_inquiry(allocation), b, &x))
+	if (!identity_ask(k, scsi_cdb_inquiry(allocation), b, &x))
 		return false;
 	memset(rest, POISON_A, sizeof(rest));
 	snprintf(what, sizeof(what), "INQUIRY data with an allocation length of %u", allocation);
@@ -91,7 +92,7 @@ static void cuts_its_answer(struct check *k)
 	struct scsi_inquiry q;
 	struct command x;
 
-	if (!ask(k, scsi_cdb_inquiry(ANSWER), b, &x))
+	if (!identity_ask(k, scsi_cdb_inquiry(ANSWER), b, &x))
 		return;
 	if (scsi_inquiry_read(b.bytes, ANSWER, &q) < 0 || q.length > ANSWER) {
 		check_skip(k, "the INQUIRY data are too short, or longer than %d bytes", ANSWER);
@@ -108,13 +109,13 @@ static void says_how_long_the_whole_is(struct check *k)
 	char what[CHECK_TEXT];
 	struct command x;
 
-	if (!ask(k, scsi_cdb_inquiry(ANSWER), whole, &x))
+	if (!identity_ask(k, scsi_cdb_inquiry(ANSWER), whole, &x))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(allocations); i++) {
 		b = buffer_at(&k->plain, ROOM, ANSWER);
 		if (allocations[i] <= ADDITIONAL_LENGTH)
 			continue;
-		if (!ask(k, scsi_cdb_inquiry(allocations[i]), b, &x))
+		if (!identity_ask(k, scsi_cdb_inquiry(allocations[i]), b, &x))
 			return;
 		snprintf(what, sizeof(what),
 			 "the additional length with an allocation length of %u", allocations[i]);
@@ -131,7 +132,7 @@ static bool arrived(struct check *k, struct scsi_cdb cdb, size_t *ret_bytes, str
 	size_t n = ANSWER;
 
 	memset(b.bytes, POISON_B, b.length);
-	if (!ask(k, cdb, a, ret_x) || !ask(k, cdb, b, ret_x))
+	if (!identity_ask(k, cdb, a, ret_x) || !identity_ask(k, cdb, b, ret_x))
 		return false;
 	while (n && a.bytes[n - 1] == POISON_A && b.bytes[n - 1] == POISON_B)
 		n--;
@@ -168,7 +169,7 @@ static bool read_page(struct check *k, uint8_t page, size_t offset, struct buffe
 	struct command x;
 
 	*ret_b = buffer_at(&k->plain, offset, ROOM);
-	if (!ask(k, scsi_cdb_inquiry_vpd(page, ROOM), *ret_b, &x))
+	if (!identity_ask(k, scsi_cdb_inquiry_vpd(page, ROOM), *ret_b, &x))
 		return false;
 	if (scsi_vpd_check(ret_b->bytes, x.bytes, page) >= 0)
 		return true;
@@ -351,7 +352,7 @@ static void cuts_its_list(struct check *k)
 	x = command_in(k, scsi_cdb_report_luns(ANSWER), whole);
 	command_run(k, &x);
 	if (leaves_it_to_lun_0(k, &x) || !command_good(k, &x) ||
-	    !ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
+	    !identity_ask(k, scsi_cdb_report_luns(LUN_HEADER + LUN_BYTES), b, &x))
 		return;
 	check_bytes(k,
 		    "the length of the list, which does not depend on how much of it was asked for",
@@ -377,7 +378,7 @@ static void has_one_capacity(struct check *k)
 	struct scsi_capacity short_one, long_one;
 	struct command x;
 
-	if (!ask(k, scsi_cdb_read_capacity_10(), a, &x) ||
+	if (!identity_ask(k, scsi_cdb_read_capacity_10(), a, &x) ||
 	    scsi_capacity_read_10(a.bytes, x.bytes, &short_one) < 0) {
 		check_failed(k, "8 bytes of READ CAPACITY(10)", "%ju", (uintmax_t)x.bytes);
 		return;

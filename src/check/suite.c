@@ -169,7 +169,7 @@ static const char *missing(const struct check *k, unsigned needs)
 	return NULL;
 }
 
-static void count(struct check *k, const struct check_result *r)
+static void suite_count(struct check *k, const struct check_result *r)
 {
 	if (r->verdict == CHECK_PASSED)
 		k->summary.passed++;
@@ -217,7 +217,7 @@ static void run_test(struct check *k, const struct check_group *group,
 	k->result = &r;
 	judge_alone(k, test);
 	check_excuse(k);
-	count(k, &r);
+	suite_count(k, &r);
 	k->options->result(k->options->arg, &r);
 	k->result = NULL;
 	if (!k->interrupted && k->options->interrupted)

@@ -85,7 +85,7 @@ static void set_block(uint8_t *cdb, uint8_t length, uint64_t block)
 		put_be64(&cdb[2], block);
 }
 
-static void fill(struct worker *w)
+static void bench_fill(struct worker *w)
 {
 	const struct bench *b = w->bench;
 	const struct scsi_cdb *cdb = w->write ? &b->write_cdb : &b->read_cdb;
@@ -110,13 +110,13 @@ static void error_seen(struct bench *b, const char *what, const char *why, const
 
 static void command_done(struct hba_task *t, const struct hba_result *r, void *arg);
 
-static void send(struct worker *w)
+static void bench_send(struct worker *w)
 {
 	struct bench *b = w->bench;
 
 	if (w->write && b->verify_map.entries)
 		verify_map_fill(&b->verify_map, w->chunk, w->data);
-	fill(w);
+	bench_fill(w);
 	w->sent_ns = b->now;
 	if (hba_submit(w->task, command_done, w) == 0) {
 		b->out++;
@@ -135,13 +135,13 @@ static void send_next(struct worker *w)
 	if (b->phase == PHASE_MEASURE && b->now < b->end) {
 		w->chunk = pick(b);
 		w->write = pick_write(b);
-		send(w);
+		bench_send(w);
 	} else if (b->phase == PHASE_CHECK) {
 		w->chunk = verify_map_next_known(&b->verify_map, b->next_chunk);
 		b->next_chunk = w->chunk < b->chunks ? w->chunk + 1 : b->chunks;
 		w->write = false;
 		if (w->chunk < b->chunks)
-			send(w);
+			bench_send(w);
 	}
 }
 
@@ -354,7 +354,7 @@ static int begin_ledger(struct bench *b)
 		       : 0;
 }
 
-static int begin(struct bench *b)
+static int bench_begin(struct bench *b)
 {
 	int r = b->plan->verify ? begin_ledger(b) : 0;
 
@@ -372,7 +372,7 @@ static int begin(struct bench *b)
 	return take_tasks(b);
 }
 
-static void finish(struct bench *b)
+static void bench_finish(struct bench *b)
 {
 	/*
 	 * Over with tasks out: nobody vouches that the device has let go, so they keep what is
@@ -400,9 +400,9 @@ int bench_run(struct cli_session *s, struct hba_lun *lun, const struct bench_pla
 	b.generation = info.generation;
 	b.chunk_blocks = plan->bytes / info.block_bytes;
 	b.chunks = info.blocks / b.chunk_blocks;
-	r = begin(&b);
+	r = bench_begin(&b);
 	if (r == 0)
 		r = measure(&b);
-	finish(&b);
+	bench_finish(&b);
 	return r;
 }

@@ -71,7 +71,7 @@ static error_t take_value(struct arguments *a, int key, const char *arg)
 	}
 }
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t bench_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -176,8 +176,8 @@ static int plot(struct cli_session *s, const struct arguments *a, const struct b
 	return r ? r : cli_keep_file(file);
 }
 
-static int show(struct cli_session *s, const struct arguments *a, const struct bench_result *result,
-		struct cli_file *file)
+static int bench_show(struct cli_session *s, const struct arguments *a,
+		      const struct bench_result *result, struct cli_file *file)
 {
 	int r = a->common.json ? print_json(s, a, result) : print_text(a, result);
 
@@ -191,7 +191,7 @@ static int show(struct cli_session *s, const struct arguments *a, const struct b
 
 /* ---- */
 
-static int check(const struct arguments *a, const struct hba_lun_info *info)
+static int bench_check(const struct arguments *a, const struct hba_lun_info *info)
 {
 	char unit[CLI_UNIT_NAME];
 
@@ -225,7 +225,7 @@ static int measure(const struct arguments *a, struct cli_session *s, struct hba_
 	if (r == 0)
 		r = bench_run(s, lun, &a->plan, result);
 	if (r == 0)
-		r = show(s, a, result, &file);
+		r = bench_show(s, a, result, &file);
 	cli_close_file(&file);
 	return r;
 }
@@ -238,7 +238,7 @@ static int bench_unit(void *arguments, struct cli_session *s)
 	int r = cli_find_unit(s, &a->common.where, &lun, &info);
 
 	if (r == 0)
-		r = check(a, &info);
+		r = bench_check(a, &info);
 	return r ? r : measure(a, s, lun);
 }
 
@@ -294,6 +294,6 @@ const struct cli_command cmd_bench = {
 	       "without asking.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = bench_take,
 	.run = run_bench,
 };

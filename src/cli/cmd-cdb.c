@@ -62,7 +62,7 @@ static error_t take_word(struct arguments *a, char *arg)
 	return CLI_TOLD;
 }
 
-static error_t check(const struct arguments *a)
+static error_t cdb_check(const struct arguments *a)
 {
 	const struct one *one = &a->all[a->at];
 
@@ -82,7 +82,7 @@ static error_t check(const struct arguments *a)
 	return CLI_TOLD;
 }
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t cdb_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -98,7 +98,7 @@ static error_t take(struct cli_common *common, int key, char *arg)
 	case ARGP_KEY_ARG:
 		return take_word(a, arg);
 	case ARGP_KEY_END:
-		return check(a);
+		return cdb_check(a);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -221,8 +221,8 @@ static void hint_at_data(const struct cli_exchange *x, const char *name, uint32_
 			       name, (uintmax_t)bytes, (uintmax_t)bytes);
 }
 
-static int show(const struct arguments *a, const struct cli_exchange *x, uint32_t block_bytes,
-		struct json_object **ret_json)
+static int cdb_show(const struct arguments *a, const struct cli_exchange *x, uint32_t block_bytes,
+		    struct json_object **ret_json)
 {
 	char name[CLI_WORDS], status[CLI_WORDS], sense[CLI_WORDS] = "";
 	int r;
@@ -252,7 +252,7 @@ static int send_one(const struct arguments *a, struct cli_session *s, struct hba
 	hba_lun_get_info(lun, &info);
 	if (r == 0)
 		r = cli_exchange(s, lun, &one->exchange);
-	return r ? r : show(a, &one->exchange, info.block_bytes, ret_json);
+	return r ? r : cdb_show(a, &one->exchange, info.block_bytes, ret_json);
 }
 
 /* One command is one object; several are a list, of those that were sent. */
@@ -271,7 +271,7 @@ static int print_json(const struct arguments *a, struct json_object **each)
 	return o ? cli_json_print(o) : 0;
 }
 
-static int send(void *arguments, struct cli_session *s)
+static int cdb_send(void *arguments, struct cli_session *s)
 {
 	struct arguments *a = arguments;
 	autofree struct json_object **each = calloc(a->n, sizeof(struct json_object *));
@@ -336,7 +336,7 @@ static int run_cdb(int argc, char **argv)
 		a.all[i].exchange.direction = HBA_NO_DATA;
 	r = parse_all(&a, argc, argv);
 	if (r == 0)
-		r = cli_with_controller(&a.common, send, &a);
+		r = cli_with_controller(&a.common, cdb_send, &a);
 	for (size_t i = 0; i < a.n; i++)
 		free(a.all[i].exchange.data);
 	free(a.all);
@@ -352,6 +352,6 @@ const struct cli_command cmd_cdb = {
 	       "that it reads are shown: hbakit cdb soft:ram --in 36 12 00 00 00 24 00",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = cdb_take,
 	.run = run_cdb,
 };

@@ -25,7 +25,7 @@ struct arguments {
 	bool told;                 /* why there is no result */
 };
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t check_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -177,7 +177,7 @@ static int print_summary(const struct arguments *a, const struct check_summary *
 	return cli_finish_output();
 }
 
-static int check(void *arguments, struct cli_session *s)
+static int check_run_unit(void *arguments, struct cli_session *s)
 {
 	struct arguments *a = arguments;
 	struct check_options options = {
@@ -228,7 +228,7 @@ static int run_check(int argc, char **argv)
 	if (r)
 		return r;
 	a.tests = a.common.json ? json_object_new_array() : NULL;
-	r = cli_with_signals(&a.common, check, &a);
+	r = cli_with_signals(&a.common, check_run_unit, &a);
 	json_object_put(a.tests);
 	return r;
 }
@@ -249,6 +249,6 @@ const struct cli_command cmd_check = {
 	       "or the unit asked for is not there, 2 usage.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = check_take,
 	.run = run_check,
 };

@@ -14,7 +14,7 @@ struct arguments {
 	const char *name;
 };
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t drivers_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -230,6 +230,6 @@ const struct cli_command cmd_drivers = {
 	.arguments = "[NAME]",
 	.doc = "List the drivers and buses, or show one with its chips and options.",
 	.asks = CLI_ASKS_PLUGIN,
-	.take = take,
+	.take = drivers_take,
 	.run = run_drivers,
 };

@@ -38,7 +38,7 @@ static error_t take_page(struct arguments *a, const char *arg)
 	return CLI_TOLD;
 }
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t inquiry_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -129,7 +129,7 @@ static size_t own_length(const struct arguments *a, const struct cli_exchange *x
 	return length < x->bytes ? length : x->bytes;
 }
 
-static int show(const struct arguments *a, const struct cli_exchange *x)
+static int inquiry_show(const struct arguments *a, const struct cli_exchange *x)
 {
 	struct json_object *o;
 
@@ -166,7 +166,7 @@ static int failed(const struct arguments *a, const struct cli_exchange *x)
 	return cli_fail("%s: INQUIRY: %s%s%s", a->common.uri, name, words[0] ? ": " : "", words);
 }
 
-static int ask(void *arguments, struct cli_session *s)
+static int inquiry_ask(void *arguments, struct cli_session *s)
 {
 	const struct arguments *a = arguments;
 	uint8_t data[ALLOCATION] = { 0 };
@@ -185,7 +185,7 @@ static int ask(void *arguments, struct cli_session *s)
 	r = cli_exchange(s, lun, &x);
 	if (r)
 		return r;
-	return x.outcome == HBA_GOOD ? show(a, &x) : failed(a, &x);
+	return x.outcome == HBA_GOOD ? inquiry_show(a, &x) : failed(a, &x);
 }
 
 static const struct argp_option options[] = {
@@ -201,7 +201,7 @@ static int run_inquiry(int argc, char **argv)
 	struct arguments a = { .has_page = false };
 	int r = cli_parse(&cmd_inquiry, argc, argv, &a.common);
 
-	return r ? r : cli_with_controller(&a.common, ask, &a);
+	return r ? r : cli_with_controller(&a.common, inquiry_ask, &a);
 }
 
 const struct cli_command cmd_inquiry = {
@@ -211,6 +211,6 @@ const struct cli_command cmd_inquiry = {
 	.doc = "Identify a logical unit.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = inquiry_take,
 	.run = run_inquiry,
 };

@@ -130,7 +130,7 @@ static void print_adapter(const struct hba_pci_adapter *a)
 		printf("  ready           hbakit scan pci:%s\n", a->address);
 }
 
-static int show(const struct hba_driver *plugin, bool json, struct json_object *list)
+static int pci_show(const struct hba_driver *plugin, bool json, struct json_object *list)
 {
 	struct hba_pci_adapter a = { .address = "" };
 	unsigned n = 0;
@@ -151,7 +151,7 @@ static int show(const struct hba_driver *plugin, bool json, struct json_object *
 static int show_with(const struct hba_driver *plugin, bool json)
 {
 	struct json_object *o, *list = json_object_new_array();
-	int r = show(plugin, json, list);
+	int r = pci_show(plugin, json, list);
 
 	if (r < 0 || !json) {
 		json_object_put(list);

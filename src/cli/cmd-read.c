@@ -24,7 +24,7 @@ struct arguments {
 	const char *map; /* NULL: beside the output */
 };
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t read_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -137,7 +137,7 @@ static int print_json(const struct job *j, const struct hba_lun_info *info, uint
 	return cli_json_print(o);
 }
 
-static int run(struct job *j, const struct arguments *a, const struct hba_lun_info *info)
+static int read_run(struct job *j, const struct arguments *a, const struct hba_lun_info *info)
 {
 	uint64_t begun;
 	int r = cli_open_output(j->session, a->output, &j->output);
@@ -215,7 +215,7 @@ static int read_unit(void *arguments, struct cli_session *s)
 				     cli_unit_max_transfer(s, &info, CLI_STREAM_CHUNK));
 	if (r)
 		return r;
-	r = run(&j, a, &info);
+	r = read_run(&j, a, &info);
 	cli_stream_end(&j.stream);
 	return r;
 }
@@ -248,7 +248,7 @@ static int check_map(const struct arguments *a)
 	return cli_guard_output(a->map, a->common.uri, "map");
 }
 
-static int check(const struct arguments *a)
+static int read_check(const struct arguments *a)
 {
 	bool standard = !a->output || strcmp(a->output, "-") == 0;
 
@@ -273,7 +273,7 @@ static int run_read(int argc, char **argv)
 	int r = cli_parse(&cmd_read, argc, argv, &a.common);
 
 	if (r == 0)
-		r = check(&a);
+		r = read_check(&a);
 	if (r == 0 && a.skip_bad && !a.map) {
 		if (asprintf(&map, "%s.map", a.output) < 0)
 			return cli_fail("no memory for the map's name");
@@ -292,6 +292,6 @@ const struct cli_command cmd_read = {
 	       "take k, M, G and T.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = read_take,
 	.run = run_read,
 };

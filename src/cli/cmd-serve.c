@@ -35,7 +35,7 @@ static error_t take_threads(const char *text, uint64_t *ret_threads)
 	return CLI_TOLD;
 }
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t serve_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -95,8 +95,8 @@ static int print_exports(const struct cli_session *s, struct json_object *export
 }
 
 /* Takes `o`. */
-static int tell(const struct cli_session *s, const struct arguments *a, const struct nbd_place *p,
-		struct json_object *o)
+static int serve_tell(const struct cli_session *s, const struct arguments *a,
+		      const struct nbd_place *p, struct json_object *o)
 {
 	struct json_object *exports = member(o, "exports");
 	autofree char *uri = nbd_uri(p, "");
@@ -134,7 +134,7 @@ static int serve_at(struct cli_session *s, const struct arguments *a, const stru
 	if (r == 0)
 		r = nbd_hear(s, &server, &o);
 	if (r == 0)
-		r = tell(s, a, p, o);
+		r = serve_tell(s, a, p, o);
 	if (r == 0)
 		notify_send(&a->notify, "READY=1\nSTATUS=%s is served", s->uri);
 	if (r == 0)
@@ -195,6 +195,6 @@ const struct cli_command cmd_serve = {
 	       "reads and writes the disks.",
 	.asks = CLI_ASKS_CONTROLLER,
 	.options = options,
-	.take = take,
+	.take = serve_take,
 	.run = run_serve,
 };

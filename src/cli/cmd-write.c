@@ -22,7 +22,7 @@ struct arguments {
 	bool verify;
 };
 
-static error_t take(struct cli_common *common, int key, char *arg)
+static error_t write_take(struct cli_common *common, int key, char *arg)
 {
 	struct arguments *a = container_of(common, struct arguments, common);
 
@@ -237,7 +237,7 @@ static int print_json(const struct job *j, uint64_t ns)
 	return cli_json_print(o);
 }
 
-static int run(struct job *j, bool json)
+static int write_run(struct job *j, bool json)
 {
 	uint64_t begun;
 	int r;
@@ -257,7 +257,7 @@ static int run(struct job *j, bool json)
  * All that can be known before the first byte is written is checked before the first byte is
  * written.
  */
-static int check(const struct arguments *a, struct job *j)
+static int write_check(const struct arguments *a, struct job *j)
 {
 	uint64_t size = j->info.blocks * j->info.block_bytes;
 	char unit[CLI_UNIT_NAME];
@@ -294,7 +294,7 @@ static int set_up(const struct arguments *a, struct cli_session *s, struct job *
 	int r = cli_find_unit(s, &a->common.where, &lun, &j->info);
 
 	if (r == 0)
-		r = check(a, j);
+		r = write_check(a, j);
 	if (r)
 		return r;
 	chunk = cli_unit_max_transfer(s, &j->info, CLI_STREAM_CHUNK);
@@ -314,7 +314,7 @@ static int write_unit(void *arguments, struct cli_session *s)
 		return r;
 	r = set_up(a, s, &j);
 	if (r == 0) {
-		r = run(&j, a->common.json);
+		r = write_run(&j, a->common.json);
 		cli_stream_end(&j.stream);
 	}
 	cli_close_file(&j.input);
@@ -347,6 +347,6 @@ const struct cli_command cmd_write = {
 	       "before is gone.",
 	.asks = CLI_ASKS_CONTROLLER | CLI_ASKS_UNIT,
 	.options = options,
-	.take = take,
+	.take = write_take,
 	.run = run_write,
 };

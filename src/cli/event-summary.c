@@ -48,7 +48,7 @@ static void tell_live(const struct cli_session *s, struct cli_trouble *t, const 
 		cli_fail("%s: %s", s->uri, e->text);
 }
 
-static void count(struct cli_trouble *t, const struct kind *kind, const struct hba_event *e)
+static void summary_count(struct cli_trouble *t, const struct kind *kind, const struct hba_event *e)
 {
 	if (t->n == 0)
 		t->first = *e;
@@ -63,7 +63,7 @@ void cli_note_event(struct cli_session *s, const struct hba_event *e)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (kinds[i].event != e->kind)
 			continue;
-		count(&s->events_seen[i], &kinds[i], e);
+		summary_count(&s->events_seen[i], &kinds[i], e);
 		if (s->verbose || kinds[i].live)
 			tell_live(s, &s->events_seen[i], e);
 	}

@@ -17,7 +17,7 @@ static void exchange_done(struct hba_task *t, const struct hba_result *r, void *
 	hba_task_put(t);
 }
 
-static void fill(struct hba_task *t, const struct cli_exchange *x)
+static void exchange_fill(struct hba_task *t, const struct cli_exchange *x)
 {
 	memcpy(t->cdb, x->cdb, sizeof(t->cdb));
 	t->cdb_len = x->cdb_len;
@@ -46,7 +46,7 @@ int cli_exchange(struct cli_session *s, struct hba_lun *lun, struct cli_exchange
 		return cli_library_failed(s, NULL);
 	if (r > 0)
 		return cli_fail("%s: the unit has no task left for the command", s->uri);
-	fill(t, x);
+	exchange_fill(t, x);
 	x->done = false;
 	r = hba_submit(t, exchange_done, x);
 	if (r < 0) {

@@ -30,7 +30,7 @@ static void forget(struct cli_file *f)
 	f->place = f->temporary = NULL;
 }
 
-static int describe(struct cli_file *f)
+static int files_describe(struct cli_file *f)
 {
 	struct stat st;
 	off_t at;
@@ -46,9 +46,9 @@ static int describe(struct cli_file *f)
 }
 
 /* It is the caller's, or closed. */
-static int take(struct cli_file f, struct cli_file *ret_file)
+static int files_take(struct cli_file f, struct cli_file *ret_file)
 {
-	int r = describe(&f);
+	int r = files_describe(&f);
 
 	if (r == 0)
 		*ret_file = f;
@@ -82,7 +82,7 @@ int cli_open_input(const char *path, struct cli_file *ret_file)
 			return cli_fail("%s: cannot be opened for reading: %s", path,
 					strerror(-f.fd));
 	}
-	return take(f, ret_file);
+	return files_take(f, ret_file);
 }
 
 /*
@@ -194,7 +194,7 @@ int cli_open_output(struct cli_session *s, const char *path, struct cli_file *re
 						      strerror(-r));
 		}
 	}
-	return take(f, ret_file);
+	return files_take(f, ret_file);
 }
 
 /* A pipe or a terminal cannot be synced: EINVAL. */

@@ -37,7 +37,7 @@ static int print_version(void)
 	return cli_finish_output();
 }
 
-static int run(const struct cli_command *command, int argc, char **argv)
+static int main_run(const struct cli_command *command, int argc, char **argv)
 {
 	char name[NAME_SIZE];
 
@@ -75,6 +75,6 @@ int main(int argc, char **argv)
 		return print_version();
 	for (size_t i = 0; commands[i]; i++)
 		if (strcmp(word, commands[i]->name) == 0)
-			return run(commands[i], argc - 1, argv + 1);
+			return main_run(commands[i], argc - 1, argv + 1);
 	return cli_usage("%s: no such command: see `hbakit --help'", word);
 }

@@ -95,7 +95,7 @@ static void add(struct arguments *a, const char *format, ...)
 	va_end(args);
 }
 
-static void fill(struct arguments *a, const char *plugin, const struct nbd_wishes *w)
+static void nbd_server_fill(struct arguments *a, const char *plugin, const struct nbd_wishes *w)
 {
 	add(a, "nbdkit");
 	add(a, "--foreground");
@@ -207,7 +207,7 @@ int nbd_start(const struct nbd_place *p, const struct nbd_wishes *w, struct nbd_
 	if (!plugin)
 		return cli_fail("there is no " PLUGIN " beside this program nor in " NBD_PLUGIN_DIR
 				"; `make build' builds it, if nbdkit-plugin-dev is installed");
-	fill(&a, plugin, w);
+	nbd_server_fill(&a, plugin, w);
 	r = a.failed ? cli_fail("no memory") : spawn(&a, p->fd, ret_server);
 	free_arguments(&a);
 	return r;

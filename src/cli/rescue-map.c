@@ -46,7 +46,7 @@ static int make_room(struct rescue_map *m)
 }
 
 /* The area that `position` lies in, or n behind the last. */
-static size_t find(const struct rescue_map *m, uint64_t position)
+static size_t rescue_map_find(const struct rescue_map *m, uint64_t position)
 {
 	size_t low = 0, high = m->n;
 
@@ -72,7 +72,7 @@ static void remove_areas(struct rescue_map *m, size_t at, size_t n)
  */
 static size_t split_at(struct rescue_map *m, uint64_t position)
 {
-	size_t i = find(m, position);
+	size_t i = rescue_map_find(m, position);
 
 	if (i == m->n || m->areas[i].begin == position)
 		return i;
@@ -113,7 +113,8 @@ int rescue_map_mark(struct rescue_map *m, uint64_t begin, uint64_t end, char sta
 bool rescue_map_next(const struct rescue_map *m, uint64_t from, uint64_t to, const char *statuses,
 		     struct rescue_area *ret_area)
 {
-	for (size_t i = find(m, from); from < to && i < m->n && m->areas[i].begin < to; i++) {
+	for (size_t i = rescue_map_find(m, from); from < to && i < m->n && m->areas[i].begin < to;
+	     i++) {
 		const struct rescue_area *a = &m->areas[i];
 
 		if (!strchr(statuses, a->status))

@@ -232,7 +232,7 @@ static int wait_oldest(struct rescue *r, struct cli_slot **ret_slot)
 	return 0;
 }
 
-static int send(struct rescue *r, uint64_t begin, uint64_t end)
+static int rescue_send(struct rescue *r, uint64_t begin, uint64_t end)
 {
 	struct cli_slot *slot = cli_stream_free_slot(&r->stream);
 	int failed = cli_stream_send(&r->stream, slot, HBA_DISK_READ, begin, end - begin);
@@ -251,7 +251,7 @@ static int send_more(struct rescue *r)
 	       rescue_map_next(&r->map, r->next, r->plan->end, untried, &a)) {
 		if (a.end - a.begin > r->stream.chunk)
 			a.end = a.begin + r->stream.chunk;
-		failed = send(r, a.begin, a.end);
+		failed = rescue_send(r, a.begin, a.end);
 		r->next = a.end;
 	}
 	return failed;
@@ -327,7 +327,7 @@ static int try_piece(struct rescue *r)
 {
 	struct piece p = r->pieces[--r->n_pieces];
 	struct cli_slot *slot = NULL;
-	int failed = send(r, p.begin, p.end);
+	int failed = rescue_send(r, p.begin, p.end);
 
 	if (!failed)
 		failed = wait_oldest(r, &slot);

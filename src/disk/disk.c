@@ -68,7 +68,7 @@ static void keep_result(struct hba_disk_io *io, const struct hba_result *r)
 	io->result.sense_len = (uint8_t)n;
 }
 
-static void finish(struct hba_disk_io *io, struct hba_task *t, int error)
+static void disk_finish(struct hba_disk_io *io, struct hba_task *t, int error)
 {
 	/* The task first: a done that submits again finds it in the pool. */
 	hba_task_put(t);
@@ -184,7 +184,7 @@ static void send_or_finish(struct hba_disk_io *io, struct hba_task *t)
 			: send_command(io, t);
 
 	if (r < 0)
-		finish(io, t, r);
+		disk_finish(io, t, r);
 }
 
 /* ---- its answer */
@@ -270,7 +270,7 @@ static int take_status(struct hba_disk_io *io, const struct hba_result *r)
 static void range_through(struct hba_disk_io *io, struct hba_task *t, const struct hba_result *r)
 {
 	if (!state_of(io)->flush) {
-		finish(io, t, io->op == HBA_DISK_STATUS ? take_status(io, r) : 0);
+		disk_finish(io, t, io->op == HBA_DISK_STATUS ? take_status(io, r) : 0);
 		return;
 	}
 	state_of(io)->step = STEP_FLUSH;
@@ -287,7 +287,7 @@ static void range_done(struct hba_disk_io *io, struct hba_task *t, const struct 
 		return;
 	}
 	if (error < 0) {
-		finish(io, t, error);
+		disk_finish(io, t, error);
 		return;
 	}
 	s->block += s->count;
@@ -304,7 +304,7 @@ static void command_done(struct hba_task *t, const struct hba_result *r, void *a
 
 	keep_result(io, r);
 	if (state_of(io)->step == STEP_FLUSH)
-		finish(io, t, flush_error(r));
+		disk_finish(io, t, flush_error(r));
 	else
 		range_done(io, t, r);
 }
@@ -318,7 +318,7 @@ static void task_ready(struct hba_waiter *w, struct hba_task *t)
 	if (t)
 		send_or_finish(io, t);
 	else
-		finish(io, NULL, -ENODEV);
+		disk_finish(io, NULL, -ENODEV);
 }
 
 static void set_up(struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb)

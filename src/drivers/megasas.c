@@ -420,8 +420,8 @@ static int ask_frame(struct hba_controller *c, struct megasas *m, struct megasas
  * A command to the firmware itself; what it answers is in m->own->answer. Nonsense and all that it
  * does not know: -EOPNOTSUPP.
  */
-static int ask(struct hba_controller *c, struct megasas *m, enum megasas_opcode opcode,
-	       uint32_t mailbox, uint32_t bytes, unsigned ms)
+static int megasas_ask(struct hba_controller *c, struct megasas *m, enum megasas_opcode opcode,
+		       uint32_t mailbox, uint32_t bytes, unsigned ms)
 {
 	struct megasas_header head = { .command = MEGASAS_DCMD,
 				       .sge_count = bytes ? 1 : 0,
@@ -527,7 +527,7 @@ static int read_info(struct hba_controller *c, struct megasas *m)
 {
 	const struct megasas_ctrl_info *info = &m->own->answer.info;
 	const struct megasas_component *component;
-	int r = ask(c, m, MEGASAS_CTRL_INFO, 0, sizeof(*info), ASK_MS);
+	int r = megasas_ask(c, m, MEGASAS_CTRL_INFO, 0, sizeof(*info), ASK_MS);
 
 	if (r < 0)
 		return r;
@@ -552,7 +552,7 @@ static int read_sas_address(struct hba_controller *c, struct megasas *m)
 {
 	struct hba_property p = { "SAS Address", HBA_BYTES, { 0 }, 8 };
 	uint8_t address[8];
-	int r = ask(c, m, MEGASAS_DEFAULTS, 0, sizeof(m->own->answer.defaults), ASK_MS);
+	int r = megasas_ask(c, m, MEGASAS_DEFAULTS, 0, sizeof(m->own->answer.defaults), ASK_MS);
 
 	if (r < 0)
 		return m->ask_lost ? r : 0;
@@ -587,7 +587,7 @@ static void post_event(struct megasas *m)
 /* From the newest on: what came before is in the lists of targets that are read next. */
 static int wait_for_events(struct hba_controller *c, struct megasas *m)
 {
-	int r = ask(c, m, MEGASAS_EVENT_LOG, 0, sizeof(m->own->answer.log), ASK_MS);
+	int r = megasas_ask(c, m, MEGASAS_EVENT_LOG, 0, sizeof(m->own->answer.log), ASK_MS);
 
 	if (r < 0)
 		return m->ask_lost ? r : 0; /* without, changes are found by a rescan */
@@ -815,7 +815,7 @@ static int megasas_start(struct hba_controller *c)
 static int find_logical_drives(struct hba_controller *c, struct megasas *m)
 {
 	const struct megasas_ld_list *list = &m->own->answer.lds;
-	int r = ask(c, m, MEGASAS_LD_LIST, 0, sizeof(*list), ASK_MS);
+	int r = megasas_ask(c, m, MEGASAS_LD_LIST, 0, sizeof(*list), ASK_MS);
 	uint32_t n;
 
 	if (r < 0)
@@ -849,7 +849,7 @@ static void create_disk(struct hba_controller *c, uint64_t id, hba_le64 address)
 static int find_disks(struct hba_controller *c, struct megasas *m)
 {
 	const struct megasas_pd_list *list = &m->own->answer.pds;
-	int r = ask(c, m, MEGASAS_PD_QUERY, MEGASAS_PD_EXPOSED, sizeof(*list), ASK_MS);
+	int r = megasas_ask(c, m, MEGASAS_PD_QUERY, MEGASAS_PD_EXPOSED, sizeof(*list), ASK_MS);
 	uint32_t n;
 
 	if (r == -EOPNOTSUPP)
@@ -1233,11 +1233,11 @@ static void megasas_stop(struct hba_controller *c)
 	m->started = false;
 	if (started && state_now(m) == MEGASAS_OPERATIONAL) {
 		end_events(c, m);
-		if (ask(c, m, MEGASAS_CACHE_FLUSH, MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS,
-			0, FLUSH_MS) < 0)
+		if (megasas_ask(c, m, MEGASAS_CACHE_FLUSH,
+				MEGASAS_FLUSH_CONTROLLER | MEGASAS_FLUSH_DISKS, 0, FLUSH_MS) < 0)
 			hba_log(c, HBA_LOG_WARNING,
 				"the firmware has not confirmed that its cache is flushed");
-		(void)ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
+		(void)megasas_ask(c, m, MEGASAS_SHUTDOWN, 0, 0, ASK_MS);
 	}
 	if (started)
 		/*

@@ -552,7 +552,7 @@ static void forget_messages(struct mptsas *p)
 	memset(p->lent, 0, sizeof(p->lent));
 }
 
-static int describe(struct hba_controller *c, struct mptsas *p);
+static int mptsas_describe(struct hba_controller *c, struct mptsas *p);
 
 /* Firmware that was booted anew may be another. */
 static int look_at_facts_again(struct hba_controller *c, struct mptsas *p)
@@ -592,7 +592,7 @@ static int mptsas_start(struct hba_controller *c)
 		return r;
 	want_events(p);
 	hba_vector_bind(hba_controller_queue(c, 0), 0); /* without one we are polled */
-	return describe(c, p);
+	return mptsas_describe(c, p);
 }
 
 /* ---- sending */
@@ -749,7 +749,8 @@ static struct hba_task *task_of_context(struct hba_queue *q, uint32_t context)
 	return NULL;
 }
 
-static void complete(struct hba_queue *q, struct mptsas *p, uint32_t context, const union reply *r)
+static void mptsas_complete(struct hba_queue *q, struct mptsas *p, uint32_t context,
+			    const union reply *r)
 {
 	struct hba_task *t = task_of_context(q, context);
 	struct hba_result result;
@@ -1067,7 +1068,7 @@ static void take_frame(struct hba_queue *q, struct mptsas *p, uint32_t posted)
 	if (context & OWN)
 		kept = take_own(q, p, context, &r, i);
 	else
-		complete(q, p, context, &r);
+		mptsas_complete(q, p, context, &r);
 	if (!kept)
 		lend_reply(p, i);
 }
@@ -1090,7 +1091,7 @@ static unsigned drain(struct hba_queue *q, struct mptsas *p, unsigned budget)
 		else if (posted & OWN)
 			take_own(q, p, posted, NULL, 0);
 		else
-			complete(q, p, posted, NULL);
+			mptsas_complete(q, p, posted, NULL);
 		n++;
 		if (!p->out)
 			break;
@@ -1373,7 +1374,7 @@ static int look_at_targets_again(struct hba_controller *c, struct mptsas *p)
 	return r;
 }
 
-static int describe(struct hba_controller *c, struct mptsas *p)
+static int mptsas_describe(struct hba_controller *c, struct mptsas *p)
 {
 	int r = p->described ? 0 : describe_controller(c, p);
 

@@ -325,7 +325,7 @@ static void victim_ended(struct hba_task *manager)
 }
 
 /* Nothing of the task may be touched after this. */
-static void complete(struct soft_task *st, const struct hba_result *result)
+static void soft_complete(struct soft_task *st, const struct hba_result *result)
 {
 	struct hba_task *manager = st->manager;
 
@@ -405,7 +405,7 @@ static void soft_ended(struct target_command *command)
 	if (command->outcome == HBA_CHECK_CONDITION)
 		look_for_failed_flush(st);
 	note_sense(st);
-	complete(st, &result);
+	soft_complete(st, &result);
 }
 
 /* ---- a chip looks at its segments */
@@ -487,13 +487,13 @@ static void run_task(struct hba_queue *q, struct soft_task *st)
 	struct target_command *command = &st->command;
 
 	if (!device) {
-		complete(st,
-			 &(struct hba_result) { .outcome = HBA_NOT_PRESENT, .sent = HBA_SENT_NO });
+		soft_complete(st, &(struct hba_result) { .outcome = HBA_NOT_PRESENT,
+							 .sent = HBA_SENT_NO });
 		return;
 	}
 	if (!take_data(q, st)) {
-		complete(st, &(struct hba_result) { .outcome = HBA_NOT_DELIVERED,
-						    .sent = HBA_SENT_NO });
+		soft_complete(st, &(struct hba_result) { .outcome = HBA_NOT_DELIVERED,
+							 .sent = HBA_SENT_NO });
 		return;
 	}
 	command->cdb_len = st->task->cdb_len;
@@ -624,8 +624,8 @@ static void take_victim(struct hba_task *t, void *arg)
 	st->manager = tmf->manager;
 	__atomic_add_fetch(&waiting->victims, 1, __ATOMIC_RELAXED);
 	if (fault_call_back(&st->fault))
-		complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED,
-						    .sent = HBA_SENT_YES });
+		soft_complete(st, &(struct hba_result) { .outcome = HBA_TASK_ABORTED,
+							 .sent = HBA_SENT_YES });
 	else
 		target_abort(&st->command);
 }

@@ -148,7 +148,7 @@ static void set8(const struct sym *p, enum sym_reg reg, uint8_t value)
 	hba_bar_write(&p->bar, reg, value, 1);
 }
 
-static void run(struct sym *p, unsigned label)
+static void sym53c8xx_run(struct sym *p, unsigned label)
 {
 	p->stopped = false;
 	hba_bar_write32(&p->bar, SYM_DSP, sym_program_at(&p->program, label, 0));
@@ -580,7 +580,7 @@ static void prepare(struct sym *p, struct hba_task *t)
 	d->cdb.count = hba_le32_of(t->cdb_len);
 }
 
-static void take(struct sym *p, struct hba_task *t)
+static void sym53c8xx_take(struct sym *p, struct hba_task *t)
 {
 	p->out[t->slot] = t;
 	p->n_out++;
@@ -615,12 +615,12 @@ static void connect(struct sym *p, struct hba_task *t, unsigned label)
 		point_to_data(p, t);
 	}
 	hba_bar_write32(&p->bar, SYM_DSA, of(t)->dsa);
-	run(p, label);
+	sym53c8xx_run(p, label);
 }
 
-static void begin(struct sym *p, struct hba_task *t)
+static void sym53c8xx_begin(struct sym *p, struct hba_task *t)
 {
-	take(p, t);
+	sym53c8xx_take(p, t);
 	connect(p, t, t->kind == HBA_TASK_TMF ? SYM_AT_SELECT_FUNCTION : SYM_AT_SELECT);
 }
 
@@ -631,11 +631,11 @@ static void go_on(struct hba_queue *q, struct sym *p)
 
 	if (t && (p->function || p->n_out < p->most_out)) {
 		*(p->function ? &p->function : &p->next) = NULL;
-		begin(p, t);
+		sym53c8xx_begin(p, t);
 	} else if (p->n_out) {
 		sym_program_disown(&p->program);
 		p->nexus = NULL;
-		run(p, SYM_AT_IDLE);
+		sym53c8xx_run(p, SYM_AT_IDLE);
 	} else {
 		p->stopped = true;
 	}
@@ -659,7 +659,7 @@ static void sym_process_task(struct hba_queue *q, struct hba_task *t)
 		return hba_requeue(t, HBA_SCOPE_LUN);
 	prepare(p, t);
 	if (p->stopped) {
-		begin(p, t);
+		sym53c8xx_begin(p, t);
 	} else {
 		p->next = t;
 		if (p->n_out < p->most_out)
@@ -731,7 +731,7 @@ static void keep_sense(struct hba_queue *q, struct sym *p, const struct hba_task
 	hba_ready(q, hba_task_target(t), &t->lun);
 }
 
-static void complete(struct hba_queue *q, struct sym *p, struct hba_task *t)
+static void sym53c8xx_complete(struct hba_queue *q, struct sym *p, struct hba_task *t)
 {
 	const struct sym_data *d = t->hba_data;
 	struct sym_task *s = of(t);
@@ -821,7 +821,7 @@ static void abort_nexus(struct sym *p, struct sym_data *d, const struct hba_task
 	put_reply(d, &m, 1);
 	p->aborting = true;
 	p->aborted = outcome;
-	run(p, SYM_AT_ABORT);
+	sym53c8xx_run(p, SYM_AT_ABORT);
 }
 
 /* ---- interrupts: phases that end early */
@@ -869,7 +869,7 @@ static bool note_moved(const struct sym *p, struct hba_task *t, unsigned index, 
 static void resume_phase(struct sym *p, const struct hba_task *t)
 {
 	point_to_data(p, t);
-	run(p, SYM_AT_PHASE + stage_of(t));
+	sym53c8xx_run(p, SYM_AT_PHASE + stage_of(t));
 }
 
 /* Data of the wrong direction, or more than there are. */
@@ -904,7 +904,7 @@ static void bucket_ended(struct hba_queue *q, struct sym *p)
 	if (dbc > SYM_BUCKET_BYTES)
 		accident(q, p, "the chip's byte count cannot be", dbc);
 	else
-		run(p, SYM_AT_PHASE + SYM_ALL);
+		sym53c8xx_run(p, SYM_AT_PHASE + SYM_ALL);
 }
 
 /*
@@ -934,7 +934,7 @@ static void phase_mismatch(struct hba_queue *q, struct sym *p)
 
 	if (is_behind(p, dsp, SYM_AT_IDLE, UP_TO_IDENTIFY) && came_back_failed(p)) {
 		p->lost = true;
-		run(p, SYM_AT_STATUS + SYM_NOTHING);
+		sym53c8xx_run(p, SYM_AT_STATUS + SYM_NOTHING);
 	} else if (!t || t->kind == HBA_TASK_TMF || p->aborting) {
 		accident(q, p, "a phase that was not expected", dsp);
 	} else if (sym_program_behind(&p->program, dsp, SYM_AT_LIST_IN, SYM_SEGMENTS, &i)) {
@@ -1014,7 +1014,7 @@ static void reselected(struct hba_queue *q, struct sym *p, unsigned what)
 		return;
 	}
 	point_to_data(p, t);
-	run(p, (tagged ? SYM_AT_RESUME : SYM_AT_PHASE) + stage_of(t));
+	sym53c8xx_run(p, (tagged ? SYM_AT_RESUME : SYM_AT_PHASE) + stage_of(t));
 }
 
 /* Somebody else was quicker on the bus: whoever was to be selected waits again. */
@@ -1029,7 +1029,7 @@ static void lost_arbitration(struct sym *p, struct hba_task *t)
 		p->next = t;
 	}
 	sym_program_disown(&p->program);
-	run(p, SYM_AT_RESELECTED);
+	sym53c8xx_run(p, SYM_AT_RESELECTED);
 	signal_chip(p);
 }
 
@@ -1038,14 +1038,14 @@ static void lost_arbitration(struct sym *p, struct hba_task *t)
 static void resume(struct sym *p, const struct hba_task *t)
 {
 	point_to_data(p, t);
-	run(p, SYM_AT_RESUME + stage_of(t));
+	sym53c8xx_run(p, SYM_AT_RESUME + stage_of(t));
 }
 
 static void reply(struct sym *p, struct hba_task *t, uint8_t message)
 {
 	put_reply(t->hba_data, &message, 1);
 	point_to_data(p, t);
-	run(p, SYM_AT_REPLY + stage_of(t));
+	sym53c8xx_run(p, SYM_AT_REPLY + stage_of(t));
 }
 
 /* Of what was sent last: a negotiation, or the tag. */
@@ -1071,7 +1071,7 @@ static void take_message(struct hba_queue *q, struct sym *p, struct hba_task *t,
 	}
 	switch (message) {
 	case SYM_MSG_COMPLETE:
-		run(p, SYM_AT_COMPLETE + stage_of(t));
+		sym53c8xx_run(p, SYM_AT_COMPLETE + stage_of(t));
 		break;
 	case SYM_MSG_SAVE_POINTERS:
 		s->saved = s->moved;
@@ -1083,7 +1083,7 @@ static void take_message(struct hba_queue *q, struct sym *p, struct hba_task *t,
 		break;
 	case SYM_MSG_DISCONNECT:
 		sym_program_disown(&p->program);
-		run(p, SYM_AT_LET_GO);
+		sym53c8xx_run(p, SYM_AT_LET_GO);
 		break;
 	case SYM_MSG_NOP:
 		resume(p, t);
@@ -1123,7 +1123,7 @@ static void take_length(struct hba_queue *q, struct sym *p, struct hba_task *t)
 	}
 	d->extended = entry(hba_mapping_iova(p->mapping), offsetof(struct sym_memory, message) + 2,
 			    length);
-	run(p, SYM_AT_EXTENDED_REST);
+	sym53c8xx_run(p, SYM_AT_EXTENDED_REST);
 }
 
 /*
@@ -1181,7 +1181,7 @@ static void said_of_nexus(struct hba_queue *q, struct sym *p, struct hba_task *t
 {
 	switch (what) {
 	case SYM_DONE:
-		complete(q, p, t);
+		sym53c8xx_complete(q, p, t);
 		go_on(q, p);
 		break;
 	case SYM_LOST:
@@ -1204,7 +1204,7 @@ static void said_of_nexus(struct hba_queue *q, struct sym *p, struct hba_task *t
 		break;
 	case SYM_EXCESS:
 		of(t)->moved = t->length;
-		run(p, SYM_AT_PHASE + SYM_ALL);
+		sym53c8xx_run(p, SYM_AT_PHASE + SYM_ALL);
 		break;
 	case SYM_MISSING:
 		abort_nexus(p, t->hba_data, t, HBA_NOT_DELIVERED);
@@ -1409,7 +1409,7 @@ static void sym_manage(struct hba_queue *q, struct hba_task *t, enum hba_tmf fun
 		*target_of(p, t) = (struct sym_target) { .scntl3 = SYM_SCNTL3_CCF_50_MHZ };
 	p->function_until = hba_now(hba_queue_controller(q)) + STUCK_MS * (uint64_t)NS_PER_MS;
 	if (p->stopped) {
-		begin(p, t);
+		sym53c8xx_begin(p, t);
 	} else {
 		p->function = t;
 		signal_chip(p);

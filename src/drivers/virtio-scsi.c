@@ -473,7 +473,7 @@ static struct hba_result translate(struct hba_queue *q, const struct virtio_scsi
 	return r;
 }
 
-static void complete(struct hba_queue *q, uint64_t unique_id)
+static void virtio_scsi_complete(struct hba_queue *q, uint64_t unique_id)
 {
 	struct hba_task *t = hba_task_by_id(q, unique_id);
 	struct virtio_scsi_resp answer;
@@ -608,7 +608,7 @@ static unsigned vscsi_poll(struct hba_queue *q, unsigned budget)
 		 * A descriptor's number leads back to slot and id; whether such a task is out, the
 		 * framework knows.
 		 */
-		complete(q, (uint64_t)head * v->n_queues + index + 1);
+		virtio_scsi_complete(q, (uint64_t)head * v->n_queues + index + 1);
 	if (r < 0)
 		tell_jump(hba_queue_controller(q), VIRTIO_SCSI_REQUESTS + index);
 	if (n < budget && (__atomic_load_n(&v->behind, __ATOMIC_ACQUIRE) & bit))

@@ -54,8 +54,8 @@ static const char *driver_for(const struct hba_driver *plugin, const struct pci_
 	return d ? d->name : NULL;
 }
 
-static void describe(const char *root, const struct hba_driver *plugin,
-		     const struct pci_function *f, struct hba_pci_adapter *ret_adapter)
+static void pci_describe(const char *root, const struct hba_driver *plugin,
+			 const struct pci_function *f, struct hba_pci_adapter *ret_adapter)
 {
 	struct hba_pci_adapter a = {
 		.vendor = f->vendor,
@@ -110,7 +110,7 @@ int pci_next(const char *root, const struct hba_driver *plugin, const char *addr
 	closedir(dir);
 	if (!best.address[0])
 		return 0;
-	describe(root, plugin, &best, ret_adapter);
+	pci_describe(root, plugin, &best, ret_adapter);
 	return 1;
 }
 

@@ -58,7 +58,8 @@ static uint32_t get(const struct virtio_pci *v, uint32_t offset, unsigned width)
 	return (uint32_t)hba_bar_read(&v->common.bar, v->common.offset + offset, width);
 }
 
-static void put(const struct virtio_pci *v, uint32_t offset, uint32_t value, unsigned width)
+static void virtio_pci_put(const struct virtio_pci *v, uint32_t offset, uint32_t value,
+			   unsigned width)
 {
 	hba_bar_write(&v->common.bar, v->common.offset + offset, value, width);
 }
@@ -66,8 +67,8 @@ static void put(const struct virtio_pci *v, uint32_t offset, uint32_t value, uns
 static void put64(const struct virtio_pci *v, uint32_t offset, uint64_t value)
 {
 	/* 4.1.3.1: as two halves. */
-	put(v, offset, (uint32_t)value, 4);
-	put(v, offset + 4, (uint32_t)(value >> 32), 4);
+	virtio_pci_put(v, offset, (uint32_t)value, 4);
+	virtio_pci_put(v, offset + 4, (uint32_t)(value >> 32), 4);
 }
 
 /* ---- capabilities */
@@ -163,7 +164,7 @@ int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v)
 {
 	int r;
 
-	put(v, DEVICE_STATUS, 0, 1);
+	virtio_pci_put(v, DEVICE_STATUS, 0, 1);
 	r = hba_wait_for(c, has_answered, v, RESET_MS);
 	if (r == -ETIMEDOUT)
 		return hba_fail(c, r, "the device does not end its reset within %d ms", RESET_MS);
@@ -177,30 +178,30 @@ static uint64_t offered(const struct virtio_pci *v)
 {
 	uint64_t low;
 
-	put(v, DEVICE_FEATURE_SELECT, 0, 4);
+	virtio_pci_put(v, DEVICE_FEATURE_SELECT, 0, 4);
 	low = get(v, DEVICE_FEATURE, 4);
-	put(v, DEVICE_FEATURE_SELECT, 1, 4);
+	virtio_pci_put(v, DEVICE_FEATURE_SELECT, 1, 4);
 	return (uint64_t)get(v, DEVICE_FEATURE, 4) << 32 | low;
 }
 
 int virtio_pci_negotiate(struct virtio_pci *v, uint64_t wanted)
 {
-	put(v, DEVICE_STATUS, ACKNOWLEDGE, 1);
-	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER, 1);
+	virtio_pci_put(v, DEVICE_STATUS, ACKNOWLEDGE, 1);
+	virtio_pci_put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER, 1);
 	v->features = offered(v) & wanted;
 	if (!(v->features & VIRTIO_F_VERSION_1))
 		return -EOPNOTSUPP;
-	put(v, DRIVER_FEATURE_SELECT, 0, 4);
-	put(v, DRIVER_FEATURE, (uint32_t)v->features, 4);
-	put(v, DRIVER_FEATURE_SELECT, 1, 4);
-	put(v, DRIVER_FEATURE, (uint32_t)(v->features >> 32), 4);
-	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK, 1);
+	virtio_pci_put(v, DRIVER_FEATURE_SELECT, 0, 4);
+	virtio_pci_put(v, DRIVER_FEATURE, (uint32_t)v->features, 4);
+	virtio_pci_put(v, DRIVER_FEATURE_SELECT, 1, 4);
+	virtio_pci_put(v, DRIVER_FEATURE, (uint32_t)(v->features >> 32), 4);
+	virtio_pci_put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK, 1);
 	return get(v, DEVICE_STATUS, 1) & FEATURES_OK ? 0 : -EOPNOTSUPP;
 }
 
 void virtio_pci_ready(struct virtio_pci *v)
 {
-	put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK, 1);
+	virtio_pci_put(v, DEVICE_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK, 1);
 }
 
 /* ---- queues */
@@ -209,7 +210,7 @@ uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index)
 {
 	uint32_t size;
 
-	put(v, QUEUE_SELECT, index, 2);
+	virtio_pci_put(v, QUEUE_SELECT, index, 2);
 	size = get(v, QUEUE_SIZE, 2);
 	/* All ones is a device that is gone; a size is a power of two. */
 	return size > VIRTQ_MOST || (size & (size - 1)) ? 0 : (uint16_t)size;
@@ -220,9 +221,9 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 {
 	uint64_t doorbell;
 
-	put(v, QUEUE_SELECT, index, 2);
-	put(v, QUEUE_SIZE, q->size, 2);
-	put(v, QUEUE_VECTOR, vector, 2);
+	virtio_pci_put(v, QUEUE_SELECT, index, 2);
+	virtio_pci_put(v, QUEUE_SIZE, q->size, 2);
+	virtio_pci_put(v, QUEUE_VECTOR, vector, 2);
 	if (get(v, QUEUE_VECTOR, 2) != vector)
 		return -ENOSPC;
 	put64(v, QUEUE_DESC, q->desc_iova.bus);
@@ -233,7 +234,7 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
 	if (doorbell > v->notify.length - DOORBELL_BYTES ||
 	    (v->notify.offset + doorbell) % DOORBELL_BYTES)
 		return -EIO;
-	put(v, QUEUE_ENABLE, 1, 2);
+	virtio_pci_put(v, QUEUE_ENABLE, 1, 2);
 	*ret_doorbell = v->notify.offset + doorbell;
 	return 0;
 }

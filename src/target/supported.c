@@ -29,7 +29,7 @@ struct answer {
 	uint64_t left, written;
 };
 
-static struct answer begin(struct target_command *c, uint64_t allocation)
+static struct answer supported_begin(struct target_command *c, uint64_t allocation)
 {
 	return (struct answer) {
 		.c = c,
@@ -84,7 +84,7 @@ static unsigned count_commands(const struct target_unit *unit)
 
 static int report_all(struct target_command *c, uint64_t allocation, bool timeouts)
 {
-	struct answer a = begin(c, allocation);
+	struct answer a = supported_begin(c, allocation);
 	uint8_t header[LIST_HEADER];
 
 	put_be32(header,
@@ -105,7 +105,7 @@ static int report_one(struct target_command *c, uint64_t allocation, const struc
 		      bool action, bool timeouts)
 {
 	uint8_t bytes[ONE_HEADER + TARGET_CDB_BYTES] = { 0 };
-	struct answer a = begin(c, allocation);
+	struct answer a = supported_begin(c, allocation);
 	unsigned size = row ? row->length : 0;
 
 	bytes[1] = row ? AS_IN_STANDARD : NOT_SUPPORTED;
@@ -126,7 +126,7 @@ static int report_one(struct target_command *c, uint64_t allocation, const struc
 	return 0;
 }
 
-static const struct row *find(const struct row *row, uint16_t number)
+static const struct row *supported_find(const struct row *row, uint16_t number)
 {
 	for (row = row->actions; row->name; row++)
 		if (row->action == number)
@@ -155,7 +155,7 @@ int target_report_opcodes(struct target_command *c)
 	if (row->run && options == ONE_ACTION)
 		return target_refuse_field(c, 4, HIGH_BIT);
 	if (row->actions)
-		return report_one(c, allocation, find(row, number), true, timeouts);
+		return report_one(c, allocation, supported_find(row, number), true, timeouts);
 	return report_one(c, allocation, row->run && number == 0 ? row : NULL, false, timeouts);
 }
 

@@ -118,7 +118,7 @@ static int run_open(struct hba_controller *c, struct job *job)
 	return r;
 }
 
-static int run_initialize(struct hba_controller *c, struct job *job)
+static int lifecycle_run_initialize(struct hba_controller *c, struct job *job)
 {
 	uint64_t violations = c->violations;
 	int r;
@@ -171,7 +171,7 @@ static int run_start(struct hba_controller *c, struct job *job)
 	return r;
 }
 
-static int run_stop(struct hba_controller *c, struct job *job)
+static int lifecycle_run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	/* It may have stopped before, and its registers be no longer there. */
@@ -267,7 +267,7 @@ static int bring_up(struct hba_controller *c)
 		if (r < 0)
 			return r;
 	}
-	r = climb(c, "initialize", run_initialize, DEFAULT_OP_MS);
+	r = climb(c, "initialize", lifecycle_run_initialize, DEFAULT_OP_MS);
 	if (r < 0)
 		return r;
 	controller_move(c, HBA_INITIALISED);
@@ -289,7 +289,7 @@ static int bring_up(struct hba_controller *c)
 /* Ends every task through its done, then the driver. */
 static int take_down(struct hba_controller *c)
 {
-	struct job job = { .name = "stop", .step = true, .run = run_stop };
+	struct job job = { .name = "stop", .step = true, .run = lifecycle_run_stop };
 	int r;
 
 	runner_stop(c);

@@ -78,7 +78,7 @@ static void wait_no_longer(struct hba_controller *c)
  * the process was stopped meanwhile, or a client's done was slow. Then their time begins now, so
  * that a stopped host expires no command.
  */
-__attribute__((cold, noinline)) static void begin_anew(struct hba_controller *c, uint64_t now)
+__attribute__((cold, noinline)) static void turn_begin_anew(struct hba_controller *c, uint64_t now)
 {
 	if (!c->deadlines_set)
 		return;
@@ -91,7 +91,7 @@ static inline void read_clock(struct hba_controller *c)
 	uint64_t now = c->clock->now(c->clock);
 
 	if (now - c->now > LATE_MS * (uint64_t)NS_PER_MS)
-		begin_anew(c, now);
+		turn_begin_anew(c, now);
 	c->deadlines_set = false;
 	c->now = now;
 }

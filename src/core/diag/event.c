@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 3, 0))) static void put(struct hba_controller *c, struct hba_event *e,
-						      const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void event_ring_put(struct hba_controller *c,
+								 struct hba_event *e,
+								 const char *format, va_list args)
 {
 	struct event_ring *r = &c->events;
 
@@ -34,7 +35,7 @@ void event_put(struct hba_controller *c, enum hba_event_kind kind, uint64_t targ
 	if (lun)
 		e.lun = *lun;
 	va_start(args, format);
-	put(c, &e, format, args);
+	event_ring_put(c, &e, format, args);
 	va_end(args);
 }
 

@@ -26,7 +26,7 @@ static uint64_t all_ones(unsigned width)
 }
 
 /* Every call of a back end passes through here with what it returned. */
-static int heed(struct hba_controller *c, int r)
+static int device_heed(struct hba_controller *c, int r)
 {
 	if (r != -ENODEV || device_is_gone(c))
 		return r;
@@ -47,10 +47,10 @@ bool device_answers(struct hba_controller *c)
 
 	if (!is_reachable(c) || !c->bus.table->config_read)
 		return !device_is_gone(c);
-	r = heed(c, c->bus.table->config_read(c->bus.device, CONFIG_ID, WORD_BYTES, &id));
+	r = device_heed(c, c->bus.table->config_read(c->bus.device, CONFIG_ID, WORD_BYTES, &id));
 	/* No vendor has the id of all ones: it is the answer of an empty slot. */
 	if (r == 0 && id == UINT32_MAX)
-		heed(c, -ENODEV);
+		device_heed(c, -ENODEV);
 	return !device_is_gone(c);
 }
 
@@ -100,9 +100,9 @@ int device_quiet(struct hba_controller *c)
 	int r = 0;
 
 	if (is_reachable(c) && b->table->bus_master)
-		r = heed(c, b->table->bus_master(b->device, false, BUS_MS));
+		r = device_heed(c, b->table->bus_master(b->device, false, BUS_MS));
 	if (r < 0 && is_reachable(c) && b->table->reset)
-		r = heed(c, b->table->reset(b->device, BUS_MS));
+		r = device_heed(c, b->table->reset(b->device, BUS_MS));
 	if (!device_is_gone(c))
 		return r;
 	/*
@@ -137,7 +137,7 @@ bool device_turn(struct hba_controller *c, bool woken)
 	    (!woken && c->now < b->look_at))
 		return false;
 	b->look_at = c->now + LOOK_MS * (uint64_t)NS_PER_MS;
-	r = is_readable(b->event_fd) ? heed(c, b->table->take_event(b->device)) : 0;
+	r = is_readable(b->event_fd) ? device_heed(c, b->table->take_event(b->device)) : 0;
 	if (r < 0 && b->table->why && b->table->why(b->device))
 		event_put(c, HBA_EVENT_STATE, HBA_NO_TARGET, NULL, c->state, "%s",
 			  b->table->why(b->device));
@@ -184,7 +184,7 @@ static int settle_addresses(struct hba_controller *c)
 					     "this chip reaches memory past the IOMMU, and bus %s "
 					     "gives out no physical addresses",
 					     b->table->name);
-		r = explain(c, heed(c, b->table->use_physical(b->device, &b->piece_bytes)));
+		r = explain(c, device_heed(c, b->table->use_physical(b->device, &b->piece_bytes)));
 	}
 	b->settled = r == 0;
 	return r;
@@ -206,8 +206,8 @@ int device_alloc(struct hba_controller *c, size_t length, int *ret_fd, uint64_t 
 		return r;
 	if (!c->bus.table->alloc_memory)
 		return -EOPNOTSUPP;
-	return explain(
-		c, heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd, ret_offset)));
+	return explain(c, device_heed(c, c->bus.table->alloc_memory(c->bus.device, length, ret_fd,
+								    ret_offset)));
 }
 
 int device_map(struct hba_controller *c, int fd, uint64_t offset, size_t length, unsigned bits,
@@ -220,14 +220,14 @@ int device_map(struct hba_controller *c, int fd, uint64_t offset, size_t length,
 	}
 	if (!is_reachable(c))
 		return -ENODEV;
-	return explain(c, heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length, bits,
-							   ret_iova)));
+	return explain(c, device_heed(c, c->bus.table->map_memory(c->bus.device, fd, offset, length,
+								  bits, ret_iova)));
 }
 
 void device_unmap(struct hba_controller *c, struct hba_iova iova, size_t length)
 {
 	if (is_reachable(c) && c->bus.table->unmap_memory)
-		(void)heed(c, c->bus.table->unmap_memory(c->bus.device, iova, length));
+		(void)device_heed(c, c->bus.table->unmap_memory(c->bus.device, iova, length));
 }
 
 bool device_takes_foreign(const struct hba_controller *c)
@@ -250,7 +250,9 @@ int hba_bar_map(struct hba_controller *c, unsigned index, struct hba_bar *ret_ba
 		return -ENODEV;
 	if (index >= BARS || !c->bus.info.bar_length[index])
 		return -ENOENT;
-	r = c->bus.table->bar_map ? heed(c, c->bus.table->bar_map(c->bus.device, index, &mem)) : 0;
+	r = c->bus.table->bar_map
+		    ? device_heed(c, c->bus.table->bar_map(c->bus.device, index, &mem))
+		    : 0;
 	if (r < 0)
 		return r;
 	bar.mem = mem;
@@ -307,8 +309,8 @@ uint64_t hba_bar_read(const struct hba_bar *bar, uint64_t offset, unsigned width
 
 	if (!is_right_register(bar, __func__, offset, width))
 		return all_ones(width);
-	if (heed(bar->controller,
-		 b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
+	if (device_heed(bar->controller,
+			b->table->bar_read(b->device, bar->index, offset, width, &value)) < 0)
 		return all_ones(width);
 	return value & all_ones(width);
 }
@@ -318,8 +320,9 @@ void hba_bar_write(const struct hba_bar *bar, uint64_t offset, uint64_t value, u
 	const struct bus_link *b = bar->controller ? &bar->controller->bus : NULL;
 
 	if (is_right_register(bar, __func__, offset, width))
-		(void)heed(bar->controller, b->table->bar_write(b->device, bar->index, offset,
-								width, value & all_ones(width)));
+		(void)device_heed(bar->controller,
+				  b->table->bar_write(b->device, bar->index, offset, width,
+						      value & all_ones(width)));
 }
 
 void hba_bar_write_block(const struct hba_bar *bar, uint64_t offset, const void *data, size_t words)
@@ -400,7 +403,7 @@ uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned wid
 	uint32_t value = 0;
 
 	if (!is_in_config(c, __func__, offset, width) || !c->bus.table->config_read ||
-	    heed(c, c->bus.table->config_read(c->bus.device, offset, width, &value)) < 0)
+	    device_heed(c, c->bus.table->config_read(c->bus.device, offset, width, &value)) < 0)
 		return (uint32_t)all_ones(width);
 	return value & (uint32_t)all_ones(width);
 }
@@ -408,7 +411,8 @@ uint32_t hba_config_read(struct hba_controller *c, unsigned offset, unsigned wid
 void hba_config_write(struct hba_controller *c, unsigned offset, uint32_t value, unsigned width)
 {
 	if (is_in_config(c, __func__, offset, width) && c->bus.table->config_write)
-		(void)heed(c, c->bus.table->config_write(c->bus.device, offset, width, value));
+		(void)device_heed(c,
+				  c->bus.table->config_write(c->bus.device, offset, width, value));
 }
 
 int hba_bus_master_on(struct hba_controller *c)
@@ -418,7 +422,7 @@ int hba_bus_master_on(struct hba_controller *c)
 	if (!is_reachable(c))
 		return -ENODEV;
 	return c->bus.table->bus_master
-		       ? heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS))
+		       ? device_heed(c, c->bus.table->bus_master(c->bus.device, true, BUS_MS))
 		       : 0;
 }
 

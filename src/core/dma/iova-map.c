@@ -47,12 +47,12 @@ static struct iova_range span_at(const struct iova_table *t, size_t i)
 	};
 }
 
-static size_t count(const struct iova_table *t)
+static size_t iova_map_count(const struct iova_table *t)
 {
 	return t ? __atomic_load_n(&t->n, __ATOMIC_ACQUIRE) : 0;
 }
 
-static void put(struct iova_table *t, size_t i, const struct iova_range *span)
+static void iova_map_put(struct iova_table *t, size_t i, const struct iova_range *span)
 {
 	__atomic_store_n(&t->span[i].address, span->address, __ATOMIC_RELEASE);
 	__atomic_store_n(&t->span[i].length, span->length, __ATOMIC_RELEASE);
@@ -84,7 +84,7 @@ static int reserve(struct iova_map *s, unsigned which, size_t n)
 	return 0;
 }
 
-static void show(struct iova_map *s, struct iova_table *t, size_t n)
+static void iova_map_show(struct iova_map *s, struct iova_table *t, size_t n)
 {
 	__atomic_store_n(&t->n, n, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->edition, s->edition + 1, __ATOMIC_RELEASE);
@@ -94,7 +94,7 @@ int iova_map_add(struct iova_map *s, const struct iova_range *span)
 {
 	unsigned now = (unsigned)(s->edition & 1);
 	const struct iova_table *from = s->tables[now];
-	size_t n = count(from), at = n;
+	size_t n = iova_map_count(from), at = n;
 	struct iova_table *to;
 
 	/* Both: so that one can be removed without memory. */
@@ -103,11 +103,11 @@ int iova_map_add(struct iova_map *s, const struct iova_range *span)
 	from = s->tables[now];
 	to = s->tables[!now];
 	for (; at > 0 && from->span[at - 1].address > span->address; at--)
-		put(to, at, &from->span[at - 1]);
-	put(to, at, span);
+		iova_map_put(to, at, &from->span[at - 1]);
+	iova_map_put(to, at, span);
 	while (at-- > 0)
-		put(to, at, &from->span[at]);
-	show(s, to, n + 1);
+		iova_map_put(to, at, &from->span[at]);
+	iova_map_show(s, to, n + 1);
 	return 0;
 }
 
@@ -117,11 +117,11 @@ void iova_map_remove(struct iova_map *s, uintptr_t address)
 	struct iova_table *to = s->tables[!(s->edition & 1)];
 	size_t n = 0;
 
-	for (size_t i = 0; i < count(from); i++)
+	for (size_t i = 0; i < iova_map_count(from); i++)
 		if (from->span[i].address != address)
-			put(to, n++, &from->span[i]);
-	if (n < count(from))
-		show(s, to, n);
+			iova_map_put(to, n++, &from->span[i]);
+	if (n < iova_map_count(from))
+		iova_map_show(s, to, n);
 }
 
 void iova_map_free(struct iova_map *s)
@@ -143,9 +143,10 @@ static bool overtaken(const struct iova_map *s, uint64_t edition)
 	return edition_of(s) != edition;
 }
 
-static size_t look(const struct iova_table *t, uintptr_t address, struct hba_iova *ret_iova)
+static size_t iova_map_look(const struct iova_table *t, uintptr_t address,
+			    struct hba_iova *ret_iova)
 {
-	size_t low = 0, high = count(t);
+	size_t low = 0, high = iova_map_count(t);
 	struct iova_range found;
 
 	while (low < high) {
@@ -173,7 +174,7 @@ size_t iova_map_iova(const struct iova_map *s, const void *address, struct hba_i
 
 	do {
 		edition = edition_of(s);
-		length = look(shown(s, edition), (uintptr_t)address, &iova);
+		length = iova_map_look(shown(s, edition), (uintptr_t)address, &iova);
 	} while (overtaken(s, edition));
 	if (length)
 		*ret_iova = iova;
@@ -182,7 +183,7 @@ size_t iova_map_iova(const struct iova_map *s, const void *address, struct hba_i
 
 static void *look_back(const struct iova_table *t, struct hba_iova iova)
 {
-	for (size_t i = 0, n = count(t); i < n; i++) {
+	for (size_t i = 0, n = iova_map_count(t); i < n; i++) {
 		struct iova_range span = span_at(t, i);
 
 		if (iova.bus >= span.iova.bus && iova.bus - span.iova.bus < span.length)

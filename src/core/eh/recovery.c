@@ -18,7 +18,7 @@ enum { TMF_MS = 10 * MS_PER_S };
 
 static int run_bus_reset(struct hba_controller *c, struct job *job);
 static int run_controller_reset(struct hba_controller *c, struct job *job);
-static int run_stop(struct hba_controller *c, struct job *job);
+static int recovery_run_stop(struct hba_controller *c, struct job *job);
 
 /** struct rung - Either a task management function or a waiting op. */
 static const struct rung {
@@ -31,7 +31,7 @@ static const struct rung {
 	{ "target reset", HBA_TARGET_RESET, NULL },
 	{ "bus reset", 0, run_bus_reset },
 	{ "controller reset", 0, run_controller_reset },
-	{ "stop", 0, run_stop },
+	{ "stop", 0, recovery_run_stop },
 };
 
 static int run_bus_reset(struct hba_controller *c, struct job *job)
@@ -56,7 +56,7 @@ static int run_controller_reset(struct hba_controller *c, struct job *job)
 	return device_is_gone(c) ? -ENODEV : r;
 }
 
-static int run_stop(struct hba_controller *c, struct job *job)
+static int recovery_run_stop(struct hba_controller *c, struct job *job)
 {
 	(void)job;
 	return quiesce_device(c);
@@ -208,8 +208,10 @@ static void rung_start(struct hba_controller *c)
 	}
 	if (rung->run == run_controller_reset)
 		controller_move(c, HBA_RESETTING);
-	r->job = rung->run == run_stop
-			 ? (struct job) { .name = "stop", .run = run_stop, .done = stop_done }
+	r->job = rung->run == recovery_run_stop
+			 ? (struct job) { .name = "stop",
+					  .run = recovery_run_stop,
+					  .done = stop_done }
 			 : (struct job) { .name = "reset", .run = rung->run, .done = reset_done };
 	r->job_out = true;
 	worker_post(c, &r->job);
@@ -275,7 +277,7 @@ static void tell_begin(struct hba_controller *c)
 		  rungs[r->rung].name, has);
 }
 
-static void begin(struct hba_controller *c, struct task *victim)
+static void recovery_begin(struct hba_controller *c, struct task *victim)
 {
 	struct recovery *r = &c->recovery;
 
@@ -300,7 +302,7 @@ void recovery_turn(struct hba_controller *c)
 	if (!r->victim) {
 		victim = find_victim(c);
 		if (victim)
-			begin(c, victim);
+			recovery_begin(c, victim);
 		return;
 	}
 	if (r->job_out || r->asked)

@@ -35,7 +35,7 @@ static bool is_watched(const struct task *t)
 }
 
 /* When it is to be looked at next. */
-static uint64_t look(struct hba_controller *c, struct task *t)
+static uint64_t slow_look(struct hba_controller *c, struct task *t)
 {
 	uint64_t age = c->now - t->sent_at;
 
@@ -83,7 +83,7 @@ void slow_turn(struct hba_controller *c)
 		return;
 	for (unsigned slot = 0; slot < c->pool.n; slot++) {
 		struct task *t = &c->pool.tasks[slot];
-		uint64_t at = is_watched(t) ? look(c, t) : NO_DEADLINE;
+		uint64_t at = is_watched(t) ? slow_look(c, t) : NO_DEADLINE;
 
 		any = any || (at == NO_DEADLINE && t->slow == SLOW_TOLD);
 		next = at < next ? at : next;

@@ -112,7 +112,7 @@ static bool may_tell(const struct hba_controller *c, struct hba_management *m)
 	return c->now >= managing_of(m)->deadline || !owes_victims(c, m);
 }
 
-static void tell(struct hba_controller *c, enum hba_service_response response)
+static void tmf_tell(struct hba_controller *c, enum hba_service_response response)
 {
 	struct hba_management *m = c->tmf.current;
 
@@ -183,9 +183,9 @@ static void turn_current(struct hba_controller *c)
 	struct hba_management *m = c->tmf.current;
 
 	if (c->tmf.answered && may_tell(c, m))
-		tell(c, c->tmf.response);
+		tmf_tell(c, c->tmf.response);
 	else if (!c->tmf.answered && c->now >= managing_of(m)->deadline)
-		tell(c, HBA_DELIVERY_FAILURE);
+		tmf_tell(c, HBA_DELIVERY_FAILURE);
 }
 
 /* Requests that have waited too long for their turn. */
@@ -263,7 +263,7 @@ uint64_t tmf_next(const struct hba_controller *c)
 void tmf_cancel_all(struct hba_controller *c)
 {
 	if (c->tmf.current)
-		tell(c, HBA_DELIVERY_FAILURE);
+		tmf_tell(c, HBA_DELIVERY_FAILURE);
 	while (!list_is_empty(&c->tmf.waiting)) {
 		struct list *first = c->tmf.waiting.next;
 		struct hba_management *m = management_of(first);
@@ -290,7 +290,7 @@ static void set_deadline(struct hba_controller *c, struct hba_management *m)
 	c->deadlines_set = true;
 }
 
-static void begin_anew(const struct hba_controller *c, struct hba_management *m, uint64_t now)
+static void tmf_extend(const struct hba_controller *c, struct hba_management *m, uint64_t now)
 {
 	if (managing_of(m)->deadline == deadline_from(c->now, m))
 		managing_of(m)->deadline = deadline_from(now, m);
@@ -299,13 +299,13 @@ static void begin_anew(const struct hba_controller *c, struct hba_management *m,
 static void list_begin_anew(const struct hba_controller *c, const struct list *list, uint64_t now)
 {
 	for (struct list *l = list->next; l != list; l = l->next)
-		begin_anew(c, management_of(l), now);
+		tmf_extend(c, management_of(l), now);
 }
 
 void tmf_begin_anew(struct hba_controller *c, uint64_t now)
 {
 	if (c->tmf.current)
-		begin_anew(c, c->tmf.current, now);
+		tmf_extend(c, c->tmf.current, now);
 	list_begin_anew(c, &c->tmf.waiting, now);
 	list_begin_anew(c, &c->tmf.decided, now);
 }

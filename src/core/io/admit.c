@@ -64,7 +64,7 @@ static bool has_slice(const struct hba_controller *c, size_t bounce)
 	return !bounce || !c->bounce.n || c->bounce.n_free;
 }
 
-static struct task *take(struct hba_lun *lun, size_t bounce)
+static struct task *admit_take(struct hba_lun *lun, size_t bounce)
 {
 	struct hba_controller *c = lun->controller;
 	struct task *t =
@@ -117,7 +117,7 @@ int hba_task_get(struct hba_lun *lun, size_t bounce, struct hba_waiter *w,
 			    hba_state_name(hba_controller_state(c)));
 	/* Earlier waiters come first, and free tasks belong to the loop. */
 	if (here && list_is_empty(&lun->waiters))
-		t = take(lun, bounce);
+		t = admit_take(lun, bounce);
 	if (t) {
 		*ret_task = &t->head;
 		return 0;
@@ -214,7 +214,7 @@ void admit(struct hba_controller *c)
 	struct hba_lun *lun;
 	struct task *t;
 
-	while (any_free(c) && (lun = next_starving(c)) && (t = take(lun, first_bounce(lun))))
+	while (any_free(c) && (lun = next_starving(c)) && (t = admit_take(lun, first_bounce(lun))))
 		serve(lun, t);
 }
 

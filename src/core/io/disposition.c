@@ -39,8 +39,8 @@ enum {
 /*
  * The change of its medium is for the client of a task that does not name the medium that it means.
  */
-static bool is_attention(const struct hba_task *head, const struct scsi_sense *s,
-			 enum hba_outcome o)
+static bool disposition_is_attention(const struct hba_task *head, const struct scsi_sense *s,
+				     enum hba_outcome o)
 {
 	return o == HBA_CHECK_CONDITION && s->key == SCSI_UNIT_ATTENTION &&
 	       !medium_is_news(task_of((struct hba_task *)(uintptr_t)head), s);
@@ -54,7 +54,8 @@ static bool is_becoming_ready(const struct hba_task *t, const struct scsi_sense 
 	       s->asc == SCSI_ASC_BECOMING_READY;
 }
 
-static bool is_busy(const struct hba_task *t, const struct scsi_sense *s, enum hba_outcome o)
+static bool disposition_is_busy(const struct hba_task *t, const struct scsi_sense *s,
+				enum hba_outcome o)
 {
 	(void)t;
 	(void)s;
@@ -87,9 +88,9 @@ static const struct rule {
 	unsigned tries;    /* 0 = by time alone */
 	bool any_command;  /* else block commands only */
 } rules[] = {
-	{ is_attention, NULL, 0, 0, ATTENTION_TRIES, false },
+	{ disposition_is_attention, NULL, 0, 0, ATTENTION_TRIES, false },
 	{ is_becoming_ready, NULL, READY_MS, READY_FOR_MS, 0, false },
-	{ is_busy, "BUSY", BUSY_MS, BUSY_FOR_MS, 0, false },
+	{ disposition_is_busy, "BUSY", BUSY_MS, BUSY_FOR_MS, 0, false },
 	{ is_full, "TASK SET FULL", BUSY_MS, BUSY_FOR_MS, 0, true },
 	{ was_never_sent, "it was not sent", BUSY_MS, 0, UNSENT_TRIES, true },
 };
@@ -145,7 +146,7 @@ static unsigned delay_of(const struct task *t, const struct rule *rule)
 {
 	unsigned ms = BUSY_FIRST_MS;
 
-	if (rule->applies != is_busy || t->lun->target->retries != HBA_UNSET)
+	if (rule->applies != disposition_is_busy || t->lun->target->retries != HBA_UNSET)
 		return rule->delay_ms;
 	for (unsigned i = 1; i < t->repeats && ms < rule->delay_ms; i++)
 		ms *= 2;
@@ -228,7 +229,7 @@ void disposition_good(struct hba_lun *lun)
 
 /* ---- consequences of a unit attention */
 
-static void heed(struct task *t, const struct scsi_sense *sense)
+static void disposition_heed(struct task *t, const struct scsi_sense *sense)
 {
 	struct hba_target *tgt = t->lun->target;
 
@@ -356,7 +357,7 @@ bool dispose(struct task *t)
 	if (t->result.outcome == HBA_CHECK_CONDITION)
 		(void)scsi_sense_read(t->sense, t->result.sense_len, &sense);
 	if (t->head.kind == HBA_TASK_CLIENT) {
-		heed(t, &sense);
+		disposition_heed(t, &sense);
 		if (t->result.outcome != HBA_GOOD && send_again(t, &sense))
 			return true;
 		if (!t->named && t->lun->suspect && sense.key == SCSI_UNIT_ATTENTION)

@@ -35,7 +35,7 @@ static inline bool unit_may_send(const struct unit_queue *u)
 	       lun->out < lun->limit && !is_held(lun);
 }
 
-static struct unit_queue *next_unit(struct hba_queue *q)
+static struct unit_queue *queue_next_unit(struct hba_queue *q)
 {
 	while (!list_is_empty(&q->ready)) {
 		struct unit_queue *u = container_of(q->ready.next, struct unit_queue, link);
@@ -166,7 +166,7 @@ static struct task *take_next(struct hba_queue *q)
 
 	if (t)
 		return t;
-	u = next_unit(q);
+	u = queue_next_unit(q);
 	if (!u)
 		return NULL;
 	t = task_list_pop(&u->unsent);
@@ -180,7 +180,7 @@ static struct task *take_next(struct hba_queue *q)
 
 /* ---- down */
 
-static void send(struct hba_queue *q, struct task *t)
+static void queue_send(struct hba_queue *q, struct task *t)
 {
 	struct hba_controller *c = q->controller;
 
@@ -210,7 +210,7 @@ static unsigned send_batch(struct hba_queue *q)
 
 	op_enter(&op);
 	while (n < HBA_MAX_BATCH && q->held_until <= c->now && (t = take_next(q))) {
-		send(q, t);
+		queue_send(q, t);
 		n++;
 	}
 	if (n)

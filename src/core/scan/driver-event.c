@@ -162,7 +162,7 @@ static void act(struct hba_controller *c, struct driver_event *n)
 	}
 }
 
-static struct driver_event *take(struct hba_controller *c)
+static struct driver_event *driver_event_take(struct hba_controller *c)
 {
 	struct driver_event *n = NULL;
 
@@ -183,7 +183,7 @@ void driver_event_turn(struct hba_controller *c)
 
 	if (!__atomic_load_n(&c->driver_events.any, __ATOMIC_RELAXED))
 		return;
-	while ((n = take(c))) {
+	while ((n = driver_event_take(c))) {
 		act(c, n);
 		driver_event_free(n);
 	}
@@ -193,6 +193,6 @@ void driver_events_free(struct hba_controller *c)
 {
 	struct driver_event *n;
 
-	while ((n = take(c)))
+	while ((n = driver_event_take(c)))
 		driver_event_free(n);
 }

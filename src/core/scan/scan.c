@@ -124,7 +124,7 @@ static void begin_unit(struct walk *w, struct hba_lun *lun)
 }
 
 /* The unit that is next, or the target's end. */
-static void next_unit(struct walk *w)
+static void scan_next_unit(struct walk *w)
 {
 	struct hba_lun *lun = NULL;
 	struct hba_lun_id id;
@@ -157,7 +157,7 @@ static void finish_unit(struct walk *w)
 	/* If a look is to come, or was here meanwhile, what it finds counts. */
 	if (w->probe.info.present && !lun->suspect && !*disturbed_of(w))
 		know(w);
-	next_unit(w);
+	scan_next_unit(w);
 }
 
 static void end_look(struct walk *w)
@@ -195,7 +195,7 @@ static void go_to(struct walk *w, enum step_id next)
 	} else if (next == UNIT_DONE) {
 		finish_unit(w);
 	} else if (next == UNIT_INQUIRY) {
-		next_unit(w);
+		scan_next_unit(w);
 	}
 }
 
@@ -205,14 +205,14 @@ static bool becoming_ready(const struct walk *w, const struct scsi_sense *sense)
 	       sense->asc == SCSI_ASC_BECOMING_READY;
 }
 
-static bool is_attention(struct walk *w, const struct scsi_sense *sense)
+static bool scan_is_attention(struct walk *w, const struct scsi_sense *sense)
 {
 	if (sense->key == SCSI_UNIT_ATTENTION && sense->asc == SCSI_ASC_POWER_ON_OR_RESET)
 		target_renegotiate(w->probe.target);
 	return sense->key == SCSI_UNIT_ATTENTION;
 }
 
-static bool is_busy(const struct hba_result *r)
+static bool scan_is_busy(const struct hba_result *r)
 {
 	return r->outcome == HBA_BUSY || r->outcome == HBA_TASK_SET_FULL;
 }
@@ -224,9 +224,9 @@ static bool is_to_be_repeated(struct walk *w, const struct hba_result *r,
 	struct hba_controller *c = w->probe.target->controller;
 	bool ready_later = becoming_ready(w, sense);
 
-	if (is_attention(w, sense))
+	if (scan_is_attention(w, sense))
 		return w->attentions++ < ATTENTIONS;
-	if (!w->withdrawn && !is_busy(r) && !ready_later)
+	if (!w->withdrawn && !scan_is_busy(r) && !ready_later)
 		return false;
 	if (!w->withdrawn && w->tries++ >= (ready_later ? READY_TRIES : BUSY_TRIES))
 		return false;
@@ -241,7 +241,7 @@ static bool is_no_answer(const struct walk *w, const struct hba_result *r,
 	if (r->outcome == HBA_CHECK_CONDITION)
 		return sense->key == SCSI_ABORTED_COMMAND || becoming_ready(w, sense) ||
 		       (w->step == UNIT_INQUIRY && sense->key != SCSI_ILLEGAL_REQUEST);
-	return is_busy(r) || r->outcome == HBA_TASK_ABORTED || r->outcome == HBA_ACA_ACTIVE ||
+	return scan_is_busy(r) || r->outcome == HBA_TASK_ABORTED || r->outcome == HBA_ACA_ACTIVE ||
 	       (hba_response(r->outcome) != HBA_TASK_COMPLETE && r->outcome != HBA_NOT_PRESENT);
 }
 
@@ -301,7 +301,7 @@ static void look_answered(struct walk *w, const struct hba_result *r,
 			  const struct scsi_sense *sense)
 {
 	struct hba_lun *lun = w->probe.lun;
-	bool attention = is_attention(w, sense), withdrawn = w->withdrawn;
+	bool attention = scan_is_attention(w, sense), withdrawn = w->withdrawn;
 	enum step_id next = TARGET_DONE;
 
 	if (r->outcome == HBA_NOT_PRESENT)

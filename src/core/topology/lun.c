@@ -32,7 +32,7 @@ static int compare(const struct hba_lun *a, const struct hba_lun *b)
 	return memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes));
 }
 
-static void insert(struct hba_target *tgt, struct hba_lun *lun)
+static void lun_insert(struct hba_target *tgt, struct hba_lun *lun)
 {
 	struct list *l = tgt->luns.prev;
 
@@ -132,7 +132,7 @@ struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id)
 		return NULL;
 	}
 	set_limits(lun);
-	insert(tgt, lun);
+	lun_insert(tgt, lun);
 	return lun;
 }
 

@@ -91,7 +91,7 @@ static int item_copy(const struct hba_property *p, struct hba_property *ret_copy
 	return 0;
 }
 
-static struct hba_property *find(const struct properties *p, const char *key)
+static struct hba_property *property_list_find(const struct properties *p, const char *key)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		if (strcmp(p->items[i].key, key) == 0)
@@ -109,7 +109,7 @@ int properties_set(struct properties *p, const struct hba_property *property)
 	r = item_copy(property, &copy);
 	if (r < 0)
 		return r;
-	place = find(p, property->key);
+	place = property_list_find(p, property->key);
 	if (place) {
 		item_free(place);
 		*place = copy;
@@ -128,16 +128,16 @@ int properties_set(struct properties *p, const struct hba_property *property)
 uint64_t properties_number(const struct properties *own, const struct properties *others,
 			   const char *key)
 {
-	const struct hba_property *item = find(own, key);
+	const struct hba_property *item = property_list_find(own, key);
 
 	if (!item)
-		item = find(others, key);
+		item = property_list_find(others, key);
 	return item && item->type == HBA_NUMBER ? item->value.number : HBA_UNSET;
 }
 
 void properties_remove(struct properties *p, const char *key)
 {
-	struct hba_property *item = find(p, key);
+	struct hba_property *item = property_list_find(p, key);
 
 	if (!item)
 		return;

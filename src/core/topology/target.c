@@ -46,7 +46,7 @@ void targets_heed(struct hba_controller *c)
 /* ---- made */
 
 /* Most are added in the order of their ids: look from the end. */
-static void insert(struct hba_controller *c, struct hba_target *tgt)
+static void target_insert(struct hba_controller *c, struct hba_target *tgt)
 {
 	struct list *l = c->targets.prev;
 
@@ -76,7 +76,7 @@ struct hba_target *target_add(struct hba_controller *c, uint64_t id)
 	list_init(&tgt->luns);
 	preset_report(c, &tgt->report);
 	target_heed(tgt);
-	insert(c, tgt);
+	target_insert(c, tgt);
 	return tgt;
 }
 
@@ -107,7 +107,7 @@ static void tell_refused(struct hba_target *tgt, int error)
 		  c->op_sentence[0] ? c->op_sentence : strerror(-error));
 }
 
-static int run_initialize(struct hba_controller *c, struct job *job)
+static int target_run_initialize(struct hba_controller *c, struct job *job)
 {
 	struct hba_target *tgt = container_of(job, struct target_job, job)->target;
 	struct hba_target_report r = tgt->report;
@@ -144,7 +144,7 @@ int target_initialize(struct hba_target *tgt, void (*done)(struct hba_target *tg
 	*tj = (struct target_job) {
 		.job = { .name = "initialize_target",
 			 .may_map = true,
-			 .run = run_initialize,
+			 .run = target_run_initialize,
 			 .done = initialized },
 		.target = tgt,
 		.done = done,

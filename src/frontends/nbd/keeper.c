@@ -127,14 +127,14 @@ static struct keeper_trouble *trouble_of(struct keeper *k, const struct hba_even
 }
 
 /* Events may be lost; a violation's value is how many there have been. */
-static void count(struct keeper_trouble *t, const struct hba_event *e)
+static void keeper_count(struct keeper_trouble *t, const struct hba_event *e)
 {
 	if (t->n == 0)
 		snprintf(t->first, sizeof(t->first), "%s", e->text);
 	t->n = e->kind == HBA_EVENT_VIOLATION ? (uint64_t)e->value : t->n + 1;
 }
 
-static void tell(const struct keeper *k, struct keeper_trouble *t, const struct hba_event *e)
+static void keeper_tell(const struct keeper *k, struct keeper_trouble *t, const struct hba_event *e)
 {
 	uint64_t withheld;
 
@@ -168,14 +168,14 @@ static void take_event(struct keeper *k, const struct hba_event *e)
 		snprintf(k->sentence, sizeof(k->sentence), "%s", e->text);
 	k->is_lost = k->is_lost || is_the_end(e);
 	if (t) {
-		count(t, e);
-		tell(k, t, e);
+		keeper_count(t, e);
+		keeper_tell(k, t, e);
 	} else {
 		nbdkit_debug("%s: %s", k->uri, e->text);
 	}
 }
 
-/* Those since the last look, too. */
+/* Those since the last keeper_look, too. */
 static void take_last_events(struct keeper *k)
 {
 	struct hba_event e;
@@ -199,10 +199,10 @@ static void take_events(struct keeper *k)
 }
 
 /*
- * As the loop. If no request has come since the last look, nor any work, the controller is left
- * armed.
+ * As the loop. If no request has come since the last keeper_look, nor any work, the controller is
+ * left armed.
  */
-static void look(void *arg)
+static void keeper_look(void *arg)
 {
 	struct keeper *k = arg;
 	unsigned long requests = __atomic_load_n(&k->leader.requests, __ATOMIC_RELAXED);
@@ -381,7 +381,7 @@ static void *keeper_main(void *arg)
 		hang_up_if_told(k);
 		k->asleep = false;
 		if (k->controller)
-			leader_lead(&k->leader, look, k, LOOK_MS);
+			leader_lead(&k->leader, keeper_look, k, LOOK_MS);
 		if (k->is_lost && k->most_retry_s && !k->hung_up)
 			reopen(k);
 		else if (k->is_lost && !k->hung_up)

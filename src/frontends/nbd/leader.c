@@ -137,7 +137,7 @@ int leader_run(struct leader *t, unsigned budget)
 	return n;
 }
 
-static void run(struct leader *t, const struct turn *turn)
+static void leader_run_turn(struct leader *t, const struct turn *turn)
 {
 	struct pollfd fd = { .fd = hba_controller_fd(t->controller), .events = POLLIN };
 	int n = 0;
@@ -161,12 +161,12 @@ static void request_done(struct hba_disk_io *io)
 	pthread_mutex_unlock(&r->leader->lock);
 }
 
-static int finish(struct leader *t, struct leader_request *r, bool lead)
+static int leader_finish(struct leader *t, struct leader_request *r, bool lead)
 {
 	if (!lead)
 		await(t, &r->turn);
 	if (!r->turn.done)
-		run(t, &r->turn);
+		leader_run_turn(t, &r->turn);
 	/* The loop is over only when every done has run, ours too. */
 	return r->turn.done ? r->io.error : -ENODEV;
 }
@@ -181,7 +181,7 @@ int leader_do(struct leader *t, struct leader_request *r)
 	lead = come(t, &r->turn, true);
 	error = hba_disk_submit(&r->io);
 	if (error == 0)
-		error = finish(t, r, lead);
+		error = leader_finish(t, r, lead);
 	go(t, &r->turn);
 	return error;
 }

@@ -388,7 +388,7 @@ static int fail_request(const struct export *e, const struct leader_request *r, 
 	return -1;
 }
 
-static int finish(struct export *e, struct leader_request *r)
+static int plugin_finish(struct export *e, struct leader_request *r)
 {
 	int error = keeper_do(&nbd.keeper, e, r);
 
@@ -400,7 +400,7 @@ static int nbd_pread(void *handle, void *buffer, uint32_t count, uint64_t offset
 	struct leader_request r = request(HBA_DISK_READ, offset, count, flags);
 
 	r.io.data.buffer = buffer;
-	return finish(handle, &r);
+	return plugin_finish(handle, &r);
 }
 
 static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
@@ -409,14 +409,14 @@ static int nbd_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t
 	struct leader_request r = request(HBA_DISK_WRITE, offset, count, flags);
 
 	r.io.data.buffer = (void *)(uintptr_t)buffer; /* only read from */
-	return finish(handle, &r);
+	return plugin_finish(handle, &r);
 }
 
 static int nbd_flush(void *handle, uint32_t flags)
 {
 	struct leader_request r = request(HBA_DISK_FLUSH, 0, 0, flags);
 
-	return finish(handle, &r);
+	return plugin_finish(handle, &r);
 }
 
 /*

@@ -156,7 +156,7 @@ static int settle_names(struct unit *unit, size_t n)
 
 /* ---- the table */
 
-static size_t count(struct hba_controller *c)
+static size_t units_count(struct hba_controller *c)
 {
 	size_t n = 0;
 
@@ -168,7 +168,7 @@ static size_t count(struct hba_controller *c)
 /* Nothing comes or goes between the two walks: this is the loop. */
 static int collect(struct hba_controller *c, struct unit_list *ret_list)
 {
-	struct unit_list list = { .unit = calloc(count(c) + 1, sizeof(*list.unit)) };
+	struct unit_list list = { .unit = calloc(units_count(c) + 1, sizeof(*list.unit)) };
 	int r = list.unit ? 0 : -ENOMEM;
 
 	for (struct hba_lun *lun = hba_lun_next(c, NULL); lun && r >= 0;
@@ -267,7 +267,7 @@ static bool is_first(const struct unit *unit)
 	return !units_why_not(&info);
 }
 
-static const struct unit *find(const struct units *u, const char *name)
+static const struct unit *units_find(const struct units *u, const char *name)
 {
 	for (size_t i = 0; i < u->now.n; i++) {
 		const struct unit *unit = &u->now.unit[i];
@@ -329,7 +329,7 @@ int units_open(struct units *u, const char *name, struct export **ret_export)
 	pthread_mutex_lock(&u->lock);
 	if (!name[0])
 		name = first_known(u);
-	unit = find(u, name);
+	unit = units_find(u, name);
 	if (unit)
 		r = is_another(u, unit, name) ? -ENXIO : open_unit(u, unit, ret_export);
 	pthread_mutex_unlock(&u->lock);
