@@ -3,7 +3,7 @@
  * verify-map.h: what a unit ought to hold, chunk by chunk, for bench --verify.
  *
  * A write fills its chunk with a pattern made from the chunk's number and its generation (1 for its
- * first write, and so on), and the ledger keeps a hash of that. A read is compared with the hash;
+ * first write, and so on), and the map keeps a hash of that. A read is compared with the hash;
  * so a lost, torn, stale or misplaced write shows. A chunk of which nothing is known yet is learned
  * from its first read: later reads must say the same. One command at a time has a chunk.
  */

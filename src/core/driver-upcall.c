@@ -3,7 +3,7 @@
  * driver-upcall.c: the one place where a driver calls the core about a task, a target or its bus.
  *
  * Nothing that it passes is believed before it is checked. An op never nests: an end is only filed
- * here, and a notice only written down; the loop acts on both when no op is under way.
+ * here, and an event of the bus written down; the loop acts on both when no op is under way.
  */
 #include "core/controller/controller.h"
 

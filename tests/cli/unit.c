@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit.c: the command's pure parts: histogram, ledger, CDBs in hex. */
+/* unit.c: the command's pure parts: histogram, verify map, CDBs in hex. */
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/histogram.h"
@@ -97,7 +97,7 @@ static void an_empty_histogram_is_zero(void **state)
 	free(h);
 }
 
-/* ---- ledger */
+/* ---- verify map */
 
 static void a_ledger_sees_what_is_wrong(void **state)
 {

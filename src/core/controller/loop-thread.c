@@ -33,7 +33,7 @@ int runner_start(struct hba_controller *c)
 	int r;
 
 	/*
-	 * From here on the caller is a guest: a second loop until the thread has its first moment
+	 * From here on the caller is another thread: a second loop until the new thread first runs
 	 * would lose tasks.
 	 */
 	__atomic_store_n(&c->loop_thread, NO_THREAD, __ATOMIC_RELAXED);
