@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * base.h: C that has never heard of storage. One block per file.
- */
+/* base.h: C without storage. One block per file. */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
@@ -19,7 +17,7 @@ static inline uint64_t divide_up(uint64_t n, uint64_t size)
 }
 
 /**
- * round_up() - To a multiple of `power`, a power of two. The caller knows that it does not
+ * round_up() - To a multiple of `power`, a power of two. The caller makes sure that it does not
  * overflow.
  */
 static inline uint64_t round_up(uint64_t n, uint64_t power)

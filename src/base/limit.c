@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit.c: of lines that come again and again, the first are told whole, then one a second with a
- * count of those before it.
+ * limit.c: of lines that come again and again, the first are printed whole, then one a second with
+ * a count of those before it.
  */
 #include "base/base.h"
 

@@ -22,7 +22,7 @@ static inline uint64_t random_next(uint64_t *state)
 
 /**
  * random_below() - 0 to n - 1, by the high half of a product: no division. Uneven by n / 2^64,
- * which nobody will ever see.
+ * which is negligible.
  */
 static inline uint64_t random_below(uint64_t *state, uint64_t n)
 {

@@ -131,7 +131,7 @@ static size_t utf8_length(unsigned char first)
 	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* 0: not one, as it is cut off, too long for what it says, a half of UTF-16, or beyond Unicode. */
+/* 0: none, because it is cut off, too long for its value, a half of UTF-16, or beyond Unicode. */
 static uint32_t utf8_read(const char *text, size_t length)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -37,7 +37,9 @@ int iova_claim(struct iova_space *s, uint64_t first, uint64_t length);
 void iova_give_back(struct iova_space *s, uint64_t first);
 void iova_space_free(struct iova_space *s);
 
-/* ---- sysfs.c: what the system says of a PCI function, and why VFIO would refuse it */
+/*
+ * ---- sysfs.c: the system's facts about a PCI function, and each reason why VFIO would refuse it
+ */
 
 enum { PCI_ADDRESS_BYTES = 16, PCI_DRIVER_BYTES = 32, PCI_MATES = 16 };
 
@@ -62,7 +64,7 @@ enum pci_obstacle {
 	PCI_NO_IOMMU,
 	PCI_NO_MODULE,
 	PCI_BUSY,   /* another driver has it, or none */
-	PCI_SHARED, /* somebody else in the group is driven by the kernel */
+	PCI_SHARED, /* the kernel drives another function of the group */
 	PCI_NO_PERMISSION,
 	PCI_LOW_MEMLOCK, /* it opens, but little memory can be mapped */
 	PCI_OBSTACLES,
@@ -75,9 +77,7 @@ int pci_address_parse(const char *text, char ret_address[PCI_ADDRESS_BYTES]);
  * is no such function.
  */
 int pci_function_read(const char *root, const char *address, struct pci_function *ret_function);
-/**
- * pci_obstacle_why() - Is this in the way? 1, and a sentence that says what to do; 0: it is not.
- */
+/** pci_obstacle_why() - Is this obstacle there? 1, and a sentence with the remedy; 0: it is not. */
 int pci_obstacle_why(const char *root, const struct pci_function *f, enum pci_obstacle o,
 		     char why[HBA_BUS_WHY_BYTES]);
 /** pci_bind_command() - What a person types to give it to vfio-pci. */
@@ -107,9 +107,7 @@ struct qtest {
 
 void qtest_init(struct qtest *q);
 
-/*
- * 0; -ENODEV: QEMU has gone, or says nothing for `ms` when it is waited for; -EPROTO: it refused.
- */
+/* 0; -ENODEV: QEMU has gone, or does not answer within `ms`; -EPROTO: it refused. */
 int qtest_read(struct qtest *q, const char *command, uint64_t address, unsigned ms,
 	       uint64_t *ret_value);
 /* Waits only when no more writes can be kept. */
@@ -118,11 +116,11 @@ int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t
 /** qtest_settle() - Wait for every answer that is still to come. */
 int qtest_settle(struct qtest *q, unsigned ms);
 /**
- * qtest_intercept() - From now on QEMU tells of the interrupt lines into its I/O APIC, and `fd`
+ * qtest_intercept() - From now on QEMU reports the interrupt lines into its I/O APIC, and `fd`
  * counts when `line` goes up.
  *
  * Messages about lines come at any time, between the answers: after this the socket is readable
- * when there may be one. As qtest_read() else.
+ * when there may be one. Otherwise as qtest_read().
  */
 int qtest_intercept(struct qtest *q, unsigned line, int fd, unsigned ms);
 /** qtest_is_behind() - Writes are kept: when answers come, qtest_catch_up() is to send them. */
@@ -196,7 +194,7 @@ struct doorbell {
 };
 
 void doorbell_init(struct doorbell *b);
-/** doorbell_open() - 0 or negative errno. Everything the device asks for is in the socket then. */
+/** doorbell_open() - 0 or negative errno. The socket then holds all that the device reads. */
 int doorbell_open(struct doorbell *b);
 /** doorbell_close() - Also one that was only initialised. */
 void doorbell_close(struct doorbell *b);

@@ -7,8 +7,8 @@
  *	                                              ──> eventfd `vector` of peer 0: us
  *
  * The protocol (QEMU's docs/specs/ivshmem-spec.txt) is numbers of 64 bits over a socket, some with
- * a descriptor: version, the device's own number, our eventfds, the shared memory, which nobody
- * needs. All of it waits in the socket when QEMU starts.
+ * a descriptor: version, the device's own number, our eventfds, the shared memory, which is not
+ * used. All of it waits in the socket when QEMU starts.
  */
 #include "bus/bus.h"
 

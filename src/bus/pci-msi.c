@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci-msi.c: what a kernel does for a PCI function's interrupts: MSI-X, or else MSI, is told where
- * to write (PCI 3.0, 6.8).
+ * pci-msi.c: a kernel's part of a PCI function's interrupts: the address that MSI-X, or else MSI,
+ * writes to (PCI 3.0, 6.8).
  */
 #include "bus/bus.h"
 

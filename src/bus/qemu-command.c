@@ -14,7 +14,7 @@
 
 enum {
 	PATH_BYTES = 1024,
-	MOST_PLACE = 65535, /* of SCSI's numbers QEMU knows no larger one */
+	MOST_PLACE = 65535, /* QEMU's largest number of a SCSI place */
 	SECTOR = 512,
 	LARGE_SECTOR = 4096,
 	THROTTLE_BYTES = 64,
@@ -73,8 +73,8 @@ static void escape(const char *path, char text[2 * PATH_BYTES])
 }
 
 /*
- * ---- drives: FILE, then what is said of it, from the right: ,target=N ,lun=N ,iops=N ,block=N
- * ,rerror=stop ,werror=stop
+ * ---- drives: FILE, then words from the right: ,target=N ,lun=N ,iops=N ,block=N ,rerror=stop
+ * ,werror=stop
  */
 
 enum drive_word { TARGET, LUN, IOPS, BLOCK, RERROR, WERROR, DRIVE_WORDS };
@@ -87,14 +87,11 @@ static const char *const drive_words[DRIVE_WORDS] = {
 /** struct drive - One of them. The words point into `file`, cut off there. */
 struct drive {
 	char file[PATH_BYTES];
-	const char *words[DRIVE_WORDS]; /* NULL: nothing was said */
+	const char *words[DRIVE_WORDS]; /* NULL: not given */
 	uint64_t target, lun, iops, block;
 };
 
-/*
- * The last ",word=value" off the end; false: there is none that we know, so the rest is the file's
- * name.
- */
+/* The last ",word=value" off the end; false: it is no such word, so the rest is the file's name. */
 static bool cut_word(struct drive *d)
 {
 	char *comma = strrchr(d->file, ',');
@@ -166,7 +163,7 @@ static int refuse_file(struct drive *d, int error, char why[HBA_BUS_WHY_BYTES])
 	return refuse_drive(d, reason, -EINVAL, why);
 }
 
-/* `next`: the target it has if nothing else is said. */
+/* `next`: the target of a drive without target=. */
 static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTES])
 {
 	d->target = next;
@@ -174,7 +171,7 @@ static int parse_drive(struct drive *d, uint64_t next, char why[HBA_BUS_WHY_BYTE
 	while (cut_word(d))
 		;
 	unescape_percent(d->file); /* a name may hold what ends an option, or looks like one */
-	/* Which of them there are is the model's to say: QEMU refuses the others. */
+	/* The range depends on the model: QEMU refuses the others. */
 	if ((d->words[TARGET] &&
 	     (parse_number(d->words[TARGET], &d->target) < 0 || d->target > MOST_PLACE)) ||
 	    (d->words[LUN] && (parse_number(d->words[LUN], &d->lun) < 0 || d->lun > MOST_PLACE)))
@@ -218,10 +215,7 @@ static void add_backend(struct qemu_command *c, unsigned n, const struct drive *
 	means(c, "drive '%s'", d->file);
 }
 
-/*
- * An error is reported unless something else is said: QEMU's own default stops its machine when a
- * disk is full.
- */
+/* Errors are reported by default: QEMU's own default stops its machine when a disk is full. */
 static void add_drive(struct qemu_command *c, unsigned n, const struct drive *d)
 {
 	add_backend(c, n, d);
@@ -289,8 +283,8 @@ static void add_doorbell(struct qemu_command *c, int socket)
 }
 
 /*
- * Everything else about a model is asked of QEMU: it creates whatever device has the name, and each
- * names its SCSI bus h0.0.
+ * Other facts about a model come from QEMU: it creates any device of that name, and each names its
+ * SCSI bus h0.0.
  */
 static const struct quirk {
 	const char *model, *properties;
@@ -332,7 +326,7 @@ int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m,
 		return r;
 	add(c, "%s", program);
 	add(c, "-machine");
-	/* No timer ticks: its interrupts would be told on the qtest socket. */
+	/* No timer ticks: the qtest socket would carry its interrupts. */
 	add(c, "q35,memory-backend=ram0,pit=off,hpet=off");
 	add(c, "-m");
 	add(c, "%lluM", (unsigned long long)(m->ram_bytes >> 20));
@@ -362,7 +356,7 @@ int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m,
 	return r;
 }
 
-/* ---- what QEMU says of it */
+/* ---- QEMU's own messages */
 
 /*
  * A message begins with the program's name, and that of a word of the command line with both:

@@ -38,7 +38,7 @@ static int make_rom(int *ret_fd)
 	return 0;
 }
 
-/* `told` closes when QEMU runs; before, it has the errno for which it does not. */
+/* `told` closes when QEMU runs; before, it carries the errno of a failed start. */
 static void run_child(struct qemu_command *c, const int inherited[], unsigned n, pid_t parent,
 		      int told, int words)
 {
@@ -147,7 +147,7 @@ int qemu_process_start(struct qemu_process *p, const struct qemu_machine *machin
 	return p->pidfd < 0 && errno != ENOSYS ? -errno : 0;
 }
 
-/* The socket says so a moment before the process can be waited for. */
+/* The socket closes a moment before the process can be waited for. */
 static bool has_ended(const struct qemu_process *q, unsigned ms)
 {
 	struct pollfd p = { .fd = q->pidfd, .events = POLLIN };

@@ -3,20 +3,20 @@
  * qemu.c: one of QEMU's device models as a real device, without a guest:
  * qemu:MODEL?drive=FILE&drive=FILE…
  *
- * MODEL is what QEMU calls a PCI device, with properties if need be: qemu:megasas,msi=off. No list
+ * MODEL is QEMU's name of a PCI device, with properties if need be: qemu:megasas,msi=off. No list
  * of models is kept here.
  *
  *	our process                     qemu-system-x86_64
  *	  memfd, mapped ─────────────── the machine's RAM, which the device reads and writes
  *	  qtest over a socketpair ───── registers, config space
  *
- * The CPU halts in a ROM of our own, so nothing but us touches the device. A bus address is an
- * offset into the RAM, which is why memory of other people cannot be mapped. QEMU dies with us, and
- * we hear of its death from a pidfd, or from the socket.
+ * The CPU halts in a ROM of our own, so only we touch the device. A bus address is an offset into
+ * the RAM, so memory of others cannot be mapped. QEMU dies with us; a pidfd, or the socket, shows
+ * us its death.
  *
  * Interrupts are messages to the doorbell of a second device in the machine, which rings an eventfd
- * of ours (doorbell.c). A chip that has only a pin is slower: lines on the qtest socket tell of
- * pins, so that each write must be waited for (qtest.c).
+ * of ours (doorbell.c). A chip that has only a pin is slower: its changes are lines on the qtest
+ * socket, so that each write must be waited for (qtest.c).
  */
 #include "bus/qemu.h"
 
@@ -58,7 +58,7 @@ enum {
 #define LEAST_MEMORY    (UINT64_C(20) << 20)
 #define MOST_MEMORY     (UINT64_C(2) << 30)
 
-/** struct interrupts - What irq= may say. */
+/** struct interrupts - The words of irq=. */
 static const struct interrupts {
 	const char *name;
 	unsigned messages; /* enum pci_messages */
@@ -100,7 +100,7 @@ static int watch(const struct hba_bus_device *d, int operation, int fd, uint32_t
 	return epoll_ctl(d->events, operation, fd, &e) < 0 ? -errno : 0;
 }
 
-/* Without a pidfd, in an old kernel, we hear of its death from the socket. */
+/* Without a pidfd, in an old kernel, the socket shows its death. */
 static int watch_process(struct hba_bus_device *d)
 {
 	int r;
@@ -136,8 +136,8 @@ static int spawn(struct hba_bus_device *d, const char *model, const char *query,
 }
 
 /*
- * ---- writes: nobody waits for them, but if QEMU answers none for a while, its answers wake the
- * loop, which sends the rest
+ * ---- writes: not waited for, but if QEMU answers none for a while, its answers wake the loop,
+ * which sends the rest
  */
 
 /* A pin's changes come at any time. */
@@ -203,7 +203,7 @@ static int write_config(struct hba_bus_device *d, unsigned devfn, unsigned offse
 	return r < 0 ? r : post(d, word_for(out_words, width), CONFIG_DATA + (offset & 3), value);
 }
 
-/* Of the extended space the two ports know nothing: its registers would be others. */
+/* The two ports do not reach the extended space: they would read other registers. */
 static int qemu_config_read(struct hba_bus_device *d, unsigned offset, unsigned width,
 			    uint32_t *ret_value)
 {
@@ -444,10 +444,7 @@ static int why_not(struct hba_bus_device *d, int r, char why[HBA_BUS_WHY_BYTES])
 	return r == -ENODEV ? qemu_process_why_silent(&d->process, QEMU_END_MS, why) : r;
 }
 
-/*
- * There is no list of models here: which chip a name stands for is asked of a QEMU that has nothing
- * but it.
- */
+/* There is no list of models here: a QEMU that has nothing but the device gives the chip's ids. */
 static int qemu_identify(const char *path, const char *query, struct hba_bus_info *ret_info,
 			 char why[HBA_BUS_WHY_BYTES])
 {
@@ -545,7 +542,7 @@ static int qemu_alloc_memory(struct hba_bus_device *d, size_t length, int *ret_f
 	return r;
 }
 
-/* The next one that gets it finds zeros, and till then nobody pays for it. */
+/* Its next owner finds zeros, and until then it costs no memory. */
 static int qemu_unmap_memory(struct hba_bus_device *d, struct hba_iova iova, size_t length)
 {
 	if (fallocate(d->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)iova.bus,
@@ -583,7 +580,7 @@ static int qemu_vector_fd(struct hba_bus_device *d, unsigned vector)
 	return d->pin >= 0 ? d->pin : d->doorbell.fds[vector];
 }
 
-/* A pin that is up still has more to say. */
+/* A pin that is still up fires again. */
 static void qemu_vector_served(struct hba_bus_device *d, unsigned vector)
 {
 	(void)vector;

@@ -42,11 +42,11 @@ struct qemu_command {
 int qemu_command_build(struct qemu_command *c, const struct qemu_machine *m,
 		       char why[HBA_BUS_WHY_BYTES]);
 /**
- * qemu_command_explain() - The sentence for what QEMU wrote to stderr before it ended: which part
- * of the URI it refused, and why.
+ * qemu_command_explain() - The sentence for QEMU's messages on stderr before it ended: the part of
+ * the URI that it refused, and the reason.
  *
- * false: nothing in `said` is about a word of the command line, and `why` has the message alone, or
- * is empty.
+ * false: no line of `said` is about a word of the command line; `why` has the message alone, or is
+ * empty.
  */
 bool qemu_command_explain(const struct qemu_command *c, const char *said,
 			  char why[HBA_BUS_WHY_BYTES]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * qtest.c: QEMU's qtest protocol: a line for each access, a line for each answer, in order, and now
- * and then a line about an interrupt in between. A write's answer says nothing, so nobody waits for
- * it until a read needs its place in the order.
+ * and then a line about an interrupt in between. A write's answer has no data, so it is waited for
+ * only when a read needs its place in the order.
  */
 #include "bus/bus.h"
 
@@ -103,7 +103,7 @@ static void heed_line(struct qtest *q, const char *text)
 		eventfd_write(q->line_fd, 1);
 }
 
-/* What has arrived behind an answer makes the socket readable no more. */
+/* Lines that have arrived behind an answer no longer make the socket readable. */
 static void heed_lines_behind(struct qtest *q)
 {
 	char text[LINE_BYTES];
@@ -218,7 +218,7 @@ int qtest_write(struct qtest *q, const char *command, uint64_t address, uint64_t
 /* One command that has an answer: its line, into `line`. */
 static int qtest_ask(struct qtest *q, char line[LINE_BYTES], size_t length, unsigned ms)
 {
-	/* What is kept goes first. */
+	/* Writes that were kept back go first. */
 	int r = qtest_is_behind(q) ? qtest_settle(q, ms) : 0;
 
 	if (r == 0)

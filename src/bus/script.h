@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script.h: a device that is a list of expected accesses, for what no real device and no model of
- * one can be made to do.
+ * script.h: a device that is a list of expected accesses, for behaviour that neither a real device
+ * nor a model can be made to show.
  *
  * A test fills the first part of a struct script, opens a controller on bus_script with
- * script_path() as its path, and asks script_verdict() in the end. The bus is in no registry: no
+ * script_path() as its path, and calls script_verdict() in the end. The bus is in no registry: no
  * URI leads here.
  *
  *	steps:   ── once ── once ──┬─ ever ─┬── once ──
  *	                           ├─ ever ─┤
  *	                           └─ ever ─┘
  *
- * An access is matched against the step we are at. Steps that may come at any time, or never, form
- * a set with their neighbours, which the next step that has to come leaves.
+ * An access is matched against the current step. Steps that may come at any time, or never, form a
+ * set with their neighbours, which the next step that has to come leaves.
  *
- * One thread at a time: the core calls a bus from its loop or, that being fenced off, from its
+ * One thread at a time: the core calls a bus from its loop or, with that fenced off, from its
  * service thread.
  */
 #ifndef BUS_SCRIPT_H
@@ -59,7 +59,7 @@ struct script_step {
 enum { SCRIPT_SENTENCE = 320, SCRIPT_PATH = 32, SCRIPT_RANGES = 64 };
 
 struct script {
-	/* What the test asks for. */
+	/* Set by the test. */
 	struct hba_bus_info info;
 	const struct script_step *steps;
 	size_t n_steps;
@@ -85,7 +85,7 @@ extern const struct hba_bus bus_script;
 
 /** script_path() - What leads bus_script to this script. */
 void script_path(const struct script *s, char path[SCRIPT_PATH]);
-/** script_remove() - The device is pulled out: the bus says -ENODEV from now on. */
+/** script_remove() - The device is pulled out: the bus returns -ENODEV from now on. */
 void script_remove(struct script *s);
 /**
  * script_silence() - The device is pulled out, and the bus has not noticed: all ones are read,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysfs.c: what the system says of a PCI function, and each reason why VFIO would refuse it, with
- * what to do about it. Only reads.
+ * sysfs.c: the system's facts about a PCI function, and each reason why VFIO would refuse it, with
+ * the remedy. Only reads.
  *
  * VFIO's own answer to any of these is a bare errno, the same for several; so they are looked for
  * before, one by one.

@@ -29,7 +29,7 @@ int vfio_ask(int fd, unsigned long request, const void *head, uint32_t head_byte
 	autofree void *info = NULL;
 	uint32_t size, needed = head_bytes;
 
-	/* The first answer says how long it would have been. */
+	/* The first answer has the length of the whole. */
 	do {
 		size = needed;
 		free(info);

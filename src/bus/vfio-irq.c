@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio-irq.c: a device behind VFIO: its interrupts, and what it or the system has to say of itself;
+ * vfio-irq.c: a device behind VFIO: its interrupts, its errors, and the kernel's request for it;
  * each an eventfd.
  */
 #include "bus/vfio.h"
@@ -114,7 +114,7 @@ int vfio_vector_fd(struct hba_bus_device *d, unsigned vector)
 	return vector < d->n_vectors ? d->vectors[vector] : -1;
 }
 
-/* The kernel masks a line when it fires, since it cannot know how to quiet the chip. */
+/* The kernel masks a line when it fires, because it cannot quiet the chip itself. */
 void vfio_vector_served(struct hba_bus_device *d, unsigned vector)
 {
 	struct vfio_irq_set set = {

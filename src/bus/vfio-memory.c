@@ -25,8 +25,8 @@ enum { HUGE_BYTES = 2 << 20, TRIES = 3 };
 #define PAGEMAP_FRAME   ((UINT64_C(1) << 55) - 1)
 
 /*
- * What type 1 has always allowed where the kernel cannot tell: 32 bits without the window of
- * interrupt messages.
+ * The range that type 1 has always allowed where the kernel reports none: 32 bits without the
+ * window of interrupt messages.
  */
 #define OLD_LAST UINT64_C(0xfedfffff)
 

@@ -80,8 +80,8 @@ static int region_info(struct hba_bus_device *d, uint32_t index, struct vfio_reg
 static void add_area(struct vfio_bar *b, uint64_t offset, uint64_t length)
 {
 	/*
-	 * What is the kernel's is looked at all the same; a part that is left out goes the long
-	 * way.
+	 * The kernel's data are checked all the same; an area that is left out is read and written
+	 * instead.
 	 */
 	if (b->n_areas == VFIO_MOST_AREAS || !length || offset % VFIO_PAGE || length % VFIO_PAGE ||
 	    offset > b->length || length > b->length - offset)
@@ -154,7 +154,7 @@ int vfio_bar_map(struct hba_bus_device *d, unsigned bar, volatile void **ret_mem
 				   : mmap(NULL, a->length, PROT_READ | PROT_WRITE, MAP_SHARED,
 					  d->device, (off_t)(b->offset + a->offset));
 
-		/* What cannot be mapped is read and written. */
+		/* An area that cannot be mapped is read and written. */
 		a->mem = mem == MAP_FAILED ? NULL : mem;
 	}
 	if (b->n_areas == 1 && b->areas[0].length == b->length && b->areas[0].mem)

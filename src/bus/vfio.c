@@ -59,7 +59,7 @@ static int vfio_identify(const char *path, const char *query, struct hba_bus_inf
 	return r;
 }
 
-/* Those that make VFIO refuse at all; low memlock is told when it bites. */
+/* Obstacles that make VFIO refuse; a low memlock limit is reported when memory is mapped. */
 static int check_obstacles(struct hba_bus_device *d)
 {
 	for (enum pci_obstacle o = PCI_NO_IOMMU; o < PCI_LOW_MEMLOCK; o++)

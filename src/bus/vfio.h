@@ -44,13 +44,13 @@ struct hba_bus_device {
 
 /* ---- vfio.c */
 
-/** vfio_refuse() - Keep the sentence for whoever asks why; returns `error`. */
+/** vfio_refuse() - Keep the sentence for hba_bus::why; returns `error`. */
 __attribute__((format(printf, 3, 4))) int vfio_refuse(struct hba_bus_device *d, int error,
 						      const char *format, ...);
 /**
- * vfio_ask() - An info with what hangs behind it; `head`, which begins with its argsz, is what is
- * asked with. Behind *ret_info, which is to be freed, lie argsz bytes, at least `head_bytes` of
- * them. -EPROTO: the kernel wants ever more.
+ * vfio_ask() - An info with its capabilities; `head`, which begins with its argsz, is the request.
+ * Behind *ret_info, which is to be freed, lie argsz bytes, at least `head_bytes` of them. -EPROTO:
+ * the kernel's length grows with each request.
  */
 int vfio_ask(int fd, unsigned long request, const void *head, uint32_t head_bytes, void **ret_info);
 /**

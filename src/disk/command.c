@@ -59,7 +59,7 @@ static struct scsi_cdb unmap_command(void)
 	return cdb;
 }
 
-/* Ten bytes wherever they do: every disk knows those. Cannot fail, as above. */
+/* Ten bytes where they suffice: every disk supports those. Cannot fail, as above. */
 static struct scsi_cdb rw_command(enum hba_direction direction, uint32_t flags,
 				  struct disk_range range, unsigned size)
 {

@@ -6,13 +6,13 @@
  *	FLUSH, STATUS, lists of data  one command; above the controller's limits the core splits it
  *	all others                    command after command until the range is through: mostly one,
  *	                              of as many blocks as a CDB counts
- *	with FUA                      then a flush, if the commands could not say it themselves
+ *	with FUA                      then a flush, if the commands have no FUA bit
  *
- * A unit limits the length of UNMAP, ZERO and VERIFY, and says how in a VPD page that many do not
- * have. So the limit is found by asking: refused because of a field, the same is tried with half
+ * A unit limits the length of UNMAP, ZERO and VERIFY, and reports it in a VPD page that many do not
+ * have. So the limit is found by trying: refused because of a field, the same is tried with half
  * the blocks. The request itself is all the memory there is.
  *
- * One thread has a request at any time: who submits, then the loop. No locks.
+ * One thread has a request at any time: the submitter, then the loop. No locks.
  */
 #include "disk/disk.h"
 #include "core/diag/error.h"
@@ -30,7 +30,7 @@ enum { RUN_BUDGET = 32 };
 
 enum step { STEP_RANGE, STEP_FLUSH };
 
-/* What a request knows of itself while it is ours, kept in hba_disk_io::core. */
+/* The state of a request while it is ours, kept in hba_disk_io::core. */
 struct __attribute__((may_alias)) state {
 	uint64_t block, left; /* blocks, still to do */
 	uint32_t piece;       /* blocks, at most, per command by now */
@@ -40,7 +40,7 @@ struct __attribute__((may_alias)) state {
 	uint8_t max_cdb;
 	uint8_t step;  /* enum step */
 	bool unmap;    /* ZERO may unmap */
-	bool flush;    /* what FUA asks for, the commands do not do */
+	bool flush;    /* FUA by a flush at the end: the commands do not do it */
 	bool finished; /* hba_disk_do() looks here */
 	uint8_t bytes[DISK_UNMAP_LIST_BYTES];
 };
@@ -142,7 +142,7 @@ static void fill_range(struct hba_disk_io *io, struct hba_task *t)
 		disk_unmap_list(range, s->bytes);
 		set_data(t, HBA_TO_TARGET, s->bytes, DISK_UNMAP_LIST_BYTES);
 	} else if (io->op == HBA_DISK_ZERO) {
-		/* Only read from: the direction says so. */
+		/* Only read from, by the direction. */
 		set_data(t, HBA_TO_TARGET, (void *)(uintptr_t)zeros, s->block_bytes);
 	} else {
 		set_data(t, HBA_NO_DATA, NULL, 0);
@@ -212,7 +212,8 @@ static bool make_modest(struct hba_disk_io *io)
 	struct state *s = state_of(io);
 
 	/*
-	 * A unit need not have the FUA bit (SBC-3 6.4.1, DPOFUA), and says so only when it is used.
+	 * A unit need not have the FUA bit (SBC-3 6.4.1, DPOFUA), and refuses it only when it is
+	 * used.
 	 */
 	if (io->op == HBA_DISK_WRITE && io->flags & HBA_DISK_FUA && !s->flush) {
 		s->flush = true;
@@ -238,11 +239,8 @@ static int range_error(struct hba_disk_io *io, const struct hba_result *r)
 	int error = disk_error(r);
 
 	if (error == 0 && disk_has_data(io->op) && r->bytes != (uint64_t)s->count * s->block_bytes)
-		return -EIO; /* the target says good and moved less */
-	/*
-	 * What a unit does not know of STATUS is a service action, and that is a field: the range
-	 * has been checked.
-	 */
+		return -EIO; /* GOOD, but fewer bytes than the command has */
+	/* The range has been checked, so the field that the unit refuses is the service action. */
 	if (io->op == HBA_DISK_STATUS && error == -EINVAL)
 		return -EOPNOTSUPP;
 	return error;
@@ -261,7 +259,7 @@ static int take_status(struct hba_disk_io *io, const struct hba_result *r)
 				 r->bytes, io->extents);
 
 	if (n < 0)
-		return -EIO; /* no error of ours, and no answer to what was asked */
+		return -EIO; /* no error of ours, and no usable answer */
 	io->n_extents = (uint32_t)n;
 	return 0;
 }
@@ -409,7 +407,10 @@ int hba_disk_do(struct hba_disk_io *io)
 
 	if (!io)
 		return wrong_use("the request is NULL");
-	/* Who may not run the loop would wait for ever, or leave with the request still out. */
+	/*
+	 * A thread that may not run the loop would wait for ever, or leave with the request still
+	 * out.
+	 */
 	r = io->lun ? hba_controller_arm(hba_lun_controller(io->lun)) : 0;
 	if (r < 0)
 		return r;

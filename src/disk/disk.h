@@ -49,7 +49,7 @@ struct scsi_cdb disk_command(enum hba_disk_op op, uint32_t flags, struct disk_ra
 /** disk_unmap_list() - The parameter list that UNMAP's CDB announces. */
 void disk_unmap_list(struct disk_range range, uint8_t bytes[DISK_UNMAP_LIST_BYTES]);
 
-/** disk_status_descriptors() - How many the unit is asked for. */
+/** disk_status_descriptors() - The number of descriptors that is requested. */
 static inline uint32_t disk_status_descriptors(uint32_t max_extents)
 {
 	return max_extents < DISK_MOST_STATUS ? max_extents : DISK_MOST_STATUS;
@@ -77,7 +77,7 @@ static inline bool disk_has_data(enum hba_disk_op op)
  * hba_disk_submit() returns.
  */
 int disk_check(const struct hba_disk_io *io, const struct hba_lun_info *info, unsigned max_cdb);
-/** disk_fail() - Set hba_error(): what was asked of which unit, and why not. Returns `error`. */
+/** disk_fail() - Set hba_error(): the request, its unit, and the reason. Returns `error`. */
 __attribute__((cold, format(printf, 3, 4))) int disk_fail(const struct hba_disk_io *io, int error,
 							  const char *format, ...);
 /** disk_zero_unmaps() - May that ZERO be done by unmapping? */
@@ -86,10 +86,10 @@ bool disk_zero_unmaps(const struct hba_disk_io *io, const struct hba_lun_info *i
 /* ---- status.c */
 
 /**
- * disk_status_read() - What the unit says of a range, from its beginning on; `most` extents at
+ * disk_status_read() - The unit's answer about a range, from its beginning on; `most` extents at
  * most.
  *
- * How many there are. -EPROTO: it does not say anything of the range's first block. `bytes` may be
+ * Returns their number. -EPROTO: the answer does not have the range's first block. `bytes` may be
  * the memory of the extents.
  */
 int disk_status_read(const struct hba_disk_io *io, uint32_t block_bytes, const uint8_t *bytes,
@@ -98,8 +98,8 @@ int disk_status_read(const struct hba_disk_io *io, uint32_t block_bytes, const u
 /* ---- error.c */
 
 /**
- * disk_error() - What struct hba_disk_io::error says of a result. The bytes that moved are not
- * looked at.
+ * disk_error() - The struct hba_disk_io::error of a result. The bytes that moved are not
+ * considered.
  */
 int disk_error(const struct hba_result *result);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error.c: what a result means to somebody who knows errno and no SCSI. Two tables, the special
- * case before the general one.
+ * error.c: a result as an errno, for callers without SCSI. Two tables, the special case before the
+ * general one.
  */
 #include "disk/disk.h"
 

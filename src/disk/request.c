@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * request.c: what must be true of a request before anything is sent for it. Whatever is not, a
- * sentence names.
+ * request.c: the conditions that a request must meet before anything is sent for it. A sentence
+ * names the one that it does not meet.
  */
 #include "core/diag/error.h"
 #include "disk/disk.h"

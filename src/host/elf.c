@@ -27,7 +27,7 @@ static bool is_native(const ElfW(Ehdr) * head)
 	       head->e_phentsize == sizeof(ElfW(Phdr));
 }
 
-/* What is mapped. All that loading needs is in there; what stands behind it is for debuggers. */
+/* The mapped part. Loading needs nothing else; the rest is for debuggers. */
 static bool has_segments(int fd, const ElfW(Ehdr) * head, uint64_t size)
 {
 	for (unsigned i = 0; i < head->e_phnum; i++) {

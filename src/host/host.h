@@ -10,8 +10,8 @@
 /* ---- elf.c */
 
 /**
- * elf_check_file() - Is this a whole shared object? 0, or -errno with the sentence: what dlopen()
- * would say less well, or die of.
+ * elf_check_file() - Is this a whole shared object? 0, or -errno with a sentence, where dlopen()
+ * would be unclear or crash.
  */
 int elf_check_file(const char *path);
 

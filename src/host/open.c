@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * open.c: from a URI to a controller: what stands in it is taken apart here, who serves it the
- * registry knows.
- */
+/* open.c: from a URI to a controller: the URI is taken apart here, the registry has its driver. */
 #include "base/base.h"
 #include "core/controller/controller.h"
 #include "registry/registry.h"

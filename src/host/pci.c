@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci.c: the adapters of this machine: what sysfs says of each, whether there is a driver, and what
- * is in the way.
+ * pci.c: the adapters of this machine: sysfs's facts about each, its driver, and the obstacles to
+ * its use.
  */
 #include "host/host.h"
 

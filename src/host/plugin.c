@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin.c: a driver that comes as a shared object. Everything that can be wrong with the file is
- * said in one sentence.
+ * plugin.c: a driver in a shared object. Every fault of the file is reported in one sentence.
  *
- * It is the driver's own code that is loaded: whoever names a file trusts it. What is checked here
- * are mistakes, not malice.
+ * The driver's own code is loaded: naming a file is trusting it. The checks find mistakes, not
+ * malice.
  */
 #include "base/base.h"
 #include "core/controller/controller.h"
@@ -37,8 +36,8 @@ static const char *without_path(const char *sentence, const char *path)
 }
 
 /*
- * A second copy of this library would have second copies of all it knows, and no controller of ours
- * would be known to it.
+ * A second copy of this library would have second copies of all its data, and none of our
+ * controllers.
  */
 static bool is_ours(void *symbol)
 {
@@ -80,10 +79,7 @@ static bool is_scheme(const char *scheme)
 	       scheme[strspn(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+.-")] == '\0';
 }
 
-/*
- * What leads to it must lead nowhere else. A chip may have two drivers: the one that was asked for
- * comes first.
- */
+/* Its scheme must lead to no other driver. A chip may have two drivers: the plug-in comes first. */
 static int check_names(const char *path, const struct hba_driver *t)
 {
 	const struct hba_driver *other =

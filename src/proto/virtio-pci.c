@@ -48,7 +48,10 @@ enum common {
 /* 2.1 */
 enum status { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
 
-/* What nobody answers reads as. As a status it is impossible: two of its bits are reserved. */
+/*
+ * The value of a read that no device answers. As a status it is impossible: two of its bits are
+ * reserved.
+ */
 enum { NOBODY_8 = 0xff, NOBODY_16 = 0xffff };
 
 enum { RESET_MS = 5000 };
@@ -84,7 +87,7 @@ static int take_region(struct hba_controller *c, unsigned at, uint32_t least,
 	uint32_t bar = hba_config_read(c, at + CAP_BAR, 1);
 	int error;
 
-	/* The first of a kind is the one to use; a reserved BAR's number is nobody's (4.1.4.1). */
+	/* The first of a kind is the one to use; a reserved BAR number is skipped (4.1.4.1). */
 	if (region->length || bar > LAST_BAR)
 		return 0;
 	error = hba_bar_map(c, bar, &r.bar);

@@ -33,20 +33,20 @@ struct virtio_pci {
 };
 
 /**
- * virtio_pci_find() - Walk the capabilities and map what they name. In initialize. -ENOENT: not a
- * modern virtio device; -EIO, -ENODEV: told by hba_fail().
+ * virtio_pci_find() - Walk the capabilities and map their structures. In initialize. -ENOENT: not a
+ * modern virtio device; -EIO, -ENODEV: with hba_fail()'s sentence.
  */
 int virtio_pci_find(struct hba_controller *c, struct virtio_pci *v);
 /**
- * virtio_pci_reset() - Waits until the device has forgotten everything. -ETIMEDOUT, -ENODEV: told
- * by hba_fail().
+ * virtio_pci_reset() - Waits until the device has reset itself. -ETIMEDOUT, -ENODEV: with
+ * hba_fail()'s sentence.
  */
 int virtio_pci_reset(struct hba_controller *c, struct virtio_pci *v);
 /**
- * virtio_pci_negotiate() - From reset to FEATURES_OK, with those of `wanted` that are offered.
+ * virtio_pci_negotiate() - From reset to FEATURES_OK, with those of `features` that are offered.
  * -EOPNOTSUPP: it refused.
  */
-int virtio_pci_negotiate(struct virtio_pci *v, uint64_t wanted);
+int virtio_pci_negotiate(struct virtio_pci *v, uint64_t features);
 /** virtio_pci_queue_size() - 0: there is no such queue. */
 uint16_t virtio_pci_queue_size(struct virtio_pci *v, uint16_t index);
 /**
@@ -61,8 +61,7 @@ int virtio_pci_queue_enable(struct virtio_pci *v, uint16_t index, const struct v
  */
 bool virtio_pci_has_line(struct hba_controller *c, const struct virtio_pci *v);
 /**
- * virtio_pci_lower_line() - The device says by the line: look at your queues. It has been heard.
- * Hot.
+ * virtio_pci_lower_line() - Acknowledge the line, by which the device reports used buffers. Hot.
  */
 void virtio_pci_lower_line(const struct virtio_pci *v);
 void virtio_pci_ready(struct virtio_pci *v);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtqueue.h: the split virtqueue of VIRTIO 1.1, section 2.6: layout and arithmetic. What the
- * entries mean is the driver's business.
+ * virtqueue.h: the split virtqueue of VIRTIO 1.1, section 2.6: layout and arithmetic. The meaning
+ * of the entries is the driver's.
  *
  *	descriptors   size × 16     where data lie; ours to write
  *	available     6 + 2 × size  heads that we offer; ours
  *	used          6 + 8 × size  heads that came back; the device's
  *
- * Heads are not allocated: whoever uses a queue gives each of its tasks a descriptor for ever.
+ * Heads are not allocated: the user of a queue gives each of its tasks a descriptor for ever.
  */
 #ifndef PROTO_VIRTQUEUE_H
 #define PROTO_VIRTQUEUE_H
@@ -64,7 +64,7 @@ size_t virtqueue_bytes(uint16_t size);
 void virtqueue_init(struct virtqueue *v, uint16_t size, void *memory, struct hba_iova iova);
 /** virtqueue_offer() - Descriptor `head` is ready; the device sees it after virtqueue_show(). */
 void virtqueue_offer(struct virtqueue *v, uint16_t head);
-/** virtqueue_show() - All that was offered. true: the device wants to be told. */
+/** virtqueue_show() - All that was offered. true: the device must be notified. */
 bool virtqueue_show(struct virtqueue *v);
 /**
  * virtqueue_has_used() - 1: a head came back; 0: none; -EPROTO: the device's index jumps beyond the

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * registry.h: the one place that knows which drivers and buses there are. A URI's scheme leads to
- * them.
- */
+/* registry.h: the one list of drivers and buses. A URI's scheme leads to them. */
 #ifndef REGISTRY_REGISTRY_H
 #define REGISTRY_REGISTRY_H
 
 #include <hbakit/driver.h>
 
-/* `first` is asked before the built-in ones: a plug-in's; NULL: there is none. */
+/* `first` comes before the built-in ones: a plug-in's; NULL: there is none. */
 
 /** registry_driver() - The driver with this URI scheme; NULL: none. */
 const struct hba_driver *registry_driver(const struct hba_driver *first, const char *scheme,
