@@ -140,11 +140,11 @@ static unsigned read_lines(FILE *f, struct registrations *r)
 			return n;
 	if (strcmp(line, last_line) != 0 || fgetc(f) != EOF)
 		return n;
-	/* Whoever made a reservation of all registrants may have left since. */
+	/* The holder of a reservation of all registrants may have unregistered since. */
 	return r->type && r->type < RESERVE_WRITE_ALL && !r->keys[r->holder] ? n : 0;
 }
 
-/* A link could lead to a file of anybody's, and a FIFO would make us wait. */
+/* A link could lead to a foreign file, and a FIFO would make us wait. */
 static int open_regular(const char *path, FILE **ret_file)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);

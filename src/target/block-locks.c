@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * block-locks.c: who may touch which blocks now. COMPARE AND WRITE and ORWRITE read, think, and
- * write: nobody may write what they have read until they have done (SBC-3 5.2, 5.14), nor read half
- * of what they write.
+ * block-locks.c: commands take turns at blocks. COMPARE AND WRITE and ORWRITE read, compute, and
+ * write: no other command may write the blocks that they have read before they end (SBC-3 5.2,
+ * 5.14), nor read half of the blocks that they write.
  *
- * A command that has to wait holds no thread: it is told by its own engine. A claim is granted when
- * none that came earlier is in its way, so a stream of small commands cannot keep an exclusive one
- * out, and nobody waits for somebody who came later: no deadlock.
+ * A command that has to wait holds no thread: its own engine resumes it. A claim is granted when no
+ * earlier one is in its way, so a stream of small commands cannot keep an exclusive one out, and no
+ * command waits for a later one: no deadlock.
  */
 #include "target/target.h"
 
@@ -91,7 +91,7 @@ void block_locks_forget(struct block_locks *c)
 
 #define TURNSTILE_SHUT UINT32_C(0x80000000)
 
-/* Whoever is inside may have lost its processor: let it have ours. */
+/* The thread inside may have lost its processor: let it have ours. */
 static void turn_round(unsigned *turns)
 {
 	enum { PATIENCE = 100 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * block.c: the plain commands of a disk (SBC-3): how large are you, read, write, flush, read ahead.
+ * block.c: the plain commands of a disk (SBC-3): capacity, read, write, flush, read ahead.
  *
- * FUA_NV asks for memory that outlives the power. There is none but the medium, so it is FUA.
+ * FUA_NV requires memory that outlives the power. The only such memory is the medium, so it is FUA.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -75,8 +75,8 @@ int target_read_write(struct target_command *c)
 /* ---- SYNCHRONIZE CACHE, PRE-FETCH (SBC-3 5.24, 5.25, 5.7, 5.8) */
 
 /*
- * Count 0 is "to the end". The store flushes all of itself, which is more than was asked, and
- * allowed. IMMED allows an answer before the end; one that comes after it says more.
+ * Count 0 is "to the end". The store flushes all of itself, which is more than required, and
+ * allowed. IMMED allows an answer before the end; one after the end has more information.
  */
 int target_synchronize_cache(struct target_command *c)
 {

@@ -38,7 +38,7 @@ bool target_check_writable(struct target_command *c)
 	return false;
 }
 
-/* A WRITE of blocks that nobody sent would be a hole in somebody's file. */
+/* A WRITE of blocks without data would be a hole in a file. */
 bool target_check_data(struct target_command *c, uint64_t bytes)
 {
 	if (bytes > c->room)

@@ -9,18 +9,18 @@
  *	COMPARE AND WRITE   CLAIM ─> COMPARE ─> MOVE ─> FLUSH_LAST (FUA)
  *	ORWRITE             CLAIM ─> MERGE ─> FLUSH_LAST (FUA)
  *
- * A step is begun, and resumed each time the store has done what it asked. Both say 0: the step has
- * ended; 1: the store is at work, it goes on later; 2: the whole command has ended, its status is
- * set; or a negative errno.
+ * A step is begun, and resumed each time the store has done its request. Both return 0: the step
+ * has ended; 1: the store is at work, it goes on later; 2: the whole command has ended, its status
+ * is set; or a negative errno.
  *
- * Who waits for whom: a store with an engine may leave a command in the middle, so commands claim
- * their blocks (block-locks.c). With other stores a turnstile per unit is enough, and a single
- * thread needs none: a command is over when target_work() returns, or it is a walk that has left
- * the turnstile between two of its turns.
+ * Order: a store with an engine may leave a command in the middle, so commands claim their blocks
+ * (block-locks.c). With other stores a turnstile per unit is enough, and a single thread needs
+ * none: a command is over when target_work() returns, or it is a walk that has left the turnstile
+ * between two of its turns.
  *
- * Turns: a store that ends each request at once would keep its thread for as long as a walk is,
+ * Turns: a store that ends each request at once would keep its thread for the length of a walk,
  * which may be hours. After a megabyte, or 32 that are only deallocated, a walk makes room for
- * others. Those that must be alone do not; they are no longer than their data.
+ * others. Commands that must be alone do not; they are no longer than their data.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -98,7 +98,10 @@ static const struct step *current_step(const struct target_command *c)
 	return &step_table[__builtin_ctz(c->steps)];
 }
 
-/* `r` is what the current step said. Returns 0: the command has ended; 1: it goes on later. */
+/*
+ * `r` is the return value of the current step. Returns 0: the command has ended; 1: it goes on
+ * later.
+ */
 static int go_on(struct target_command *c, int r)
 {
 	while (r == STEP_ENDED) {
@@ -421,8 +424,8 @@ static int deallocate_begin(struct target_command *c)
 }
 
 /*
- * The list in the scratch buffer was checked when it was copied there, and nobody else can change
- * it. false: that was the last one.
+ * The list in the scratch buffer was checked when it was copied there, and no other thread can
+ * change it. false: that was the last one.
  */
 static bool next_extent(struct target_command *c)
 {

@@ -21,8 +21,8 @@ enum row_flags {
 };
 
 /*
- * What a reservation of another nexus does to a command (SPC-4 table 65, SBC-3 table 14). A row
- * that does not say is a writer.
+ * The effect of another nexus's reservation on a command (SPC-4 table 65, SBC-3 table 14). A row
+ * without one counts as a writer.
  */
 enum access {
 	ACCESS_WRITE, /* conflicts with all of them */
@@ -48,8 +48,8 @@ struct row {
 enum { ACTION_BYTE = 1, ACTION_MASK = 0x1f, ACTION_HIGH_BIT = 4, BYTE_HIGH_BIT = 7, NACA = 0x04 };
 
 /*
- * The row of an opcode, which runs it and is told of it; its `run` and `actions` are NULL if this
- * unit has no such command.
+ * The row of an opcode, which runs and describes it; its `run` and `actions` are NULL if this unit
+ * has no such command.
  */
 const struct row *target_row(const struct target_unit *unit, uint8_t opcode);
 /*
@@ -82,14 +82,14 @@ int target_refuse_parameter(struct target_command *c, uint16_t byte, uint8_t bit
 int target_answer(struct target_command *c, const uint8_t *bytes, size_t length,
 		  uint64_t allocation);
 /*
- * A parameter list of at most `size` bytes: 0, and it is in `list`; 1: PARAMETER LIST LENGTH ERROR
- * was told.
+ * A parameter list of at most `size` bytes: 0, and it is in `list`; 1: the command has ended in
+ * PARAMETER LIST LENGTH ERROR.
  */
 int target_take_list(struct target_command *c, uint8_t *list, size_t length, size_t size);
-/* The end of a command whose handler had said "later". Nothing else calls `done`. */
+/* The end of a command whose handler had returned "later". Nothing else calls `done`. */
 void target_end(struct target_command *c);
 /*
- * What a handler needs to run: attention, reservations, the medium, the row. Returns as a handler
+ * The steps of every command: attention, reservations, the medium, the row. Returns as a handler
  * does.
  */
 int target_run(struct target_command *c);
@@ -166,8 +166,8 @@ void target_unlock(struct target_unit *unit);
 void target_attention_locked(struct target_unit *unit, enum target_condition condition, int except);
 void target_attention_one(struct target_state *s, enum target_condition condition, unsigned nexus);
 /*
- * The first condition of those in `which` that waits for this nexus, which is then told and gone;
- * enum scsi_asc.
+ * The first condition of those in `which` that is pending for this nexus, and now no longer; enum
+ * scsi_asc.
  */
 uint16_t target_take_attention(struct target_state *s, unsigned nexus, uint16_t which);
 enum { TARGET_RESETS = 1 << TARGET_WAS_RESET, TARGET_ANY_CONDITION = (1 << TARGET_CONDITIONS) - 1 };
@@ -256,7 +256,7 @@ int target_mode_sense_10(struct target_command *c);
 
 /* Run in this order; each may end at once or later. */
 enum target_step {
-	STEP_CLAIM = 1 << 0,       /* wait until nobody is in the way */
+	STEP_CLAIM = 1 << 0,       /* wait until no other command is in the way */
 	STEP_FLUSH_FIRST = 1 << 1, /* a READ with FUA */
 	STEP_PREFETCH = 1 << 2,
 	STEP_COMPARE = 1 << 3,    /* the blocks with data; ends the command where they differ */
@@ -269,10 +269,10 @@ enum target_step {
 	STEP_CHECK = 1 << 10,     /* as COMPARE, after the writing */
 };
 
-/* What is going on in the store when something fails. */
+/* The request to the store that has failed. */
 enum target_busy { BUSY_READING, BUSY_WRITING, BUSY_FLUSHING };
 
-/* What the blocks are compared with. */
+/* The data that blocks are compared with. */
 enum target_compare {
 	COMPARE_NOTHING, /* that they can be read is enough */
 	COMPARE_DATA,
@@ -285,7 +285,7 @@ struct target_work {
 	uint64_t offset, length; /* bytes of the unit */
 	uint64_t skip;           /* bytes of data before those that MOVE moves */
 	bool writing;            /* MOVE is a write */
-	bool exclusive;          /* nobody else may touch these bytes meanwhile */
+	bool exclusive;          /* no other command may touch these bytes meanwhile */
 	bool zeros;              /* REPEAT's block is zeros, and no data */
 	uint8_t compare;         /* enum target_compare */
 	struct scratch *scratch; /* borrowed already; for UNMAP, with so many descriptors in it: */
@@ -336,7 +336,7 @@ size_t target_vpd_limits(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_
 size_t target_vpd_characteristics(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
 size_t target_vpd_provisioning(const struct target_unit *unit, uint8_t bytes[SCSI_VPD_MAX]);
 
-/* What page B0 says and the handlers hold to. */
+/* The limits in page B0, which the handlers keep. */
 enum {
 	TARGET_MOST_COMPARE_AND_WRITE = 255,
 	TARGET_MOST_UNMAP_DESCRIPTORS = 256,

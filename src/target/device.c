@@ -43,7 +43,7 @@ void target_device_clear(struct target_device *d)
 	*d = (struct target_device) { 0 };
 }
 
-/* FNV-1a, 64 bits: spreads names well; nobody has to keep it secret. */
+/* FNV-1a, 64 bits: spreads names well; it is no secret. */
 #define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
 
@@ -144,8 +144,8 @@ void target_unit_was_reset(struct target_unit *unit)
 	struct target_state *s = target_lock(unit);
 
 	/*
-	 * Whoever hears of a reset looks at everything anew: what waited to be told before is part
-	 * of it.
+	 * After a reset an initiator reads everything anew: conditions pending before are part of
+	 * it.
 	 */
 	for (unsigned i = 0; i < unit->nexuses; i++)
 		s->attention[i] = TARGET_RESETS;

@@ -116,10 +116,7 @@ static int run_test(struct target_command *c)
 
 /* ---- the commands */
 
-/*
- * The one page there is asks for the list of pages: RECEIVE DIAGNOSTIC RESULTS has it for whoever
- * asks.
- */
+/* The only page requests the list of pages: RECEIVE DIAGNOSTIC RESULTS has it for any nexus. */
 static int take_page(struct target_command *c, uint16_t length)
 {
 	uint8_t page[PAGE_HEADER];
@@ -141,7 +138,7 @@ int target_send_diagnostic(struct target_command *c)
 	uint16_t length = get_be16(c->cdb + 3);
 	bool self_test = c->cdb[1] & SELFTEST;
 
-	/* SELFTEST is the default test; a code asks for another, and for no SELFTEST beside it. */
+	/* SELFTEST is the default test; a code requests another, without SELFTEST beside it. */
 	if (code != CODE_NONE && (self_test || code != CODE_FOREGROUND_SHORT))
 		return target_refuse_field(c, 1, CODE_HIGH_BIT);
 	if (!self_test && code == CODE_NONE)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * engine.c: one io_uring as a batch of requests out and a heap of completions back. Stores whose
- * requests end at once need no ring; their engine is what is left: the commands of one thread, and
- * what is posted to it.
+ * requests end at once need no ring; their engine has the rest: the commands of one thread, and
+ * functions posted to it.
  *
- * What is posted waits in a list; an eventfd, watched by the ring itself, makes the ring readable
+ * Posted functions wait in a list; an eventfd, watched by the ring itself, makes the ring readable
  * then. Without a ring it is the eventfd that is watched. It is written and read with the list's
- * mutex, so that it never says "something" when the list is empty.
+ * mutex, so that it is never readable when the list is empty.
  *
  * The kernel hands our pointers back in user_data. That is safe with io_uring, where only this
  * process can write them, and only here: a device's cookie is never a pointer. Requests of our own
- * (cancel) carry 0 and nobody hears of their end.
+ * (cancel) carry 0, and their end is ignored.
  */
 #include "target/target.h"
 
@@ -364,8 +364,8 @@ void engine_forget(struct engine *e)
 		return;
 	e->forgetting = true;
 	/*
-	 * What is only in the batch goes out too, so that its completion comes and nothing of it is
-	 * left behind.
+	 * Requests that are only in the batch go out too, so that their completions come and none
+	 * is left behind.
 	 */
 	engine_submit(e);
 	engine_cancel_by(e, NULL, IORING_ASYNC_CANCEL_ANY);

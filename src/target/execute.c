@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * execute.c: from a CDB to its handler, by one table. What can be checked for every command alike
- * is checked here, in the order in which SAM-5 and SPC-4 want it told: the unit, a pending unit
- * attention, the opcode, the fields.
+ * execute.c: from a CDB to its handler, by one table. Checks that are alike for every command are
+ * made here, in the order of SAM-5 and SPC-4: the unit, a pending unit attention, the opcode, the
+ * fields.
  *
- * A row's `usage` has a bit for every bit of the CDB that the command understands (SPC-4's "CDB
- * usage data"). All other bits are reserved, or ask for something this disk does not do: both are
+ * A row's `usage` has a bit for every bit of the CDB that the command evaluates (SPC-4's "CDB usage
+ * data"). All other bits are reserved, or for features that this disk does not have: both are
  * refused, with a pointer to the bit.
  */
 #include "base/base.h"

@@ -2,15 +2,15 @@
 /*
  * file.c: a store in a regular file or on a block device.
  *
- * Reads and writes go through the engine. The kernel may move less than was asked: the rest is
- * asked for again, from where it stopped. A read that moves nothing has met the end of a file that
- * was longer when we opened it; that is an error, never a wait.
+ * Reads and writes go through the engine. The kernel may move fewer bytes than requested: the rest
+ * is requested again, from where it stopped. A read that moves nothing has met the end of a file
+ * that was longer when we opened it; that is an error, never a wait.
  *
  * After a failed write-back the kernel marks the lost pages clean and reports the failure to one
  * fdatasync of each open file; the next one succeeds although the data are gone. So a failure is
  * kept here, and fails all flushes until the file is opened again. For the same reason only one
- * fdatasync is out at a time: a second one could be told "success" just after the first has taken
- * the error. Flushes that arrive meanwhile share the next one.
+ * fdatasync is out at a time: a second one could succeed just after the first has taken the error.
+ * Flushes that arrive meanwhile share the next one.
  */
 #include "base/base.h"
 #include "target/target.h"
@@ -52,7 +52,7 @@ static int file_send(struct store_io *io)
 	int fd = file_fd(io->store), r;
 
 	if (n == 0)
-		return -EINVAL; /* a list shorter than the caller said */
+		return -EINVAL; /* a list shorter than its length */
 	r = io->writing ? engine_writev(io->engine, &io->op, fd, items, n, at)
 			: engine_readv(io->engine, &io->op, fd, items, n, at);
 	return r < 0 ? r : 1;
@@ -129,7 +129,7 @@ static void answered(struct engine_op *op, int result)
 	io->done(io, io->answer);
 }
 
-/* Each by the thread that asked. */
+/* Each by the thread of its request. */
 static void answer_all(struct list *ios, int answer)
 {
 	while (!list_is_empty(ios)) {
@@ -143,8 +143,8 @@ static void answer_all(struct list *ios, int answer)
 }
 
 /*
- * One that was cancelled was not told about any data, so it is no failure. All other errors may be
- * those of lost data.
+ * A cancelled flush has no result for any data, so it is no failure. All other errors may be those
+ * of lost data.
  */
 static bool was_cancelled(int result)
 {
@@ -179,7 +179,7 @@ static void sync_next(struct file_store *f)
 
 /*
  * Returns the error of the flush that was with the kernel. One that did not run, for want of room,
- * answers only for itself.
+ * counts only for itself.
  */
 static int end_sync(struct file_store *f, int result, bool ran)
 {
@@ -289,8 +289,8 @@ static int file_deallocate(struct store *s, struct store_io *io)
 }
 
 /*
- * A file that cannot tell is all data. The descriptor's position, which this moves, is nobody's:
- * requests carry their own.
+ * A file without that information is all data. The descriptor's position, which this moves, is not
+ * used: requests carry their own.
  */
 static bool file_allocated(struct store *s, uint64_t offset, uint64_t *ret_end)
 {
@@ -394,9 +394,9 @@ static int take_lock(int fd, const char *path, bool read_only, char *message)
 }
 
 /*
- * A hole beyond the end changes nothing, but a file system that cannot punch says so. Block devices
- * are left out: whether theirs would read as zeros, and in which pieces they give room back, cannot
- * be asked without trying.
+ * A hole beyond the end changes nothing, but a file system that cannot punch returns an error.
+ * Block devices are left out: only a trial would show whether theirs read as zeros, and in which
+ * pieces they give room back.
  */
 static bool can_punch(int fd, uint64_t bytes)
 {

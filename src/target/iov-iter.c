@@ -74,7 +74,7 @@ uint64_t iov_iter_step(struct iov_iter *c, uint64_t bytes)
 	return done;
 }
 
-/* Equal bytes at the start of both. By halves, since memcmp() does not say where. */
+/* Equal bytes at the start of both. By halves, because memcmp() does not return the place. */
 static size_t equal_bytes(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	size_t low = 0, high = n;

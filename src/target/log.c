@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log.c: LOG SENSE (SPC-4 6.7, 7.3), with those pages alone that have something true to say: errors
- * counted, self-tests run.
+ * log.c: LOG SENSE (SPC-4 6.7, 7.3), with the pages alone that have real contents: errors counted,
+ * self-tests run.
  */
 #include "base/base.h"
 #include "base/endian.h"

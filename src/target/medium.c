@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * medium.c: whether there is a medium, whether it runs, and who keeps it in: START STOP UNIT (SBC-3
- * 5.25), PREVENT ALLOW MEDIUM REMOVAL (SBC-3 5.11).
+ * medium.c: whether there is a medium, whether it runs, and whether it is locked in: START STOP
+ * UNIT (SBC-3 5.25), PREVENT ALLOW MEDIUM REMOVAL (SBC-3 5.11).
  *
  * An ejected medium stays where it is, for there is no tray: it is only not shown until it is
- * loaded again. IMMED changes nothing: a command's memory is the caller's once it has ended, so
- * what it asks for is done before.
+ * loaded again. IMMED changes nothing: a command's memory is the caller's once it has ended, so its
+ * work is done before.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -65,7 +65,7 @@ static int refuse_prevented(struct target_command *c)
 	return target_refuse(c, SCSI_ILLEGAL_REQUEST, SCSI_ASC_MEDIUM_REMOVAL_PREVENTED);
 }
 
-/* Asked again here: somebody may have locked the medium in while the flush was out. */
+/* Checked again here: another nexus may have locked the medium in while the flush was out. */
 static int stop(struct target_command *c)
 {
 	struct target_state *s = target_lock(c->unit);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* message.c: why something could not be set up, in a sentence for the person who asked for it. */
+/* message.c: the reason why something could not be set up, as a sentence for a person. */
 #include "target/target.h"
 
 #include <stdarg.h>

@@ -2,9 +2,9 @@
 /*
  * mode.c: MODE SENSE and MODE SELECT (SPC-4 6.9 to 6.12; pages: SPC-4 7.5, SBC-3 6.5).
  *
- * What may be changed is a list of single bits, each with its place in a page; what may not is a
- * list of bytes. Both commands work from the two lists, so what SENSE shows is what SELECT takes.
- * Nothing is saved.
+ * The changeable part is a list of single bits, each with its place in a page; the fixed part is a
+ * list of bytes. Both commands work from the two lists, so SENSE shows exactly the bits that SELECT
+ * takes. Nothing is saved.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -54,9 +54,10 @@ struct fixed {
 
 static const struct fixed fixed[] = {
 	{ PAGE_CONTROL, 2, 0x02 }, /* GLTSD: no log is ever saved */
-	/* unrestricted reordering of SIMPLE commands; QERR 0: an error stops nobody else */
+	/* unrestricted reordering of SIMPLE commands; QERR 0: an error stops no other nexus */
 	{ PAGE_CONTROL, 3, 0x10 },
-	{ PAGE_CONTROL, 5, 0x40 },    /* TAS: who is aborted by another hears TASK ABORTED */
+	/* TAS: commands aborted by another nexus end in TASK ABORTED */
+	{ PAGE_CONTROL, 5, 0x40 },
 	{ PAGE_CONTROL, 8, 0xff },    /* busy timeout: */
 	{ PAGE_CONTROL, 9, 0xff },    /* unlimited */
 	{ PAGE_EXCEPTIONS, 2, 0x08 }, /* DEXCPT: nothing here foretells a failure */
@@ -76,8 +77,8 @@ static const struct mode_page mode_pages[] = {
 /* ---- values */
 
 /*
- * A store that can be flushed holds back what was written: that is a write cache. One that reads
- * ahead can be told not to.
+ * A store that can be flushed holds back written data: that is a write cache. One that reads ahead
+ * can be switched off.
  */
 static unsigned changeable_values(const struct target_unit *unit)
 {
@@ -389,8 +390,8 @@ static int select_pages(struct target_command *c, size_t length, bool ten)
 			return 0;
 	c->values = (uint8_t)k.values;
 	/*
-	 * What the cache holds must be safe before the unit says that it has none, or lets nobody
-	 * write any more.
+	 * The contents of the cache must be safe before the unit reports that it has none, or
+	 * refuses all writes.
 	 */
 	return k.values & WCE && !(k.values & SWP) ? put_in_force(c)
 						   : target_flush_then(c, put_in_force);

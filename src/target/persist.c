@@ -3,8 +3,8 @@
  * persist.c: PERSISTENT RESERVE IN and OUT (SPC-4 5.12, 6.15, 6.16).
  *
  * OUT works on a copy: it is checked, changed, written to its file if it shall outlive a power
- * loss, and only then put in place and told to others. So a disk that cannot be written leaves
- * everything as it was. Writing the file waits for the disk it is on; that is once per change of a
+ * loss, and only then put in place and reported to other nexuses. So a disk that cannot be written
+ * leaves everything as it was. Writing the file waits for its disk; that is once per change of a
  * reservation that shall last, never in the way of data.
  *
  * Not done: other nexuses' registrations (SPEC_I_PT, REGISTER AND MOVE), and ALL_TG_PT, for there
@@ -168,7 +168,7 @@ struct change {
 	uint8_t type, flags;
 	struct registrations next;
 	uint16_t told[TARGET_NEXUSES]; /* a bit per enum target_condition */
-	uint8_t removed;               /* nexuses whose registration somebody else took away */
+	uint8_t removed;               /* nexuses whose registration another nexus removed */
 };
 
 typedef int (*change_fn)(struct change *h); /* 0: done; 1: refused */
@@ -342,7 +342,10 @@ static int take_over(struct change *h)
 	if (check_scope_and_type(h))
 		return 1;
 	remove_named(h, true);
-	/* Whoever is left holds to another table now, whatever the old one was (SPC-4 5.12.11). */
+	/*
+	 * The remaining registrants have another table now, whatever the old one was (SPC-4
+	 * 5.12.11).
+	 */
 	if (type != h->type)
 		tell_others(h, TARGET_RESERVATIONS_RELEASED);
 	h->next.type = h->type;

@@ -27,8 +27,8 @@ static struct scsi_sense take_kept_sense(struct target_command *c, struct target
 }
 
 /*
- * Sense that went with its status has been told. What is left: sense that was kept back, then what
- * no command was told yet.
+ * Sense that went with its status has been delivered. The rest: sense that was kept back, then a
+ * condition that no command has reported yet.
  */
 static struct scsi_sense pending_sense(struct target_command *c)
 {
@@ -177,7 +177,7 @@ static int answer_luns(struct target_command *c, unsigned n, uint64_t most)
 	return 0;
 }
 
-/* Who has read the list need not be told that it is new, by whichever unit. */
+/* A nexus that has read the list needs no attention about it, from any unit. */
 static void forget_change_of_luns(struct target_command *c)
 {
 	for (unsigned i = 0; i < c->device->n_units; i++) {

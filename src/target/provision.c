@@ -78,8 +78,8 @@ int target_unmap(struct target_command *c)
 	if (work.n_descriptors == 0)
 		work.steps = 0;
 	/*
-	 * Of a claim, descriptors in any order are the whole unit; it keeps nobody out but COMPARE
-	 * AND WRITE and ORWRITE.
+	 * As a claim, descriptors in any order are the whole unit; it excludes only COMPARE AND
+	 * WRITE and ORWRITE.
 	 */
 	work.length = c->unit->blocks * c->unit->block_bytes;
 	return target_work(c, &work);
@@ -107,7 +107,9 @@ static uint64_t blocks_of(const struct target_command *c, const struct scsi_exte
 	return extent->count ? extent->count : c->unit->blocks - extent->block;
 }
 
-/* MAXIMUM WRITE SAME LENGTH is of what is written, however it was asked for (SBC-3 6.6.4). */
+/*
+ * MAXIMUM WRITE SAME LENGTH limits the blocks written, in each form of the command (SBC-3 6.6.4).
+ */
 static bool check_blocks(struct target_command *c, uint64_t blocks)
 {
 	if (blocks <= TARGET_MOST_WRITE_SAME_BYTES / c->unit->block_bytes)
@@ -167,7 +169,7 @@ static struct scsi_lba_status status_of(const struct target_unit *unit, uint64_t
 }
 
 /*
- * One descriptor at least, whatever the allocation length: a length of zero asks for none of its
+ * One descriptor at least, whatever the allocation length: a length of zero requests none of its
  * bytes.
  */
 static unsigned most_descriptors(uint32_t allocation, unsigned most)
@@ -189,7 +191,7 @@ int target_get_lba_status(struct target_command *c)
 	unsigned n = 0, most = most_descriptors(allocation, MOST);
 	struct scsi_lba_status status[MOST];
 
-	/* Right behind the last block there is no status to tell. */
+	/* Right behind the last block there is no status. */
 	if (!target_check_range(c, block, 1))
 		return 0;
 	for (; n < most && block < c->unit->blocks; block += status[n++].extent.count)

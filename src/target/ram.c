@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ram.c: a store of anonymous memory. The kernel gives a page when it is first written, so a large
- * disk costs what is in it.
+ * disk costs as much as its contents.
  *
- * Which pages have been written is kept in a bitmap of our own, a bit for a page: the kernel's
- * answer (mincore) would also count pages that were only read. The bitmap is anonymous memory too,
- * and as thin.
+ * A bitmap of our own has a bit for each page that has been written: the kernel's answer (mincore)
+ * would also count pages that were only read. The bitmap is anonymous memory too, and as thin.
  */
 #include "base/base.h"
 #include "target/target.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reserve.c: what reservations keep others from doing (SPC-4 5.12.1, SBC-3 table 14), and RESERVE
- * and RELEASE, which came first (SPC-2 7.21, 7.17).
+ * reserve.c: the commands that reservations keep others from (SPC-4 5.12.1, SBC-3 table 14), and
+ * RESERVE and RELEASE, which came first (SPC-2 7.21, 7.17).
  *
- * The two kinds exclude each other: while somebody is registered, RESERVE reserves nothing; while a
- * unit is reserved by RESERVE, nobody registers.
+ * The two kinds exclude each other: while a nexus is registered, RESERVE reserves nothing; while a
+ * unit is reserved by RESERVE, no nexus registers.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -12,8 +12,8 @@
 enum { UNREGISTERED, REGISTERED, STANDINGS };
 
 /*
- * By type, by whether he who asks is registered, and by what he asks: is it a conflict? Holders are
- * never asked.
+ * By type, by the standing of the nexus, and by its access: is it a conflict? Holders are not in
+ * the table.
  */
 static const bool conflicts[RESERVATION_TYPES][STANDINGS][ACCESS_ALWAYS + 1] = {
 	[RESERVE_WRITE_EXCLUSIVE] = {
@@ -33,8 +33,8 @@ static const bool conflicts[RESERVATION_TYPES][STANDINGS][ACCESS_ALWAYS + 1] = {
 };
 
 /*
- * Two commands are harmless in one form and not in the other: to start or to let go hurts nobody,
- * to stop or to hold does.
+ * Two commands are harmless in one form and not in the other: START and ALLOW hurt no other nexus,
+ * STOP and PREVENT do.
  */
 static enum access access_of(const struct target_command *c)
 {

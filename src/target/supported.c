@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supported.c: which commands and functions there are: REPORT SUPPORTED OPERATION CODES (SPC-4
- * 6.34), REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (6.35). What is told is what the unit's
- * commands are found by (target_row), bit by bit, so neither can promise what is not there.
- * Functions are their transport's business, which tells the device.
+ * supported.c: the commands and functions that there are: REPORT SUPPORTED OPERATION CODES (SPC-4
+ * 6.34), REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (6.35). The answer is made from the rows by
+ * which the unit finds its commands (target_row), bit by bit, so it promises nothing that is not
+ * there. The transport sets the device's functions.
  */
 #include "base/base.h"
 #include "base/endian.h"
@@ -46,7 +46,7 @@ static void append(struct answer *a, const uint8_t *bytes, size_t n)
 	a->c->bytes += moved;
 }
 
-/* No command says how long it takes. */
+/* No command has a timeout descriptor. */
 static void append_timeouts(struct answer *a)
 {
 	uint8_t bytes[TIMEOUTS_BYTES] = { 0 };

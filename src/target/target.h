@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target.h: a SCSI disk in software: a CDB goes in, data and sense come out. Transport is somebody
- * else's.
+ * target.h: a SCSI disk in software: a CDB goes in, data and sense come out. It has no transport.
  *
  *	target_device ── units[LUN] ──> target_unit ──> store: ram, null, file
  *	                                                                    └─> engine: io_uring
@@ -51,7 +50,7 @@ struct iov_iter {
  */
 void *iov_iter_next(struct iov_iter *c, uint64_t max, size_t *ret_length);
 
-/* Each returns the bytes done, fewer than asked for only where the list ends. */
+/* Each returns the bytes done, fewer than requested only where the list ends. */
 uint64_t iov_iter_copy_to(struct iov_iter *c, const void *from, uint64_t bytes);
 uint64_t iov_iter_copy_from(struct iov_iter *c, void *to, uint64_t bytes);
 uint64_t iov_iter_zero(struct iov_iter *c, uint64_t bytes);
@@ -116,8 +115,8 @@ int engine_will_need(struct engine *e, struct engine_op *op, int fd, uint64_t of
 void engine_post(struct engine *e, struct engine_op *op);
 
 /**
- * engine_call() - Have fn(e) run as engine_post() does; asked again before it runs, once. For one
- * function in an engine's life.
+ * engine_call() - Have fn(e) run as engine_post() does; once, if it is called again before fn runs.
+ * For one function in an engine's life.
  */
 void engine_call(struct engine *e, void (*fn)(struct engine *e));
 
@@ -137,8 +136,8 @@ unsigned engine_reap(struct engine *e, unsigned budget);
  */
 bool engine_ready(const struct engine *e);
 /**
- * engine_cancel() - Ask that `op` end soon. Its `done` runs all the same, with -ECANCELED or as if
- * nothing had been asked.
+ * engine_cancel() - Try to end `op` soon. Its `done` runs all the same, with -ECANCELED or with its
+ * usual result.
  */
 void engine_cancel(struct engine *e, struct engine_op *op);
 /**
@@ -234,7 +233,7 @@ int store_open_ram(uint64_t bytes, struct store **ret_store, char *message);
 int store_open_null(uint64_t bytes, enum null_fill fill, struct store **ret_store, char *message);
 /**
  * store_open_file() - A regular file or a block device, locked against a second writer. One that
- * may not be written is opened read-only, and says so in store->read_only. -EBUSY: somebody has it.
+ * may not be written is opened read-only, see store->read_only. -EBUSY: another process has it.
  */
 int store_open_file(const char *path, bool read_only, struct store **ret_store, char *message);
 
@@ -242,8 +241,8 @@ int store_open_file(const char *path, bool read_only, struct store **ret_store, 
 void store_free(struct store *s);
 
 /**
- * store_forget() - Its requests are gone without an end: their engines were told to forget, and are
- * drained.
+ * store_forget() - Its requests are gone without an end: engine_forget() was called, and the
+ * engines are drained.
  */
 void store_forget(struct store *s);
 
@@ -337,7 +336,7 @@ void scratch_forget(struct scratch_pool *p);
 
 enum { TARGET_SERIAL_BYTES = 16 + 1, TARGET_MAX_UNITS = SCSI_MAX_EXTENDED_FLAT + 1 };
 
-/* Initiators that a unit tells apart: a nexus is a number below this. */
+/* Initiators that a unit distinguishes: a nexus is a number below this. */
 enum { TARGET_NEXUSES = 8, TARGET_NO_NEXUS = -1 };
 
 struct target_state;
@@ -378,10 +377,10 @@ struct target_device {
 	bool testing;        /* atomic: one does now */
 	/* true at first. false: sense is not sent with the status but kept for REQUEST SENSE */
 	bool autosense;
-	uint8_t functions; /* that its transport knows, all at first: HBA_TMF_BIT()s */
+	uint8_t functions; /* of its transport, all at first: HBA_TMF_BIT()s */
 	/*
-	 * initiators there are, TARGET_NEXUSES at first: nobody else has to be told anything. For
-	 * units added later
+	 * initiators there are, TARGET_NEXUSES at first: others get no attentions. For units added
+	 * later
 	 */
 	uint8_t nexuses;
 	/*
@@ -419,14 +418,14 @@ int target_device_add(struct target_device *d, const struct target_unit_options 
 struct target_unit *target_device_unit(const struct target_device *d, const struct hba_lun_id *lun);
 
 /**
- * target_unit_was_reset() - Power on or a reset: what commands left behind goes, and each nexus
- * hears of it. Any thread.
+ * target_unit_was_reset() - Power on or a reset: the state that commands left behind goes, and each
+ * nexus gets an attention. Any thread.
  */
 void target_unit_was_reset(struct target_unit *unit);
 
 /**
- * enum target_condition - What a nexus is told of by UNIT ATTENTION, in the order in which several
- * are told (SAM-5 5.14).
+ * enum target_condition - The reasons of a UNIT ATTENTION, in the order in which several are
+ * reported (SAM-5 5.14).
  */
 enum target_condition {
 	TARGET_WAS_RESET,
@@ -442,14 +441,14 @@ enum target_condition {
 };
 
 /**
- * target_attention() - Tell every nexus but `except` (TARGET_NO_NEXUS: tell all) with its next
- * command. Any thread.
+ * target_attention() - Report it to every nexus but `except` (TARGET_NO_NEXUS: to all) with its
+ * next command. Any thread.
  */
 void target_attention(struct target_unit *unit, enum target_condition condition, int except);
 
 /**
- * target_device_forget() - Its commands are gone without an end: their engines were told to forget,
- * and are drained.
+ * target_device_forget() - Its commands are gone without an end: engine_forget() was called, and
+ * the engines are drained.
  */
 void target_device_forget(struct target_device *d);
 
@@ -514,7 +513,7 @@ struct target_command {
 	uint8_t busy;  /* enum target_busy: what the store does for it now */
 	uint64_t room; /* bytes of data that may be moved in the command's direction */
 	struct target_device *device;
-	struct target_unit *unit; /* NULL: nobody at this LUN */
+	struct target_unit *unit; /* NULL: no unit at this LUN */
 	uint64_t at, span;        /* bytes of the unit that it is about */
 	uint64_t skip;            /* bytes of data before those that MOVE moves */
 	struct store_io io;

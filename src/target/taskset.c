@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * taskset.c: who may run when: task attributes and ACA (SAM-5 5.9, 8).
+ * taskset.c: the order of commands: task attributes and ACA (SAM-5 5.9, 8).
  *
  * Commands that end later stand in their engine's list from target_execute() to their end, HEAD OF
- * QUEUE in front, all others in the order in which they came. So whether one may start is a look at
- * what stands before it:
+ * QUEUE in front, all others in the order in which they came. Whether one may start depends on the
+ * commands before it:
  *
  *	SIMPLE         no ORDERED, no HEAD OF QUEUE
- *	ORDERED        nobody
+ *	ORDERED        none at all
  *	HEAD OF QUEUE  may always
  *
- * While there is an ACA, none that waits may start, and none that comes is let in but the faulted
- * nexus's one ACA command. What runs already runs on: it has left for the kernel, which cannot hold
- * it.
+ * While there is an ACA, no waiting command may start, and no new one is let in but the faulted
+ * nexus's one ACA command. A running one runs on: it has left for the kernel, which cannot hold it.
  */
 #include "base/base.h"
 #include "target/commands.h"
@@ -79,7 +78,7 @@ static bool aca_command_is_out(const struct target_command *c)
 	return false;
 }
 
-/* PREEMPT AND ABORT is how somebody else gets rid of an ACA whose owner is gone. */
+/* By PREEMPT AND ABORT another nexus ends an ACA whose owner is gone. */
 static bool is_preempt_and_abort(const struct target_command *c)
 {
 	enum { PREEMPT_AND_ABORT = 0x05 };
@@ -111,7 +110,7 @@ static int pass_aca(struct target_command *c)
 		return 0;
 	if (aca == c->nexus && c->attribute == HBA_ACA && !aca_command_is_out(c))
 		return 0;
-	/* A foreign nexus that knows nothing of ACA hears BUSY, which everybody understands. */
+	/* Another nexus without ACA gets BUSY, which every initiator supports. */
 	c->outcome = aca == c->nexus || c->attribute == HBA_ACA || wants_naca(c) ? HBA_ACA_ACTIVE
 										 : HBA_BUSY;
 	return 1;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unit-attention.c: what a unit remembers about each nexus: unit attentions (SAM-5 5.14), sense
- * that nobody has fetched yet, and ACA (SAM-5 5.9). A condition is a bit: one that is told twice
- * before anybody has asked is one condition.
+ * unit-attention.c: the unit attentions of each nexus (SAM-5 5.14). A condition is a bit: one that
+ * arises twice before it is reported is one condition.
  */
 #include "base/base.h"
 #include "target/commands.h"

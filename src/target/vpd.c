@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vpd.c: the VPD pages that tell how a unit wants to be used (SPC-4 7.8.7, SBC-3 6.6). The handlers
- * hold to what is said here.
+ * vpd.c: the VPD pages with a unit's limits and preferences (SPC-4 7.8.7, SBC-3 6.6). The handlers
+ * keep them.
  */
 #include "base/base.h"
 #include "target/commands.h"
