@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api-misuse.c: what no client may ask for is refused before anything is sent, with the documented
- * error, and the task stays the client's.
+ * api-misuse.c: calls that no client may make are refused before anything is sent, with the
+ * documented error, and the task stays the client's.
  */
 #include "check/suite.h"
 

@@ -18,7 +18,7 @@ enum {
 	MOST_BLOCKS = 4
 };
 
-/* Runs it; then: refused so, nothing came, and the count says so. */
+/* Runs it; then: refused so, no data came, and the byte count is 0. */
 static bool refuses(struct check *k, struct scsi_cdb cdb, size_t bytes, uint8_t key, uint16_t asc)
 {
 	struct buffer b = buffer_at(&k->plain, 0, bytes);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* suite.c knows it as the first test of this group. */
+/* suite.c refers to it as the first test of this group. */
 static void keeps_the_contract(struct check *k)
 {
 	struct hba_counts n = { 0 };
@@ -62,8 +62,8 @@ static void can_be_opened_again(struct check *k)
 }
 
 /*
- * A driver is right to report such things, so that its verdict is never "failed". Of many errors
- * only some are told.
+ * A driver is right to report such data, so the verdict is never "failed". Of many errors only some
+ * raise an event.
  */
 static void device_reports_what_can_be(struct check *k)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event-summary.c: what no command's outcome tells: live and in words with --verbose, else in a
- * line or two at the end; and how the driver behaved, for --json.
+ * event-summary.c: facts beside a command's outcome: live and in words with --verbose, else in a
+ * line or two at the end; and the driver's behaviour, for --json.
  *
  * Live, each kind has a limit, so that a driver that breaks its contract ten thousand times does
- * not fill a terminal. All that was counted is told at the end.
+ * not fill a terminal. The end has all counts.
  */
 #include "cli/cli.h"
 
@@ -15,10 +15,10 @@
 
 enum { COUNTS = 512 };
 
-/** struct kind - How one kind is told. */
+/** struct kind - The form of one kind of event. */
 static const struct kind {
 	enum hba_event_kind event;
-	bool live;         /* without --verbose, too: somebody waits, and should know for what */
+	bool live;         /* without --verbose, too: a person waits, and needs the reason */
 	bool counted;      /* by the event's value, not by the events: those may be lost */
 	const char *thing; /* at the end only how many: of these. NULL: the first of them, whole */
 } kinds[CLI_TROUBLES] = {
@@ -79,7 +79,7 @@ void cli_note_events(struct cli_session *s)
 
 /* ---- at the end */
 
-/* The sentence with which a command failed is not told twice. */
+/* The sentence with which a command failed is not printed twice. */
 static void tell_first(const struct cli_session *s, const struct cli_trouble *t, const char *said)
 {
 	if (t->n > 1)
@@ -96,8 +96,8 @@ static void tell_withheld(const struct cli_session *s, const struct cli_trouble 
 }
 
 /*
- * Those of which only the number is told, in one line. That events were lost is news beside others
- * only: a large scan tells of each unit.
+ * Kinds of which only the number is printed, in one line. Lost events count only beside others: a
+ * large scan raises an event for each unit.
  */
 static void tell_counts(const struct cli_session *s)
 {

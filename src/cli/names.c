@@ -82,7 +82,7 @@ static void field_words(const struct scsi_sense *s, char text[WORD])
 		 s->field_in_cdb ? "CDB" : "parameter list");
 }
 
-/* The library writes "Additional sense: "; that it is one, its place says. */
+/* The library writes "Additional sense: " in front, which is clear from the place. */
 static void asc_words(uint16_t asc, char text[WORD])
 {
 	static const char prefix[] = "Additional sense: ";

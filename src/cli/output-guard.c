@@ -42,7 +42,7 @@ static bool is_named(const char *text, const struct stat *st)
 	return same_file(text, st) || same_file(plain, st) || is_in_node(plain, st);
 }
 
-/* FILE, or what is said of it behind: FILE,word=value,word=value. */
+/* FILE, or FILE,word=value,word=value. */
 static bool is_in_value(char *value, const struct stat *st)
 {
 	char *comma;
@@ -56,7 +56,10 @@ static bool is_in_value(char *value, const struct stat *st)
 	return true;
 }
 
-/* Which options hold names, the driver knows; a value that is no name is no file either. */
+/*
+ * Only the driver has the list of options that hold names; a value that is no name is no file
+ * either.
+ */
 static bool is_behind(const char *uri, const struct stat *st)
 {
 	const char *colon = strchr(uri, ':');

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verify-map.h: what a unit ought to hold, chunk by chunk, for bench --verify.
+ * verify-map.h: the expected contents of a unit, chunk by chunk, for bench --verify.
  *
  * A write fills its chunk with a pattern made from the chunk's number and its generation (1 for its
- * first write, and so on), and the map keeps a hash of that. A read is compared with the hash;
- * so a lost, torn, stale or misplaced write shows. A chunk of which nothing is known yet is learned
- * from its first read: later reads must say the same. One command at a time has a chunk.
+ * first write, and so on), and the map keeps a hash of that. A read is compared with the hash; so a
+ * lost, torn, stale or misplaced write shows. A chunk without a hash gets one from its first read:
+ * later reads must match it. One command at a time has a chunk.
  */
-#ifndef CLI_LEDGER_H
-#define CLI_LEDGER_H
+#ifndef CLI_VERIFY_MAP_H
+#define CLI_VERIFY_MAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,15 +34,15 @@ int verify_map_begin(struct verify_map *l, uint64_t n, size_t chunk_bytes);
 void verify_map_end(struct verify_map *l);
 
 /**
- * verify_map_take() - The first chunk from `chunk` on, round the end, that nobody has; it is the
- * caller's. One must be free.
+ * verify_map_take() - The first chunk from `chunk` on, round the end, that no command has; it is
+ * the caller's. One must be free.
  */
 uint64_t verify_map_take(struct verify_map *l, uint64_t chunk);
 void verify_map_give_back(struct verify_map *l, uint64_t chunk);
 
 /**
- * verify_map_fill() - The pattern of the chunk's next generation, into `data`. It is what the unit
- * holds once verify_map_wrote() says so.
+ * verify_map_fill() - The pattern of the chunk's next generation, into `data`. The unit must hold
+ * it from verify_map_wrote() on.
  */
 void verify_map_fill(struct verify_map *l, uint64_t chunk, uint8_t *data);
 void verify_map_wrote(struct verify_map *l, uint64_t chunk, const uint8_t *data);

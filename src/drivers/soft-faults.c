@@ -20,7 +20,7 @@ static bool is_turn(uint64_t every, uint64_t *count)
 	return every && ++*count % every == 0;
 }
 
-/* What SPC-4 wants answered in nearly every state: a scan lives on these. */
+/* Commands that SPC-4 has answered in nearly every state: a scan needs them. */
 static bool is_always_answered(const struct hba_task *t)
 {
 	return t->cdb[0] == SCSI_INQUIRY || t->cdb[0] == SCSI_REPORT_LUNS ||

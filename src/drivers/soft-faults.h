@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-faults.h: a software HBA on a bad day: busy, full, slow, forgetful. Between a task's arrival
- * and its disk, and of no concern to either: the driver asks on arrival what is to become of a
- * task, and tells when it has left.
+ * soft-faults.h: faults of a software HBA on request: busy, full, slow, forgetful. They lie between
+ * a task's arrival and its disk: the driver calls fault_arrive() for each task, and fault_leave()
+ * when it has left.
  *
  *	process_task ── fault_arrive ──> FAULT_RUN        to the disk
- *	                            ├─> FAULT_ATTENTION  the same, but first the unit's attention
- *	                            └─> FAULT_KEPT       completed, or handed back, or later:
- *	                                                poll ── fault_due ──> to the disk
+ *	                             ├─> FAULT_ATTENTION  the same, but first the unit's attention
+ *	                             └─> FAULT_KEPT       completed, or handed back, or later:
+ *	                                                  poll ── fault_due ──> to the disk
  *
- * One thread per queue; what several queues share (how full a unit is) is atomic.
+ * One thread per queue; state that several queues share (how full a unit is) is atomic.
  */
 #ifndef DRIVERS_SOFT_FAULTS_H
 #define DRIVERS_SOFT_FAULTS_H
@@ -19,14 +19,14 @@
 #include <hbakit/driver.h>
 
 /**
- * struct fault - What the URI asks for; 0: not that. Commands are those of clients, but for
+ * struct fault - The options of the URI; 0: not given. Commands are those of clients, but for
  * latency_us.
  */
 struct fault {
 	uint64_t busy; /* every so many commands one finds the unit BUSY */
 	/* so many commands of a unit may be out, one more meets TASK SET FULL */
 	uint64_t full;
-	uint64_t attention;  /* every so many commands the unit has been reset by somebody */
+	uint64_t attention;  /* every so many commands the unit reports a reset */
 	uint64_t requeue;    /* every so many arrivals there is no room */
 	uint64_t latency_us; /* a command waits so long before it begins */
 };
@@ -38,7 +38,7 @@ struct fault_queue {
 	/* struct fault_task, by due; all wait equally long, so the order is that of arrival */
 	struct list late;
 
-	/* A task was handed back for want of room: how, and until when there is none. */
+	/* A task was handed back for want of room: how often, and until when there is none. */
 	unsigned hand_backs;
 	uint64_t room_at; /* 0 = there is */
 	enum hba_scope scope;
@@ -61,7 +61,7 @@ struct fault_task {
 
 enum fault_verdict { FAULT_RUN, FAULT_ATTENTION, FAULT_KEPT };
 
-/** fault_queue_begin() - In every start: nobody is late. */
+/** fault_queue_begin() - In every start: no task is late. */
 void fault_queue_begin(struct fault_queue *mq);
 /** fault_task_begin() - In map_hba_data. */
 void fault_task_begin(struct fault_task *mt, struct hba_task *t);
@@ -78,7 +78,9 @@ void fault_leave(struct fault_task *mt);
  * fault_due() - In poll: the next task whose time has come; NULL: none. To run it, call it back.
  */
 struct hba_task *fault_due(struct hba_queue *q);
-/** fault_rest() - At the end of poll: say when there is room again, and when to come back. */
+/**
+ * fault_rest() - At the end of poll: call hba_ready() when there is room, and hba_poll_within().
+ */
 void fault_rest(struct hba_queue *q);
 /** fault_ready() - Before sleep: is there a reason not to? */
 bool fault_ready(const struct hba_queue *q);

@@ -3,13 +3,13 @@
  * keeper.c: the controller, kept for as long as there are clients.
  *
  * Requests run the loop themselves (leader.c). While none is out, units come and leave all the
- * same, a device may be lost, and the parent may let go: for that there is one thread. Idle, it
- * sleeps on the controller's descriptor and wakes for nothing but news and reports of life. The
- * first request wakes it, as that one then reads what the controller has to tell; after that it
- * looks ten times a second, until no request has come for as long.
+ * same, a device may be lost, and the parent may close the lifeline: one thread is there for that.
+ * Idle, it sleeps on the controller's descriptor and wakes only for events and reports of life. The
+ * first request wakes it, because the request reads the controller's events; after that it looks
+ * ten times a second, until no request has come for as long.
  *
  * A controller that is gone or dead is closed, once every request is back, and opened again with
- * longer and longer waits. Until then all requests fail at once: NBD has no word for "wait", and
+ * longer and longer waits. Until then all requests fail at once: NBD has no answer "wait", and
  * clients that would rather wait have ways of their own to repeat a request.
  */
 #include "nbd.h"
@@ -105,10 +105,10 @@ static bool is_the_end(const struct hba_event *e)
 	return e->kind == HBA_EVENT_STATE && (e->value == HBA_GONE || e->value == HBA_DEAD);
 }
 
-/** struct kind - Of the events that are told. Each has a limit of its own. */
+/** struct kind - An event that is logged. Each has a limit of its own. */
 static const struct kind {
 	enum hba_event_kind event;
-	bool detail; /* many, and no failure: only if they are asked for */
+	bool detail; /* many, and no failure: only with --verbose */
 } kinds[] = {
 	{ HBA_EVENT_HANGING, false },     { HBA_EVENT_LOST, false },
 	{ HBA_EVENT_RECOVERY, false },    { HBA_EVENT_QUARANTINE, false },

@@ -3,10 +3,10 @@
  * leader.c: threads take turns at being the controller's loop.
  *
  * nbdkit calls with a thread for each request, and each waits. A loop in a thread of its own would
- * cost every request two wake-ups on another core, which are many times what the request itself
- * costs. So the first one to come is the loop until its own request is done, and completes those of
- * others meanwhile; then it hands the loop to the oldest that still waits. Alone, a thread wakes
- * nobody.
+ * cost every request two wake-ups on another core, which are many times the cost of the request
+ * itself. So the first thread is the loop until its own request is done, and completes those of
+ * others meanwhile; then it hands the loop to the oldest that still waits. Alone, a thread wakes no
+ * other.
  *
  *	first:     ── submit ── run, run … done ── hand over ──>
  *	second:         ── submit ── sleep ·················· lead: run … done ──>

@@ -2,9 +2,9 @@
 /*
  * lifeline.c: how `hbakit serve` ends us: it closes its end of a pipe, by dying too.
  *
- * nbdkit ends when its clients have hung up, and some never do. So they are hung up on, in one
- * direction only: what they have asked for is still answered, and then nbdkit finds that there is
- * nothing more to read. It does not tell which sockets are its clients'; those are that carry the
+ * nbdkit ends when its clients have hung up, and some never do. So their connections are shut down,
+ * in one direction only: requests that have arrived are still answered, and then nbdkit finds the
+ * end of its input. nbdkit does not export its clients' sockets; they are those that carry the
  * listening one's name.
  */
 #include "nbd.h"
@@ -89,7 +89,7 @@ void lifeline_hang_up(const struct lifeline *l)
 		int fd = atoi(entry->d_name);
 
 		if (read_name(fd, &name) && are_alike(&name, l->listener))
-			/* harmless on the listener: nobody is to come in any more */
+			/* harmless on the listener: no client is to come in any more */
 			shutdown(fd, SHUT_RD);
 	}
 	if (folder)

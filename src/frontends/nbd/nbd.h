@@ -32,7 +32,7 @@ struct leader {
 	pthread_mutex_t lock; /* what follows, and every turn in the line */
 	struct turn line;     /* a ring: who waits, oldest first */
 	bool led;
-	/* nobody leads, the controller is armed, and the keeper sleeps on its descriptor */
+	/* no thread leads, the controller is armed, and the keeper sleeps on its descriptor */
 	bool watched;
 	unsigned long requests; /* that have come so far. Read as an atomic */
 	unsigned long steps;    /* odd: in a turn of the loop, which one may be stuck in. Atomic */
@@ -113,7 +113,7 @@ struct export
 
 void units_init(struct units *u);
 void units_fini(struct units *u);
-/** units_refresh() - Look which there are. The loop. -ENOMEM: it knows what it knew. */
+/** units_refresh() - List the units anew. The loop. -ENOMEM: the list stays as it was. */
 int units_refresh(struct units *u, struct hba_controller *c);
 /** units_why_not() - Why a disk cannot be exported; NULL: it can. */
 const char *units_why_not(const struct hba_lun_info *info);
@@ -161,22 +161,22 @@ struct lifeline {
 	void *listener; /* what clients came to */
 };
 
-/** lifeline_take() - 0; -1: that is no descriptor, or nobody listens. */
+/** lifeline_take() - 0; -1: that is no descriptor, or no socket listens. */
 int lifeline_take(struct lifeline *l, int fd);
 void lifeline_fini(struct lifeline *l);
 bool lifeline_is_cut(const struct lifeline *l);
 /**
- * lifeline_hang_up() - On all clients: what they have asked for is answered, more is not heard.
+ * lifeline_hang_up() - On all clients: requests that have arrived are answered, no more are read.
  * Again, if some came in meanwhile.
  */
 void lifeline_hang_up(const struct lifeline *l);
 
-/* ---- report.c: what `hbakit serve` hears */
+/* ---- report.c: reports to `hbakit serve` */
 
 /*
  * Lines, each a JSON object: "exports", when clients may come, and when a controller was opened
  * again; "error", why there are none; "lost", with the sentence, and "retry", in how many seconds
- * it is opened again (absent: never); "alive". fd -1: nobody listens.
+ * it is opened again (absent: never); "alive". fd -1: no reader.
  */
 void report_ready(int fd, const struct hba_controller *c, struct units *u);
 void report_failed(int fd, const char *sentence);
@@ -198,7 +198,7 @@ struct keeper_trouble {
 struct keeper {
 	struct hba_options options;
 	const char *uri;
-	int report; /* a descriptor; -1: nobody listens */
+	int report; /* a descriptor; -1: no reader */
 	struct lifeline lifeline;
 	unsigned alive_ms; /* how often it is reported that the loop goes round; 0: never */
 	/* a lost controller is opened again, with waits up to this; 0: it is the end */
@@ -222,11 +222,11 @@ struct keeper {
 	unsigned retry_s;
 };
 
-/** keeper_try() - Open, start and close: is all well? 0, or -1, told. */
+/** keeper_try() - Open, start and close: is all well? 0, or -1, with a message. */
 int keeper_try(struct keeper *k);
 /**
- * keeper_begin() - Bring the controller up, and keep it from a thread. 0, or -1, told. The units
- * must have been set up.
+ * keeper_begin() - Bring the controller up, and keep it from a thread. 0, or -1, with a message.
+ * The units must have been set up.
  */
 int keeper_begin(struct keeper *k);
 /** keeper_end() - Harmless on one that has not begun. */
