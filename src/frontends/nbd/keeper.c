@@ -108,7 +108,7 @@ static bool is_the_end(const struct hba_event *e)
 /** struct kind - An event that is logged. Each has a limit of its own. */
 static const struct kind {
 	enum hba_event_kind event;
-	bool detail; /* many, and no failure: only with --verbose */
+	bool detail; /* many, and no failure: only on request */
 } kinds[] = {
 	{ HBA_EVENT_HANGING, false },     { HBA_EVENT_LOST, false },
 	{ HBA_EVENT_RECOVERY, false },    { HBA_EVENT_QUARANTINE, false },
