@@ -55,12 +55,11 @@ struct soft {
 /* In a unit's memory. Moods find theirs at its beginning. */
 struct soft_unit {
 	struct fault_unit fault;
-	uint64_t
-		/*
-		 * atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none.
-		 * Without autosense only
-		 */
-		sense_until;
+	/*
+	 * atomic, ns: until then its sense waits for REQUEST SENSE; 0 = there is none. Without
+	 * autosense only
+	 */
+	uint64_t sense_until;
 };
 
 /* A task's HBA data. */

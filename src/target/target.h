@@ -483,12 +483,11 @@ struct target_command {
 	uint8_t direction; /* enum hba_direction */
 	uint8_t attribute; /* enum hba_attribute */
 	uint8_t nexus;     /* who sent it, below TARGET_NEXUSES */
-	struct engine *
-		/*
-		 * of the calling thread. NULL if no store needs one: then no command goes on later,
-		 * however long it takes
-		 */
-		engine;
+	/*
+	 * of the calling thread. NULL if no store needs one: then no command goes on later, however
+	 * long it takes
+	 */
+	struct engine *engine;
 	void (*done)(struct target_command *c);
 
 	/* how it ended */

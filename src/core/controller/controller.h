@@ -72,12 +72,8 @@ struct hba_controller {
 	struct list targets; /* by id */
 	unsigned n_leaving;
 	struct list starving; /* units with waiters, in turn */
-	pthread_mutex_t
-		/*
-		 * every unit's info, and who is in the lists of targets and units: the loop changes
-		 * them, all may look
-		 */
-		info_lock;
+	/* every unit's info, and the lists of targets and units: the loop changes them */
+	pthread_mutex_t info_lock;
 	struct properties properties;
 
 	struct memory memory;

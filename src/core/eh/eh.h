@@ -55,7 +55,7 @@ uint64_t recovery_next(const struct hba_controller *c);
 
 /* ---- slow.c: commands that take long */
 
-/** slow_turn() - Tell what has been with the driver for long. Loop. */
+/** slow_turn() - Raise events for tasks that have been with the driver for long. Loop. */
 void slow_turn(struct hba_controller *c);
 /** slow_next() - The latest time of the next call; NO_DEADLINE. */
 uint64_t slow_next(const struct hba_controller *c);
@@ -87,7 +87,7 @@ void quiesce_dead(struct hba_controller *c, bool lost);
 int quiesce_lost(struct hba_controller *c);
 /**
  * quiesce_stuck() - No turn ever begins again: quiesce_dead(), and every done is run here and now.
- * Again, for who comes late. Loop.
+ * Again, for late requests. Loop.
  */
 void quiesce_stuck(struct hba_controller *c);
 /**

@@ -141,10 +141,10 @@ void intake_turn(struct hba_controller *c);
 
 /* ---- admit.c */
 
-/** admit() - Give free tasks to those who wait, unit after unit. */
+/** admit() - Give free tasks to waiters, unit after unit. */
 void admit(struct hba_controller *c);
 bool admit_possible(const struct hba_controller *c);
-/** admit_none() - Tell everyone who waits (for `lun`, or at all if NULL) that nothing will come. */
+/** admit_none() - Call `ready` of every waiter (of `lun`, or of all if NULL) without a task. */
 void admit_none(struct hba_controller *c, struct hba_lun *lun);
 /** admit_waiting() - A waiter from another thread now waits at its unit, like all others. */
 void admit_waiting(struct list *link);

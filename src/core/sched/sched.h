@@ -56,12 +56,11 @@ struct worker {
 	struct job *running;
 	/* by worker_call(): here, for an op that never comes back never lets go of it */
 	struct job called;
-	uint64_t until,
-		/*
-		 * when the running op is given up, by the controller's clock (atomic) and really;
-		 * 0: not begun
-		 */
-		until_real;
+	/*
+	 * when the running op is given up, by the controller's clock (atomic) and in real time; 0:
+	 * not begun
+	 */
+	uint64_t until, until_real;
 	bool up, quit;
 	void (*stuck)(struct hba_controller *c);
 

@@ -186,8 +186,8 @@ struct pool {
 	unsigned max_items;
 	struct iovec *cpu; /* max_items for each task, in DMA mode with wants_task_data */
 	struct hba_mapping *internal_memory;
-	struct hba_mapping
-		*arena; /* HBA data of all tasks, `stride` apart; NULL: the driver's own */
+	/* HBA data of all tasks, `stride` apart; NULL: the driver's own */
+	struct hba_mapping *arena;
 	size_t stride;
 	struct id_entry *ids; /* unique id -> slot; open addressing, at most half full */
 	uint32_t id_spread;   /* odd; ids are multiplied by it to find their place */

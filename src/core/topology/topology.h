@@ -21,6 +21,7 @@
 #define PROPERTY_RETRIES  "Retry Count"
 #define PROPERTY_READ_MS  "Read Time Out Duration"
 #define PROPERTY_WRITE_MS "Write Time Out Duration"
+
 /** struct properties - A short list in the order of arrival; the loop's, and waiting ops'. */
 struct properties {
 	struct hba_property *items;
@@ -138,7 +139,7 @@ static inline bool target_is_going(const struct hba_target *tgt)
 	return tgt->leaving || tgt->releasing;
 }
 
-/** target_forget() - Nobody was ever there: release and free it. */
+/** target_forget() - It has never answered: release and free it. */
 void target_forget(struct hba_target *tgt);
 /** target_claim() - These features both sides have, now. */
 void target_claim(struct hba_target *tgt, uint8_t features);
@@ -160,6 +161,7 @@ void target_want_scan(struct hba_target *tgt);
 /** targets_turn() - Release those whose last task has left the driver. */
 void targets_turn(struct hba_controller *c);
 void targets_free(struct hba_controller *c);
+
 struct hba_lun *lun_find(struct hba_target *tgt, const struct hba_lun_id *id);
 struct hba_lun *lun_add(struct hba_target *tgt, const struct hba_lun_id *id);
 void lun_free(struct hba_lun *lun);
