@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""callgrind.py: instructions of a program between its markers, by function *of the source*: what a compiler has inlined is counted where
-it was written, so that a figure moves when the code does and not when the compiler's mind does.
+"""callgrind.py: instructions of a program between its markers, by function *of the source*: what a
+compiler has inlined is counted where it was written, so that a figure moves when the code does
+and not when the compiler's mind does.
 
-What our files call in others (the C library, the little helpers that all rooms share) is counted at the caller."""
+What our files call in others (the C library, the little helpers that all rooms share) is counted at
+the caller."""
 import collections
 import json
 import os
@@ -21,17 +23,26 @@ def count(command, out):
   """Runs it under callgrind; `out` is the file. The program switches counting on and off itself."""
   if os.path.exists(out):
     os.unlink(out)
-  done = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", *command],
-                        capture_output=True, text=True, timeout=DEADLINE, check=False)
+  done = subprocess.run([
+      "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}",
+      *command
+  ], capture_output=True, text=True, timeout=DEADLINE, check=False)
   if done.returncode or not os.path.exists(out):
-    raise common.Failed(f"`{' '.join(command)}` under callgrind ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    raise common.Failed(
+        f"`{' '.join(command)}` under callgrind ended with {done.returncode}: "
+        f"{done.stderr.strip()[-500:]}"
+    )
   return done.stdout
 
 
 def source_functions(paths):
   """{path: [(first line, last line, name)…]} by universal-ctags."""
-  command = ["ctags", "-L", "-", "--output-format=json", "--fields=+ne", "--language-force=C", "--kinds-C=f", "-f", "-"]
-  out = subprocess.run(command, input="\n".join(paths), capture_output=True, text=True, check=True).stdout
+  command = [
+      "ctags", "-L", "-", "--output-format=json", "--fields=+ne", "--language-force=C",
+      "--kinds-C=f", "-f", "-"
+  ]
+  out = subprocess.run(command, input="\n".join(paths), capture_output=True, text=True,
+                       check=True).stdout
   found = collections.defaultdict(list)
   for tag in map(json.loads, out.splitlines()):
     if tag["_type"] == "tag":
@@ -60,7 +71,12 @@ class Profile:
     self.lines = []  # (file, line, function it is in, function called or None, instructions)
     with open(path, encoding="utf-8") as f:
       self._read(f)
-    paths = sorted({place for line in self.lines for place in (line[0], line[2][0]) if place.startswith(self.ours)})
+    paths = sorted({
+        place
+        for line in self.lines
+        for place in (line[0], line[2][0])
+        if place.startswith(self.ours)
+    })
     self.sources = source_functions(paths)
     self.defined_in = collections.defaultdict(list)
     for file, functions in self.sources.items():
@@ -70,12 +86,17 @@ class Profile:
     for line in self.lines:
       self._add(*line)
     if self.total() != self.counted:
-      raise common.Failed(f"{path}: the parts add up to {self.total()} instructions, callgrind has counted {self.counted}")
+      raise common.Failed(
+          f"{path}: the parts add up to {self.total()} instructions, callgrind has counted "
+          f"{self.counted}"
+      )
 
   def _place(self, name):
     if name not in self.places:
-      path = os.path.realpath(os.path.join(self.root, name)) if name.startswith(("/", ".")) else name
-      self.places[name] = os.path.relpath(path, self.root) if path.startswith(self.root + "/") else name
+      path = os.path.realpath(os.path.join(self.root, name)) if name.startswith(
+          ("/", ".")) else name
+      self.places[name] = os.path.relpath(path, self.root) if path.startswith(self.root +
+                                                                              "/") else name
     return self.places[name]
 
   def _is_ours(self, path):
@@ -101,15 +122,18 @@ class Profile:
         self.counted = int(text.split()[1])
       elif text[0] in "+-*0123456789":
         words = text.split()
-        line = line if words[0] == "*" else line + int(words[0]) if words[0][0] in "+-" else int(words[0])
+        line = line if words[0] == "*" else line + int(words[0]) if words[0][0] in "+-" else int(
+            words[0])
         self.lines.append((file, line, (home, function), called, int(words[1])))
         called = None
 
   def _written_in(self, path, line):
-    return next((name for first, last, name in self.sources.get(path, ()) if first <= line <= last), None)
+    return next((name for first, last, name in self.sources.get(path, ()) if first <= line <= last),
+                None)
 
   def _home(self, function):
-    """(file, function) as callgrind has it, whose file is that of the first instruction: of a header, if that was inlined from there."""
+    """(file, function) as callgrind has it, whose file is that of the first instruction: of a
+    header, if that was inlined from there."""
     file, name = function
     plain = name.split(".")[0].split("'")[0]
     places = self.defined_in.get(plain, ())

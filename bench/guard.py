@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""guard: has a command become dearer? Counts the framework's instructions per command and compares them with bench/guard.json, function
-by function. `bench/guard.py [--build DIR] [--update]`
+"""guard: has a command become dearer? Counts the framework's instructions per command and compares
+them with bench/guard.json, function by function. `bench/guard.py [--build DIR] [--update]`
 
-More than 3 % up fails, and shows what went up. A number of instructions is also the compiler's, the C library's and valgrind's: where
-one of these is another one than the baseline's, that is said, and only a bound as wide as compilers differ is held. Exit code 77 is
-then `skipped`, as in meson. Below the baseline is good news: `--update` writes it down."""
+More than 3 % up fails, and shows what went up. A number of instructions is also the compiler's, the
+C library's and valgrind's: where one of these is another one than the baseline's, that is said, and
+only a bound as wide as compilers differ is held. Exit code 77 is then `skipped`, as in meson. Below
+the baseline is good news: `--update` writes it down."""
 import argparse
 import json
 import sys
@@ -41,8 +42,12 @@ def total(functions):
 def difference(now, before):
   """What went up, or came down, the most first: one line each."""
   changes = {name: now.get(name, 0) - before.get(name, 0) for name in {*now, *before}}
-  worst = sorted((name for name in changes if abs(changes[name]) >= LEAST_SHOWN), key=lambda name: -changes[name])
-  return [f"    {changes[name]:+8.1f}  {name}: {before.get(name, 0):.1f} -> {now.get(name, 0):.1f}" for name in worst[:SHOWN]]
+  worst = sorted((name for name in changes if abs(changes[name]) >= LEAST_SHOWN),
+                 key=lambda name: -changes[name])
+  return [
+      f"    {changes[name]:+8.1f}  {name}: {before.get(name, 0):.1f} -> {now.get(name, 0):.1f}"
+      for name in worst[:SHOWN]
+  ]
 
 
 def compare(now, baseline, most_up):
@@ -53,7 +58,9 @@ def compare(now, baseline, most_up):
     if before is None:
       raise common.Failed(f"{BASELINE} has no load '{name}'; `bench/guard.py --update` writes it")
     share = total(functions) / total(before) - 1
-    print(f"  {name}: {total(functions):.1f} instructions, baseline {total(before):.1f}, {share:+.1%}")
+    print(
+        f"  {name}: {total(functions):.1f} instructions, baseline {total(before):.1f}, {share:+.1%}"
+    )
     if share > most_up:
       up.append(name)
       print("\n".join(difference(functions, before)))
@@ -62,18 +69,25 @@ def compare(now, baseline, most_up):
 
 def other_versions(baseline):
   here = core.versions()
-  return [f"{what} is '{here[what]}', the baseline's '{baseline[what]}'" for what in here if here[what] != baseline.get(what)]
+  return [
+      f"{what} is '{here[what]}', the baseline's '{baseline[what]}'" for what in here
+      if here[what] != baseline.get(what)
+  ]
 
 
 def update(now):
   with open(BASELINE, "w", encoding="utf-8") as f:
     json.dump({"versions": core.versions(), "loads": now}, f, indent=1, sort_keys=True)
     f.write("\n")
-  print(f"guard: {BASELINE} is written: {', '.join(f'{name} {total(functions):.0f}' for name, functions in now.items())}")
+  print(
+      f"guard: {BASELINE} is written: "
+      f"{', '.join(f'{name} {total(functions):.0f}' for name, functions in now.items())}"
+  )
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(description=__doc__,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--build", default="build")
   parser.add_argument("--update", action="store_true", help="write the baseline anew")
   args = parser.parse_args()
@@ -89,10 +103,15 @@ def main():
   most_up = MOST_UP_ELSEWHERE if others else MOST_UP
   up = compare(now, baseline["loads"], most_up)
   if up:
-    raise common.Failed(f"more than {most_up:.0%} above {BASELINE}: {'; '.join(up)}. Make it cheaper, or say in the commit why it has "
-                        "to cost more, and `bench/guard.py --update`")
+    raise common.Failed(
+        f"more than {most_up:.0%} above {BASELINE}: {'; '.join(up)}. Make it cheaper, or say in "
+        f"the commit why it has "
+        "to cost more, and `bench/guard.py --update`")
   if others:
-    print(f"guard: SKIPPED the bound of {MOST_UP:.0%}, held that of {MOST_UP_ELSEWHERE:.0%}: {'; '.join(others)}")
+    print(
+        f"guard: SKIPPED the bound of {MOST_UP:.0%}, held that of {MOST_UP_ELSEWHERE:.0%}: "
+        f"{'; '.join(others)}"
+    )
     sys.exit(SKIPPED)
   print(f"guard: no load is more than {MOST_UP:.0%} above the baseline")
 

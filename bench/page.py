@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""page.py: how figures become a page: sections between markers, the line about machine and commit, tables and plots.
+"""page.py: how figures become a page: sections between markers, the line about machine and commit,
+tables and plots.
 
-    page.write("core", ["A sentence.", page.table(rows), page.bars("core-time", "Time per command", "ns", values)])
+    page.write("core", ["A sentence.", page.table(rows),
+                        page.bars("core-time", "Time per command", "ns", values)])
 
-A script rewrites its own sections and leaves the rest of the page alone. The page is run/benchmarks.md, which begins as a copy of
-docs/benchmarks.md; with PAGE=1 in the environment it is docs/benchmarks.md itself. All figures also go into a JSON file in run/."""
+A script rewrites its own sections and leaves the rest of the page alone. The page is
+run/benchmarks.md, which begins as a copy of docs/benchmarks.md; with PAGE=1 in the environment it
+is docs/benchmarks.md itself. All figures also go into a JSON file in run/."""
 import datetime
 import json
 import os
@@ -44,16 +47,19 @@ def output_of(*command):
 
 def circumstances():
   return {
-    "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    "commit": output_of("git", "rev-parse", "HEAD"),
-    "changed_since": output_of("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs") != "",
-    "machine": {
-      "cpu": _first_line("/proc/cpuinfo", "model name"),
-      "cores": os.cpu_count(),
-      "memory": _first_line("/proc/meminfo", "MemTotal"),
-      "kernel": platform.release(),
-      "load_at_start": os.getloadavg()[0],
-    },
+      "date":
+      datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+      "commit":
+      output_of("git", "rev-parse", "HEAD"),
+      "changed_since":
+      output_of("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs") != "",
+      "machine": {
+          "cpu": _first_line("/proc/cpuinfo", "model name"),
+          "cores": os.cpu_count(),
+          "memory": _first_line("/proc/meminfo", "MemTotal"),
+          "kernel": platform.release(),
+          "load_at_start": os.getloadavg()[0],
+      },
   }
 
 
@@ -61,8 +67,10 @@ def machine_line(found):
   """One line for people, of what circumstances() found."""
   machine = found["machine"]
   changed = " with changes" if found["changed_since"] else ""
-  return (f"{machine['cpu']}, {machine['cores']} cores, kernel {machine['kernel']}, load {machine['load_at_start']:.2f} at the start; "
-          f"commit {found['commit'][:12]}{changed}; {found['date'][:10]}")
+  return (
+      f"{machine['cpu']}, {machine['cores']} cores, kernel {machine['kernel']}, load "
+      f"{machine['load_at_start']:.2f} at the start; "
+      f"commit {found['commit'][:12]}{changed}; {found['date'][:10]}")
 
 
 # ---- pieces of a section
@@ -73,7 +81,7 @@ def verdict(met):
 
 
 def table(rows):
-  """Markdown; the first row is the head, the first column to the left and the others to the right."""
+  """Markdown; the first row is the head, the first column to the left, the others to the right."""
   head, *body = rows
   lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
   return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
@@ -95,11 +103,13 @@ def _gnuplot(name, title, commands, data):
   plots = os.path.join(folder(), PLOTS)
   os.makedirs(plots, exist_ok=True)
   path = f"{plots}/{name}.svg"
-  script = "\n".join([f"set terminal svg size {PLOT_SIZE} background rgb 'white' noenhanced", f"set output '{path}'",
-                      f"set title {json.dumps(title)}", "set grid ytics", *commands])
+  script = "\n".join([
+      f"set terminal svg size {PLOT_SIZE} background rgb 'white' noenhanced",
+      f"set output '{path}'", f"set title {json.dumps(title)}", "set grid ytics", *commands
+  ])
   try:
-    subprocess.run(["gnuplot"], input=f"$data << EOD\n{data}\nEOD\n{script}\n", text=True, capture_output=True, check=True,
-                   timeout=PLOT_DEADLINE)
+    subprocess.run(["gnuplot"], input=f"$data << EOD\n{data}\nEOD\n{script}\n", text=True,
+                   capture_output=True, check=True, timeout=PLOT_DEADLINE)
   except FileNotFoundError:
     raise common.Failed("there is no gnuplot; `tools/deps bench` installs it") from None
   except subprocess.CalledProcessError as e:
@@ -108,31 +118,46 @@ def _gnuplot(name, title, commands, data):
 
 
 def bars(name, title, unit, values):
-  """One bar for each (label, value), as benchmarks/NAME.svg beside the page; returns the line that shows it."""
+  """One bar for each (label, value), as benchmarks/NAME.svg beside the page; returns the line that
+  shows it."""
   data = "\n".join(f"{json.dumps(label)} {value:g}" for label, value in values)
-  return _gnuplot(name, title, [f"set ylabel {json.dumps(unit)}", "set style fill solid 0.6", "set boxwidth 0.6",
-                                "set yrange [0:*]", "set xtics rotate by -15",
-                                "plot $data using 0:2:xtic(1) with boxes notitle, "
-                                "$data using 0:2:(sprintf('%g', $2)) with labels offset 0,0.7 notitle"], data)
+  return _gnuplot(name, title, [
+      f"set ylabel {json.dumps(unit)}", "set style fill solid 0.6", "set boxwidth 0.6",
+      "set yrange [0:*]", "set xtics rotate by -15",
+      "plot $data using 0:2:xtic(1) with boxes notitle, "
+      "$data using 0:2:(sprintf('%g', $2)) with labels offset 0,0.7 notitle"
+  ], data)
 
 
 def groups(name, title, unit, labels, series):
-  """Bars side by side for each label: `series` = {name: [[values of one label]…]}; a bar is their median, its whisker their range."""
-  rows = ([(statistics.median(values), min(values), max(values)) for values in column] for column in zip(*series.values()))
-  data = "\n".join(" ".join([json.dumps(label), *(f"{n:g}" for bar in row for n in bar)]) for label, row in zip(labels, rows))
-  plots = ", ".join(f"$data using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) title {json.dumps(label)}"
-                    for i, label in enumerate(series))
-  return _gnuplot(name, title, [f"set ylabel {json.dumps(unit)}", "set style data histograms", "set yrange [0:*]",
-                                "set style histogram errorbars gap 1 lw 1", "set style fill solid 0.6", "set key top left",
-                                "set xtics rotate by -15", f"plot {plots}"], data)
+  """Bars side by side for each label: `series` = {name: [[values of one label]…]}; a bar is their
+  median, its whisker their range."""
+  rows = ([(statistics.median(values), min(values), max(values))
+           for values in column]
+          for column in zip(*series.values()))
+  data = "\n".join(" ".join([json.dumps(label), *(f"{n:g}"
+                                                  for bar in row
+                                                  for n in bar)])
+                   for label, row in zip(labels, rows))
+  plots = ", ".join(
+      f"$data using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) title {json.dumps(label)}"
+      for i, label in enumerate(series))
+  return _gnuplot(name, title, [
+      f"set ylabel {json.dumps(unit)}", "set style data histograms", "set yrange [0:*]",
+      "set style histogram errorbars gap 1 lw 1", "set style fill solid 0.6", "set key top left",
+      "set xtics rotate by -15", f"plot {plots}"
+  ], data)
 
 
 def lines(name, title, axes, series, log_x=True):
   """A curve for each name in `series`: {name: [(x, y)…]}; `axes` = (label of x, label of y)."""
   data = "\n\n\n".join("\n".join(f"{x:g} {y:g}" for x, y in points) for points in series.values())
-  curves = ", ".join(f"$data index {i} with linespoints title {json.dumps(label)}" for i, label in enumerate(series))
-  return _gnuplot(name, title, [f"set xlabel {json.dumps(axes[0])}", f"set ylabel {json.dumps(axes[1])}", "set yrange [0:*]",
-                                "set key bottom right", *(["set logscale x"] if log_x else []), f"plot {curves}"], data)
+  curves = ", ".join(f"$data index {i} with linespoints title {json.dumps(label)}"
+                     for i, label in enumerate(series))
+  return _gnuplot(name, title, [
+      f"set xlabel {json.dumps(axes[0])}", f"set ylabel {json.dumps(axes[1])}", "set yrange [0:*]",
+      "set key bottom right", *(["set logscale x"] if log_x else []), f"plot {curves}"
+  ], data)
 
 
 # ---- the page
@@ -142,7 +167,10 @@ def replaced(text, name, section):
   end = f"<!-- end {name} -->"
   pattern = rf"(<!-- begin {re.escape(name)}: [^\n]* -->\n).*?{re.escape(end)}"
   if len(re.findall(pattern, text, re.S)) != 1:
-    raise common.Failed(f"{PAGE} needs one line `<!-- begin {name}: … -->`, which says who writes the section, and below it one `{end}`")
+    raise common.Failed(
+        f"{PAGE} needs one line `<!-- begin {name}: … -->`, which names the writer, and "
+        f"below it one `{end}`"
+    )
   return re.sub(pattern, lambda found: f"{found.group(1)}\n{section}\n\n{end}", text, flags=re.S)
 
 

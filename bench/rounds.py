@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""rounds.py: fair turns: every candidate once in each round, pinned, with a canary before, between and after.
+"""rounds.py: fair turns: every candidate once in each round, pinned, with a canary before, between
+and after.
 
-The canary is a fixed piece of work that fits into the first cache. Nothing in this tree changes how long it takes, so whatever does
-is a neighbour: another process on this core, another machine on this processor. A round whose canary was slow is told of."""
+The canary is a fixed piece of work that fits into the first cache. Nothing in this tree changes how
+long it takes, so whatever does is a neighbour: another process on this core, another machine on
+this processor. A round whose canary was slow is told of."""
 import hashlib
 import os
 import statistics
@@ -33,12 +35,14 @@ def canary_line(times):
   """Whether the machine was quiet while canaries took these many milliseconds."""
   best = min(times)
   slow = sum(time > best * QUIET for time in times)
-  verdict = "quiet" if slow == 0 else f"loud: {slow} of {len(times)} were more than {QUIET - 1:.0%} slower than the best"
+  verdict = "quiet" if slow == 0 else (
+      f"loud: {slow} of {len(times)} were more than {QUIET - 1:.0%} slower than the best")
   return f"canary {best:.1f} to {max(times):.1f} ms, {verdict}"
 
 
 class Rounds:
-  """candidates: {name: function that measures once}. results: {name: [what it returned, per round]}. number: of such a result."""
+  """candidates: {name: function that measures once}. results: {name: [what it returned, per
+  round]}. number: of such a result."""
 
   def __init__(self, candidates, rounds, number=lambda result: result):
     self.number = number

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""common.py: what the tools share: calling hbakit, numbers as people write them, a table, one way to give up."""
+"""common.py: what the tools share: calling hbakit, numbers as people write them, a table, one way
+to give up."""
 import json
 import os
 import subprocess
@@ -22,17 +23,20 @@ class Hbakit:
       raise Failed(f"there is no {self.path}; `make build` makes it")
 
   def call(self, *words, quiet=False):
-    """Runs it; its progress and its complaints go where ours go. Returns what it printed, or prints it."""
+    """Runs it; its progress and its complaints go where ours go. Returns what it printed, or prints
+    it."""
     command = [self.path, *map(str, words)]
     said = " ".join(["hbakit", *map(str, words)])
     sys.stdout.flush()
     try:
-      done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if quiet else None, text=True,
-                            timeout=DEADLINE, check=False)
+      done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE if quiet else None, text=True, timeout=DEADLINE,
+                            check=False)
     except subprocess.TimeoutExpired:
       raise Failed(f"`{said}` was not done after {DEADLINE} seconds") from None
     if done.returncode:
-      how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
+      how = (f"was killed by signal {-done.returncode}" if done.returncode < 0 else
+             f"ended with {done.returncode}")
       raise Failed(f"`{said}` {how}; what it said is above")
     return done.stdout
 
@@ -41,7 +45,9 @@ class Hbakit:
     try:
       return json.loads(out)
     except ValueError:
-      raise Failed(f"`hbakit {' '.join(map(str, words))} --json` printed no JSON object: {out[:200]!r}") from None
+      raise Failed(
+          f"`hbakit {' '.join(map(str, words))} --json` printed no JSON object: {out[:200]!r}"
+      ) from None
 
 
 def member(values, path):
@@ -70,7 +76,8 @@ def table(rows):
   """First column to the left, the others to the right; the first row is the head."""
   widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
   for row in rows:
-    print("  " + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip())
+    print("  " + "  ".join(
+        c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip())
 
 
 def at_root():

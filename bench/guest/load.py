@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""load: hbakit over VFIO beside Linux's own driver: same guest, same model of an adapter, same null drive. `bench/guest/load.py`
+"""load: hbakit over VFIO beside Linux's own driver: same guest, same model of an adapter, same null
+drive. `bench/guest/load.py`
 
-Each boot has two halves: one is timed, in rounds in which every way has its turn; in the other a plug-in of QEMU counts instructions,
-which slows Linux more than hbakit, and so is never timed. Before them all ways read a disk that says of every word what
-it must be. load.sh runs in the guest, load.c is the load, count.c the plug-in."""
+Each boot has two halves: one is timed, in rounds in which every way has its turn; in the other a
+plug-in of QEMU counts instructions, which slows Linux more than hbakit, and so is never timed.
+Before them all ways read a disk that says of every word what it must be. load.sh runs in the guest,
+load.c is the load, count.c the plug-in."""
 import argparse
 import array
 import bisect
@@ -26,7 +28,12 @@ from page import common  # pylint: disable=wrong-import-position
 FIGURES = "run/bench-guest.json"
 SECONDS = 1200  # for one boot on a busy machine
 STAMPED_BYTES = 8 << 20
-WAYS = {"polled": "hbakit, polled", "interrupts": "hbakit, asleep", "uring": "Linux, io_uring", "aio": "Linux, libaio"}
+WAYS = {
+    "polled": "hbakit, polled",
+    "interrupts": "hbakit, asleep",
+    "uring": "Linux, io_uring",
+    "aio": "Linux, libaio"
+}
 LINUX = ("uring", "aio")
 DEPTHS = (1, 32)
 TIMED = {1: 4000, 32: 20000}
@@ -38,12 +45,15 @@ LEAST_BOOTS = 3   # without them a range means little
 
 
 def arguments():
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(description=__doc__,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--build", default="build")
-  parser.add_argument("--boots", type=int, default=LEAST_BOOTS, help="below the default the page is not written")
+  parser.add_argument("--boots", type=int, default=LEAST_BOOTS,
+                      help="below the default the page is not written")
   parser.add_argument("--rounds", type=int, default=3, help="in each boot")
   parser.add_argument("--scale", type=float, default=1, help="of the number of commands")
-  parser.add_argument("--profile", action="store_true", help="only print where hbakit's instructions go, function by function")
+  parser.add_argument("--profile", action="store_true",
+                      help="only print where hbakit's instructions go, function by function")
   return parser.parse_args()
 
 
@@ -51,7 +61,8 @@ def arguments():
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:
-  """One of QEMU's models. Its goals are at least so many times Linux's commands/s at each depth, and at most so many instructions."""
+  """One of QEMU's models. Its goals are at least so many times Linux's commands/s at each depth,
+  and at most so many instructions."""
   model: str
   slot: int
   driver: str  # Linux's, as sysfs names it
@@ -63,11 +74,26 @@ class Adapter:
 
 FAST = {1: 2.5, 32: 5}
 ADAPTERS = {
-  "pvscsi": Adapter("pvscsi", 2, "vmw_pvscsi", "vmw_pvscsi", FAST, 700),
-  "virtio-scsi": Adapter("virtio-scsi-pci,disable-legacy=on,iommu_platform=on", 3, "virtio-pci", "virtio_scsi", FAST, 700),
-  "megasas": Adapter("megasas", 4, "megaraid_sas", "megaraid_sas", {1: 2.5, 32: 2.5}),
-  "mptsas": Adapter("mptsas1068", 5, "mptsas", "mptsas", {1: 2.5, 32: 3.5}, disk=",wwn={wwn}"),
-  "sym53c8xx": Adapter("lsi53c895a", 6, "sym53c8xx", "sym53c8xx", {1: 1, 32: 1}),
+    "pvscsi":
+    Adapter("pvscsi", 2, "vmw_pvscsi", "vmw_pvscsi", FAST, 700),
+    "virtio-scsi":
+    Adapter("virtio-scsi-pci,disable-legacy=on,iommu_platform=on", 3, "virtio-pci", "virtio_scsi",
+            FAST, 700),
+    "megasas":
+    Adapter("megasas", 4, "megaraid_sas", "megaraid_sas", {
+        1: 2.5,
+        32: 2.5
+    }),
+    "mptsas":
+    Adapter("mptsas1068", 5, "mptsas", "mptsas", {
+        1: 2.5,
+        32: 3.5
+    }, disk=",wwn={wwn}"),
+    "sym53c8xx":
+    Adapter("lsi53c895a", 6, "sym53c8xx", "sym53c8xx", {
+        1: 1,
+        32: 1
+    }),
 }
 FIRST_WWN = 0x5000c50012345678  # a SAS address: mptsas finds no disk without one
 
@@ -75,16 +101,19 @@ FIRST_WWN = 0x5000c50012345678  # a SAS address: mptsas finds no disk without on
 def devices(stamped):
   for number, adapter in enumerate(ADAPTERS.values()):
     yield from ("-device", f"{adapter.model},id=a{number},addr={adapter.slot}")
-    drives = ("file.driver=null-co,file.size=1G,file.read-zeroes=off", f"file.filename={stamped},file.locking=off,read-only=on")
+    drives = ("file.driver=null-co,file.size=1G,file.read-zeroes=off",
+              f"file.filename={stamped},file.locking=off,read-only=on")
     for target, drive in enumerate(drives):
       more = adapter.disk.format(wwn=hex(FIRST_WWN + target))
       yield from ("-drive", f"if=none,id=d{number}{target},format=raw,{drive}")
-      yield from ("-device", f"scsi-hd,drive=d{number}{target},bus=a{number}.0,scsi-id={target}{more}")
+      yield from ("-device",
+                  f"scsi-hd,drive=d{number}{target},bus=a{number}.0,scsi-id={target}{more}")
 
 
 def adapters_word():
   """For load.sh, as the kernel's command line takes it."""
-  return "ADAPTERS=" + ",".join(f"{name}:{a.slot}:{a.driver}:{a.module}" for name, a in ADAPTERS.items())
+  return "ADAPTERS=" + ",".join(f"{name}:{a.slot}:{a.driver}:{a.module}"
+                                for name, a in ADAPTERS.items())
 
 
 def stamp(path):
@@ -93,14 +122,16 @@ def stamp(path):
 
 
 def as_word(loads, scale):
-  return ",".join(f"{depth}:{max(int(commands * scale), 10 * depth)}" for depth, commands in loads.items())
+  return ",".join(
+      f"{depth}:{max(int(commands * scale), 10 * depth)}" for depth, commands in loads.items())
 
 
 class Boots:
   """Boots guests of one build."""
 
   def __init__(self, build, folder):
-    self.load, self.plugin = (os.path.join(build, "bench", "guest", name) for name in ("load", "count.so"))
+    self.load, self.plugin = (os.path.join(build, "bench", "guest", name)
+                              for name in ("load", "count.so"))
     self.folder = folder
     self.stamped = os.path.join(folder, "stamped.img")
     stamp(self.stamped)
@@ -108,12 +139,14 @@ class Boots:
   def boot(self, turns, words, plugin=None):
     """Its measurements in the order in which they were made."""
     options = ["-plugin", f"{self.plugin},{plugin}"] if plugin else []
-    lines = guest.boot([self.load], os.path.join(HERE, "load.sh"), [*devices(self.stamped), *options], SECONDS,
-                       words=f"{adapters_word()} {words}")
+    lines = guest.boot([self.load], os.path.join(HERE,
+                                                 "load.sh"), [*devices(self.stamped), *options],
+                       SECONDS, words=f"{adapters_word()} {words}")
     found = list(measurements(lines))
     wanted = turns * len(ADAPTERS) * len(DEPTHS) * len(WAYS)
     if len(found) != wanted:
-      raise common.Failed(f"the guest made {len(found)} of {wanted} measurements; it said last: " + " | ".join(lines[-6:]))
+      raise common.Failed(f"the guest made {len(found)} of {wanted} measurements; it said last: " +
+                          " | ".join(lines[-6:]))
     return found
 
   def counted(self, words, option=""):
@@ -139,11 +172,16 @@ def measurements(lines):
       objects.append((int(rest[0], 16), rest[1]))
     elif first == "load" and adapter:
       told = dict(word.split("=") for word in rest)
-      yield {"adapter": adapter, "objects": objects, **{name: int(v) if v.isdigit() else v for name, v in told.items()}}
+      yield {
+          "adapter": adapter,
+          "objects": objects,
+          **{name: int(v) if v.isdigit() else v
+             for name, v in told.items()}
+      }
 
 
 def counts(lines):
-  """What the plug-in told: instructions, those of waiting, and for a profile those of each block."""
+  """The plug-in's counts: instructions, those of waiting, for a profile those of each block."""
   told = None
   for line in lines:
     words = line.split()
@@ -162,9 +200,12 @@ def counts(lines):
 def symbols(path):
   """(address, name) of functions, sorted."""
   dynamic = [] if os.path.realpath(path).startswith(os.getcwd()) else ["--dynamic"]
-  out = subprocess.run(["nm", "--numeric-sort", "--defined-only", *dynamic, path], capture_output=True, text=True, check=False).stdout
+  out = subprocess.run(["nm", "--numeric-sort", "--defined-only", *dynamic, path],
+                       capture_output=True, text=True, check=False).stdout
   split = (line.split() for line in out.splitlines())
-  return [(int(words[0], 16), words[2].split("@")[0]) for words in split if len(words) == 3 and words[1] in "tTwWi"]
+  return [(int(words[0], 16), words[2].split("@")[0])
+          for words in split
+          if len(words) == 3 and words[1] in "tTwWi"]
 
 
 class Symbols:
@@ -199,9 +240,12 @@ def by_function(names, measurement):
 
 
 def profile(boots, scale):
-  found = boots.counted(f"ROUNDS=1 COUNTED={as_word(COUNTED, scale)} VERIFIED= OPTIONS=--objects", ",profile=on")
+  found = boots.counted(f"ROUNDS=1 COUNTED={as_word(COUNTED, scale)} VERIFIED= OPTIONS=--objects",
+                        ",profile=on")
   names = Symbols(boots)
-  return {(m["adapter"], m["way"], m["depth"]): by_function(names, m) for m in found if m["way"] not in LINUX}
+  return {(m["adapter"], m["way"], m["depth"]): by_function(names, m)
+          for m in found
+          if m["way"] not in LINUX}
 
 
 # ---- figures
@@ -213,10 +257,18 @@ class Figures:
     self.timed, self.counted = timed, counted
 
   def rates(self, adapter, way, depth):
-    return [m["commands"] * 1e9 / m["ns"] for m in self.timed if (m["adapter"], m["way"], m["depth"]) == (adapter, way, depth)]
+    return [
+        m["commands"] * 1e9 / m["ns"]
+        for m in self.timed
+        if (m["adapter"], m["way"], m["depth"]) == (adapter, way, depth)
+    ]
 
   def per_command(self, adapter, way, depth, what="instructions"):
-    return [m[what] / m["commands"] for m in self.counted if (m["adapter"], m["way"], m["depth"]) == (adapter, way, depth)]
+    return [
+        m[what] / m["commands"]
+        for m in self.counted
+        if (m["adapter"], m["way"], m["depth"]) == (adapter, way, depth)
+    ]
 
   def ratios(self, adapter, way, depth):
     """Each round's own: against the faster of Linux's ways in it."""
@@ -233,26 +285,42 @@ def cells():
 
 
 def rate_rows(figures):
-  yield ["model, depth", *(f"{name}" for name in WAYS.values()), "polled / Linux's faster", "asleep / Linux's faster"]
+  yield [
+      "model, depth", *(f"{name}" for name in WAYS.values()), "polled / Linux's faster",
+      "asleep / Linux's faster"
+  ]
   for adapter, depth in cells():
-    yield [f"{adapter}, {depth}", *(with_range(figures.rates(adapter, way, depth), ",.0f") for way in WAYS),
-           *(with_range(figures.ratios(adapter, way, depth), ".2f") for way in ("polled", "interrupts"))]
+    yield [
+        f"{adapter}, {depth}",
+        *(with_range(figures.rates(adapter, way, depth), ",.0f") for way in WAYS),
+        *(with_range(figures.ratios(adapter, way, depth), ".2f")
+          for way in ("polled", "interrupts"))
+    ]
 
 
 def instruction_rows(figures):
   yield ["model, depth", *WAYS.values(), "waiting, polled"]
   for adapter, depth in cells():
-    yield [f"{adapter}, {depth}", *(with_range(figures.per_command(adapter, way, depth), ",.0f") for way in WAYS),
-           with_range(figures.per_command(adapter, "polled", depth, "waiting"), ",.0f")]
+    yield [
+        f"{adapter}, {depth}",
+        *(with_range(figures.per_command(adapter, way, depth), ",.0f") for way in WAYS),
+        with_range(figures.per_command(adapter, "polled", depth, "waiting"), ",.0f")
+    ]
 
 
 def profile_rows(columns):
-  """`columns` = {title: [(function, instructions)…]}; a function to a row, by what it costs where it is dearest."""
+  """`columns` = {title: [(function, instructions)…]}; a function to a row, by what it costs where
+  it is dearest."""
   costs = [dict(functions) for functions in columns.values()]
-  names = sorted({name for column in costs for name in column}, key=lambda name: -max(column.get(name, 0) for column in costs))
+  names = sorted({name
+                  for column in costs
+                  for name in column},
+                 key=lambda name: -max(column.get(name, 0) for column in costs))
   others = [sum(column.get(name, 0) for name in names[FUNCTIONS:]) for column in costs]
   yield ["function", *columns]
-  yield from ([f"`{name}`", *(f"{column.get(name, 0):,.0f}" for column in costs)] for name in names[:FUNCTIONS])
+  yield from ([f"`{name}`", *(f"{column.get(name, 0):,.0f}"
+                              for column in costs)]
+              for name in names[:FUNCTIONS])
   yield [f"{max(len(names) - FUNCTIONS, 0)} others", *(f"{n:,.0f}" for n in others)]
   yield ["all", *(f"{sum(column.values()):,.0f}" for column in costs)]
 
@@ -263,36 +331,53 @@ def goals(figures):
     ratio = statistics.median(figures.ratios(adapter, "polled", depth))
     instructions = statistics.median(figures.per_command(adapter, "polled", depth))
     least, most = ADAPTERS[adapter].goals[depth], ADAPTERS[adapter].instructions
-    for value, goal, met, unit in ((ratio, least, ratio >= least, " × Linux's commands/s, at least {}"),
-                                   (instructions, most, instructions <= most, " instructions, at most {}")):
+    for value, goal, met, unit in ((ratio, least, ratio >= least,
+                                    " × Linux's commands/s, at least {}"),
+                                   (instructions, most, instructions <= most,
+                                    " instructions, at most {}")):
       if not goal:
         continue
       shown = f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-      yield (adapter, depth), f"- {adapter}, depth {depth}: {shown}{unit.format(goal)}: {page.verdict(met)}", met
+      yield (adapter, depth
+             ), f"- {adapter}, depth {depth}: {shown}{unit.format(goal)}: {page.verdict(met)}", met
 
 
 def profile_of_missed(figures, functions):
   """Sections: none, if no goal is missed."""
   missed = {cell for cell, _, met in goals(figures) if not met}
-  columns = {f"{adapter}, {depth}": functions[adapter, "polled", depth] for adapter, depth in cells() if (adapter, depth) in missed}
-  return ["Where the instructions of hbakit polled go, where it misses a goal, without the turns that wait:",
-          page.table(list(profile_rows(columns)))] if columns else []
+  columns = {
+      f"{adapter}, {depth}": functions[adapter, "polled", depth]
+      for adapter, depth in cells()
+      if (adapter, depth) in missed
+  }
+  return [
+      "Where the instructions of hbakit polled go, where it misses a goal, without the turns that "
+      "wait:",
+      page.table(list(profile_rows(columns)))
+  ] if columns else []
 
 
 def plots(figures):
   labels = [f"{adapter}, depth {depth}" for adapter, depth in cells()]
   for name, title, values in (("guest-rate", "commands per second", figures.rates),
-                              ("guest-instructions", "guest instructions per command", figures.per_command)):
-    yield page.groups(name, f"hbakit over VFIO and Linux's driver: {title}", title, labels,
-                      {label: [values(adapter, way, depth) for adapter, depth in cells()] for way, label in WAYS.items()})
+                              ("guest-instructions", "guest instructions per command",
+                               figures.per_command)):
+    yield page.groups(
+        name, f"hbakit over VFIO and Linux's driver: {title}", title, labels, {
+            label: [values(adapter, way, depth) for adapter, depth in cells()]
+            for way, label in WAYS.items()
+        })
 
 
 def how(args, found, figures):
   qemu = page.output_of("qemu-system-x86_64", "--version").splitlines()[0]
   canaries = [m["canary"] / 1e6 for m in figures.timed]
-  return (f"{qemu}, TCG, one processor; guest {guest.kernel_package()}; median and range over {args.boots} boots"
-          f" with {args.rounds} rounds each, of depth:commands {as_word(TIMED, args.scale)}; {rounds.canary_line(canaries)} in the guest."
-          f" {page.machine_line(found)}.")
+  return (
+      f"{qemu}, TCG, one processor; guest {guest.kernel_package()}; median and range over "
+      f"{args.boots} boots"
+      f" with {args.rounds} rounds each, of depth:commands {as_word(TIMED, args.scale)}; "
+      f"{rounds.canary_line(canaries)} in the guest."
+      f" {page.machine_line(found)}.")
 
 
 def lines_of(figures):
@@ -301,9 +386,11 @@ def lines_of(figures):
 
 def write(args, found, figures, functions):
   page.write("guest", [
-    how(args, found, figures), "Commands per second:", page.table(list(rate_rows(figures))),
-    "Guest instructions per command, user and kernel:", page.table(list(instruction_rows(figures))), *plots(figures),
-    "Goals, for hbakit polled:", lines_of(figures), *profile_of_missed(figures, functions)])
+      how(args, found, figures), "Commands per second:",
+      page.table(list(rate_rows(figures))), "Guest instructions per command, user and kernel:",
+      page.table(list(instruction_rows(figures))), *plots(figures), "Goals, for hbakit polled:",
+      lines_of(figures), *profile_of_missed(figures, functions)
+  ])
 
 
 # ---- all of it
@@ -313,7 +400,8 @@ def measure(args, boots):
   print("  every way has read what is on the disk", flush=True)
   timed, counted = [], []
   for boot in range(args.boots):
-    timed += boots.boot(args.rounds, f"ROUNDS={args.rounds} COUNTED={as_word(TIMED, args.scale)} VERIFIED=")
+    timed += boots.boot(args.rounds,
+                        f"ROUNDS={args.rounds} COUNTED={as_word(TIMED, args.scale)} VERIFIED=")
     counted += boots.counted(f"ROUNDS=1 COUNTED={as_word(COUNTED, args.scale)} VERIFIED=")
     print(f"  boot {boot + 1} of {args.boots} done", flush=True)
   return Figures(timed, counted)
@@ -321,7 +409,10 @@ def measure(args, boots):
 
 def print_profile(functions):
   for (adapter, way, depth), sums in functions.items():
-    print(f"  {adapter}, {way}, depth {depth}: {sum(n for _, n in sums):,.0f} instructions per command")
+    print(
+        f"  {adapter}, {way}, depth {depth}: {sum(n for _, n in sums):,.0f} instructions per "
+        f"command"
+    )
     common.table(list(profile_rows({"instructions": sums})))
 
 

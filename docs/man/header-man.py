@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """header-man: generate hbakit-driver(7) and hbakit-application(7) from the public headers.
-`header-man.py driver|application EXAMPLE DOCS HEADER MORE...`; DOCS is the directory of the installed guides and examples.
+`header-man.py driver|application EXAMPLE DOCS HEADER MORE...`; DOCS is the directory of the
+installed guides and examples.
 
-The comment before a declaration is its text. The ops of the table become a list. The sections of the first header are the page's; each
-further header is one section. A section for other readers begins with "for" and is left out. Mdoc to standard output."""
+The comment before a declaration is its text. The ops of the table become a list. The sections of
+the first header are the page's; each further header is one section. A section for other readers
+begins with "for" and is left out. Mdoc to standard output."""
 import os
 import re
 import sys
@@ -12,7 +14,8 @@ import time
 from dataclasses import dataclass
 
 SECTION = re.compile(r'/\* -{3,} (.*?) -* ?\*/')
-OP = re.compile(r'\t/\*(?P<comment>(?:(?!\*/).)*)\*/\n\t(?P<code>[^;]*\(\*(?P<name>\w+)\)[^;]*;)', re.S)
+OP = re.compile(r'\t/\*(?P<comment>(?:(?!\*/).)*)\*/\n\t(?P<code>[^;]*\(\*(?P<name>\w+)\)[^;]*;)',
+                re.S)
 TABLE = 'struct hba_driver {'
 
 
@@ -31,11 +34,17 @@ class Reader:
 
 
 READERS = {
-    'driver': Reader('hbakit-driver', 'the interface of a driver for hbakit', 'driver.h', 'THE REPORT AND THE TABLE', 'drivers', (
-        'A complete driver.', 'The disk in place of its chip is', '.Pa ram-disk.h', 'in', '.Pa {docs}/examples ,',
-        'which also has a template.', '.Pa {docs}/driver-guide.md', 'leads from there to a real chip.')),
-    'application': Reader('hbakit-application', 'controllers, units and disks for a program', 'hbakit.h', 'A CONTROLLER', 'clients', (
-        'A complete program:', '.Pa application.c', 'in', '.Pa {docs}/examples .', 'The guide is', '.Pa {docs}/application-guide.md .')),
+    'driver':
+    Reader('hbakit-driver', 'the interface of a driver for hbakit', 'driver.h',
+           'THE REPORT AND THE TABLE', 'drivers',
+           ('A complete driver.', 'The disk in place of its chip is', '.Pa ram-disk.h', 'in',
+            '.Pa {docs}/examples ,', 'which also has a template.', '.Pa {docs}/driver-guide.md',
+            'leads from there to a real chip.')),
+    'application':
+    Reader('hbakit-application', 'controllers, units and disks for a program', 'hbakit.h',
+           'A CONTROLLER', 'clients',
+           ('A complete program:', '.Pa application.c', 'in', '.Pa {docs}/examples .',
+            'The guide is', '.Pa {docs}/application-guide.md .')),
 }
 
 
@@ -69,7 +78,10 @@ def prose(lines):
             out.append('.Pp')
         else:
             out += ['.br'] if line.startswith('@') else []
-            out += [escaped(sentence) for sentence in re.split(r'(?<=[.!?]) +(?=[A-Z])', line.strip(' @'))]
+            out += [
+                escaped(sentence)
+                for sentence in re.split(r'(?<=[.!?]) +(?=[A-Z])', line.strip(' @'))
+            ]
     return trimmed(out)
 
 
@@ -108,12 +120,14 @@ def block(comment, code):
     if not code.strip():
         return out
     if TABLE in code:
-        return out + literal(fields(code).rstrip().splitlines()) + ['.Ss Its ops, in the order of life'] + ops(code)
+        return out + literal(
+            fields(code).rstrip().splitlines()) + ['.Ss Its ops, in the order of life'] + ops(code)
     return out + literal(code.rstrip().splitlines())
 
 
 def declarations(text):
-    """Comment and code of each declaration; a struct is one declaration, with its empty lines and comments."""
+    """Comment and code of each declaration; a struct is one declaration, with its empty lines and
+    comments."""
     for part in re.split(r'\n\n(?![\t\n])', text):
         found = re.match(r'\s*(/\*(?:(?!\*/).)*\*/\n?)?(.*)', part, re.S)
         if part.strip():
@@ -150,18 +164,26 @@ def further(reader, header):
     """One section for a further header."""
     head, text = head_and_rest(reader, header)
     name, head[0] = head[0].split(': ', 1)
-    return ['.Sh ' + name.upper(), *prose([head[0][0].upper() + head[0][1:], *head[1:]]), *described(text)]
+    return [
+        '.Sh ' + name.upper(), *prose([head[0][0].upper() + head[0][1:], *head[1:]]),
+        *described(text)
+    ]
 
 
 def page(reader, example, docs, header, *more):
     head, text = head_and_rest(reader, header)
-    out = ['.Dd ' + date(), f'.Dt {reader.name.upper()} 7', '.Os', '.Sh NAME', f'.Nm {reader.name}', f'.Nd {reader.summary}',
-           '.Sh SYNOPSIS', f'.In hbakit/{reader.header}', '.Sh DESCRIPTION', *prose(head[1:]), f'.Sh {reader.first}', *described(text)]
+    out = [
+        '.Dd ' + date(), f'.Dt {reader.name.upper()} 7', '.Os', '.Sh NAME', f'.Nm {reader.name}',
+        f'.Nd {reader.summary}', '.Sh SYNOPSIS', f'.In hbakit/{reader.header}', '.Sh DESCRIPTION',
+        *prose(head[1:]), f'.Sh {reader.first}', *described(text)
+    ]
     for other in more:
         out += further(reader, other)
     others = [f'.Xr {r.name} 7' for r in READERS.values() if r != reader]
-    out += ['.Sh EXAMPLES', *(line.format(docs=docs) for line in reader.example), *literal(example.rstrip().splitlines()),
-            '.Sh SEE ALSO', '.Xr hbakit 1 ,', *others]
+    out += [
+        '.Sh EXAMPLES', *(line.format(docs=docs) for line in reader.example),
+        *literal(example.rstrip().splitlines()), '.Sh SEE ALSO', '.Xr hbakit 1 ,', *others
+    ]
     return '\n'.join(after_heads(out)) + '\n'
 
 
@@ -179,7 +201,9 @@ def after_heads(out):
 
 def date():
     """SOURCE_DATE_EPOCH if set, for reproducible pages; else the current date."""
-    return time.strftime('%B %d, %Y', time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH', time.time())))).replace(' 0', ' ')
+    return time.strftime('%B %d, %Y',
+                         time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH',
+                                                        time.time())))).replace(' 0', ' ')
 
 
 def read(name):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""completion.py HBAKIT MANUAL: bash, asked with our completion, offers every command and every option that --help tells of, and files.
-The manual page has them, too."""
+"""completion.py HBAKIT MANUAL: bash, asked with our completion, offers every command and every
+option that --help tells of, and files. The manual page has them, too."""
 import os
 import pty
 import re
@@ -19,7 +19,8 @@ SAID = 9  # the descriptor by which bash tells of its line
 
 
 def run(*arguments):
-    r = subprocess.run([HBAKIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False)
+    r = subprocess.run([HBAKIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       text=True, timeout=TIMEOUT_S, check=False)
     return r.stdout + r.stderr
 
 
@@ -30,15 +31,17 @@ COMMANDS = re.findall(r'^  ([a-z]+) +\S', run('--help'), re.M)
 def complete(words, script=SCRIPT, cwd='/'):
     """What is offered for the last of `words`, which are as bash cuts them."""
     quoted = ' '.join(f"'{w}'" for w in ['hbakit', *words])
-    ask = f'COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; compopt() {{ :; }}; _hbakit; printf "%s\\n" "${{COMPREPLY[@]}}"\n'
-    r = subprocess.run(['bash', '-eu', '-c', script + ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
-                       timeout=TIMEOUT_S, check=False)
+    ask = (f'COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; compopt() {{ :; }}; _hbakit; printf '
+           f'"%s\\n" "${{COMPREPLY[@]}}"\n')
+    r = subprocess.run(['bash', '-eu', '-c', script + ask], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, cwd=cwd, timeout=TIMEOUT_S, check=False)
     assert r.returncode == 0 and not r.stderr, r.stderr
     return r.stdout.split()
 
 
 class Shell:
-    """An interactive bash on a terminal of its own, in a folder, that has read our completion. Keys tell what its line has become."""
+    """An interactive bash on a terminal of its own, in a folder, that has read our completion. Keys
+    tell what its line has become."""
     SAY, INSERT_ALL, FORGET = '\x14', '\x1b*', '\x1bk'
 
     def __init__(self, folder):
@@ -52,8 +55,14 @@ class Shell:
         if self.pid == 0:
             os.chdir(folder)
             os.dup2(says, SAID)
-            os.execvpe('bash', ['bash', '--noprofile', '--rcfile', '.completion', '-i'],
-                       {'PATH': os.environ['PATH'], 'HOME': folder, 'TERM': 'dumb', 'INPUTRC': '/dev/null', 'LC_ALL': 'C.UTF-8'})
+            os.execvpe(
+                'bash', ['bash', '--noprofile', '--rcfile', '.completion', '-i'], {
+                    'PATH': os.environ['PATH'],
+                    'HOME': folder,
+                    'TERM': 'dumb',
+                    'INPUTRC': '/dev/null',
+                    'LC_ALL': 'C.UTF-8'
+                })
         os.close(says)
         self.ask('')
 
@@ -62,10 +71,13 @@ class Shell:
         os.write(self.terminal, (keys + self.SAY + self.FORGET).encode())
         line, until = b'', time.monotonic() + TIMEOUT_S
         while not line.endswith(b'\0'):
-            ready = select.select([self.said, self.terminal], [], [], max(0, until - time.monotonic()))[0]
+            ready = select.select([self.said, self.terminal], [], [],
+                                  max(0, until - time.monotonic()))[0]
             assert ready, f'bash does not answer to {keys!r}'
             if self.terminal in ready:
-                os.read(self.terminal, 4096)  # what a person would see; nobody reads it, and bash must not wait for that
+                os.read(
+                    self.terminal, 4096
+                )  # what a person would see; nobody reads it, and bash must not wait for that
             if self.said in ready:
                 line += os.read(self.said, 4096)
         return line[:-1].decode()
@@ -78,7 +90,9 @@ class Shell:
 
 def options_of(command):
     """All that stand in its help, by argp's own hand."""
-    return set(re.findall(r'(?<![\w-])(--?[a-z]+(?:-[a-z]+)*)', '\n'.join(re.findall(r'^ +(-.{0,28})', run(command, '--help'), re.M))))
+    return set(
+        re.findall(r'(?<![\w-])(--?[a-z]+(?:-[a-z]+)*)',
+                   '\n'.join(re.findall(r'^ +(-.{0,28})', run(command, '--help'), re.M))))
 
 
 def missing(script):
@@ -162,11 +176,13 @@ class Interactive(unittest.TestCase):
         self.becomes('write soft:./di', 'write soft:./disk.img ')
         self.becomes('write soft:ima', 'write soft:images/')
         self.becomes('scan qemu:pvscsi?drive=di', 'scan qemu:pvscsi?drive=disk.img ')
-        self.becomes('scan "qemu:pvscsi?drive=a.img&drive=di', 'scan "qemu:pvscsi?drive=a.img&drive=disk.img" ')
+        self.becomes('scan "qemu:pvscsi?drive=a.img&drive=di',
+                     'scan "qemu:pvscsi?drive=a.img&drive=disk.img" ')
 
     def test_options_behind_a_question_mark(self):
         self.becomes('scan qemu:pvscsi?dr', 'scan qemu:pvscsi?drive=')
-        self.becomes('scan "qemu:pvscsi?drive=disk.img&ir', 'scan "qemu:pvscsi?drive=disk.img&irq="')
+        self.becomes('scan "qemu:pvscsi?drive=disk.img&ir',
+                     'scan "qemu:pvscsi?drive=disk.img&irq="')
         self.becomes('scan pci:0000:03:00.0?ir', 'scan pci:0000:03:00.0?irq=')
         self.becomes('scan soft:ram?si', 'scan soft:ram?size=')
 
@@ -182,10 +198,13 @@ class Interactive(unittest.TestCase):
         for before in 'write soft:', 'read --output=', 'read -o ':
             line = self.shell.ask(f'hbakit {before}my{Shell.INSERT_ALL}')
             self.assertEqual(line, f'hbakit {before}my\\ disk.img my.so ')
-        self.assertEqual(self.shell.ask(f'hbakit bench --r{Shell.INSERT_ALL}').split(), ['hbakit', 'bench', '--rw'])
+        self.assertEqual(
+            self.shell.ask(f'hbakit bench --r{Shell.INSERT_ALL}').split(),
+            ['hbakit', 'bench', '--rw'])
 
     def test_nothing_is_offered(self):
-        for typed in 'bench --bs d', 'bench --bs=d', 'scan soft:ram?size=d', 'scan qemu:pvscsi?irq=d':
+        for typed in ('bench --bs d', 'bench --bs=d', 'scan soft:ram?size=d',
+                      'scan qemu:pvscsi?irq=d'):
             self.becomes(typed, typed)
 
     def test_commands_and_schemes(self):

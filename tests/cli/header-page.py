@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""header-page.py ROOT driver|application PAGE: hbakit-driver(7) has every op, function and struct of driver.h and of the headers that it
-includes, with its text, hbakit-application(7) those of hbakit.h; neither has the other's; both are good mdoc."""
+"""header-page.py ROOT driver|application PAGE: hbakit-driver(7) has every op, function and struct
+of driver.h and of the headers that it includes, with its text, hbakit-application(7) those of
+hbakit.h; neither has the other's; both are good mdoc."""
 import os
 import re
 import subprocess
@@ -14,8 +15,12 @@ sys.dont_write_bytecode = True
 import tree  # noqa: E402  the style checks' reader of C
 
 HEADER = {'driver': 'include/hbakit/driver.h', 'application': 'include/hbakit/hbakit.h'}[READER]
-SECTION_FOR_OTHERS = re.compile(r'/\* ---- for (?!%s)' % {'driver': 'drivers', 'application': 'clients'}[READER])
-FORMATTED = subprocess.run(['mandoc', '-Tutf8', '-Owidth=1000', PAGE], stdout=subprocess.PIPE, check=True).stdout.decode()
+SECTION_FOR_OTHERS = re.compile(r'/\* ---- for (?!%s)' % {
+    'driver': 'drivers',
+    'application': 'clients'
+}[READER])
+FORMATTED = subprocess.run(['mandoc', '-Tutf8', '-Owidth=1000', PAGE], stdout=subprocess.PIPE,
+                           check=True).stdout.decode()
 TEXT = re.sub(r'.\x08', '', FORMATTED)
 
 
@@ -55,7 +60,8 @@ class Page(unittest.TestCase):
         self.assertEqual(list(missing(TEXT)), [])
 
     def test_good_mdoc(self):
-        r = subprocess.run(['mandoc', '-Tlint', '-Wwarning', PAGE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        r = subprocess.run(['mandoc', '-Tlint', '-Wwarning', PAGE], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, check=False)
         self.assertEqual((r.returncode, r.stdout), (0, ''))
 
 
@@ -69,9 +75,12 @@ class DriverPage(Page):
             self.assertNotIn(name, TEXT)
 
     def test_a_missing_one_is_seen(self):
-        self.assertEqual(list(missing(TEXT.replace('hba_requeue', 'hba_r'))), ['hba_requeue', 'the text of process_task'])
-        self.assertEqual(list(missing(TEXT.replace('hba_config_write', 'hba_c'))), ['hba_config_write'])
-        self.assertEqual(list(missing(TEXT.replace('The doorbell', 'A bell'))), ['the text of kick'])
+        self.assertEqual(list(missing(TEXT.replace('hba_requeue', 'hba_r'))),
+                         ['hba_requeue', 'the text of process_task'])
+        self.assertEqual(list(missing(TEXT.replace('hba_config_write', 'hba_c'))),
+                         ['hba_config_write'])
+        self.assertEqual(list(missing(TEXT.replace('The doorbell', 'A bell'))),
+                         ['the text of kick'])
 
 
 class ApplicationPage(Page):
@@ -83,7 +92,8 @@ class ApplicationPage(Page):
         self.assertEqual(declared & {'hba_bar_map', 'hba_lower', 'hba_bus_info'}, set())
 
     def test_a_missing_one_is_seen(self):
-        self.assertEqual(list(missing(TEXT.replace('hba_disk_submit', 'hba_d'))), ['hba_disk_submit'])
+        self.assertEqual(list(missing(TEXT.replace('hba_disk_submit', 'hba_d'))),
+                         ['hba_disk_submit'])
 
 
 del Page

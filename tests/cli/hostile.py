@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# hostile.py HBAKIT HOSTILE.SO [NBD]: whatever a device, a driver, a client or a file's name holds, no command prints anything that a terminal
+# hostile.py HBAKIT HOSTILE.SO [NBD]: whatever a device, a driver, a client or a file's name holds,
+# no command prints anything that a terminal
 # obeys: on neither output is there a control but the end of a line, nor anything that is no UTF-8.
 import json
 import os
@@ -19,16 +20,36 @@ TEXT = b'\033[31m\nfake\r\x9b\xc2\x9b\xff\a'
 HARMFUL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 URI = 'hostile:x'
 COMMANDS = [
-    ['drivers', '--plugin', PLUGIN], ['drivers', '--plugin', PLUGIN, 'hostile'], ['scan', '--plugin', PLUGIN, URI],
-    ['scan', '-v', '--plugin', PLUGIN, URI], ['info', '--plugin', PLUGIN, URI], ['inquiry', '--plugin', PLUGIN, URI],
-    ['inquiry', '--plugin', PLUGIN, URI, '-p', '0x80'], ['inquiry', '--plugin', PLUGIN, URI, '-p', '0'],
-    ['cdb', '--plugin', PLUGIN, URI, '--in', '96', '120000006000'], ['read', '--plugin', PLUGIN, URI, '-o', b'out' + TEXT],
-    ['write', '--plugin', PLUGIN, URI, '-i', b'none' + TEXT], ['bench', '--plugin', PLUGIN, URI, '--time', '1'],
-    ['check', '--plugin', PLUGIN, URI], ['scan', '--plugin', PLUGIN, 'hostile:fails'], ['drivers', TEXT], [TEXT], ['scan', TEXT],
-    ['scan', b'soft:' + TEXT], ['scan', b'soft:disk' + TEXT], ['read', b'soft:disk' + TEXT, '-o', b'disk' + TEXT],
-    ['scan', b'soft:ram?' + TEXT + b'=1'], ['scan', b'soft:ram?size=' + TEXT], ['scan', b'--' + TEXT], ['scan', 'soft:ram', TEXT],
-    ['inquiry', 'soft:ram', '-l', TEXT], ['bench', 'soft:ram', '--rw', TEXT], ['cdb', 'soft:ram', TEXT],
-    ['scan', '--plugin', TEXT, 'soft:ram'], ['serve', 'soft:ram', '--nbd', TEXT], ['serve', 'soft:ram', '--nbd', b'unix:/none/' + TEXT],
+    ['drivers', '--plugin', PLUGIN],
+    ['drivers', '--plugin', PLUGIN, 'hostile'],
+    ['scan', '--plugin', PLUGIN, URI],
+    ['scan', '-v', '--plugin', PLUGIN, URI],
+    ['info', '--plugin', PLUGIN, URI],
+    ['inquiry', '--plugin', PLUGIN, URI],
+    ['inquiry', '--plugin', PLUGIN, URI, '-p', '0x80'],
+    ['inquiry', '--plugin', PLUGIN, URI, '-p', '0'],
+    ['cdb', '--plugin', PLUGIN, URI, '--in', '96', '120000006000'],
+    ['read', '--plugin', PLUGIN, URI, '-o', b'out' + TEXT],
+    ['write', '--plugin', PLUGIN, URI, '-i', b'none' + TEXT],
+    ['bench', '--plugin', PLUGIN, URI, '--time', '1'],
+    ['check', '--plugin', PLUGIN, URI],
+    ['scan', '--plugin', PLUGIN, 'hostile:fails'],
+    ['drivers', TEXT],
+    [TEXT],
+    ['scan', TEXT],
+    ['scan', b'soft:' + TEXT],
+    ['scan', b'soft:disk' + TEXT],
+    ['read', b'soft:disk' + TEXT, '-o', b'disk' + TEXT],
+    ['scan', b'soft:ram?' + TEXT + b'=1'],
+    ['scan', b'soft:ram?size=' + TEXT],
+    ['scan', b'--' + TEXT],
+    ['scan', 'soft:ram', TEXT],
+    ['inquiry', 'soft:ram', '-l', TEXT],
+    ['bench', 'soft:ram', '--rw', TEXT],
+    ['cdb', 'soft:ram', TEXT],
+    ['scan', '--plugin', TEXT, 'soft:ram'],
+    ['serve', 'soft:ram', '--nbd', TEXT],
+    ['serve', 'soft:ram', '--nbd', b'unix:/none/' + TEXT],
     ['serve', 'soft:ram', '--nbd', b'tcp:' + TEXT + b':1'],
 ]
 
@@ -41,8 +62,8 @@ def look(what, output):
 
 
 def run(command):
-    r = subprocess.run([HBAKIT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       timeout=TIMEOUT_S, check=False)
+    r = subprocess.run([HBAKIT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
     assert r.returncode in (0, 1, 2), f'{command}: {r.returncode}'
     look(f'{command}: standard output', r.stdout)
     look(f'{command}: standard error', r.stderr)
@@ -57,14 +78,16 @@ def ask_for(name):
     s.recv(18, socket.MSG_WAITALL)
     data = struct.pack('>I', len(name)) + name + struct.pack('>H', 0)
     s.sendall(struct.pack('>IQII', 3, 0x49484156454F5054, 7, len(data)) + data)
-    assert struct.unpack('>QIII', s.recv(20, socket.MSG_WAITALL))[2] >> 31, 'there is such an export'
+    assert struct.unpack('>QIII', s.recv(20,
+                                         socket.MSG_WAITALL))[2] >> 31, 'there is such an export'
     s.close()
 
 
 def serve():
     with open('said', 'wb') as said:
-        p = subprocess.Popen([HBAKIT, 'serve', '--plugin', PLUGIN, URI, '--verbose', '--nbd', 'unix:nbd.sock'], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=said)
+        p = subprocess.Popen(
+            [HBAKIT, 'serve', '--plugin', PLUGIN, URI, '--verbose', '--nbd', 'unix:nbd.sock'],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
         first = p.stdout.readline()
         ask_for(TEXT.replace(b'\xff', b'').replace(b'\x9b', b''))
         ask_for(TEXT)
@@ -95,7 +118,8 @@ def main():
         assert 'soft:größe.img  driver soft'.encode() in run(['scan', 'soft:größe.img']).stdout
         # A device sends more than its data are long by their own account.
         assert 'x' * 8 not in run(['inquiry', '--plugin', PLUGIN, URI]).stdout.decode()
-        assert '7878' not in json.loads(run(['inquiry', '--plugin', PLUGIN, URI, '-p', '0x80', '--json']).stdout)['bytes']
+        assert '7878' not in json.loads(
+            run(['inquiry', '--plugin', PLUGIN, URI, '-p', '0x80', '--json']).stdout)['bytes']
         if 'nbd' in sys.argv[3:]:
             serve()
         os.chdir('/')

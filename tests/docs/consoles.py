@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""consoles.py ROOT HBAKIT PAGE [--write]: what a page shows of a terminal is what comes when its commands are run.
+"""consoles.py ROOT HBAKIT PAGE [--write]: what a page shows of a terminal is what comes when its
+commands are run.
 
-All ```console blocks of a page are one session of a shell, in a tree with this one's examples and headers; command and library are in build/src,
-the command also in PATH. `$ ` begins a command; what follows is its output. Times are not compared. --write puts in what came."""
+All ```console blocks of a page are one session of a shell, in a tree with this one's examples and
+headers; command and library are in build/src, the command also in PATH. `$ ` begins a command; what
+follows is its output. Times are not compared. --write puts in what came."""
 import glob
 import os
 import re
@@ -16,8 +18,12 @@ WRITE = sys.argv[4:] == ['--write']
 TIMEOUT_S = 300
 END = '@@ end of a command @@'
 CONSOLE = re.compile(r'^```console\n(.*?)^```\n', re.M | re.S)
-# Times, and what was counted meanwhile, are others each time; how many tests there are is not what a page is about.
-VARIES = re.compile(r'\b\d+(\.\d+)? (ns|us|ms|s|per second|[KMG]iB/s|times|passed|skipped)\b|\b(ok|test) \d+|(?<=commands  )\d+| {2,}')
+# Times, and what was counted meanwhile, are others each time; how many tests there are is not what
+# a page is about.
+VARIES = re.compile(
+    r'\b\d+(\.\d+)? (ns|us|ms|s|per second|[KMG]iB/s|times|passed|skipped)\b|\b(ok|test) '
+    r'\d+|(?<=commands  )\d+| {2,}'
+)
 
 
 def commands_of(block):
@@ -33,10 +39,11 @@ def run(commands):
         os.makedirs(os.path.join(folder, 'build', 'src'))
         os.symlink(os.path.dirname(HBAKIT), os.path.join(folder, 'build', 'src', 'cli'))
         for library in glob.glob(os.path.join(os.path.dirname(HBAKIT), '..', 'libhbakit.so*')):
-            os.symlink(os.path.abspath(library), os.path.join(folder, 'build', 'src', os.path.basename(library)))
+            os.symlink(os.path.abspath(library),
+                       os.path.join(folder, 'build', 'src', os.path.basename(library)))
         env = {**os.environ, 'PATH': f'{os.path.dirname(HBAKIT)}:{os.environ["PATH"]}'}
-        done = subprocess.run(['bash', '-c', script], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(['bash', '-c', script], cwd=folder, env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S, check=False)
     outputs = done.stdout.split(END + '\n')
     assert len(outputs) == len(commands) + 1, f'the shell ended early: {done.stdout[-500:]}'
     return outputs[:-1]
@@ -46,7 +53,8 @@ def with_outputs(text, outputs):
     left = iter(outputs)
 
     def block(match):
-        return '```console\n' + ''.join(f'$ {c}\n{next(left)}' for c in commands_of(match[1])) + '```\n'
+        return '```console\n' + ''.join(f'$ {c}\n{next(left)}'
+                                        for c in commands_of(match[1])) + '```\n'
     return CONSOLE.sub(block, text)
 
 
@@ -64,7 +72,8 @@ def judge(text, outputs):
 
 
 def spoilt(text):
-    """A page that says something else, which must be seen: the last word of its last terminal is another."""
+    """A page that says something else, which must be seen: the last word of its last terminal is
+    another."""
     end = list(CONSOLE.finditer(text))[-1].end(1)
     return re.sub(r'\S+\n\Z', 'spoilt\n', text[:end]) + text[end:]
 
@@ -80,7 +89,10 @@ def main():
             f.write(is_now)
         return 0
     for page, now in different[:5]:
-        print(f'{PAGE}: a terminal shows {page!r}, and now it is {now!r}; consoles.py --write renews it', file=sys.stderr)
+        print(
+            f'{PAGE}: a terminal shows {page!r}, and now it is {now!r}; consoles.py --write renews '
+            f'it',
+            file=sys.stderr)
     if not different and not judge(spoilt(text), outputs)[1]:
         print(f'{PAGE}: a wrong output was not seen', file=sys.stderr)
         return 1

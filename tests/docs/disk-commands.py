@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""disk-commands.py ROOT: the commands that src/drivers/soft.md lists are those of the software disk's table, no fewer and no more."""
+"""disk-commands.py ROOT: the commands that src/drivers/soft.md lists are those of the software
+disk's table, no fewer and no more."""
 import os
 import re
 import sys
@@ -18,7 +19,9 @@ def read(path):
 
 def in_table(source):
     """A name that only leads to service actions is none of a command."""
-    return {name for name, rest in ROW.findall(source) if '.actions' not in rest} | set(MACRO.findall(source))
+    return {name
+            for name, rest in ROW.findall(source)
+            if '.actions' not in rest} | set(MACRO.findall(source))
 
 
 def in_page(page):
@@ -35,12 +38,15 @@ def in_page(page):
 
 class DiskCommands(unittest.TestCase):
     def test_page_lists_the_table(self):
-        self.assertEqual(in_page(read('src/drivers/soft.md')), in_table(read('src/target/execute.c')))
+        self.assertEqual(in_page(read('src/drivers/soft.md')),
+                         in_table(read('src/target/execute.c')))
 
     def test_parsing(self):
-        source = '{ .name = "READ(6)", .run = a }, { .name = "IN", .actions = b }, PR_IN("KEYS", 0, c), RESERVATION("RESERVE(6)", 6, d)'
+        source = ('{ .name = "READ(6)", .run = a }, { .name = "IN", .actions = b }, PR_IN("KEYS", '
+                  '0, c), RESERVATION("RESERVE(6)", 6, d)')
         self.assertEqual(in_table(source), {'READ(6)', 'KEYS', 'RESERVE(6)'})
-        page = 'x\n\n| command | of it |\n|---|---|\n| READ(6), (10) | all |\n| IN: KEYS, READ RESERVATION | - |\n\ny'
+        page = ('x\n\n| command | of it |\n|---|---|\n| READ(6), (10) | all |\n| IN: KEYS, READ '
+                'RESERVATION | - |\n\ny')
         self.assertEqual(in_page(page), {'READ(6)', 'READ(10)', 'KEYS', 'READ RESERVATION'})
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""heads.py ROOT HBAKIT CC...: what the heads of the examples say is true: their commands work as they stand, and a fault shows."""
+"""heads.py ROOT HBAKIT CC...: what the heads of the examples say is true: their commands work as
+they stand, and a fault shows."""
 import os
 import re
 import shutil
@@ -49,9 +50,10 @@ class Heads(unittest.TestCase):
 
     def run_script(self, script):
         """`cc` is the compiler of this build, sanitizers and all would be too much to ask of it."""
-        aliases = f'hbakit() {{ {HBAKIT} "$@"; }}\ncc() {{ {" ".join(sys.argv[3:])} "$@"; }}\nset -e\n'
-        return subprocess.run(['sh', '-c', aliases + script], cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=TIMEOUT_S, check=False)
+        aliases = (f'hbakit() {{ {HBAKIT} "$@"; }}\ncc() {{ {" ".join(sys.argv[3:])} "$@"; }}\nset '
+                   f'-e\n')
+        return subprocess.run(['sh', '-c', aliases + script], cwd=self.cwd, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S, check=False)
 
     def test_commands_work(self):
         for name in ('seed-driver.c', 'template-driver.c'):
@@ -74,16 +76,25 @@ class Heads(unittest.TestCase):
         self.assertIn('map_hba_data', r.stdout)
 
     def test_a_byte_count_that_is_wrong(self):
-        self.spoil('template-driver.c', 'hba_complete(t, &f->result);', 'hba_complete_good(t, t->length);')
+        self.spoil('template-driver.c', 'hba_complete(t, &f->result);',
+                   'hba_complete_good(t, t->length);')
         r = self.run_head('template-driver.c')
         self.assertEqual(r.returncode, 1)
         self.assertRegex(r.stdout, r'not ok \d+ - identity: the byte count is what really came')
 
     def test_a_violation_is_told_by_any_command(self):
-        self.spoil('smallest-driver.c', 'hba_complete(t, &result);', 'hba_complete(t, &result);\n\thba_complete(t, &result);')
-        r = self.run_script('cc -shared -fPIC -I ../include smallest-driver.c -o two.so\nhbakit scan --plugin two.so smallest:')
+        self.spoil('smallest-driver.c', 'hba_complete(t, &result);',
+                   'hba_complete(t, &result);\n\thba_complete(t, &result);')
+        r = self.run_script(
+            'cc -shared -fPIC -I ../include smallest-driver.c -o two.so\nhbakit scan --plugin '
+            'two.so smallest:'
+        )
         self.assertEqual(r.returncode, 0, r.stdout)
-        self.assertRegex(r.stdout, r'hbakit: smallest:: driver smallest, process_task: hba_complete of the task .* \(the first of \d+ such\)')
+        self.assertRegex(
+            r.stdout,
+            r'hbakit: smallest:: driver smallest, process_task: hba_complete of the task .* \(the '
+            r'first of \d+ such\)'
+        )
 
     def test_they_are_short(self):
         for names, most in MOST_LINES.items():

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""guest: boots Debian's kernel in QEMU with a busybox initramfs and runs one shell script in it. No image, no root, no network.
+"""guest: boots Debian's kernel in QEMU with a busybox initramfs and runs one shell script in it. No
+image, no root, no network.
 
-The kernel package is downloaded and unpacked, not installed; what was made from it is kept in ~/.cache/hbakit/guest (or
-$HBAKIT_GUEST_CACHE). QEMU starts the uncompressed vmlinux itself (PVH), which saves firmware and decompression."""
+The kernel package is downloaded and unpacked, not installed; what was made from it is kept in
+~/.cache/hbakit/guest (or $HBAKIT_GUEST_CACHE). QEMU starts the uncompressed vmlinux itself (PVH),
+which saves firmware and decompression."""
 import glob
 import hashlib
 import json
@@ -23,15 +25,19 @@ ELF_MAGIC = b"\x7fELF"
 DONE = "GUEST-DONE"
 ASK_SECONDS = 20
 IOMMU = "intel-iommu,intremap=on"
-MODULES = ("vfio_iommu_type1", "vfio-pci", "sd_mod", "vmw_pvscsi", "virtio_pci", "virtio_scsi", "pci-stub", "megaraid_sas", "mptsas",
-           "sym53c8xx")
-APPLETS = ("sh mount mkdir cat echo ls modprobe poweroff sleep dd head tail grep ln basename dirname readlink dmesg printf cut sed "
-           "wc od cmp sha256sum awk seq expr test true rm kill timeout sync sort tr chown chmod su cp tee")
+MODULES = ("vfio_iommu_type1", "vfio-pci", "sd_mod", "vmw_pvscsi", "virtio_pci", "virtio_scsi",
+           "pci-stub", "megaraid_sas", "mptsas", "sym53c8xx")
+APPLETS = (
+    "sh mount mkdir cat echo ls modprobe poweroff sleep dd head tail grep ln basename dirname "
+    "readlink dmesg printf cut sed "
+    "wc od cmp sha256sum awk seq expr test true rm kill timeout sync sort tr chown chmod su cp tee")
 INIT = f"""#!/bin/sh
 export PATH=/bin:/usr/bin HOME=/tmp
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp
+mount -t proc proc /proc; mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp
 cd /tmp
-echo "root:x:0:0::/tmp:/bin/sh" >/etc/passwd; echo "nobody:x:65534:65534::/tmp:/bin/sh" >>/etc/passwd; chmod 1777 /tmp
+echo "root:x:0:0::/tmp:/bin/sh" >/etc/passwd
+echo "nobody:x:65534:65534::/tmp:/bin/sh" >>/etc/passwd; chmod 1777 /tmp
 sh /scenario.sh
 echo "{DONE} $?"
 poweroff -f
@@ -59,7 +65,8 @@ def kernel_package():
 
 
 def uncompressed(vmlinuz):
-  """The vmlinux in a vmlinuz: the one xz stream that begins an ELF file; its place differs by kernel."""
+  """The vmlinux in a vmlinuz: the one xz stream that begins an ELF file; its place differs by
+  kernel."""
   at = vmlinuz.find(XZ_MAGIC)
   while at >= 0:
     try:
@@ -90,7 +97,8 @@ def module_files(folder, release):
   """The modules with all that they need, by modprobe's word."""
   files = set()
   for module in MODULES:
-    out = run("modprobe", "-d", folder, "-S", release, "--show-depends", module, stdout=subprocess.PIPE, text=True).stdout
+    out = run("modprobe", "-d", folder, "-S", release, "--show-depends", module,
+              stdout=subprocess.PIPE, text=True).stdout
     files |= {line.split()[1] for line in out.splitlines() if line.startswith("insmod ")}
   return sorted(files)
 
@@ -98,7 +106,8 @@ def module_files(folder, release):
 def pack(tree, archive):
   os.chmod(tree, 0o755)  # it becomes the root folder, which everybody may enter
   names = run("find", ".", cwd=tree, stdout=subprocess.PIPE).stdout
-  data = run("cpio", "-o", "-H", "newc", "--quiet", cwd=tree, input=names, stdout=subprocess.PIPE).stdout
+  data = run("cpio", "-o", "-H", "newc", "--quiet", cwd=tree, input=names,
+             stdout=subprocess.PIPE).stdout
   with open(archive, "wb") as f:
     f.write(data)
 
@@ -115,7 +124,8 @@ def make_base(folder, release, archive):
       os.makedirs(os.path.dirname(to), exist_ok=True)
       shutil.copy(path, to)
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-      shutil.copy(os.path.join(folder, "lib/modules", release, name), os.path.join(tree, "lib/modules", release))
+      shutil.copy(os.path.join(folder, "lib/modules", release, name),
+                  os.path.join(tree, "lib/modules", release))
     run("depmod", "-b", tree, release)
     with open(os.path.join(tree, "init"), "w", encoding="utf-8") as f:
       f.write(INIT)
@@ -164,8 +174,10 @@ def make_overlay(programs, scenario, archive, files=()):
     for program in programs:
       shutil.copy(program, os.path.join(tree, "usr/bin"))
       for library in libraries(program):
-        # The loader's place is written into the program; the others are found in the directory that it looks into.
-        place = library if "ld-linux" in library else os.path.join("/usr/lib/x86_64-linux-gnu", os.path.basename(library))
+        # The loader's place is written into the program; the others are found in the directory that
+        # it looks into.
+        place = library if "ld-linux" in library else os.path.join("/usr/lib/x86_64-linux-gnu",
+                                                                   os.path.basename(library))
         to = os.path.join(tree, place.lstrip("/"))
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copy(library, to)
@@ -173,14 +185,18 @@ def make_overlay(programs, scenario, archive, files=()):
 
 
 def command(vmlinux, initrd, devices, words, iommu=IOMMU):
-  return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "768M", "-smp", "1", "-nodefaults",
-          "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", vmlinux, "-initrd", initrd,
-          "-append", "console=ttyS0 quiet loglevel=3 panic=-1 intel_iommu=on iommu=pt no_timer_check " + words,
-          *(("-device", iommu) if iommu else ())] + devices
+  return [
+      "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "768M", "-smp",
+      "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+      "-kernel", vmlinux, "-initrd", initrd, "-append",
+      "console=ttyS0 quiet loglevel=3 panic=-1 intel_iommu=on iommu=pt no_timer_check " + words, *(
+          ("-device", iommu) if iommu else ())
+  ] + devices
 
 
 def boot(programs, scenario, devices, seconds, words="", show=None, iommu=IOMMU, files=()):
-  """The lines on the serial port. A boot that does not reach the end is tried once more. `iommu`: QEMU's device, or none."""
+  """The lines on the serial port. A boot that does not reach the end is tried once more. `iommu`:
+  QEMU's device, or none."""
   vmlinux, base = kernel()
   with tempfile.TemporaryDirectory(prefix="hbakit-guest-") as folder:
     overlay, initrd = os.path.join(folder, "overlay.cpio"), os.path.join(folder, "initrd")
@@ -190,13 +206,16 @@ def boot(programs, scenario, devices, seconds, words="", show=None, iommu=IOMMU,
         with open(part, "rb") as p:
           shutil.copyfileobj(p, f)
     for _ in range(2):
-      lines = boot_once(command(vmlinux, initrd, devices, words, iommu), seconds, show, os.path.join(folder, "monitor"))
+      lines = boot_once(command(vmlinux, initrd, devices, words, iommu), seconds, show,
+                        os.path.join(folder, "monitor"))
       if any(line.startswith(DONE) for line in lines):
         return lines
-  raise RuntimeError("the guest did not reach its end twice; it said last: " + " | ".join(lines[-5:]))
+  raise RuntimeError("the guest did not reach its end twice; it said last: " +
+                     " | ".join(lines[-5:]))
 
 
-# ---- its machine's monitor: the guest asks for a command by a line "ask JSON", QMP's own; by "await TEXT" it waits for an event with
+# ---- its machine's monitor: the guest asks for a command by a line "ask JSON", QMP's own; by
+# "await TEXT" it waits for an event with
 # this text, and is told by an empty line on its console
 
 class Monitor:
@@ -258,8 +277,8 @@ def boot_once(words, seconds, show, monitor_path):
   """The guest's lines, then the monitor's events and answers."""
   lines, monitor = [], Monitor(monitor_path)
   words = [*words, "-qmp", f"unix:{monitor_path},server=on,wait=off"]
-  with subprocess.Popen(["timeout", "--kill-after=5", str(seconds)] + words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                        text=True, errors="replace") as guest:
+  with subprocess.Popen(["timeout", "--kill-after=5", str(seconds)] + words, stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE, text=True, errors="replace") as guest:
     for line in guest.stdout:
       lines.append(line.rstrip("\r\n"))
       if show:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""listing.py: the units that Linux's driver and hbakit find behind the same adapter, from the lines of listing.sh. They are the same disks if
-vendor, product, revision, capacity, serial number and names agree; where a unit stands is each driver's own numbering."""
+"""listing.py: the units that Linux's driver and hbakit find behind the same adapter, from the lines
+of listing.sh. They are the same disks if vendor, product, revision, capacity, serial number and
+names agree; where a unit stands is each driver's own numbering."""
 import json
 
 SECTOR = 512  # the unit of /sys/block/*/size
@@ -24,8 +25,10 @@ def designators(page):
 def words_of(line):
   vendor, product, revision, sectors, block, serial, names = line
   page = bytes.fromhex(names) if names != "-" else b""
-  serial = bytes.fromhex(serial)[HEAD:].decode("ascii", "replace").strip("\0 ") if serial != "-" else ""
-  disk = (vendor.replace("_", " "), product.replace("_", " "), revision.replace("_", " "), int(sectors) * SECTOR, int(block), serial)
+  serial = bytes.fromhex(serial)[HEAD:].decode("ascii",
+                                               "replace").strip("\0 ") if serial != "-" else ""
+  disk = (vendor.replace("_", " "), product.replace("_", " "), revision.replace("_", " "),
+          int(sectors) * SECTOR, int(block), serial)
   return disk, set(designators(page))
 
 
@@ -51,7 +54,8 @@ def by_hbakit(lines):
     for target in json.loads(text)["targets"]:
       for lun in target["luns"]:
         if lun.get("block_size"):
-          disk = (lun["vendor"], lun["product"], lun["revision"], lun["blocks"] * lun["block_size"], lun["block_size"], lun["serial"])
+          disk = (lun["vendor"], lun["product"], lun["revision"], lun["blocks"] * lun["block_size"],
+                  lun["block_size"], lun["serial"])
           found.setdefault(adapter, {})[disk] = lun["id"]
   return found
 
@@ -63,7 +67,12 @@ def differences(lines, expected):
     theirs, mine = linux.get(adapter, {}), ours.get(adapter, {})
     if len(theirs) != number:
       yield f"{adapter}: Linux found {len(theirs)} disks, {number} are there"
-    yield from (f"{adapter}: Linux found {disk}, hbakit did not" for disk in theirs.keys() - mine.keys())
-    yield from (f"{adapter}: hbakit found {disk}, Linux did not" for disk in mine.keys() - theirs.keys())
-    yield from (f"{adapter}: {disk} is called {mine[disk]} by hbakit, which is not among {sorted(theirs[disk])}"
-                for disk in theirs.keys() & mine.keys() if mine[disk] not in theirs[disk])
+    yield from (f"{adapter}: Linux found {disk}, hbakit did not" for disk in theirs.keys() -
+                mine.keys())
+    yield from (f"{adapter}: hbakit found {disk}, Linux did not" for disk in mine.keys() -
+                theirs.keys())
+    yield from (
+        f"{adapter}: {disk} is called {mine[disk]} by hbakit, which is not among "
+        f"{sorted(theirs[disk])}"
+        for disk in theirs.keys() & mine.keys()
+        if mine[disk] not in theirs[disk])

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""run: are the tests any good? Each mutant of mutants.txt is one statement made wrong; the test it names must go red.
+"""run: are the tests any good? Each mutant of mutants.txt is one statement made wrong; the test it
+names must go red.
 
-The tree is copied to ROOT/build-mutants/N, once per worker and only as far as it has changed since the last run. There a mutant is put
-in, what its test needs is built, only that test is run, and it is taken out again. The named function must fail; that some other
-one of the same program does is not enough. `run.py ROOT [--only ID]... [--short N] [--jobs N] [--list]`"""
+The tree is copied to ROOT/build-mutants/N, once per worker and only as far as it has changed since
+the last run. There a mutant is put in, what its test needs is built, only that test is run, and it
+is taken out again. The named function must fail; that some other one of the same program does is
+not enough. `run.py ROOT [--only ID]... [--short N] [--jobs N] [--list]`"""
 import argparse
 import collections
 import concurrent.futures
@@ -43,7 +45,10 @@ def read_list(root):
   for block in re.split(r"\n\s*(?=mutant )", text.strip()):
     fields = dict((line.split(None, 1) + [""])[:2] for line in block.splitlines())
     if set(fields) != set(FIELDS) or len(block.splitlines()) != len(FIELDS):
-      raise Wrong(f"{LIST}: the block of '{block.splitlines()[0]}' has {', '.join(fields)}; it needs {', '.join(FIELDS)}")
+      raise Wrong(
+          f"{LIST}: the block of '{block.splitlines()[0]}' has {', '.join(fields)}; it needs "
+          f"{', '.join(FIELDS)}"
+      )
     mutants.append(Mutant(**{field: fields[field].strip() for field in FIELDS}))
   twice = [m for m, n in collections.Counter(m.mutant for m in mutants).items() if n > 1]
   if twice:
@@ -72,38 +77,44 @@ def rows_of(mutant):
 
 def check_list(root, mutants):
   """
-  A row's mutant is for the row's own test, or for the one that shows it on a chip. A row that is a number is a section of the
-  contract: the table has no name for it.
-  """
+  A row's mutant is for the row's own test, or for the one that shows it on a chip. A row that is a
+  number is a section of the contract: the table has no name for it."""
   shown, on_chips = rows(root), rows_on_chips(root)
   for m in mutants:
     if re.fullmatch(r"[\d.]+(/\d+)?", m.row):
       continue
     for row in rows_of(m):
       if row not in shown:
-        raise Wrong(f"{LIST}: {m.mutant} is about {row}, which {TABLE} shows neither as ours nor as merged")
+        raise Wrong(
+            f"{LIST}: {m.mutant} is about {row}, which {TABLE} shows neither as ours nor as merged")
       if shown[row] != m.test and (row, m.test) not in on_chips:
         raise Wrong(f"{LIST}: {m.mutant} names {m.test}, but {row} is shown by {shown[row]}")
 
 
 def squeezed(text):
-  """Without white space and the seams of broken strings; and where each character that is left stands in the text."""
-  left = [(m.start(), m.group()) for m in re.finditer(r'"\s*\n\s*"|\s+|[^\s]', text) if len(m.group()) == 1 and not m.group().isspace()]
+  """Without white space and the seams of broken strings; and where each character that is left
+  stands in the text."""
+  left = [(m.start(), m.group())
+          for m in re.finditer(r'"\s*\n\s*"|\s+|[^\s]', text)
+          if len(m.group()) == 1 and not m.group().isspace()]
   return "".join(c for _, c in left), [i for i, _ in left]
 
 
 def whole_lines(text, begin, end):
-  return not text[text.rfind("\n", 0, begin) + 1:begin].strip() and not text[end:].split("\n", 1)[0].strip()
+  return not text[text.rfind("\n", 0, begin) + 1:begin].strip() and not text[end:].split(
+      "\n", 1)[0].strip()
 
 
 def mutated(text, mutant):
-  """The file with the one statement changed, be it on one line or on several. It must be there once, with no other on its lines."""
+  """The file with the one statement changed, be it on one line or on several. It must be there
+  once, with no other on its lines."""
   (old, _), (packed, place) = squeezed(mutant.old), squeezed(text)
   found = [m.start() for m in re.finditer("(?=" + re.escape(old) + ")", packed)]
   spans = [(place[i], place[i + len(old) - 1] + 1) for i in found]
   spans = [span for span in spans if whole_lines(text, *span)]
   if len(spans) != 1:
-    raise Wrong(f"{mutant.mutant}: {mutant.file} has {len(spans)} statements '{mutant.old}', not one")
+    raise Wrong(
+        f"{mutant.mutant}: {mutant.file} has {len(spans)} statements '{mutant.old}', not one")
   begin, end = spans[0]
   return text[:begin] + mutant.new + text[end:]
 
@@ -144,8 +155,10 @@ def sync(root, copy):
 
 
 def call(command, cwd, seconds):
-  """One that has to be ended is asked first: meson then ends its test, which would otherwise take a processor for ever."""
-  with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+  """One that has to be ended is asked first: meson then ends its test, which would otherwise take a
+  processor for ever."""
+  with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                        text=True, errors="replace") as child:
     try:
       said = child.communicate(timeout=seconds)[0]
       return child.returncode, said
@@ -186,7 +199,8 @@ class Workshop:
     return {s for group in target["target_sources"] for s in group["sources"]}
 
   def meson_test(self, path):
-    """The meson test whose program is made of this file, or is this script; and the targets that must be built for it."""
+    """The meson test whose program is made of this file, or is this script; and the targets that
+    must be built for it."""
     full = os.path.join(self.tree, path)
     for test in self.tests:
       targets = [self.targets[i] for i in test.get("depends", []) if i in self.targets]
@@ -226,7 +240,8 @@ class Workshop:
     try:
       status, output = self.make(targets)
       if status != 0:
-        return False, "does not compile: " + (re.findall(r"error: .*", output) or [output[-200:]])[0]
+        return False, "does not compile: " + (re.findall(r"error: .*", output)
+                                              or [output[-200:]])[0]
       return verdict(test, function, *self.run(name, function if test.endswith(".py") else ""))
     finally:
       write_bytes(path, before)
@@ -237,20 +252,23 @@ class Workshop:
 def others_red(output):
   found = re.findall(r"^\[  FAILED  \] (\w+)(?: \(.*\))?$|^(?:FAIL|ERROR): (\w+) ", output, re.M)
   names = list(dict.fromkeys(a or b for a, b in found))
-  return "not the test that is named is red, but " + (", ".join(names) or "none: " + output.strip()[-200:].replace("\n", " "))
+  return "not the test that is named is red, but " + (", ".join(names) or "none: " +
+                                                      output.strip()[-200:].replace("\n", " "))
 
 
 def verdict(path, function, status, output):
   if status == 0:
     return False, "the test stays green"
   if path.endswith(".py"):
-    named = not function.startswith("test_") or re.search(r"^(FAIL|ERROR): %s " % re.escape(function), output, re.M)
+    named = not function.startswith("test_") or re.search(
+        r"^(FAIL|ERROR): %s " % re.escape(function), output, re.M)
     return (True, "red") if named else (False, others_red(output))
   # A function that is run for several stores has the store behind its name.
   if re.search(r"^\[  FAILED  \] %s(?: \(.*\))?$" % re.escape(function), output, re.M):
     return True, "red"
   began = output.rfind("[ RUN      ] ")
-  if began >= 0 and output[began:].split("\n")[0].split(" ] ")[1].split(" (")[0] == function and "[       OK ]" not in output[began:]:
+  if began >= 0 and output[began:].split("\n")[0].split(" ] ")[1].split(
+      " (")[0] == function and "[       OK ]" not in output[began:]:
     return True, "red: it did not end"
   return False, others_red(output)
 
@@ -283,16 +301,23 @@ def work(root, mutants, jobs, tell):
 
 def tell(outcome):
   m = outcome.mutant
-  print(f"{'caught' if outcome.caught else 'MISSED':6} {m.mutant:32} {outcome.seconds:5.1f} s  {m.row}: {outcome.what}", flush=True)
+  print(
+      f"{'caught' if outcome.caught else 'MISSED':6} {m.mutant:32} {outcome.seconds:5.1f} s  "
+      f"{m.row}: {outcome.what}",
+      flush=True)
 
 
 def parse(arguments):
-  parser = argparse.ArgumentParser(description="Makes one statement wrong at a time; the named test must go red.")
+  parser = argparse.ArgumentParser(
+      description="Makes one statement wrong at a time; the named test must go red.")
   parser.add_argument("root")
-  parser.add_argument("--only", action="append", metavar="ID", help="this mutant; may be said again")
+  parser.add_argument("--only", action="append", metavar="ID",
+                      help="this mutant; may be said again")
   parser.add_argument("--short", type=int, default=1, metavar="N", help="only every Nth")
-  parser.add_argument("--jobs", type=int, default=MOST_JOBS, choices=range(1, MOST_JOBS + 1), help="builds at a time")
-  parser.add_argument("--list", action="store_true", help="only check the list, and name the rows that have no mutant")
+  parser.add_argument("--jobs", type=int, default=MOST_JOBS, choices=range(1, MOST_JOBS + 1),
+                      help="builds at a time")
+  parser.add_argument("--list", action="store_true",
+                      help="only check the list, and name the rows that have no mutant")
   return parser.parse_args(arguments)
 
 
@@ -322,7 +347,10 @@ def check_only(root, mutants):
   without = sorted(set(rows(root)) - {row for m in mutants for row in rows_of(m)})
   for line in wrong + ["no mutant: " + row for row in without]:
     print(line)
-  print(f"mutants: {len(mutants)} in the list, {len(wrong)} do not fit; {len(without)} rows that are shown have none")
+  print(
+      f"mutants: {len(mutants)} in the list, {len(wrong)} do not fit; {len(without)} rows that are "
+      f"shown have none"
+  )
   return 1 if wrong or without else 0
 
 
@@ -336,10 +364,14 @@ def main(arguments):
   chosen = sorted(choose(mutants, options), key=lambda m: (m.file, m.test))
   outcomes = work(root, chosen, min(options.jobs, len(chosen)), tell)
   missed = [o for o in outcomes if not o.caught]
-  # Also of those that were not tried now: a list that nobody holds against the code is soon about another one.
+  # Also of those that were not tried now: a list that nobody holds against the code is soon about
+  # another one.
   stale = [w for w in (fits(root, m) for m in mutants if m not in chosen) if w]
-  print(f"mutants: {len(outcomes)} of {len(mutants)} tried, {len(outcomes) - len(missed)} caught, {len(missed)} missed, {len(stale)} others do not fit"
-        + "".join(f"\n  {o.mutant.mutant}: {o.what}" for o in missed) + "".join("\n  " + w for w in stale))
+  print(
+      f"mutants: {len(outcomes)} of {len(mutants)} tried, {len(outcomes) - len(missed)} caught, "
+      f"{len(missed)} missed, {len(stale)} others do not fit"
+      + "".join(f"\n  {o.mutant.mutant}: {o.what}" for o in missed) + "".join("\n  " + w
+                                                                              for w in stale))
   return 1 if missed or stale else 0
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# flush.py HBAKIT FAILING_FS: after one flush has failed, all fail, of every client, until the disk is opened again.
+# flush.py HBAKIT FAILING_FS: after one flush has failed, all fail, of every client, until the disk
+# is opened again.
 import os
 import socket
 import struct
@@ -67,12 +68,14 @@ class Flush(unittest.TestCase):
         os.chdir(self.folder.name)
         server.image('image', 1)
         os.mkdir('fs')
-        self.fs = subprocess.Popen([FAILING_FS, 'image', 'fs'], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.fs = subprocess.Popen([FAILING_FS, 'image', 'fs'], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
         until = time.monotonic() + server.TIMEOUT_S
         while not os.path.ismount('fs') and self.fs.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         if self.fs.poll() is not None:
-            self.skipTest(f'no FUSE file system can be mounted here: {self.fs.stderr.read().strip()}')
+            self.skipTest(
+                f'no FUSE file system can be mounted here: {self.fs.stderr.read().strip()}')
 
     def tearDown(self):
         self.fs.terminate()
@@ -96,7 +99,8 @@ class Flush(unittest.TestCase):
             for client in a, b, late:
                 self.assertEqual([client.flush(), client.flush()], [EIO, EIO])
                 self.assertEqual(client.ask(WRITE, FUA, length=BLOCK), EIO)
-                self.assertEqual([client.ask(WRITE, length=BLOCK), client.ask(READ, length=BLOCK)], [0, 0])
+                self.assertEqual([client.ask(WRITE, length=BLOCK),
+                                  client.ask(READ, length=BLOCK)], [0, 0])
                 client.close()
             # The keeper of the loop prints events, some time later.
             until = time.monotonic() + server.TIMEOUT_S

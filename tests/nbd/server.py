@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""server.py: what the NBD tests share: `hbakit serve` as a child, foreign clients, and an end with 77 where something is missing."""
+"""server.py: what the NBD tests share: `hbakit serve` as a child, foreign clients, and an end with
+77 where something is missing."""
 import json
 import math
 import os
@@ -18,8 +19,11 @@ SKIPPED = 77
 TIMEOUT_S = 100
 GIVING_BACK_S = 30
 MIB = 1 << 20
-WARM = 8  # clients at once, after which the C library keeps about as many stacks as it ever does: 40 MiB
-MOST_KIB = 512  # for each client that has been there: for a hundred more than those stacks, and half of a leak of 1 MiB
+# clients at once, after which the C library keeps about as many stacks as it ever does: 40 MiB
+WARM = 8
+# for each client that has been there: for a hundred more than those stacks, and half of a leak of 1
+# MiB
+MOST_KIB = 512
 OPTION, CLIENT_FLAGS, OPT_GO = 0x49484156454F5054, 3, 7
 REQUEST, READ, WRITE = 0x25609513, 0, 1
 os.environ['PATH'] += ':/usr/sbin:/sbin'
@@ -33,9 +37,10 @@ def requires(*tools):
 
 
 def call(*command, status=0, **named):
-    r = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       text=True, timeout=TIMEOUT_S, check=False, **named)
-    assert status is None or r.returncode == status, f'{command} ended with {r.returncode}, not {status}: {r.stdout}{r.stderr}'
+    r = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False, **named)
+    assert status is None or r.returncode == status, (
+        f'{command} ended with {r.returncode}, not {status}: {r.stdout}{r.stderr}')
     return r
 
 
@@ -113,12 +118,14 @@ class Holds(NamedTuple):
 
 
 class Server:
-    """Serves until the `with` ends, and then must end in order: told once, 0, the socket gone, nobody left."""
+    """Serves until the `with` ends, and then must end in order: told once, 0, the socket gone,
+    nobody left."""
 
     def __init__(self, hbakit, uri, *options, where='unix:nbd.sock'):
         self.where, self.stderr = where, open('serve.log', 'w+', encoding='utf-8')
-        self.process = subprocess.Popen([hbakit, 'serve', uri, '--nbd', where, '--json', *options], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=self.stderr)
+        self.process = subprocess.Popen([hbakit, 'serve', uri, '--nbd', where, '--json', *options],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=self.stderr)
         try:
             self.about = self.hear()
         except BaseException:
@@ -133,7 +140,8 @@ class Server:
         """The one object, which comes when it serves."""
         text, until = b'', time.monotonic() + TIMEOUT_S
         while not text.endswith(b'\n}\n'):
-            assert select.select([self.process.stdout], [], [], until - time.monotonic())[0], 'it does not serve'
+            assert select.select([self.process.stdout], [], [],
+                                 until - time.monotonic())[0], 'it does not serve'
             more = os.read(self.process.stdout.fileno(), 65536)
             assert more, f'it has ended: {self.said()}'
             text += more
@@ -146,7 +154,8 @@ class Server:
     def holds(self):
         with open(f'/proc/{self.nbdkit}/status', encoding='ascii') as f:
             status = dict(line.split(':', 1) for line in f)
-        return Holds(len(os.listdir(f'/proc/{self.nbdkit}/fd')), int(status['Threads']), int(status['VmData'].split()[0]))
+        return Holds(len(os.listdir(f'/proc/{self.nbdkit}/fd')), int(status['Threads']),
+                     int(status['VmData'].split()[0]))
 
     def has_given_back(self, before, clients, kib_each=MOST_KIB):
         """What they took, sooner or later: each of the numbers."""
@@ -156,11 +165,12 @@ class Server:
             time.sleep(0.02)
             now = self.holds()
         for name, was, is_now, limit in zip(now._fields, before, now, most):
-            assert is_now <= limit, f'{clients} clients left {name} behind: {was} before, {is_now} now'
+            assert is_now <= limit, (
+                f'{clients} clients left {name} behind: {was} before, {is_now} now')
         return now
 
     def idle(self, connect):
-        """Asked before any client: what it holds without one, when the first ones have been there."""
+        """Before any client: the resources without one, after the first ones have been there."""
         start = self.holds()
         for c in [connect() for _ in range(WARM)]:
             c.close()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# service.py HBAKIT UNIT: serve as a service: what the service manager is told, how seldom an idle server wakes, a controller that is lost.
+# service.py HBAKIT UNIT: serve as a service: what the service manager is told, how seldom an idle
+# server wakes, a controller that is lost.
 import glob
 import os
 import re
@@ -28,7 +29,8 @@ def sleeps(pid):
     found = {}
     for name in glob.glob(f'/proc/{pid}/task/*/status'):
         with open(name, encoding='ascii') as f:
-            found[name] = int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', f.read(), re.M).group(1))
+            found[name] = int(
+                re.search(r'^voluntary_ctxt_switches:\s*(\d+)', f.read(), re.M).group(1))
     return found
 
 
@@ -56,7 +58,8 @@ class Manager:
 
     def __enter__(self):
         name = self.socket.getsockname()
-        os.environ['NOTIFY_SOCKET'] = os.path.abspath(name) if isinstance(name, str) else '@' + name[1:].decode()
+        os.environ['NOTIFY_SOCKET'] = os.path.abspath(name) if isinstance(
+            name, str) else '@' + name[1:].decode()
         return self
 
     def __exit__(self, *_):
@@ -66,7 +69,8 @@ class Manager:
 
 
 def qemu_of(s):
-    """QEMU's process behind the server: its threads may have started it, and each has children of its own."""
+    """QEMU's process behind the server: its threads may have started it, and each has children of
+    its own."""
     for name in glob.glob(f'/proc/{s.nbdkit}/task/*/children'):
         with open(name, encoding='ascii') as f:
             for pid in map(int, f.read().split()):
@@ -102,7 +106,8 @@ class Service(unittest.TestCase):
 
     def test_ready_means_that_clients_may_come(self):
         with Manager() as m:
-            p = subprocess.Popen([HBAKIT, 'serve', 'soft:ram', '--nbd', 'unix:nbd.sock'], stdout=subprocess.DEVNULL)
+            p = subprocess.Popen([HBAKIT, 'serve', 'soft:ram', '--nbd', 'unix:nbd.sock'],
+                                 stdout=subprocess.DEVNULL)
             m.hear('READY=1')
             shake_hands().close()
             p.send_signal(signal.SIGTERM)
@@ -188,13 +193,17 @@ class Service(unittest.TestCase):
             for times in 1, 2:
                 self.lose(s)
                 self.assertEqual(read_one(client, 2), ESHUTDOWN)
-                self.assertTrue(eventually(lambda times=times: s.said().count('opened again, and served') == times), s.said())
+                self.assertTrue(
+                    eventually(
+                        lambda times=times: s.said().count('opened again, and served') == times),
+                    s.said())
                 # The same connection, the same disk.
                 self.assertEqual(read_one(client, 3), data)
             # Another size is another disk, for those who have come before.
             os.truncate('disk.img', 2 * MIB)
             self.lose(s)
-            self.assertTrue(eventually(lambda: s.said().count('opened again, and served') == 3), s.said())
+            self.assertTrue(eventually(lambda: s.said().count('opened again, and served') == 3),
+                            s.said())
             self.assertEqual(read_one(client, 4), ESHUTDOWN)
             self.assertIn('since the controller was opened again, this disk is not there', s.said())
             client.close()
@@ -226,7 +235,10 @@ class Service(unittest.TestCase):
         self.assertEqual((r.returncode, r.stderr), (0, ''))
         with open('hbakit@.service', 'a', encoding='utf-8') as f:
             f.write('[Service]\nNoSuchSetting=1\n')
-        self.assertIn('NoSuchSetting', call('systemd-analyze', 'verify', '--man=no', './hbakit@disk.service', status=None).stderr)
+        self.assertIn(
+            'NoSuchSetting',
+            call('systemd-analyze', 'verify', '--man=no', './hbakit@disk.service',
+                 status=None).stderr)
 
 
 if __name__ == '__main__':

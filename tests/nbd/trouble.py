@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# trouble.py HBAKIT SICK [long]: clients that ask wrongly, vanish, or are a thousand; servers that cannot be. Words, nothing lost, nothing leaked.
+# trouble.py HBAKIT SICK [long]: clients that ask wrongly, vanish, or are a thousand; servers that
+# cannot be. Words, nothing lost, nothing leaked.
 import os
 import re
 import resource
@@ -39,27 +40,42 @@ class Trouble(unittest.TestCase):
         server.image('disk.img', 1)
         with open('file', 'w', encoding='ascii'):
             pass
-        for status, words, said in (
-                (2, ['soft:disk.img'], 'no place to serve: add --nbd unix:PATH or --nbd tcp:HOST:PORT'),
-                (2, ['soft:disk.img', '--nbd', 'nbd.sock'], '--nbd nbd.sock: write unix:PATH or tcp:HOST:PORT'),
-                (2, ['soft:disk.img', '--nbd', 'tcp:port'], '--nbd tcp:port: write tcp:HOST:PORT'),
-                (2, ['soft:disk.img', '--nbd', 'tcp:localhost:65536'], 'write tcp:HOST:PORT'),
-                (2, ['soft:disk.img', '--nbd', 'unix:' + 'x' * 108], "a socket's path has 1 to 107 characters"),
-                (2, ['soft:disk.img', '--nbd', 'unix:a', '--threads', '0'], '--threads 0: from 1 to 1024'),
-                (1, ['soft:disk.img', '--nbd', 'unix:none/a'], 'none/a: cannot listen there: No such file or directory'),
-                (1, ['soft:disk.img', '--nbd', 'unix:file'], 'file: there is a file of that name, and it is no socket'),
-                (1, ['soft:disk.img', '--nbd', 'tcp:192.0.2.1:0'], 'cannot listen there'),
-                (1, ['soft:none.img', '--nbd', 'unix:a'], 'soft:none.img: cannot open none.img: No such file or directory'),
-                (1, ['floppy:a', '--nbd', 'unix:a'], "no driver has 'floppy:'"),
-                (1, ['soft:null?fill=none', '--nbd', 'unix:a'], 'it is for measuring, not for serving'),
-                (1, ['soft:ram?max_cdb=6', '--nbd', 'unix:a'], 'it has no unit that NBD supports')):
+        for status, words, said in ((2, [
+                'soft:disk.img'
+        ], 'no place to serve: add --nbd unix:PATH or --nbd tcp:HOST:PORT'), (2, [
+                'soft:disk.img', '--nbd', 'nbd.sock'
+        ], '--nbd nbd.sock: write unix:PATH or tcp:HOST:PORT'), (2, [
+                'soft:disk.img', '--nbd', 'tcp:port'
+        ], '--nbd tcp:port: write tcp:HOST:PORT'), (2, [
+                'soft:disk.img', '--nbd', 'tcp:localhost:65536'
+        ], 'write tcp:HOST:PORT'), (2, [
+                'soft:disk.img', '--nbd', 'unix:' + 'x' * 108
+        ], "a socket's path has 1 to 107 characters"), (2, [
+                'soft:disk.img', '--nbd', 'unix:a', '--threads', '0'
+        ], '--threads 0: from 1 to 1024'), (1, [
+                'soft:disk.img', '--nbd', 'unix:none/a'
+        ], 'none/a: cannot listen there: No such file or directory'), (1, [
+                'soft:disk.img', '--nbd', 'unix:file'
+        ], 'file: there is a file of that name, and it is no socket'), (1, [
+                'soft:disk.img', '--nbd', 'tcp:192.0.2.1:0'
+        ], 'cannot listen there'), (1, [
+                'soft:none.img', '--nbd', 'unix:a'
+        ], 'soft:none.img: cannot open none.img: No such file or directory'), (1, [
+                'floppy:a', '--nbd', 'unix:a'
+        ], "no driver has 'floppy:'"), (1, ['soft:null?fill=none', '--nbd',
+                                            'unix:a'], 'it is for measuring, not for serving'),
+                                    (1, ['soft:ram?max_cdb=6', '--nbd',
+                                         'unix:a'], 'it has no unit that NBD supports')):
             r = call(HBAKIT, 'serve', *words, status=status)
             self.assertIn(said, r.stderr)
             self.assertEqual(len(r.stderr.splitlines()), 1, r.stderr)
             self.assertFalse(os.path.exists('a'))
         self.assertTrue(os.path.exists('file'))
-        r = call(HBAKIT, 'serve', 'soft:disk.img', '--nbd', 'unix:a', status=1, env={'PATH': '/nowhere'})
-        self.assertIn('nbdkit cannot be started: No such file or directory; it is in the package nbdkit', r.stderr)
+        r = call(HBAKIT, 'serve', 'soft:disk.img', '--nbd', 'unix:a', status=1,
+                 env={'PATH': '/nowhere'})
+        self.assertIn(
+            'nbdkit cannot be started: No such file or directory; it is in the package nbdkit',
+            r.stderr)
 
     def test_a_build_of_the_command_alone_has_no_plug_in(self):
         alone = shutil.copy(HBAKIT, 'hbakit')
@@ -68,7 +84,9 @@ class Trouble(unittest.TestCase):
         if os.path.exists(f'{os.fsdecode(installed)}/nbdkit-hbakit-plugin.so'):
             self.skipTest('the plug-in is installed')
         library = os.path.dirname(os.path.dirname(HBAKIT))
-        r = call(os.path.abspath(alone), 'serve', 'soft:ram', '--nbd', 'unix:a', status=1, env={**os.environ, 'LD_LIBRARY_PATH': library})
+        r = call(os.path.abspath(alone), 'serve', 'soft:ram', '--nbd', 'unix:a', status=1, env={
+            **os.environ, 'LD_LIBRARY_PATH': library
+        })
         self.assertIn("; `make build' builds it, if nbdkit-plugin-dev is installed", r.stderr)
 
     def test_a_socket_in_use_and_one_left_behind(self):
@@ -92,14 +110,26 @@ class Trouble(unittest.TestCase):
             with server.Server(HBAKIT, 'soft:ram', where=where) as s:
                 port = int(re.match(r'^nbd://localhost:([1-9][0-9]*)/', s.uri).group(1))
                 self.assertEqual(call('nbdinfo', '--size', s.uri).stdout, f'{64 * MIB}\n')
-                with open('/proc/net/tcp', encoding='ascii') as f, open('/proc/net/tcp6', encoding='ascii') as g:
-                    bound = [line.split()[1] for line in (*f, *g) if f':{port:04X} ' in line.split(' 0A ')[0] + ' ']
-                self.assertTrue(all(b.startswith(('0100007F:', '00000000000000000000000001000000:')) for b in bound), bound)
+                with open('/proc/net/tcp',
+                          encoding='ascii') as f, open('/proc/net/tcp6', encoding='ascii') as g:
+                    bound = [
+                        line.split()[1]
+                        for line in (*f, *g)
+                        if f':{port:04X} ' in line.split(' 0A ')[0] + ' '
+                    ]
+                self.assertTrue(
+                    all(
+                        b.startswith(('0100007F:', '00000000000000000000000001000000:'))
+                        for b in bound), bound)
                 self.assertEqual(s.said(), '')
         for where in 'tcp:0.0.0.0:0', 'tcp:[::]:0':
             with server.Server(HBAKIT, 'soft:ram', where=where) as s:
                 self.assertRegex(s.uri, rf'^nbd://{re.escape(socket.gethostname())}:[1-9][0-9]*/')
-                self.assertEqual(s.said(), f'hbakit: --nbd {where}: every network of this machine can reach it, and NBD has no passwords\n')
+                self.assertEqual(
+                    s.said(),
+                    f'hbakit: --nbd {where}: every network of this machine can reach it, and NBD '
+                    f'has no passwords\n'
+                )
 
     def test_a_wrong_name(self):
         with server.Server(HBAKIT, 'soft:ram') as s:
@@ -125,10 +155,13 @@ class Trouble(unittest.TestCase):
         with server.Server(HBAKIT, 'soft:ram?size=1M&block=4096') as s:
             self.assertEqual(s.about['exports'][0]['block_size'], 4096)
             self.assertIn('block_size_minimum: 4096', call('nbdinfo', s.uri).stdout)
-            for kind, offset, length, error in ((READ, MIB - 4096, 8192, 22), (WRITE, MIB, 4096, 28), (READ, 1 << 63, 4096, 22),
-                                                (READ, 512, 512, 22), (WRITE, 0, 4097, 22), (READ, 0, 4096, 0)):
+            for kind, offset, length, error in ((READ, MIB - 4096, 8192, 22),
+                                                (WRITE, MIB, 4096, 28), (READ, 1 << 63, 4096, 22),
+                                                (READ, 512, 512, 22), (WRITE, 0, 4097,
+                                                                       22), (READ, 0, 4096, 0)):
                 with shake_hands() as c:
-                    c.sendall(request(kind, offset, length) + (b'x' * length if kind == WRITE else b''))
+                    c.sendall(
+                        request(kind, offset, length) + (b'x' * length if kind == WRITE else b''))
                     self.assertEqual(reply(c), (error, 1), (kind, offset, length))
             self.assertIn('not whole blocks', s.said())
 
@@ -141,7 +174,9 @@ class Trouble(unittest.TestCase):
                 self.assertEqual(reply(c), (5, 1))  # NBD_EIO
                 c.sendall(request(READ, 0, 4096))
                 self.assertEqual(reply(c), (0, 1))
-            self.assertRegex(s.said(), r'read of 4096 bytes at 2097152: the medium or the target failed; sense f0 00 03')
+            self.assertRegex(
+                s.said(),
+                r'read of 4096 bytes at 2097152: the medium or the target failed; sense f0 00 03')
 
     def test_ten_thousand_violations_are_few_lines_and_a_count(self):
         start = time.monotonic()
@@ -152,9 +187,14 @@ class Trouble(unittest.TestCase):
                     self.assertEqual(reply(c), (0, 1))
                     pull(c, 512)
         with open('serve.log', encoding='utf-8') as f:
-            lines = [line for line in f if 'sick:break: driver sick, process_task: hba_complete' in line]
+            lines = [
+                line for line in f if 'sick:break: driver sick, process_task: hba_complete' in line
+            ]
             f.seek(0)
-            last = re.search(r'sick:break: (\d+) such in all, (\d+) of them told; the first: driver sick, process_task: ', f.read())
+            last = re.search(
+                r'sick:break: (\d+) such in all, (\d+) of them told; the first: driver sick, '
+                r'process_task: ',
+                f.read())
         # The first ten, then no more than one a second, however long it took.
         self.assertGreaterEqual(len(lines), WHOLE)
         self.assertLessEqual(len(lines), WHOLE + 1 + time.monotonic() - start)
@@ -172,7 +212,8 @@ class Trouble(unittest.TestCase):
                 c = shake_hands()
                 # Requests unanswered, one whose data do not come, one that is cut in the middle.
                 c.sendall(b''.join(request(READ, i * MIB, 65536, handle=i) for i in range(20)))
-                c.sendall((request(WRITE, MIB, 65536) + b'x' * 100, request(READ, 0, 512)[:11], b'')[n % 3])
+                c.sendall((request(WRITE, MIB, 65536) + b'x' * 100, request(READ, 0,
+                                                                            512)[:11], b'')[n % 3])
                 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
                 c.close()
             s.has_given_back(before, VANISHING)
@@ -226,7 +267,8 @@ class Trouble(unittest.TestCase):
         server.image('disk.img', 1)
         server.image('data', 1, seed=7)
         self.in_the_background('soft:disk.img')
-        self.assertTrue(eventually(lambda: os.path.exists('nbdkit.pid') and os.path.getsize('nbdkit.pid')))
+        self.assertTrue(
+            eventually(lambda: os.path.exists('nbdkit.pid') and os.path.getsize('nbdkit.pid')))
         with open('nbdkit.pid', encoding='ascii') as f:
             pid = int(f.read())
         try:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# any-model.py HBAKIT PLUGIN: a model that no table of the bus has, reached by a plug-in over its I/O BAR and its pin.
+# any-model.py HBAKIT PLUGIN: a model that no table of the bus has, reached by a plug-in over its
+# I/O BAR and its pin.
 import os
 import sys
 import unittest

@@ -23,15 +23,27 @@ def rows():
 
 
 def with_error(event, errno):
-    return 'json:' + json.dumps({'driver': 'blkdebug', 'image': {'driver': 'file', 'filename': 'disk.img'},
-                                 'inject-error': [{'event': event, 'errno': errno, 'sector': 200}]}, separators=(',', ':'))
+    return 'json:' + json.dumps(
+        {
+            'driver': 'blkdebug',
+            'image': {
+                'driver': 'file',
+                'filename': 'disk.img'
+            },
+            'inject-error': [{
+                'event': event,
+                'errno': errno,
+                'sector': 200
+            }]
+        }, separators=(',', ':'))
 
 
 def disk(kind):
     return {
         'good': 'disk.img',
         'limited': 'disk.img,iops=4',
-        'slow': 'json:{"driver":"null-co","size":1048576,"read-zeroes":true,"latency-ns":333000000}',
+        'slow':
+        'json:{"driver":"null-co","size":1048576,"read-zeroes":true,"latency-ns":333000000}',
         'eio-read': with_error('read_aio', EIO),
         'eio-write': with_error('write_aio', EIO),
         'full': with_error('write_aio', ENOSPC),
@@ -55,12 +67,15 @@ class Faults(unittest.TestCase):
                 length = int(cdb[14:18], 16) * 512
                 with open('data', 'wb') as f:
                     f.write(bytes(length))
-                data = [] if not length else ['--in', length] if command.startswith('<-') else ['--out', 'data']
+                data = [] if not length else ['--in', length
+                                              ] if command.startswith('<-') else ['--out', 'data']
                 kind, _, place = kind.partition('@')
                 target, _, lun = (place or '0:0').partition(':')
-                call = self.rig.call('cdb', self.rig.uri(disk(kind)), cdb, *data, '--json', '-t', target, '-l', lun, status=None)
+                call = self.rig.call('cdb', self.rig.uri(disk(kind)), cdb, *data, '--json', '-t',
+                                     target, '-l', lun, status=None)
                 if response == 'NO_UNIT':
-                    self.assertEqual((call.returncode, call.stdout, len(call.stderr.splitlines())), (1, '', 1))
+                    self.assertEqual((call.returncode, call.stdout, len(call.stderr.splitlines())),
+                                     (1, '', 1))
                     self.assertIn('there is no unit', call.stderr)
                     continue
                 done = json.loads(call.stdout)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""rig.py: what the tests on QEMU's models share: the command, images, and an end with 77 where there is no QEMU."""
+"""rig.py: what the tests on QEMU's models share: the command, images, and an end with 77 where
+there is no QEMU."""
 import json
 import os
 import random
@@ -22,7 +23,8 @@ def requires(*tools):
 
 
 class Rig:
-    """A folder of its own, and the command on one model. Everybody may enter: the tests become nobody."""
+    """A folder of its own, and the command on one model. Everybody may enter: the tests become
+    nobody."""
 
     def __init__(self, hbakit, model):
         requires('qemu-system-x86_64')
@@ -47,9 +49,10 @@ class Rig:
 
     def call(self, *words, status=0, prefix=()):
         command = [*prefix, self.hbakit, *map(str, words)]
-        r = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                           timeout=TIMEOUT_S, check=False)
-        assert status is None or r.returncode == status, f'{command} ended with {r.returncode}, not {status}: {r.stderr}'
+        r = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False)
+        assert status is None or r.returncode == status, (
+            f'{command} ended with {r.returncode}, not {status}: {r.stderr}')
         return r
 
     def json(self, *words, **named):
@@ -57,7 +60,7 @@ class Rig:
 
 
 def tool(*command):
-    r = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                       timeout=TIMEOUT_S, check=False)
+    r = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S, check=False)
     assert r.returncode == 0, f'{command} ended with {r.returncode}: {r.stdout}'
     return r.stdout

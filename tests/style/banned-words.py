@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""banned-words: no names that C keeps for itself, no functions that cannot be used safely. `banned-words.py ROOT`"""
+"""banned-words: no names that C keeps for itself, no functions that cannot be used safely.
+`banned-words.py ROOT`"""
 import re
 import sys
 
@@ -22,7 +23,8 @@ def main(root):
   violations = [v for p in paths for v in banned(root, p)]
   for tag in tree.tags(root, paths, EVERY_KIND):
     if RESERVED.match(tag["name"]) and not tag["name"].startswith("__anon"):
-      violations.append(f"{tag['path']}:{tag['line']}: {tag['name']} is a name that C keeps for itself")
+      violations.append(
+          f"{tag['path']}:{tag['line']}: {tag['name']} is a name that C keeps for itself")
   tree.finish("banned-words", violations, f"none in {len(paths)} files")
 
 

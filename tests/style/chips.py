@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: MIT
 """chips.py: which drivers exercise a row of docs/from-driverkit.md, found in their sources.
 
-A driver exercises a row if its source uses what the row's cell names: it has the op in its table, calls the function, reads or writes
-the member, names the constant. "`A` with `B`" takes both; of several others one will do. What a use is where the name alone does not
-show it stands in USE, a rule each. Names that only the framework or a client can use are no driver's: such a row has nothing to
-exercise, as has one that names nothing of ours."""
+A driver exercises a row if its source uses what the row's cell names: it has the op in its table,
+calls the function, reads or writes the member, names the constant. "`A` with `B`" takes both; of
+several others one will do. What a use is where the name alone does not show it stands in USE, a
+rule each. Names that only the framework or a client can use are no driver's: such a row has nothing
+to exercise, as has one that names nothing of ours."""
 import os
 import re
 
 import tree
 
 FOLDER = "src/drivers"
-SHORT = {"pvscsi": "pvs", "virtio-scsi": "vio", "megasas": "meg", "mptsas": "mpt", "sym53c8xx": "sym"}
+SHORT = {
+    "pvscsi": "pvs",
+    "virtio-scsi": "vio",
+    "megasas": "meg",
+    "mptsas": "mpt",
+    "sym53c8xx": "sym"
+}
 SOFT = "soft"
 NOTHING, NONE = "-", "none"
 CLIENTS = "---- for clients"  # where task.h's part for drivers ends
 
-# Of the headers that a driver includes, but set, raised or read by the framework and its clients alone.
+# Of the headers that a driver includes, but set, raised or read by the framework and its clients
+# alone.
 NOT_DRIVERS = {
   "HBA_MAX_BATCH": "the framework counts the tasks before a kick",
   "HBA_MAX_CDB": "the size of an array in struct hba_task",
@@ -28,37 +36,47 @@ NOT_DRIVERS = {
   "hba_task.reserved": "0", "hba_result.reserved": "0",
 }
 
-# A narrower place where a driver says the same, or the wider one whose value the narrower begins with (hbakit/driver.h).
+# A narrower place where a driver says the same, or the wider one whose value the narrower begins
+# with (hbakit/driver.h).
 ALSO = {
-  "hba_constraints.max_transfer": "hba_target_report.max_transfer",
-  "hba_target_report.features": "hba_report.features",
-  "HBA_NO_DATA": "hba_task.direction", "HBA_TO_TARGET": "hba_task.direction", "HBA_FROM_TARGET": "hba_task.direction",
+    "hba_constraints.max_transfer": "hba_target_report.max_transfer",
+    "hba_target_report.features": "hba_report.features",
+    "HBA_NO_DATA": "hba_task.direction",
+    "HBA_TO_TARGET": "hba_task.direction",
+    "HBA_FROM_TARGET": "hba_task.direction",
 }
 
-# What is used in place of the name: by a macro, a function that does two things, a call that raises the event.
+# What is used in place of the name: by a macro, a function that does two things, a call that raises
+# the event.
 USE = {
-  "HBA_DRIVER_VERSION": r"\bHBA_DRIVER_HEADER\b",
-  "hba_driver.version": r"\bHBA_DRIVER_HEADER\b",
-  "hba_buffer_create": r"\bhba_(?:buffer|mapping)_create\(",
-  "hba_buffer_map": r"\bhba_(?:buffer_map|mapping_create)\(",
-  "hba_result.outcome": r"\bhba_complete(?:_good|_failed)?\(",
-  "hba_segment": r"\bstruct hba_segment\b|\bdata\.segments\b",
-  "hba_task": r"\bstruct hba_task\b",
-  "hba_lun_id.bytes": r"\blun\.bytes\b",
-  "HBA_EVENT_BUS_RESET": r"\bhba_bus_reset_seen\(",
-  "HBA_EVENT_PORT": r"\bhba_port_status\(",
-  "HBA_EVENT_TARGET_LEFT": r"\bhba_target_destroy\(",
-  # A state without the op: off is stop, on is reset and start (hbakit/driver.h). Low and pause are for those that have the op.
-  "HBA_POWER_OFF": r"\.stop =", "HBA_POWER_ON": r"\.start =",
-  "HBA_POWER_LOW": r"\.set_power_state =", "HBA_POWER_PAUSE": r"\.set_power_state =",
+    "HBA_DRIVER_VERSION": r"\bHBA_DRIVER_HEADER\b",
+    "hba_driver.version": r"\bHBA_DRIVER_HEADER\b",
+    "hba_buffer_create": r"\bhba_(?:buffer|mapping)_create\(",
+    "hba_buffer_map": r"\bhba_(?:buffer_map|mapping_create)\(",
+    "hba_result.outcome": r"\bhba_complete(?:_good|_failed)?\(",
+    "hba_segment": r"\bstruct hba_segment\b|\bdata\.segments\b",
+    "hba_task": r"\bstruct hba_task\b",
+    "hba_lun_id.bytes": r"\blun\.bytes\b",
+    "HBA_EVENT_BUS_RESET": r"\bhba_bus_reset_seen\(",
+    "HBA_EVENT_PORT": r"\bhba_port_status\(",
+    "HBA_EVENT_TARGET_LEFT": r"\bhba_target_destroy\(",
+    # A state without the op: off is stop, on is reset and start (hbakit/driver.h). Low and pause
+    # are for those that have the op.
+    "HBA_POWER_OFF": r"\.stop =",
+    "HBA_POWER_ON": r"\.start =",
+    "HBA_POWER_LOW": r"\.set_power_state =",
+    "HBA_POWER_PAUSE": r"\.set_power_state =",
 }
 ATTRIBUTES = ("HBA_SIMPLE", "HBA_ORDERED", "HBA_HEAD_OF_QUEUE", "HBA_ACA")
-TMFS = ("HBA_ABORT_TASK", "HBA_ABORT_TASK_SET", "HBA_CLEAR_TASK_SET", "HBA_CLEAR_ACA", "HBA_LOGICAL_UNIT_RESET", "HBA_TARGET_RESET")
-ANSWERS = ("hba_report.manages_devices", "hba_report.performs_autosense")  # a literal: the column says which
+TMFS = ("HBA_ABORT_TASK", "HBA_ABORT_TASK_SET", "HBA_CLEAR_TASK_SET", "HBA_CLEAR_ACA",
+        "HBA_LOGICAL_UNIT_RESET", "HBA_TARGET_RESET")
+ANSWERS = ("hba_report.manages_devices", "hba_report.performs_autosense"
+           )  # a literal: the column says which
 
 
 def sources(root, driver):
-  """The driver's file, the headers that it includes of src/drivers and src/proto, and what they declare."""
+  """The driver's file, the headers that it includes of src/drivers and src/proto, and what they
+  declare."""
   wanted, seen = [f"{FOLDER}/{driver}.c"], []
   while wanted:
     path = wanted.pop()
@@ -66,7 +84,9 @@ def sources(root, driver):
       continue
     seen.append(path)
     found = re.findall(r'^#include "((?:drivers|proto)/[\w-]+)\.h"', tree.read(root, path), re.M)
-    wanted += [f"src/{name}{ext}" for name in found if name != "drivers/drivers" for ext in (".h", ".c")]
+    wanted += [
+        f"src/{name}{ext}" for name in found if name != "drivers/drivers" for ext in (".h", ".c")
+    ]
   return sorted(seen)
 
 
@@ -97,9 +117,14 @@ class Driver:
     return names
 
   def declared(self, struct):
-    """Those of the parts that define structs: any function may use them. Many rows ask after the same struct."""
+    """Those of the parts that define structs: any function may use them. Many rows ask after the
+    same struct."""
     if struct not in self.everywhere:
-      self.everywhere[struct] = {name for part in self.definitions for name in self.variables(struct, part)}
+      self.everywhere[struct] = {
+          name
+          for part in self.definitions
+          for name in self.variables(struct, part)
+      }
     return self.everywhere[struct]
 
   def member(self, struct, member):
@@ -146,9 +171,12 @@ class Driver:
 
   def sets_property(self, row):
     """With its key, and of a controller or a target as the row says."""
-    key = re.search(r'"([^"]+)"', row.name if row.name.startswith("target ") or "Time Out" in row.name else row.what)
+    key = re.search(
+        r'"([^"]+)"',
+        row.name if row.name.startswith("target ") or "Time Out" in row.name else row.what)
     if "with a target" in row.what:
-      found = re.findall(r"\bhba_(?:set_property\(\w+|target_create\((?:[^()]|\([^()]*\))*), (\w+)[,)]", self.code)
+      found = re.findall(
+          r"\bhba_(?:set_property\(\w+|target_create\((?:[^()]|\([^()]*\))*), (\w+)[,)]", self.code)
       called = any(name != "NULL" for name in found)
     else:
       called = self.has(r"\bhba_set_property\(")
@@ -190,10 +218,15 @@ class Chips:
     if who is None:
       return NOTHING
     if not who:
-      return SOFT if self.exercises(self.soft, row, list(filter(self.for_drivers, symbols))) else NONE
+      return SOFT if self.exercises(self.soft, row, list(filter(self.for_drivers,
+                                                                symbols))) else NONE
     if symbols[0] in ANSWERS:
-      groups = {answer: [d for d in who if d.answer(symbols[0]) == answer] for answer in ("yes", "no")}
-      return "; ".join(f"{answer}: {self.short(group)}" for answer, group in groups.items() if group)
+      groups = {
+          answer: [d for d in who if d.answer(symbols[0]) == answer]
+          for answer in ("yes", "no")
+      }
+      return "; ".join(f"{answer}: {self.short(group)}" for answer, group in groups.items()
+                       if group)
     return self.short(who)
 
   def short(self, drivers):

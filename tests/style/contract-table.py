@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""contract-table: docs/from-driverkit.md against docs/contract-names.txt, the public headers and the tests.
+"""contract-table: docs/from-driverkit.md against docs/contract-names.txt, the public headers and
+the tests.
 
-Each name of the contract stands in the table exactly once and in its section. A row that is *ours* names something of
-include/hbakit/ and a test that exists. Numbers are compared by the compiler. The column `chips` is found in the drivers' sources
-(chips.py); rows that no chip exercises are listed with a reason; for the rows that are shown on a chip a mutant of that driver is
-in tests/mutants/mutants.txt.
-`contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews the column and the table's second half, from our names to theirs."""
+Each name of the contract stands in the table exactly once and in its section. A row that is *ours*
+names something of include/hbakit/ and a test that exists. Numbers are compared by the compiler. The
+column `chips` is found in the drivers' sources (chips.py); rows that no chip exercises are listed
+with a reason; for the rows that are shown on a chip a mutant of that driver is in
+tests/mutants/mutants.txt. `contract-table.py ROOT` checks; `contract-table.py ROOT --write` renews
+the column and the table's second half, from our names to theirs."""
 import collections
 import os
 import re
@@ -32,7 +34,8 @@ Name = collections.namedtuple("Name", "section name value")
 Row = collections.namedtuple("Row", "section name kind what chips test line")
 OnChip = collections.namedtuple("OnChip", "name chip test line")
 
-# What is one number here and two in the contract: task status, under the service response it comes with.
+# What is one number here and two in the contract: task status, under the service response it comes
+# with.
 RESPONSE_OF = {"task status": 2, "delivery failure": 1}
 
 
@@ -73,7 +76,10 @@ def read_unused(root):
 
 
 def read_on_chips(root):
-  return [OnChip(name.strip("`"), chip, test.strip("`"), number) for number, (name, chip, test) in read_list(root, ON_CHIPS)]
+  return [
+      OnChip(name.strip("`"), chip, test.strip("`"), number)
+      for number, (name, chip, test) in read_list(root, ON_CHIPS)
+  ]
 
 
 class Headers:
@@ -83,7 +89,10 @@ class Headers:
     paths = sorted(p for p in tree.files(root, ".h") if p.startswith(HEADERS + "/"))
     self.text = tree.code_only("\n".join(tree.read(root, p) for p in paths))
     self.words = set(re.findall(r"\w+", self.text))
-    self.functions = sorted(set(re.findall(r"\b(hba_\w+)\((?!\*)", re.sub(r"__attribute__\(\(.*?\)\)\)?", "", self.text))))
+    self.functions = sorted(
+        set(
+            re.findall(r"\b(hba_\w+)\((?!\*)", re.sub(r"__attribute__\(\(.*?\)\)\)?", "",
+                                                      self.text))))
 
   def members(self, struct):
     body = re.search(r"\bstruct %s \{(.*?)\n\};" % re.escape(struct), self.text, re.S)
@@ -107,12 +116,14 @@ def names_wrong(names, rows):
   shown = collections.Counter(r.name for r in rows)
   section_of = {n.name: n.section for n in names}
   yield from (f"{NAMES}: {name} is listed {n} times" for name, n in listed.items() if n > 1)
-  yield from (f"{TABLE}: {name} has {shown[name]} rows, not one" for name in listed if shown[name] != 1)
+  yield from (f"{TABLE}: {name} has {shown[name]} rows, not one" for name in listed
+              if shown[name] != 1)
   for row in rows:
     if row.name not in listed:
       yield f"{TABLE}:{row.line}: {row.name} is not in {NAMES}"
     elif section_of[row.name] != row.section:
-      yield f"{TABLE}:{row.line}: {row.name} stands in section {row.section}, it is of {section_of[row.name]}"
+      yield (f"{TABLE}:{row.line}: {row.name} stands in section {row.section}, it is of "
+             f"{section_of[row.name]}")
 
 
 def row_wrong(row, headers):
@@ -120,7 +131,8 @@ def row_wrong(row, headers):
     yield f"is '{row.kind}'; a row is one of {', '.join(KINDS)}"
   if not row.what:
     yield "does not say which, or why"
-  yield from (f"names {s}, which is not in {HEADERS}/" for s in symbols(row.what) if not headers.has(s))
+  yield from (f"names {s}, which is not in {HEADERS}/" for s in symbols(row.what)
+              if not headers.has(s))
   if row.kind == "ours" and not symbols(row.what):
     yield "is ours, but names nothing of ours"
   if row.kind in SHOWN and not row.test:
@@ -133,25 +145,31 @@ def column_wrong(root, rows, column):
   """The column, and the list of those rows that only `soft` exercises, or no driver here."""
   for row in rows:
     if row.chips != column[row.name]:
-      yield f"{TABLE}:{row.line}: {row.name} is exercised by '{column[row.name]}', not '{row.chips}'; --write renews the column"
+      yield (f"{TABLE}:{row.line}: {row.name} is exercised by '{column[row.name]}', not "
+             f"'{row.chips}'; --write renews the column")
   listed = {name: (who, why, line) for name, who, why, line in read_unused(root)}
   unused = {name: who for name, who in column.items() if who in (chips.SOFT, chips.NONE)}
-  yield from (f"{TABLE}: {name} is exercised by no chip ({who}), and not listed" for name, who in unused.items() if name not in listed)
+  yield from (f"{TABLE}: {name} is exercised by no chip ({who}), and not listed"
+              for name, who in unused.items()
+              if name not in listed)
   for name, (who, why, line) in listed.items():
     if unused.get(name) != who or not why:
-      yield f"{TABLE}:{line}: {name} is listed as '{who}', but the column has '{column.get(name, 'no such row')}', or there is no reason"
+      yield (f"{TABLE}:{line}: {name} is listed as '{who}', but the column has "
+             f"'{column.get(name, 'no such row')}', or there is no reason")
 
 
 def taken_away(root):
   """Of each mutant: row, file, the line that is taken away, test."""
   for block in re.split(r"\n\s*(?=mutant )", tree.read(root, MUTANTS)):
-    fields = dict((line.split(None, 1) + [""])[:2] for line in block.splitlines() if not line.startswith("#"))
+    fields = dict(
+        (line.split(None, 1) + [""])[:2] for line in block.splitlines() if not line.startswith("#"))
     if "test" in fields:
       yield fields["row"], fields["file"], fields["old"], fields["test"]
 
 
 def on_chips_wrong(root, rows, found):
-  """A row, or a name of ours that has none, is shown on a chip if without the driver's use of it the test goes red: a mutant proves it."""
+  """A row, or a name of ours that has none, is shown on a chip if without the driver's use of it
+  the test goes red: a mutant proves it."""
   mutants = list(taken_away(root))
   driver_of = {short: name for name, short in chips.SHORT.items()}
   row_of = {row.name: row for row in rows}
@@ -163,11 +181,16 @@ def on_chips_wrong(root, rows, found):
     files = chips.sources(root, driver_of[shown.chip])
     if proof.complaint(root, shown.test):
       yield f"{place} {proof.complaint(root, shown.test)}"
-    if shown.name in row_of and shown.chip not in [chips.SHORT[d.name] for d in found.who(row_of[shown.name], symbols(row_of[shown.name].what)) or ()]:
+    if shown.name in row_of and shown.chip not in [
+        chips.SHORT[d.name]
+        for d in found.who(row_of[shown.name], symbols(row_of[shown.name].what)) or ()
+    ]:
       yield f"{place} is not exercised by {shown.chip}"
-    if not any(test == shown.test and file in files and (shown.name in row.split("; ") or shown.name in old)
+    if not any(test == shown.test and file in files and
+               (shown.name in row.split("; ") or shown.name in old)
                for row, file, old, test in mutants):
-      yield f"{place} has no mutant in {MUTANTS} that takes it out of {driver_of[shown.chip]} for {shown.test}"
+      yield (f"{place} has no mutant in {MUTANTS} that takes it out of {driver_of[shown.chip]} for "
+             f"{shown.test}")
 
 
 def assertion(row, value):
@@ -183,7 +206,10 @@ def values_differ(root, rows, names):
   asserts = [assertion(r, value_of[r.name]) for r in rows
              if r.test == VALUES and value_of.get(r.name) is not None and symbols(r.what)]
   source = "#include <hbakit/driver.h>\n#include <hbakit/hbakit.h>\n" + "\n".join(asserts) + "\n"
-  command = ["cc", "-std=gnu17", "-fsyntax-only", "-I", os.path.join(root, "include"), "-x", "c", "-"]
+  command = [
+      "cc", "-std=gnu17", "-fsyntax-only", "-I",
+      os.path.join(root, "include"), "-x", "c", "-"
+  ]
   done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
   told = re.findall(r'static assertion failed: "(.*)"', done.stderr)
   if done.returncode and not told:
@@ -200,8 +226,11 @@ def second_half(rows, headers):
       theirs[symbol].append(row.name)
   for function in headers.functions:
     theirs.setdefault(function, [])
-  lines = [HALF, "", "## Ours to theirs", "", "Functions of ours that the contract has nothing for are here too.", "",
-           "| ours | contract |", "|---|---|"]
+  lines = [
+      HALF, "", "## Ours to theirs", "",
+      "Functions of ours that the contract has nothing for are here too.", "",
+      "| ours | contract |", "|---|---|"
+  ]
   lines += [f"| `{ours}` | {', '.join(names) or '-'} |" for ours, names in sorted(theirs.items())]
   return "\n".join(lines) + "\n"
 
@@ -211,7 +240,8 @@ def with_column(text, rows, column):
   lines = text.splitlines(keepends=True)
   for row in rows:
     test = f"`{row.test}`" if row.test else ""
-    lines[row.line - 1] = f"| {row.name} | {row.kind} | {row.what} | {column[row.name]} | {test} |\n"
+    lines[row.line -
+          1] = f"| {row.name} | {row.kind} | {row.what} | {column[row.name]} | {test} |\n"
   return "".join(lines)
 
 
@@ -220,7 +250,8 @@ def find_column(rows, found):
 
 
 def write(root, rows, headers):
-  first = with_column(tree.read(root, TABLE).split(HALF)[0], rows, find_column(rows, chips.Chips(root)))
+  first = with_column(
+      tree.read(root, TABLE).split(HALF)[0], rows, find_column(rows, chips.Chips(root)))
   with open(os.path.join(root, TABLE), "w", encoding="utf-8") as f:
     f.write(first + second_half(rows, headers))
 
@@ -231,7 +262,8 @@ def violations(root, names, rows, headers):
     complaints = list(row_wrong(row, headers))
     if row.test:
       complaints.append(proof.complaint(root, row.test))
-    yield from (f"{TABLE}:{row.line}: {row.name} {complaint}" for complaint in complaints if complaint)
+    yield from (f"{TABLE}:{row.line}: {row.name} {complaint}" for complaint in complaints
+                if complaint)
   yield from values_differ(root, rows, names)
   found = chips.Chips(root)
   yield from column_wrong(root, rows, find_column(rows, found))
@@ -246,8 +278,11 @@ def main(root, *arguments):
     return
   names, rows, headers = list(read_names(root)), list(read_rows(root)), Headers(root)
   counts = collections.Counter(row.kind for row in rows)
-  tree.finish("contract-table", list(violations(root, names, rows, headers)),
-              f"{len(rows)} names: {counts['ours']} ours, {counts['merged']} merged, both shown; {counts['not here']} not here")
+  tree.finish(
+      "contract-table", list(violations(root, names, rows, headers)),
+      f"{len(rows)} names: {counts['ours']} ours, {counts['merged']} merged, both shown; "
+      f"{counts['not here']} not here"
+  )
 
 
 main(*sys.argv[1:])

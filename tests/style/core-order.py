@@ -15,7 +15,8 @@ Symbol = collections.namedtuple("Symbol", "object name defined")
 
 def symbols(archive):
   """The global symbols of the archive's members that come from src/core/."""
-  out = subprocess.run(["nm", "-A", "-g", archive], capture_output=True, text=True, check=True).stdout
+  out = subprocess.run(["nm", "-A", "-g", archive], capture_output=True, text=True,
+                       check=True).stdout
   for line in out.splitlines():
     m = re.search(r"(src_)?core_([\w-]+)\.c\.o:\s*(?:[0-9a-f]+)? ([A-Za-z]) (\S+)$", line)
     if m:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""decisions: docs/decisions/ decides each open point of docs/contract.md (section 10.1) on exactly one page, and each page has
-its parts, names files that exist, and is shown by tests that exist. `decisions.py ROOT`"""
+"""decisions: docs/decisions/ decides each open point of docs/contract.md (section 10.1) on exactly
+one page, and each page has its parts, names files that exist, and is shown by tests that exist.
+`decisions.py ROOT`"""
 import collections
 import os
 import re
@@ -18,12 +19,16 @@ PLACE = re.compile(r"`((?:src|include|tests|docs)/[\w./-]+)`")
 
 
 def pages(root):
-  return [p for p in tree.files(root, ".md") if p.startswith(FOLDER + "/") and os.path.basename(p) != "README.md"]
+  return [
+      p for p in tree.files(root, ".md")
+      if p.startswith(FOLDER + "/") and os.path.basename(p) != "README.md"
+  ]
 
 
 def paragraph(text, begin):
   """The lines from one that begins so to the next empty one or the next part."""
-  found = re.search(r"^%s(.*?)(?:\n\n|\n(?=[A-Z][a-z ]+: )|\Z)" % re.escape(begin), text, re.S | re.M)
+  found = re.search(r"^%s(.*?)(?:\n\n|\n(?=[A-Z][a-z ]+: )|\Z)" % re.escape(begin), text,
+                    re.S | re.M)
   return found.group(1) if found else ""
 
 
@@ -49,10 +54,12 @@ def page_wrong(root, path, text):
     yield "is not called NNNN-short-name.md"
   if not lines or not lines[0].startswith("# "):
     yield "does not begin with its title"
-  yield from (f"lacks its part '{part}'" for part in PARTS if not re.search("^" + re.escape(part), text, re.M))
+  yield from (f"lacks its part '{part}'" for part in PARTS
+              if not re.search("^" + re.escape(part), text, re.M))
   if len(lines) > MOST_LINES:
     yield f"has {len(lines)} lines; {MOST_LINES} are the most"
-  yield from (f"names {place}, which does not exist" for place in PLACE.findall(paragraph(text, "Where:"))
+  yield from (f"names {place}, which does not exist"
+              for place in PLACE.findall(paragraph(text, "Where:"))
               if not os.path.exists(os.path.join(root, place)))
   for test in re.findall(r"`([^`]+:\w+)`", paragraph(text, "Shown by:")):
     complaint = proof.complaint(root, test)
@@ -62,7 +69,8 @@ def page_wrong(root, path, text):
 
 def numbers_wrong(paths):
   numbers = collections.Counter(os.path.basename(p)[:4] for p in paths)
-  yield from (f"{FOLDER}: {n} pages have the number {number}" for number, n in numbers.items() if n > 1)
+  yield from (f"{FOLDER}: {n} pages have the number {number}" for number, n in numbers.items()
+              if n > 1)
 
 
 def violations(root, paths, points):
@@ -78,7 +86,8 @@ def violations(root, paths, points):
 
 def main(root):
   paths, points = pages(root), open_points(root)
-  tree.finish("decisions", list(violations(root, paths, points)), f"{len(paths)} pages decide each of the {len(points)} points once")
+  tree.finish("decisions", list(violations(root, paths, points)),
+              f"{len(paths)} pages decide each of the {len(points)} points once")
 
 
 main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""format: clang-format would change nothing, and no line is wider than it may be. `format.py ROOT`; `make format` mends the code,
-but not comments."""
+"""format: clang-format would change nothing, and no line is wider than it may be. `format.py ROOT`;
+`make format` mends the code, but not comments."""
 import collections
 import shutil
 import subprocess
@@ -19,7 +19,8 @@ def first_of_each(places):
   seen = collections.Counter(place.rsplit(":", 2)[0] for place in places)
   for path, count in seen.items():
     first = next(place for place in places if place.startswith(path + ":"))
-    yield f"{first}: not as clang-format writes it ({count} places in this file; `make format` mends them)"
+    yield (f"{first}: not as clang-format writes it ({count} places in this file; `make format` "
+           f"mends them)")
 
 
 def too_wide(root, paths):
@@ -27,7 +28,8 @@ def too_wide(root, paths):
   for path in paths:
     for number, line in enumerate(tree.read(root, path).split("\n"), 1):
       if len(line.expandtabs(TAB)) > COLUMNS:
-        yield f"{path}:{number}: {len(line.expandtabs(TAB))} columns; a line ends by column {COLUMNS}"
+        yield (f"{path}:{number}: {len(line.expandtabs(TAB))} columns; a line ends by column "
+               f"{COLUMNS}")
 
 
 def main(root):
@@ -35,12 +37,13 @@ def main(root):
     print("format: skipped, there is no clang-format")
     sys.exit(SKIP)
   paths = [p for p in tree.files(root, ".c", ".h") if not p.startswith(FROZEN)]
-  done = subprocess.run(["clang-format", "--dry-run", "-Werror", *paths], cwd=root, capture_output=True, text=True, check=False)
+  done = subprocess.run(["clang-format", "--dry-run", "-Werror", *paths], cwd=root,
+                        capture_output=True, text=True, check=False)
   places = [line.split(": error:")[0] for line in done.stderr.splitlines() if ": error:" in line]
   violations = list(first_of_each(places))
   if done.returncode and not violations:
     violations = [done.stderr]
-  violations += too_wide(root, paths)
+  violations += too_wide(root, paths + tree.files(root, ".py"))
   tree.finish("format", violations, f"{len(paths)} files as clang-format writes them")
 
 

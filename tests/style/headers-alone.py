@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""headers-alone: each public header compiles by itself, in C17 and C++17, with gcc and clang. `headers-alone.py ROOT [HEADER...]`"""
+"""headers-alone: each public header compiles by itself, in C17 and C++17, with gcc and clang.
+`headers-alone.py ROOT [HEADER...]`"""
 import concurrent.futures
 import shutil
 import subprocess
@@ -28,8 +29,11 @@ def compile_alone(root, header, compiler):
   name = header[len("include/"):]
   source = f"#include <{name}>\n#include <{name}>\n"
   command = [*compiler, *WARNINGS, "-fsyntax-only", "-Iinclude", "-"]
-  done = subprocess.run(command, cwd=root, input=source, capture_output=True, text=True, check=False)
-  return f"{header} alone, {compiler[0]} {compiler[2]}: {first_error(done.stderr)}" if done.returncode else None
+  done = subprocess.run(command, cwd=root, input=source, capture_output=True, text=True,
+                        check=False)
+  if not done.returncode:
+    return None
+  return f"{header} alone, {compiler[0]} {compiler[2]}: {first_error(done.stderr)}"
 
 
 def main(root, headers):
@@ -41,7 +45,8 @@ def main(root, headers):
   work = [(root, h, c) for h in headers for c in COMPILERS]
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
     violations = [v for v in pool.map(lambda w: compile_alone(*w), work) if v]
-  tree.finish("headers-alone", violations, f"{len(headers)} headers with {len(COMPILERS)} compilers")
+  tree.finish("headers-alone", violations,
+              f"{len(headers)} headers with {len(COMPILERS)} compilers")
 
 
 main(sys.argv[1], sys.argv[2:])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""self-test: each style check must be able to fail. Plants one violation at a time in a copy of the tree and demands that the
-check ends red and names it. `self-test.py ROOT LIBRARY`"""
+"""self-test: each style check must be able to fail. Plants one violation at a time in a copy of the
+tree and demands that the check ends red and names it. `self-test.py ROOT LIBRARY`"""
 import os
 import shutil
 import subprocess
@@ -10,49 +10,79 @@ import tempfile
 
 CHECKS = "tests/style"
 
-# What is planted: name, check, file, text put at the file's end, words that the complaint must hold.
+# What is planted: name, check, file, text put at the file's end, words that the complaint must
+# hold.
 PLANTS = (
-  ("a base file includes core", "include-map", "src/base/planted.c", '#include "core/controller/controller.h"\n', "src/base/planted.c"),
-  ("a base file includes a public header", "include-map", "src/base/planted.c", "#include <hbakit/lun.h>\n", "hbakit/lun.h"),
-  ("siblings know each other", "include-map", "src/disk/planted.c", '#include "cli/cli.h"\n', "src/disk/planted.c"),
-  ("a driver other than soft includes target", "include-map", "src/drivers/planted.c", '#include "target/target.h"\n',
-   "src/drivers/planted.c"),
-  ("a unit test looks into two rooms", "include-map", "tests/unit/planted.c",
-   '#include "core/controller/controller.h"\n#include "target/target.h"\n', "tests/unit/planted.c"),
-  ("a test looks into another room", "include-map", "tests/disk/planted.c", '#include "core/controller/controller.h"\n', "tests/disk/planted.c"),
-  ("a test that is no unit test looks inside", "include-map", "tests/planted/planted.c", '#include "base/base.h"\n',
-   "tests/planted/planted.c"),
-  ("a room that the map does not know", "include-map", "src/planted/planted.c", '#include "base/base.h"\n', "src/planted/planted.c"),
-  ("a header needs a friend", "headers-alone", "include/hbakit/planted.h", "size_t planted_size(void);\n", "planted.h alone, gcc"),
-  ("a header is not C++", "headers-alone", "include/hbakit/planted.h", "struct planted { int class; };\n", "planted.h alone, g++"),
-  ("a header without a guard", "headers-alone", "include/hbakit/planted.h", "struct planted { int a; };\n", "planted.h alone, clang"),
-  ("declared, nowhere written", "exported-symbols", "include/hbakit/version.h", "int hba_planted(void);\n", "hba_planted is declared"),
-  ("in the map, not in the library", "exported-symbols", "src/hbakit.map", "X { global: hba_planted; };\n", "hba_planted is in"),
-  ("a function that nobody has given NULL", "exported-symbols", "src/hbakit.map", "X { global: hba_planted; };\n",
-   "hba_planted is in src/hbakit.map, but tests/unit/core/null.c"),
-  ("waits, but exists", "exported-symbols", "tests/style/not-yet.txt", "hba_version\n", "hba_version exists now"),
-  ("waits, but nobody promised it", "exported-symbols", "tests/style/not-yet.txt", "hba_planted\n", "hba_planted waits"),
-  ("an internal function called hba_", "exported-symbols", "src/base/planted.c", "int hba_planted(void)\n{\n\treturn 0;\n}\n",
-   "src/base/planted.c: hba_planted"),
-  ("a file without a licence", "spdx", "src/base/planted.c", "int planted;\n", "src/base/planted.c: no"),
-  ("a licence twice", "spdx", "src/base/planted.c", "/* SPDX-License-Identifier: MIT */\n" * 2, "more than once"),
-  ("spaces for a tab", "format", "src/base/planted.c", "int planted(void)\n{\n    return 0;\n}\n", "src/base/planted.c:"),
-  ("a comment past column 100", "format", "src/base/planted.c", "/* " + "x" * 95 + " */\n", "src/base/planted.c:1: 101 columns"),
-  ("a reserved macro", "banned-words", "src/base/planted.h", "#ifndef __PLANTED_H\n#define __PLANTED_H\n#endif\n", "__PLANTED_H"),
-  ("a reserved function", "banned-words", "src/base/planted.c", "int _Planted(void)\n{\n\treturn 0;\n}\n", "_Planted"),
-  ("a reserved member", "banned-words", "src/base/planted.c", "struct planted {\n\tint __member;\n};\n", "__member"),
-  ("system()", "banned-words", "src/base/planted.c", 'void planted(void)\n{\n\tsystem("true");\n}\n', "planted.c:3: system()"),
-  ("strcpy() after a comment", "banned-words", "src/base/planted.c", "/* a\n b */ void f(void) { strcpy(a, b); }\n",
-   "planted.c:2: strcpy()"),
-  ("a function of 101 lines", "function-length", "src/base/planted.c", "void planted(void)\n{\n" + "\n" * 98 + "}\n", "has 101 lines"),
+    ("a base file includes core", "include-map", "src/base/planted.c",
+     '#include "core/controller/controller.h"\n', "src/base/planted.c"),
+    ("a base file includes a public header", "include-map", "src/base/planted.c",
+     "#include <hbakit/lun.h>\n", "hbakit/lun.h"),
+    ("siblings know each other", "include-map", "src/disk/planted.c", '#include "cli/cli.h"\n',
+     "src/disk/planted.c"),
+    ("a driver other than soft includes target", "include-map", "src/drivers/planted.c",
+     '#include "target/target.h"\n', "src/drivers/planted.c"),
+    ("a unit test looks into two rooms", "include-map", "tests/unit/planted.c",
+     '#include "core/controller/controller.h"\n#include "target/target.h"\n',
+     "tests/unit/planted.c"),
+    ("a test looks into another room", "include-map", "tests/disk/planted.c",
+     '#include "core/controller/controller.h"\n', "tests/disk/planted.c"),
+    ("a test that is no unit test looks inside", "include-map", "tests/planted/planted.c",
+     '#include "base/base.h"\n', "tests/planted/planted.c"),
+    ("a room that the map does not know", "include-map", "src/planted/planted.c",
+     '#include "base/base.h"\n', "src/planted/planted.c"),
+    ("a header needs a friend", "headers-alone", "include/hbakit/planted.h",
+     "size_t planted_size(void);\n", "planted.h alone, gcc"),
+    ("a header is not C++", "headers-alone", "include/hbakit/planted.h",
+     "struct planted { int class; };\n", "planted.h alone, g++"),
+    ("a header without a guard", "headers-alone", "include/hbakit/planted.h",
+     "struct planted { int a; };\n", "planted.h alone, clang"),
+    ("declared, nowhere written", "exported-symbols", "include/hbakit/version.h",
+     "int hba_planted(void);\n", "hba_planted is declared"),
+    ("in the map, not in the library", "exported-symbols", "src/hbakit.map",
+     "X { global: hba_planted; };\n", "hba_planted is in"),
+    ("a function that nobody has given NULL", "exported-symbols", "src/hbakit.map",
+     "X { global: hba_planted; };\n",
+     "hba_planted is in src/hbakit.map, but tests/unit/core/null.c"),
+    ("waits, but exists", "exported-symbols", "tests/style/not-yet.txt", "hba_version\n",
+     "hba_version exists now"),
+    ("waits, but nobody promised it", "exported-symbols", "tests/style/not-yet.txt",
+     "hba_planted\n", "hba_planted waits"),
+    ("an internal function called hba_", "exported-symbols", "src/base/planted.c",
+     "int hba_planted(void)\n{\n\treturn 0;\n}\n", "src/base/planted.c: hba_planted"),
+    ("a file without a licence", "spdx", "src/base/planted.c", "int planted;\n",
+     "src/base/planted.c: no"),
+    ("a licence twice", "spdx", "src/base/planted.c", "/* SPDX-License-Identifier: MIT */\n" * 2,
+     "more than once"),
+    ("spaces for a tab", "format", "src/base/planted.c", "int planted(void)\n{\n    return 0;\n}\n",
+     "src/base/planted.c:"),
+    ("a comment past column 100", "format", "src/base/planted.c", "/* " + "x" * 95 + " */\n",
+     "src/base/planted.c:1: 101 columns"),
+    ("a script past column 100", "format", "tests/planted.py", "# " + "x" * 99 + "\n",
+   "tests/planted.py:1: 101 columns"),
+  ("a reserved macro", "banned-words", "src/base/planted.h",
+     "#ifndef __PLANTED_H\n#define __PLANTED_H\n#endif\n", "__PLANTED_H"),
+    ("a reserved function", "banned-words", "src/base/planted.c",
+     "int _Planted(void)\n{\n\treturn 0;\n}\n", "_Planted"),
+    ("a reserved member", "banned-words", "src/base/planted.c",
+     "struct planted {\n\tint __member;\n};\n", "__member"),
+    ("system()", "banned-words", "src/base/planted.c",
+     'void planted(void)\n{\n\tsystem("true");\n}\n', "planted.c:3: system()"),
+    ("strcpy() after a comment", "banned-words", "src/base/planted.c",
+     "/* a\n b */ void f(void) { strcpy(a, b); }\n", "planted.c:2: strcpy()"),
+    ("a function of 101 lines", "function-length", "src/base/planted.c",
+     "void planted(void)\n{\n" + "\n" * 98 + "}\n", "has 101 lines"),
 )
 
 # What must not be red: the checks' own blind alarms.
 INNOCENT = (
-  ("words in comments and texts", "banned-words", "src/base/planted.c", '/* system() */ const char *planted = "strcpy(a, b)";\n'),
-  ("a unit test of one room", "include-map", "tests/unit/planted.c", '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
-  ("a test of the room it is named for", "include-map", "tests/scsi/planted.c", '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
-  ("a function of 100 lines", "function-length", "src/base/planted.c", "void planted(void)\n{\n" + "\n" * 97 + "}\n"),
+    ("words in comments and texts", "banned-words", "src/base/planted.c",
+     '/* system() */ const char *planted = "strcpy(a, b)";\n'),
+    ("a unit test of one room", "include-map", "tests/unit/planted.c",
+     '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
+    ("a test of the room it is named for", "include-map", "tests/scsi/planted.c",
+     '#include "base/base.h"\n#include "scsi/scsi.h"\n'),
+    ("a function of 100 lines", "function-length", "src/base/planted.c",
+     "void planted(void)\n{\n" + "\n" * 97 + "}\n"),
 )
 
 
@@ -94,7 +124,8 @@ def library_with_more(folder):
 
 
 def misses(root, library):
-  """The checks that are red without a plant, the plants that were not found, and the innocents that were."""
+  """The checks that are red without a plant, the plants that were not found, and the innocents that
+  were."""
   for check in sorted({plant[1] for plant in PLANTS}):
     done = run(check, root, library, header="version.h")
     if done.returncode:
@@ -103,7 +134,8 @@ def misses(root, library):
     with Plant(root, path, text):
       done = run(check, root, library)
     if done.returncode != 1 or complaint not in done.stderr:
-      yield f"{check} did not find: {name} (ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()})"
+      yield (f"{check} did not find: {name} (ended with {done.returncode}: "
+             f"{done.stderr.strip() or done.stdout.strip()})")
   for name, check, path, text in INNOCENT:
     with Plant(root, path, text):
       done = run(check, root, library)
@@ -125,7 +157,8 @@ def main(root, library):
     missed = list(misses(copy, os.path.abspath(library)))
   for miss in missed:
     print("self-test:", miss, file=sys.stderr)
-  print(f"self-test: {len(missed)} of {len(PLANTS) + len(INNOCENT) + 1} plants not as they should be")
+  print(
+      f"self-test: {len(missed)} of {len(PLANTS) + len(INNOCENT) + 1} plants not as they should be")
   return 1 if missed else 0
 
 

@@ -13,7 +13,8 @@ FIRST = 2  # a script's first line is its interpreter's
 
 
 def is_code(root, path):
-  return path.endswith(CODE) or (os.access(os.path.join(root, path), os.X_OK) and tree.read(root, path).startswith("#!"))
+  return path.endswith(CODE) or (os.access(os.path.join(root, path), os.X_OK)
+                                 and tree.read(root, path).startswith("#!"))
 
 
 def check(root, path):
@@ -26,7 +27,8 @@ def check(root, path):
 
 def main(root):
   paths = [p for p in tree.files(root) if is_code(root, p)]
-  tree.finish("spdx", [v for p in paths for v in check(root, p)], f"{len(paths)} files say their licence")
+  tree.finish("spdx", [v for p in paths for v in check(root, p)],
+              f"{len(paths)} files say their licence")
 
 
 main(sys.argv[1])

@@ -10,11 +10,16 @@ NOT_OURS = {".git", "run", "__pycache__"}
 
 
 def files(root, *suffixes):
-  """Paths below root, relative and sorted, with one of the suffixes; what is built or generated is left out."""
+  """Paths below root, relative and sorted, with one of the suffixes; what is built or generated is
+  left out."""
   found = []
   for folder, folders, names in os.walk(root):
     folders[:] = [f for f in folders if f not in NOT_OURS and not f.startswith("build")]
-    found += [os.path.relpath(os.path.join(folder, n), root) for n in names if not suffixes or n.endswith(suffixes)]
+    found += [
+        os.path.relpath(os.path.join(folder, n), root)
+        for n in names
+        if not suffixes or n.endswith(suffixes)
+    ]
   return sorted(found)
 
 
@@ -41,9 +46,12 @@ def tags(root, paths, kinds):
   """What universal-ctags finds in these files, one dictionary each."""
   if not paths:
     return []
-  command = ["ctags", "-L", "-", "--output-format=json", "--fields=+ne", "--language-force=C", f"--kinds-C={kinds}",
-             "-D", "static_assert(a,b)=", "-f", "-"]
-  out = subprocess.run(command, cwd=root, input="\n".join(paths), capture_output=True, text=True, check=True).stdout
+  command = [
+      "ctags", "-L", "-", "--output-format=json", "--fields=+ne", "--language-force=C",
+      f"--kinds-C={kinds}", "-D", "static_assert(a,b)=", "-f", "-"
+  ]
+  out = subprocess.run(command, cwd=root, input="\n".join(paths), capture_output=True, text=True,
+                       check=True).stdout
   return [tag for tag in map(json.loads, out.splitlines()) if tag["_type"] == "tag"]
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""stand-in: answers as hbakit would for a soft:IMAGE?scratch=… controller, with one fault planted: $FAULT. Only test-run.sh uses it."""
+"""stand-in: answers as hbakit would for a soft:IMAGE?scratch=… controller, with one fault planted:
+$FAULT. Only test-run.sh uses it."""
 import json
 import os
 import shutil
@@ -41,7 +42,11 @@ def read(image, words, fault):
   shutil.copyfile(image, copy)
   if fault == "read":
     flip_a_byte(copy, os.path.getsize(copy) // 2)
-  return {"bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0), "commands": 1, **conduct(fault)}
+  return {
+      "bytes": os.path.getsize(image) - (BLOCK if fault == "counted" else 0),
+      "commands": 1,
+      **conduct(fault)
+  }
 
 
 def write(image, words, fault):
@@ -60,8 +65,13 @@ def write(image, words, fault):
 
 def bench(fault):
   latency = {name: 1.0 for name in ("mean", "p50", "p99", "p999", "max")}
-  return {"iops": 0 if fault == "idle" else 1e6, "bytes_per_s": 4e9, "latency_us": latency, "errors": int(fault == "errors"),
-          **conduct(fault.removeprefix("bench-"))}
+  return {
+      "iops": 0 if fault == "idle" else 1e6,
+      "bytes_per_s": 4e9,
+      "latency_us": latency,
+      "errors": int(fault == "errors"),
+      **conduct(fault.removeprefix("bench-"))
+  }
 
 
 def main(words):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-guard: bench/guard.py sees a command become dearer, wherever the dearer code is written: in a file of the core, or inline in a
-public header, which is counted where it is called from. `tests/tools/test-guard.py`"""
+"""test-guard: bench/guard.py sees a command become dearer, wherever the dearer code is written: in
+a file of the core, or inline in a public header, which is counted where it is called from.
+`tests/tools/test-guard.py`"""
 import os
 import subprocess
 import sys
@@ -16,10 +17,14 @@ import layers  # pylint: disable=wrong-import-position
 
 TURNS = 1000
 TREE = {
-  "include/hbakit/task.h": "static inline void work(volatile int *n) { for (int i = 0; i < TURNS; i++) *n += i; }\n",
-  "src/core/io/submit.c": '#include "../../../include/hbakit/task.h"\nvoid hba_submit(volatile int *n);\n'
-                       "void hba_submit(volatile int *n)\n{\n  work(n);\n}\n",
-  "bench/load.c": "void hba_submit(volatile int *n);\nint main(void)\n{\n  volatile int n = 0;\n  hba_submit(&n);\n  return 0;\n}\n",
+    "include/hbakit/task.h":
+    "static inline void work(volatile int *n) { for (int i = 0; i < TURNS; i++) *n += i; }\n",
+    "src/core/io/submit.c":
+    '#include "../../../include/hbakit/task.h"\nvoid hba_submit(volatile int *n);\n'
+    "void hba_submit(volatile int *n)\n{\n  work(n);\n}\n",
+    "bench/load.c":
+    "void hba_submit(volatile int *n);\nint main(void)\n{\n  volatile int n = 0;\n  "
+    "hba_submit(&n);\n  return 0;\n}\n",
 }
 
 
@@ -31,8 +36,10 @@ def profile(folder):
       f.write(text.replace("TURNS", str(TURNS)))
   sources = [path for path in TREE if path.endswith(".c")]
   subprocess.run(["cc", "-O2", "-g", "-o", "program", *sources], cwd=folder, check=True)
-  subprocess.run(["valgrind", "-q", "--tool=callgrind", "--toggle-collect=main", "--callgrind-out-file=out", "./program"], cwd=folder,
-                 check=True)
+  subprocess.run([
+      "valgrind", "-q", "--tool=callgrind", "--toggle-collect=main", "--callgrind-out-file=out",
+      "./program"
+  ], cwd=folder, check=True)
   here = os.getcwd()
   os.chdir(folder)
   try:
@@ -51,7 +58,12 @@ class Guard(unittest.TestCase):
     self.assertEqual([cost for cost in costs if layers.layer_of(cost) == "other"], [])
 
   def test_more_than_the_bound_fails(self):
-    baseline = {"load": {"hba_submit in src/core/io/submit.c": 60.0, "send in src/core/io/queue.c": 40.0}}
+    baseline = {
+        "load": {
+            "hba_submit in src/core/io/submit.c": 60.0,
+            "send in src/core/io/queue.c": 40.0
+        }
+    }
     for more, up in ((2.9, []), (3.1, ["load"]), (-50.0, [])):
       now = {"load": {**baseline["load"], "send in src/core/io/queue.c": 40.0 + more}}
       self.assertEqual(guard.compare(now, baseline, guard.MOST_UP), up)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-page ROOT: bench/page.py writes a tracked file only when PAGE=1 says so, and tests/guest finds depmod without /usr/sbin in PATH."""
+"""test-page ROOT: bench/page.py writes a tracked file only when PAGE=1 says so, and tests/guest
+finds depmod without /usr/sbin in PATH."""
 import os
 import shutil
 import subprocess
@@ -59,8 +60,8 @@ class Path(unittest.TestCase):
     if not any(os.path.exists(f"{folder}/depmod") for folder in ("/usr/sbin", "/sbin")):
       self.skipTest("there is no depmod")
     program = "import guest, shutil; print(shutil.which('depmod'))"
-    done = subprocess.run([sys.executable, "-B", "-c", program], cwd=f"{ROOT}/tests/guest", env={"PATH": "/usr/bin:/bin"},
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-B", "-c", program], cwd=f"{ROOT}/tests/guest",
+                          env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
     self.assertIn("sbin/depmod", done.stdout)
 
 
